@@ -1,0 +1,37 @@
+# make demo and make test do all the set-up; everything goes into .venv.
+VENV := .venv
+BIN := $(VENV)/bin
+export VENV
+
+.PHONY: setup demo test test-all lint bench costs clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt packaging/setup.sh
+	./packaging/setup.sh
+
+demo: setup  ## a small study on generated images; prints the path of its report
+	$(BIN)/raysweep run activation --protocol demo --seeds 2 --variants tanh,elu,prelu,maxout_same_complexity --store demo/results --data demo/data
+	@echo
+	$(BIN)/raysweep report activation --store demo/results --out demo/report
+
+test: setup lint  ## lint, types, import rules, tests
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+test-all: setup lint  ## also the end-to-end checks of minutes
+	$(BIN)/python -m pytest -m "long or not long"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## measured claims; results in benchmarks/results
+	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+
+costs: setup  ## compute the committed costs of shipped variants again
+	$(BIN)/python -c "from raysweep.cost import write_goldens; from raysweep.plan import shipped_recipes; write_goldens(shipped_recipes())"
+
+clean:
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

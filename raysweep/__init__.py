@@ -1,0 +1,68 @@
+"""raysweep: which design choices help, for your network and your data.
+
+In a notebook: `raysweep.plan`, `raysweep.run` and `raysweep.results` take the same words as the command line. Importing
+the package loads neither torch nor ray.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import RaysweepError
+from raysweep.patch import Times
+from raysweep.plan import PlannedTrial
+from raysweep.recipe import Recipe
+from raysweep.request import Request
+from raysweep.study import Study, Variant, find_study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from raysweep.orchestrate.events import Outcome
+
+__all__ = [
+    "PlannedTrial",
+    "RaysweepError",
+    "Recipe",
+    "Request",
+    "Study",
+    "Times",
+    "Variant",
+    "find_study",
+    "plan",
+    "results",
+    "run",
+]
+
+
+def plan(*studies: str, **request: Any) -> list[PlannedTrial]:
+    """Every trial of the studies with its action and reason; keywords are the fields of `Request`.
+
+    Raises:
+        RaysweepError: whatever of the request cannot be done.
+    """
+    return Request(studies, **request).plan()
+
+
+def run(*studies: str, inline: bool = False, **request: Any) -> Outcome:
+    """Train what is not finished; keywords are the fields of `Request`.
+
+    Raises:
+        RaysweepError: data, settings or store that do not serve.
+    """
+    from raysweep.sweep import Resources, execute, prepare
+
+    return execute(prepare(Request(studies, **request)), Resources(inline=inline))
+
+
+def results(study: str, store: str = "results") -> pd.DataFrame:
+    """One row a trial of the study.
+
+    Raises:
+        RaysweepError: no such store.
+    """
+    from raysweep.results.query import results_table
+    from raysweep.results.store import Store
+
+    frame: pd.DataFrame = results_table(Store.open(store), study).to_pandas()
+    return frame

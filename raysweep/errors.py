@@ -1,0 +1,25 @@
+"""The one exception a user is meant to read: it names the value at fault and the next step."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RaysweepError(Exception):
+    """A mistake in what was asked or given. The command prints its text without a traceback and exits with 2."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with the nearest known names, or with all of them when they are few, or nothing."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return f" Did you mean {' or '.join(near)}?"
+    return f" Known: {', '.join(names)}." if len(names) <= 30 else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str], see: str = "") -> RaysweepError:
+    """The error for a name that is not there: what kind of name, the nearest ones, where they are listed."""
+    hint = f" See `{see}`." if see else ""
+    return RaysweepError(f"unknown {kind} {name!r}.{did_you_mean(name, known)}{hint}")

@@ -1,0 +1,237 @@
+"""Non-linearities. To add one: a function of a tensor under `@pointwise`, or of a shape under `@module`.
+
+A shape is that of one image's activations: (channels, height, width), or (units,) after a fully connected layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from raysweep.registry import Registry
+
+Shape = tuple[int, ...]
+BENCHMARK = "Mishkin et al. 2017"
+LN_2 = 0.693147  # as the published network file writes it
+
+
+@dataclass(frozen=True)
+class Activation:
+    """How to build a non-linearity for a shape, and how many parallel layers it takes the output of."""
+
+    build: Callable[[Shape], nn.Module]
+    pieces: int = 1
+
+
+ACTIVATIONS: Registry[Activation] = Registry("activation", "raysweep list activations")
+
+
+class Pointwise(nn.Module):
+    """A function of a tensor as a layer."""
+
+    def __init__(self, name: str, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.name = name
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the function; the shape stays."""
+        return self.function(x)
+
+    def extra_repr(self) -> str:
+        """The registered name."""
+        return self.name
+
+
+def pointwise(
+    name: str, summary: str, paper: str = BENCHMARK
+) -> Callable[[Callable[[Tensor], Tensor]], Callable[[Tensor], Tensor]]:
+    """Register a function of one tensor."""
+
+    def register(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        ACTIVATIONS.add(name, summary, paper)(Activation(lambda shape: Pointwise(name, function)))
+        return function
+
+    return register
+
+
+def module(
+    name: str, summary: str, paper: str = BENCHMARK, *, pieces: int = 1
+) -> Callable[[Callable[[Shape], nn.Module]], Callable[[Shape], nn.Module]]:
+    """Register a function from a shape to a layer; with `pieces` > 1 the layer takes that many tensors."""
+
+    def register(build: Callable[[Shape], nn.Module]) -> Callable[[Shape], nn.Module]:
+        ACTIVATIONS.add(name, summary, paper)(Activation(build, pieces))
+        return build
+
+    return register
+
+
+@pointwise("linear", "no non-linearity")
+def linear(x: Tensor) -> Tensor:
+    """x."""
+    return x
+
+
+@pointwise("relu", "max(x, 0)", "Nair & Hinton 2010")
+def relu(x: Tensor) -> Tensor:
+    """max(x, 0), in place: no layer of ours needs its output before the non-linearity."""
+    return F.relu(x, inplace=True)
+
+
+@pointwise("sigmoid", "1 / (1 + exp(-x))")
+def sigmoid(x: Tensor) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    return torch.sigmoid(x)
+
+
+@pointwise("tanh", "tanh(x)")
+def tanh(x: Tensor) -> Tensor:
+    """tanh(x)."""
+    return torch.tanh(x)
+
+
+@pointwise("scaled_tanh", "1.759 tanh(0.6667 x); LeCun's 1.7159 misprinted in the published file", "LeCun et al. 1998")
+def scaled_tanh(x: Tensor) -> Tensor:
+    """1.759 tanh(0.6667 x), the constants of the published network file."""
+    return 1.759 * torch.tanh(0.6667 * x)
+
+
+@pointwise("arcsinh", "ln(x + sqrt(x^2 + 1))")
+def arcsinh(x: Tensor) -> Tensor:
+    """ln(x + sqrt(x^2 + 1))."""
+    return torch.asinh(x)
+
+
+@pointwise("softplus_shifted", "ln(1 + exp(x)) - ln 2, which is 0 at 0")
+def softplus_shifted(x: Tensor) -> Tensor:
+    """ln(1 + exp(x)) - 0.693147."""
+    return F.softplus(x) - LN_2
+
+
+@pointwise("vlrelu", "x, or 0.3 x below 0: very leaky ReLU", "Maas et al. 2013; Graham 2014")
+def vlrelu(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.3."""
+    return F.leaky_relu(x, 0.3)
+
+
+@pointwise("elu", "x, or exp(x) - 1 below 0", "Clevert et al. 2016")
+def elu(x: Tensor) -> Tensor:
+    """ELU of alpha 1."""
+    return F.elu(x)
+
+
+@pointwise("elu_alpha05", "x, or (exp(x) - 1) / 2 below 0", "Clevert et al. 2016")
+def elu_alpha05(x: Tensor) -> Tensor:
+    """ELU of alpha 0.5."""
+    return F.elu(x, alpha=0.5)
+
+
+@pointwise("elu_lrelu_mean", "mean of ELU and leaky ReLU of slope 0.05")
+def elu_lrelu_mean(x: Tensor) -> Tensor:
+    """(ELU(x) + max(x, 0.05 x)) / 2."""
+    return 0.5 * (F.elu(x) + F.leaky_relu(x, 0.05))
+
+
+@pointwise("selu", "1.0507 times ELU of alpha 1.67326", "Klambauer et al. 2017")
+def selu(x: Tensor) -> Tensor:
+    """1.0507 ELU(x) with alpha 1.67326, the constants of the published network file."""
+    return 1.0507 * F.elu(x, alpha=1.67326)
+
+
+@pointwise("oplu", "adjacent channels sorted in pairs, larger first", "Chernodub & Nowicki 2016")
+def oplu(x: Tensor) -> Tensor:
+    """Channels 2k and 2k+1 become their maximum and their minimum; a last odd channel stays as it is."""
+    paired = x.shape[1] // 2 * 2
+    first, second = x[:, 0:paired:2], x[:, 1:paired:2]
+    sorted_pairs = torch.stack((torch.maximum(first, second), torch.minimum(first, second)), dim=2).flatten(1, 2)
+    return torch.cat((sorted_pairs, x[:, paired:]), dim=1)
+
+
+@module("rrelu", "leaky ReLU of slope U(0.1, 0.5) drawn for every unit in training, 0.3 at test", "Xu et al. 2015")
+def rrelu(shape: Shape) -> nn.Module:
+    """Randomised leaky ReLU."""
+    return nn.RReLU(0.1, 0.5)
+
+
+@module("prelu", "leaky ReLU of learned slope per channel, start 0.3", "He et al. 2015")
+def prelu(shape: Shape) -> nn.Module:
+    """Parametric ReLU."""
+    return nn.PReLU(shape[0], init=0.3)
+
+
+class ChannelBias(nn.Module):
+    """Adds a learned bias per channel; named `bias`, so it learns by the solver's rule for biases."""
+
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.full((channels,), start))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, ...) plus the bias of each channel."""
+        return x + self.bias.view(-1, *[1] * (x.dim() - 2))
+
+
+@module("frelu", "ReLU plus a learned bias per channel, start -0.2", "Qiu et al. 2017")
+def frelu(shape: Shape) -> nn.Module:
+    """Flexible ReLU."""
+    return nn.Sequential(Pointwise("relu", relu), ChannelBias(shape[0], -0.2))
+
+
+@module("felu", "ELU plus a learned bias per channel, start -0.1", "Qiu et al. 2017")
+def felu(shape: Shape) -> nn.Module:
+    """Flexible ELU."""
+    return nn.Sequential(Pointwise("elu", elu), ChannelBias(shape[0], -0.1))
+
+
+class Maxout(nn.Module):
+    """Element-wise maximum of parallel layers (Goodfellow et al. 2013)."""
+
+    def forward(self, *pieces: Tensor) -> Tensor:
+        """The maximum over the pieces, all of one shape."""
+        largest = pieces[0]
+        for piece in pieces[1:]:
+            largest = torch.maximum(largest, piece)
+        return largest
+
+
+@module("maxout", "maximum of two parallel layers", "Goodfellow et al. 2013", pieces=2)
+def maxout(shape: Shape) -> nn.Module:
+    """Two-piece maxout."""
+    return Maxout()
+
+
+class AdaptivePiecewiseLinear(nn.Module):
+    """max(0, x) + sum_s a_s max(0, b_s - x), a and b learned for every unit position.
+
+    Agostinelli et al. 2015, equation 1. a starts uniform in (-0.5, 0.5), b normal of standard deviation 0.5, as the
+    published network files have them.
+    """
+
+    def __init__(self, shape: Shape, hinges: int) -> None:
+        super().__init__()
+        self.slopes = nn.Parameter(torch.empty(hinges, *shape).uniform_(-0.5, 0.5))
+        self.offsets = nn.Parameter(torch.empty(hinges, *shape).normal_(0.0, 0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, *shape); the shape stays."""
+        total = F.relu(x)
+        for slope, offset in zip(self.slopes, self.offsets, strict=True):
+            total = total + slope * F.relu(offset - x)
+        return total
+
+
+@module("apl2", "ReLU plus 2 learned hinges per unit position", "Agostinelli et al. 2015")
+def apl2(shape: Shape) -> nn.Module:
+    """Adaptive piecewise linear unit of 2 hinges."""
+    return AdaptivePiecewiseLinear(shape, 2)
+
+
+@module("apl5", "ReLU plus 5 learned hinges per unit position", "Agostinelli et al. 2015")
+def apl5(shape: Shape) -> nn.Module:
+    """Adaptive piecewise linear unit of 5 hinges."""
+    return AdaptivePiecewiseLinear(shape, 5)

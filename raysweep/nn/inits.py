@@ -1,0 +1,85 @@
+"""Initial weights. Biases start at 0; layers that are not convolutions or fully connected keep their own start.
+
+LSUV (Mishkin & Matas 2016, "All you need is a good init"): orthonormal weights, then layer by layer division by the
+standard deviation of the layer's own output over a batch, before the non-linearity, classifier included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from raysweep.registry import Registry
+
+Init = Callable[[nn.Module, Tensor, torch.Generator], None]
+INITS: Registry[Init] = Registry("initialisation", "raysweep list inits")
+
+
+def weighted_layers(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
+    """The convolutions and fully connected layers, in the order they were added."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            yield layer
+
+
+@torch.no_grad()
+def _fill(network: nn.Module, fill: Callable[[Tensor], object]) -> None:
+    for layer in weighted_layers(network):
+        fill(layer.weight)
+        if layer.bias is not None:
+            layer.bias.zero_()
+
+
+@INITS.add("gaussian", "normal of standard deviation 0.01", "Krizhevsky et al. 2012")
+def gaussian(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """N(0, 0.01) weights."""
+    _fill(network, lambda weight: weight.normal_(0.0, 0.01, generator=generator))
+
+
+@INITS.add("orthonormal", "orthonormal rows of the (outputs, rest) matrix", "Saxe et al. 2014")
+def orthonormal(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """W W^T = I, or W^T W = I where outputs outnumber inputs; a grouped convolution counts as one matrix."""
+    _fill(network, lambda weight: nn.init.orthogonal_(weight, generator=generator))
+
+
+@INITS.add("lsuv", "orthonormal, then unit variance of every layer's output on a batch", "Mishkin & Matas 2016")
+def lsuv(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """Orthonormal weights scaled to unit output variance."""
+    orthonormal(network, images, generator)
+    unit_variance(network, images)
+
+
+@INITS.add("lsuv_gaussian", "normal, then unit variance of every layer's output on a batch", "Mishkin & Matas 2016")
+def lsuv_gaussian(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """LSUV without its orthonormal step."""
+    gaussian(network, images, generator)
+    unit_variance(network, images)
+
+
+@torch.no_grad()
+def unit_variance(network: nn.Module, images: Tensor) -> None:
+    """Scale every layer so that the variance of its output over the whole batch is 1.
+
+    `images` is a normalised batch (N, 3, side, side). Biases are 0, so a layer is linear in its weights: one division
+    is exact and the released script's rounds of trial and error are not needed. Each layer hands its scaled output on,
+    so one forward pass does the network. Training mode, as the released script has it: dropout is active.
+    """
+    hooks = [layer.register_forward_hook(_scale_to_unit_variance) for layer in weighted_layers(network)]
+    was_training = network.training
+    try:
+        network.train()(images)
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+
+
+def _scale_to_unit_variance(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+    deviation = output.float().std(correction=0)
+    if not torch.isfinite(deviation) or deviation == 0:
+        return None  # a constant batch says nothing about scale
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    layer.weight.div_(deviation)
+    return output / deviation

@@ -1,0 +1,1 @@
+"""Update rules (torch) and learning-rate schedules (plain arithmetic)."""

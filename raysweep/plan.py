@@ -1,0 +1,159 @@
+"""What to run and why: one entry a trial, with the action and its reason. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from raysweep.cost import Cost, accelerator, find_cost
+from raysweep.identity import line_id, trial_id
+from raysweep.patch import diff
+from raysweep.protocols import PROTOCOLS
+from raysweep.recipe import Recipe
+from raysweep.study import Study, find_studies
+from raysweep.validate import check_recipe
+
+Action = Literal["run", "resume", "retry", "skip"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a trial stands for: one variant of one study, under the settings of that study's baseline."""
+
+    study: str
+    variant: str
+    summary: str
+    order: int
+    baseline: str
+    line: str
+    """Trial id of the baseline with seed 0: trials of one line were run under the same settings."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the store knows of a trial."""
+
+    status: str
+    epochs: int = 0
+    attempts: int = 0
+    diverged_epoch: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial of the plan."""
+
+    trial: str
+    recipe: Recipe
+    members: tuple[Member, ...]
+    action: Action
+    reason: str
+    diff: Mapping[str, Any]
+    """Dotted field -> value, against the protocol's own baseline."""
+    cost: Cost
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training images."""
+        return self.recipe.training.epochs
+
+    @property
+    def estimated_gpu_h(self) -> float:
+        """GPU-hours by arithmetic on an assumed card, see `raysweep.cost`; 0 for what is not run again."""
+        return 0.0 if self.action == "skip" else accelerator(self.recipe).hours(self.recipe, self.cost)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `plan --json` prints."""
+        return {
+            "trial": self.trial,
+            "studies": [{"study": member.study, "variant": member.variant} for member in self.members],
+            "seed": self.recipe.seed,
+            "action": self.action,
+            "reason": self.reason,
+            "diff": dict(self.diff),
+            "params": self.cost.params,
+            "macs": self.cost.macs,
+            "epochs": self.epochs,
+            "estimated_gpu_h": self.estimated_gpu_h,
+        }
+
+
+def make_plan(
+    studies: Sequence[Study],
+    baseline: Recipe,
+    seeds: Iterable[int],
+    *,
+    protocol: Recipe | None = None,
+    found: Mapping[str, Found] | None = None,
+) -> list[PlannedTrial]:
+    """Every trial of the studies once, in the order to run them.
+
+    `baseline` is the protocol with the user's settings; `protocol` the protocol as it ships, which `diff` is against.
+
+    Raises:
+        RaysweepError: a recipe that cannot be trained.
+    """
+    found = found or {}
+    members: dict[str, list[Member]] = {}
+    recipes: dict[str, Recipe] = {}
+    for member, recipe in _members(studies, baseline, tuple(seeds)):
+        check_recipe(recipe)
+        trial = trial_id(recipe)
+        recipes[trial] = recipe
+        members.setdefault(trial, []).append(member)
+    return [
+        _planned(trial, recipe, tuple(members[trial]), found.get(trial), protocol or baseline)
+        for trial, recipe in recipes.items()
+    ]
+
+
+def _members(studies: Sequence[Study], baseline: Recipe, seeds: tuple[int, ...]) -> Iterator[tuple[Member, Recipe]]:
+    # Seed by seed over all studies: early results cover everything.
+    for seed in seeds:
+        for study in studies:
+            line = line_id(study.variant(study.baseline).apply(baseline))
+            for order, (variant, recipe) in enumerate(study.recipes(baseline, [seed])):
+                yield Member(study.name, variant.name, variant.summary, order, study.baseline, line), recipe
+
+
+def _planned(
+    trial: str, recipe: Recipe, members: tuple[Member, ...], found: Found | None, protocol: Recipe
+) -> PlannedTrial:
+    action, reason = decide(recipe, found)
+    if len(members) > 1:
+        shared = ", ".join(dict.fromkeys(member.study for member in members[1:]))
+        reason = f"{reason}; shared with {shared}"
+    return PlannedTrial(trial, recipe, members, action, reason, diff(recipe, protocol), find_cost(recipe))
+
+
+def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:
+    """What to do with a trial in view of what the store knows, and why."""
+    if found is None:
+        return "run", "not in the store"
+    if found.status == "finished":
+        return "skip", "finished"
+    if found.status == "diverged":
+        return "skip", f"diverged in epoch {found.diverged_epoch}"
+    if found.status == "failed":
+        times = {1: "once", 2: "twice"}.get(found.attempts, f"{found.attempts} times")
+        return "retry", f"failed, tried {times}: {(found.error or 'no message').strip().splitlines()[-1][:100]}"
+    if found.epochs:
+        return "resume", f"epoch {found.epochs} of {recipe.length.num_epochs}"
+    return "run", "started, no epoch done"
+
+
+def to_run(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
+    """The trials of a plan that are not finished."""
+    return [planned for planned in plan if planned.action != "skip"]
+
+
+def shipped_recipes() -> list[Recipe]:
+    """Every variant of every shipped study on every shipped protocol, at seed 0."""
+    return [
+        recipe
+        for protocol in PROTOCOLS
+        for study in find_studies(["all"])
+        for _, recipe in study.recipes(protocol.make(), [0])
+    ]

@@ -1,0 +1,209 @@
+"""The one place that shows a sweep as it runs: bars on a terminal, plain lines in a pipe or a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from raysweep.plan import PlannedTrial
+from raysweep.tables import duration, percent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from raysweep.orchestrate.events import Event
+
+ENDS = ("finished", "diverged", "failed", "stopped")
+LINE_EVERY_S = 10.0
+"""Seconds between plain lines of one trial's epochs: a log of a long sweep stays readable."""
+
+
+@dataclass
+class Work:
+    """Images left and the measured speed of each trial: where the ETA comes from."""
+
+    planned: Mapping[str, PlannedTrial]
+    workers: int
+    left: dict[str, float] = field(default_factory=dict)
+    speed: dict[str, float] = field(default_factory=dict)
+    """Images per second of wall time, testing included."""
+
+    def __post_init__(self) -> None:
+        for trial, planned in self.planned.items():
+            length = planned.recipe.length
+            self.left[trial] = length.iterations * length.batch_size
+
+    def add(self, trial: str, row: Mapping[str, Any]) -> None:
+        """Take an epoch's row into account."""
+        length = self.planned[trial].recipe.length
+        images = (row["iteration"] - length.end(row["epoch"] - 1)) * length.batch_size
+        self.speed[trial] = images / max(row["wall_s"], 1e-9)
+        self.left[trial] = length.iterations * length.batch_size - row["images_seen"]
+
+    def end(self, trial: str) -> None:
+        """A trial that has ended has nothing left."""
+        self.left[trial] = 0
+
+    def eta_s(self, trial: str | None = None) -> float | None:
+        """Seconds until the trial, or the sweep, has ended; None before anything is measured.
+
+        A trial not yet measured is taken to cost time in proportion to its multiply-accumulates.
+        """
+        if not self.speed:
+            return None
+        if trial is not None:
+            return self.left[trial] / self._speed(trial)
+        return sum(left / self._speed(name) for name, left in self.left.items() if left) / self.workers
+
+    def _speed(self, trial: str) -> float:
+        if trial in self.speed:
+            return self.speed[trial]
+        rate = sum(speed * self.planned[name].cost.macs for name, speed in self.speed.items()) / len(self.speed)
+        return rate / self.planned[trial].cost.macs
+
+
+class View(Protocol):
+    """What shows a sweep."""
+
+    def show(self, event: Event, work: Work) -> None:
+        """Show what has happened."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class SweepProgress:
+    """Follows the events of a sweep; use as a context manager."""
+
+    def __init__(self, trials: Sequence[PlannedTrial], workers: int) -> None:
+        """`trials` are those to run; `workers` how many run at once."""
+        self.planned = {planned.trial: planned for planned in trials}
+        self.work = Work(self.planned, max(1, workers))
+        self.view: View = Bars(trials) if sys.stderr.isatty() else Lines(trials)
+
+    def __enter__(self) -> SweepProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.view.close()
+
+    def on_event(self, event: Event) -> None:
+        """Take one event of the sweep."""
+        if event.kind == "epoch":
+            self.work.add(event.trial, event.row)
+        if event.kind in ENDS:
+            self.work.end(event.trial)
+        self.view.show(event, self.work)
+
+
+def label(planned: PlannedTrial) -> str:
+    """How a trial is called on the screen: study/variant and seed."""
+    first = planned.members[0]
+    return f"{first.study}/{first.variant} seed {planned.recipe.seed}"
+
+
+def numbers(row: Mapping[str, Any]) -> str:
+    """An epoch's numbers in one line."""
+    return (
+        f"epoch {row['epoch']}/{row['planned_epochs']}  top-1 {percent(row['top1'])} %  loss {row['train_loss']:.3f}  "
+        f"{row['images_per_s']:,.0f} images/s  data wait {row['data_wait_s']:.1f} s"
+    )
+
+
+class Lines:
+    """Plain lines on standard error."""
+
+    def __init__(self, trials: Sequence[PlannedTrial]) -> None:
+        self.names = {planned.trial: f"{planned.trial} {label(planned)}" for planned in trials}
+        self.ended = 0
+        self.last_line = dict.fromkeys(self.names, 0.0)
+
+    def show(self, event: Event, work: Work) -> None:
+        """Print ends and notes at once, epochs at most every `LINE_EVERY_S` a trial."""
+        name = self.names.get(event.trial, event.trial)
+        if event.kind == "epoch":
+            if time.monotonic() - self.last_line[event.trial] >= LINE_EVERY_S:
+                self.last_line[event.trial] = time.monotonic()
+                self._print(f"{name}  {numbers(event.row)}  ETA {duration(work.eta_s())}")
+        elif event.kind in ENDS:
+            self.ended += 1
+            top1 = f"  top-1 {percent(event.row['top1'])} %" if event.row.get("top1") is not None else ""
+            text = f"  {event.text}" if event.text else ""
+            self._print(
+                f"[{self.ended}/{len(self.names)}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}"
+            )
+        else:
+            self._print("  ".join(part for part in (name, event.kind, event.text) if part))
+
+    def _print(self, line: str) -> None:
+        click.echo(line, err=True)
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+
+class Bars:
+    """One bar a study and one a running trial (Rich)."""
+
+    def __init__(self, trials: Sequence[PlannedTrial]) -> None:
+        self.names = {planned.trial: label(planned) for planned in trials}
+        self.studies = {planned.trial: planned.members[0].study for planned in trials}
+        self.progress = _rich_progress()
+        counts: dict[str, int] = {}
+        for study in self.studies.values():
+            counts[study] = counts.get(study, 0) + 1
+        self.study_bars = {
+            study: self.progress.add_task(study, total=count, note="") for study, count in counts.items()
+        }
+        self.trial_bars: dict[str, TaskID] = {}
+        self.progress.start()
+
+    def show(self, event: Event, work: Work) -> None:
+        """Move the bars; print ends that need a look above them."""
+        if event.kind == "epoch":
+            self._epoch(event, work)
+        elif event.kind in ENDS:
+            self._end(event)
+        elif event.text:
+            self.progress.console.print(f"{self.names.get(event.trial, event.trial)}  {event.kind}  {event.text}")
+        for bar in self.study_bars.values():
+            self.progress.update(bar, note=f"ETA {duration(work.eta_s())}")
+
+    def _epoch(self, event: Event, work: Work) -> None:
+        if event.trial not in self.trial_bars:
+            total = event.row["planned_epochs"]
+            self.trial_bars[event.trial] = self.progress.add_task(f"  {self.names[event.trial]}", total=total, note="")
+        note = f"{numbers(event.row)}  ETA {duration(work.eta_s(event.trial))}"
+        self.progress.update(self.trial_bars[event.trial], completed=event.row["epoch"], note=note)
+
+    def _end(self, event: Event) -> None:
+        if event.trial in self.trial_bars:
+            self.progress.remove_task(self.trial_bars.pop(event.trial))
+        self.progress.advance(self.study_bars[self.studies[event.trial]])
+        if event.kind != "finished":
+            self.progress.console.print(f"{self.names[event.trial]} ({event.trial})  {event.kind}  {event.text}")
+
+    def close(self) -> None:
+        """Leave the bars as they stand."""
+        self.progress.stop()
+
+
+def _rich_progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    return Progress(*columns, console=Console(stderr=True))

@@ -1,0 +1,130 @@
+"""Every hyper-parameter of a trial, one documented field a line.
+
+The defaults are the baseline of the paper: CaffeNet128-FC2048 on ImageNet at 128 px, 320,000 iterations of 256. A
+trial's identity holds only the fields that differ from these defaults, so a new field with a neutral default keeps
+every old id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+IMAGENET_TRAIN_IMAGES = 1_281_167
+IMAGENET_TEST_IMAGES = 50_000
+
+
+@dataclass(frozen=True)
+class Length:
+    """Updates and epochs. Batches run on over the end of an epoch, as Caffe reads, so nothing is dropped."""
+
+    images: int
+    batch_size: int
+    epochs: float
+
+    @property
+    def iterations(self) -> int:
+        """Updates in all: 320,000 for the paper's baseline."""
+        return max(1, round(self.epochs * self.images / self.batch_size))
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs begun; the last one may be a part."""
+        return (self.iterations - 1) * self.batch_size // self.images + 1
+
+    def end(self, epoch: int) -> int:
+        """Updates done at the end of an epoch, counted from 1: the first that has seen all its images."""
+        return min(self.iterations, -(-epoch * self.images // self.batch_size))
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which images, and what happens to a picture between the store and the first layer."""
+
+    digest: Annotated[str, "content digest of the image set, from its manifest; empty where no set is named"] = ""
+    train_images: Annotated[int, "images in the training split"] = IMAGENET_TRAIN_IMAGES
+    test_images: Annotated[int, "images in the test split"] = IMAGENET_TEST_IMAGES
+    side: Annotated[int, "side of the crop the network sees, px"] = 128
+    short_side: Annotated[int, "short side of the stored images, px"] = 144
+    pad: Annotated[int, "black border added on every side before the random crop, px"] = 0
+    mirror: Annotated[bool, "mirror left to right with probability 1/2 in training"] = True
+    mean: Annotated[tuple[float, ...], "value subtracted from red, green, blue, grey levels"] = (124.0, 117.0, 104.0)
+    scale: Annotated[float, "factor on the mean-subtracted grey levels"] = 0.04
+    train_fraction: Annotated[float, "share of the training split used, the same share of every class"] = 1.0
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """The network and the factors that are layers."""
+
+    name: Annotated[str, "network family, see `raysweep list networks`"] = "caffenet"
+    outputs: Annotated[int, "network outputs, at least as many as the data has classes"] = 1000
+    activation: Annotated[str, "non-linearity after every layer but the classifier"] = "relu"
+    fc_activation: Annotated[str, "non-linearity after the fully connected layers; empty: as `activation`"] = ""
+    width: Annotated[float, "multiplier on the width of every layer but the classifier"] = 1.0
+    widths: Annotated[tuple[int, ...], "width of every layer but the classifier; empty: the network's own"] = ()
+    stem_kernel: Annotated[int, "kernel of the first convolution, px"] = 11
+    stem_stride: Annotated[int, "stride of the first convolution, px"] = 4
+    pooling: Annotated[str, "max, or strided_conv: no pooling, stride 2 in conv2, conv3 and conv5"] = "max"
+    lrn: Annotated[bool, "local response normalisation after the first two poolings"] = False
+    dropout: Annotated[float, "share of units dropped after each hidden fully connected layer"] = 0.5
+
+
+@dataclass(frozen=True)
+class InitRecipe:
+    """How the weights start."""
+
+    method: Annotated[str, "initialisation, see `raysweep list inits`"] = "lsuv"
+
+
+@dataclass(frozen=True)
+class SolverRecipe:
+    """The update rule."""
+
+    name: Annotated[str, "solver, see `raysweep list solvers`"] = "sgd"
+    lr: Annotated[float, "base learning rate"] = 0.01
+    momentum: Annotated[float, "momentum"] = 0.9
+    weight_decay: Annotated[float, "L2 decay of weights"] = 5e-4
+    bias_lr_mult: Annotated[float, "learning rate of biases relative to weights"] = 2.0
+    bias_decay_mult: Annotated[float, "decay of biases relative to weights"] = 0.0
+    lr_in_velocity: Annotated[bool, "Caffe's rule v = m v + lr g; otherwise v = m v + g, w -= lr v"] = True
+    clip_norm: Annotated[float, "largest global L2 norm of the gradient; 0: no limit"] = 0.0
+
+
+@dataclass(frozen=True)
+class ScheduleRecipe:
+    """The learning rate over the course of training; positions are fractions of its length."""
+
+    name: Annotated[str, "schedule, see `raysweep list schedules`"] = "step"
+    gamma: Annotated[float, "factor at each step"] = 0.1
+    step_fraction: Annotated[float, "distance between steps"] = 100_000 / 320_000
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """Length, batch and arithmetic."""
+
+    epochs: Annotated[float, "passes over the training images used"] = 320_000 * 256 / IMAGENET_TRAIN_IMAGES
+    batch_size: Annotated[int, "images per update"] = 256
+    accumulate: Annotated[int, "sub-batches whose gradients are averaged into one update"] = 1
+    precision: Annotated[str, "float32, or bfloat16: autocast in layers, float32 weights"] = "float32"
+    channels_last: Annotated[bool, "memory format of images and convolutions"] = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the numbers of one trial. Where and how fast it runs is not in it."""
+
+    seed: Annotated[int, "seed of order, crops, mirrors, initial weights and dropout"] = 0
+    data: DataRecipe = field(default_factory=DataRecipe)
+    network: NetworkRecipe = field(default_factory=NetworkRecipe)
+    init: InitRecipe = field(default_factory=InitRecipe)
+    solver: SolverRecipe = field(default_factory=SolverRecipe)
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    training: TrainingRecipe = field(default_factory=TrainingRecipe)
+
+    @property
+    def length(self) -> Length:
+        """How long training is, by the number of images the recipe names."""
+        images = max(1, round(self.data.train_images * self.data.train_fraction))
+        return Length(images, self.training.batch_size, self.training.epochs)

@@ -1,0 +1,102 @@
+"""What a user asks for, resolved into a plan: studies, protocol, settings, data, store. Loads neither torch nor ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import RaysweepError
+from raysweep.patch import patch
+from raysweep.plan import Found, PlannedTrial, make_plan
+from raysweep.protocols import find_protocol
+from raysweep.recipe import Recipe
+from raysweep.study import Study, find_studies
+
+if TYPE_CHECKING:
+    from raysweep.results.store import Store
+
+
+GENERATED = "demo"
+"""The protocol whose images are generated when there are none."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Studies on a protocol with settings."""
+
+    studies: tuple[str, ...]
+    protocol: str = "imagenet128"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted path -> value, on top of the protocol; variants are patched on top of these."""
+    seeds: int = 1
+    variants: tuple[str, ...] = ()
+    """Only these variants and the baselines; empty: all."""
+    data: Path | None = None
+    """Folder of FFCV files; none: `data/PROTOCOL` where that exists."""
+    store: str | None = None
+
+    @property
+    def data_folder(self) -> Path | None:
+        """The folder named, or the protocol's default one; none where images are still to be written or generated."""
+        folder = self.data or default_data(self.protocol)
+        required = self.data is not None and self.protocol != GENERATED
+        return folder if required or (folder / "manifest.json").is_file() else None
+
+    def find_studies(self) -> tuple[Study, ...]:
+        """The studies, cut down to the variants asked for.
+
+        Raises:
+            RaysweepError: unknown study or variant.
+        """
+        studies = find_studies(self.studies)
+        return tuple(study.only(self.variants) for study in studies) if self.variants else studies
+
+    def baseline(self) -> Recipe:
+        """The protocol with the settings, on the images of the data folder if there is one.
+
+        Raises:
+            RaysweepError: unknown protocol or field, wrong value, or a data folder that does not serve.
+        """
+        recipe = patch(find_protocol(self.protocol), self.settings)
+        if self.data_folder is None:
+            return recipe
+        from raysweep.data.check import bind_data, check_data
+
+        return bind_data(recipe, check_data(recipe, self.data_folder))
+
+    def plan(self) -> list[PlannedTrial]:
+        """Every trial asked for, with what the store knows of it.
+
+        Raises:
+            RaysweepError: whatever of the request cannot be done.
+        """
+        if self.seeds < 1:
+            raise RaysweepError(f"--seeds is {self.seeds}: at least 1 seed is needed.")
+        found = found_in(self.store) if self.store else {}
+        protocol = find_protocol(self.protocol)
+        return make_plan(self.find_studies(), self.baseline(), range(self.seeds), protocol=protocol, found=found)
+
+
+def default_data(protocol: str) -> Path:
+    """Where a protocol's images lie when nothing else is said."""
+    return Path("data") / protocol
+
+
+def found_in(uri: str) -> dict[str, Found]:
+    """What a store knows of its trials; nothing where there is no store yet.
+
+    Raises:
+        RaysweepError: the store is there but cannot be read.
+    """
+    from raysweep.results.store import Store
+
+    store = Store.open_if_exists(uri)
+    return found_by(store) if store else {}
+
+
+def found_by(store: Store) -> dict[str, Found]:
+    """What an open store knows of its trials."""
+    columns = ["trial", "status", "epochs", "attempts", "diverged_epoch", "error"]
+    return {row.pop("trial"): Found(**row) for row in store.trials().select(columns).to_pylist()}

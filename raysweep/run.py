@@ -1,0 +1,80 @@
+"""The `run` verb, and the script that `ray submit cluster/cluster.yaml raysweep/run.py -- STUDY...` starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    # Started by path, Python puts this file's folder first: its modules would hide packages of the same names.
+    here = str(Path(__file__).resolve().parent)
+    sys.path[:] = [folder for folder in sys.path if folder != here]
+    if (Path(here).parent / "search_spaces").is_dir():
+        sys.path.append(str(Path(here).parent))
+
+import click
+
+from raysweep.errors import RaysweepError
+from raysweep.verbs.options import recipe_options, take_request
+
+
+@click.command(
+    name="run",
+    epilog="A second run trains only what is not finished. Ctrl-C loses at most the epoch under way.",
+)
+@recipe_options
+@click.option("--workers", type=int, default=None, help="Trials at once.  [default: what the cluster has room for]")
+@click.option(
+    "--gpus", type=float, default=None, help="GPUs per worker, may be a fraction.  [default: 1 if there are any]"
+)
+@click.option("--workers-per-trial", type=int, default=1, show_default=True, help="Data-parallel workers of one trial.")
+@click.option("--threads", type=int, default=1, show_default=True, help="CPU threads per worker.")
+@click.option("--attempts", type=int, default=2, show_default=True, help="Attempts before a trial counts as failed.")
+@click.option("--address", default=None, help="Ray cluster to join.  [default: RAY_ADDRESS, else a local one]")
+@click.option("--inline", is_flag=True, help="Without Ray: one trial after another in this process.")
+@click.option("--keep-checkpoints", is_flag=True, help="Keep the last checkpoint of finished trials.")
+def run(keep_checkpoints: bool, **options: Any) -> None:
+    """Train the trials of STUDY... that are not finished yet.
+
+    \b
+    raysweep run activation --protocol cifar10 --data data/cifar10 --seeds 2 --epochs 3 --width 0.25
+    raysweep run activation --protocol demo --variants elu,tanh --inline
+    """
+    from raysweep.sweep import Resources, execute, prepare
+
+    request = take_request(options)
+    resources = Resources(
+        inline=options["inline"],
+        address=options["address"],
+        workers=options["workers"],
+        workers_per_trial=options["workers_per_trial"],
+        gpus_per_worker=options["gpus"],
+        threads=options["threads"],
+        max_attempts=options["attempts"],
+    )
+    prepared = prepare(request)
+    finished = sum(planned.action == "skip" for planned in prepared.plan)
+    click.echo(f"{len(prepared.plan)} trials, {finished} finished before; results in {prepared.store}", err=True)
+    try:
+        outcome = execute(prepared, resources, keep_checkpoints)
+    except KeyboardInterrupt:
+        raise RaysweepError("stopped; every finished epoch is in the store. The same command continues.") from None
+    click.echo(
+        f"{len(outcome.finished)} finished, {len(outcome.diverged)} diverged, {len(outcome.failed)} failed, "
+        f"{len(outcome.stopped)} stopped",
+        err=True,
+    )
+    if outcome.failed:
+        raise RaysweepError(f"{len(outcome.failed)} trials failed; see `raysweep status --store {request.store}`.")
+
+
+def main() -> None:
+    """Run the verb alone, errors as sentences."""
+    from raysweep.__main__ import call
+
+    call(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""A study: one question, a baseline, and variants that are named patches of it.
+
+Study files live in `search_spaces/`, one a question; `find_study` loads the one of a name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from raysweep.errors import RaysweepError, unknown
+from raysweep.patch import Patch, field_info, patch
+from raysweep.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One answer to the study's question: a name, the fields it changes together, and one sentence."""
+
+    name: str
+    patch: Patch = field(default_factory=dict)
+    summary: str = ""
+
+    def apply(self, baseline: Recipe) -> Recipe:
+        """The recipe of this variant on a baseline."""
+        return patch(baseline, self.patch)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One question asked by training a baseline and its variants on the same images with the same seeds."""
+
+    name: str
+    question: str
+    paper: str
+    finding: str
+    baseline: str
+    variants: tuple[Variant, ...]
+
+    def __post_init__(self) -> None:
+        names = [variant.name for variant in self.variants]
+        if len(set(names)) < len(names):
+            raise ValueError(f"study {self.name}: a variant name is used twice")
+        if self.baseline not in names:
+            raise ValueError(f"study {self.name}: its baseline {self.baseline!r} is not one of its variants")
+        for path in itertools.chain.from_iterable(variant.patch for variant in self.variants):
+            field_info(path)
+
+    def variant(self, name: str) -> Variant:
+        """The variant of that name.
+
+        Raises:
+            RaysweepError: no such variant; the message holds the nearest ones.
+        """
+        known = {variant.name: variant for variant in self.variants}
+        if name not in known:
+            raise unknown(f"variant of study {self.name}", name, known, f"raysweep list variants {self.name}")
+        return known[name]
+
+    def only(self, names: Iterable[str]) -> Study:
+        """The same study with the baseline and the named variants alone.
+
+        Raises:
+            RaysweepError: no such variant.
+        """
+        kept = {self.baseline, *(self.variant(name).name for name in names)}
+        return replace(self, variants=tuple(variant for variant in self.variants if variant.name in kept))
+
+    def recipes(self, baseline: Recipe, seeds: Iterable[int]) -> Iterator[tuple[Variant, Recipe]]:
+        """Every variant at every seed, seed by seed, so early results cover the study."""
+        for seed in seeds:
+            for variant in self.variants:
+                yield variant, replace(variant.apply(baseline), seed=seed)
+
+
+def factorial(factors: Mapping[str, Iterable[Variant]]) -> tuple[Variant, ...]:
+    """Every combination of one variant of each factor, named `first_second`, patches merged.
+
+    Raises:
+        ValueError: two factors change the same field.
+    """
+    return tuple(_combine(combination) for combination in itertools.product(*factors.values()))
+
+
+def _combine(parts: tuple[Variant, ...]) -> Variant:
+    merged: dict[str, object] = {}
+    for part in parts:
+        if shared := merged.keys() & part.patch.keys():
+            raise ValueError(f"two factors change {', '.join(sorted(shared))}")
+        merged |= part.patch
+    return Variant("_".join(part.name for part in parts), merged, "; ".join(part.summary for part in parts))
+
+
+@cache
+def study_names() -> tuple[str, ...]:
+    """Names of the shipped studies: the files of `search_spaces/`."""
+    package = importlib.import_module("search_spaces")
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__)))
+
+
+def find_study(name: str) -> Study:
+    """The shipped study of that name.
+
+    Raises:
+        RaysweepError: no such study; the message holds the nearest ones.
+    """
+    if name not in study_names():
+        raise unknown("study", name, study_names(), "raysweep list studies")
+    study = importlib.import_module(f"search_spaces.{name}").STUDY
+    if not isinstance(study, Study):
+        raise RaysweepError(f"search_spaces/{name}.py: STUDY is a {type(study).__name__}, not a Study.")
+    return study
+
+
+def find_studies(names: Iterable[str]) -> tuple[Study, ...]:
+    """The studies of these names in the order given, once each; `all` stands for every shipped one.
+
+    Raises:
+        RaysweepError: no such study.
+    """
+    wanted = itertools.chain.from_iterable(study_names() if name == "all" else (name,) for name in names)
+    return tuple(find_study(name) for name in dict.fromkeys(wanted))

@@ -1,0 +1,40 @@
+"""Numbers and tables as the terminal shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def short(number: float | None) -> str:
+    """A large number in three digits and a unit: 13.3 M."""
+    if number is None:
+        return "-"
+    for size, unit in UNITS:
+        if abs(number) >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"
+
+
+def percent(share: float | None) -> str:
+    """A share (0..1) as points of a hundred."""
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns padded to their widest entry, two spaces apart; the same on a terminal and in a pipe."""
+    lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

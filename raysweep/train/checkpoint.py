@@ -1,0 +1,59 @@
+"""A trial's state at the end of an epoch, as bytes that load without unpickling code."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import torch
+from torch import nn
+
+from raysweep.errors import RaysweepError
+
+CHECKPOINT_VERSION = 1
+
+
+def save(network: nn.Module, solver: torch.optim.Optimizer, position: dict[str, Any], device: torch.device) -> bytes:
+    """Weights, solver state, random generators and the position in the training (plain numbers)."""
+    state = {
+        "version": CHECKPOINT_VERSION,
+        "network": network.state_dict(),
+        "solver": solver.state_dict(),
+        "rng": torch.get_rng_state(),
+        "device_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "position": position,
+    }
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def load(content: bytes, network: nn.Module, solver: torch.optim.Optimizer, device: torch.device) -> dict[str, Any]:
+    """Put the state back into network, solver and generators; returns the position.
+
+    Raises:
+        RaysweepError: not a checkpoint of this raysweep, or of another network.
+    """
+    state = _read(content)
+    try:
+        network.load_state_dict(state["network"])
+        solver.load_state_dict(state["solver"])
+        torch.set_rng_state(state["rng"])
+        if device.type == "cuda" and state["device_rng"] is not None:
+            torch.cuda.set_rng_state(state["device_rng"], device)
+        position: dict[str, Any] = state["position"]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RaysweepError(f"the checkpoint is not of this trial's network: {error}") from error
+    return position
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    try:
+        # Generators need their state on the CPU; load_state_dict copies weights to wherever the network is.
+        state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        version = state["version"]
+    except Exception as error:  # torch reports damage by many types of exception
+        raise RaysweepError(f"the checkpoint cannot be read ({type(error).__name__}: {error}).") from error
+    if version != CHECKPOINT_VERSION:
+        raise RaysweepError(f"checkpoint of version {version}; this raysweep knows {CHECKPOINT_VERSION}.")
+    return state

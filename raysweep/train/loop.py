@@ -1,0 +1,272 @@
+"""The training loop of one trial in plain torch: a generator of one dict per epoch. Knows neither Ray nor the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from raysweep.data.manifest import Manifest
+from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, prefetch, subset
+from raysweep.errors import RaysweepError
+from raysweep.networks import build_network
+from raysweep.nn.inits import INITS
+from raysweep.optim.schedules import learning_rate
+from raysweep.optim.solvers import SOLVERS, clip_gradients, set_learning_rate
+from raysweep.recipe import Length, Recipe
+from raysweep.train import checkpoint, memory
+from raysweep.train.seeding import derive, generator, seed_torch
+from raysweep.train.task import Placement
+
+LOSS_CHECK_EVERY = 50
+"""Updates between looks at the loss: each look waits for the accelerator."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass
+class Trial:
+    """What one trial holds while it trains."""
+
+    recipe: Recipe
+    place: Placement
+    device: torch.device
+    network: nn.Module
+    model: nn.Module
+    """The network, or what averages its gradients over the ranks."""
+    solver: torch.optim.Optimizer
+    train: TrainStream
+    test: TestStream
+    length: Length
+
+    @property
+    def rows(self) -> slice:
+        """This rank's rows of every batch."""
+        share = self.recipe.training.batch_size // self.place.world_size
+        return slice(self.place.rank * share, (self.place.rank + 1) * share)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The recipe's precision."""
+        dtype = DTYPES[self.recipe.training.precision]
+        return torch.autocast(self.device.type, dtype) if dtype != torch.float32 else nullcontext()
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """uint8 (N, side, side, 3) to the network's input (N, 3, side, side): mean subtracted first, then scaled."""
+        return normalise(batch.images, self.recipe, self.device)
+
+    def labels(self, batch: Batch) -> Tensor:
+        """Class numbers (N,) on the device."""
+        return torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+
+
+def normalise(images: np.ndarray[Any, Any], recipe: Recipe, device: torch.device) -> Tensor:
+    """scale * (x - mean) on the device, where it costs least; (N, side, side, 3) becomes (N, 3, side, side)."""
+    data = recipe.data
+    pixels = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
+    layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format
+    mean = torch.tensor(data.mean, device=device).view(1, -1, 1, 1)
+    return pixels.float().sub_(mean).mul_(data.scale).contiguous(memory_format=layout)
+
+
+def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa: B008 (frozen)
+    """Refuse what cannot be trained as asked.
+
+    Raises:
+        RaysweepError: an unknown precision, or a batch that does not divide.
+    """
+    training = recipe.training
+    if training.precision not in DTYPES:
+        raise RaysweepError(f"training.precision is {training.precision!r}: use {' or '.join(DTYPES)}.")
+    parts = training.accumulate * place.world_size
+    if training.batch_size % parts:
+        raise RaysweepError(
+            f"training.batch_size {training.batch_size} does not divide into {training.accumulate} sub-batches on "
+            f"{place.world_size} workers: use a multiple of {parts}."
+        )
+
+
+def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> Trial:
+    """Open the images, build the network and give it its initial weights, the same on every rank.
+
+    Raises:
+        RaysweepError: images, network or batch that do not fit together.
+    """
+    check_trial(recipe, place)
+    device = torch.device(place.device)
+    train, test = open_streams(recipe, folder, manifest, place)
+    network = initial_network(recipe, train, device)
+    solver = SOLVERS[recipe.solver.name](network, recipe.solver)
+    model = DistributedDataParallel(network) if place.world_size > 1 else network
+    length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
+    seed_torch(derive(recipe.seed, f"rank {place.rank}"))
+    return Trial(recipe, place, device, network, model, solver, train, test, length)
+
+
+def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> tuple[TrainStream, TestStream]:
+    """The training and the test images as the recipe wants them.
+
+    Raises:
+        RaysweepError: images smaller than the crop, or damaged files.
+    """
+    data, batch_size = recipe.data, recipe.training.batch_size
+    train, test = (ImageFile.open(folder, manifest, split) for split in ("train", "test"))
+    kept = None if data.train_fraction == 1 else subset(train.labels, data.train_fraction, recipe.seed)
+    stream = TrainStream(
+        train,
+        side=data.side,
+        batch_size=batch_size,
+        seed=derive(recipe.seed, "images"),
+        mirror=data.mirror,
+        pad=data.pad,
+        indices=kept,
+        threads=place.threads,
+    )
+    return stream, TestStream(test, side=data.side, batch_size=batch_size, threads=place.threads)
+
+
+def initial_network(recipe: Recipe, train: TrainStream, device: torch.device) -> nn.Module:
+    """The network with its initial weights; data-driven ones see the first training batch."""
+    seed_torch(recipe.seed)
+    network = build_network(recipe.network, recipe.data.side).to(device)
+    if recipe.training.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = normalise(train.batch(0).images, recipe, device)
+    INITS[recipe.init.method](network, images, generator(recipe.seed, "weights"))
+    return network
+
+
+def restore(trial: Trial, saved: bytes | None) -> int:
+    """Put a checkpoint back, if there is one; returns the epochs it has behind it.
+
+    Raises:
+        RaysweepError: not a checkpoint of this trial.
+    """
+    if saved is None:
+        return 0
+    return int(checkpoint.load(saved, trial.network, trial.solver, trial.device)["epoch"])
+
+
+def state(trial: Trial, epoch: int) -> bytes:
+    """The checkpoint of the trial as it stands after an epoch."""
+    return checkpoint.save(trial.network, trial.solver, {"epoch": epoch}, trial.device)
+
+
+def epochs(trial: Trial, done: int = 0) -> Iterator[dict[str, Any]]:
+    """Train from after epoch `done` to the end; yields the numbers of each epoch, while `state` is that epoch's.
+
+    A loss that is not finite ends the training: `status` of its row is diverged and it may have no accuracy. The last
+    row's status is finished, that of all others running.
+    """
+    for epoch in range(done + 1, trial.length.num_epochs + 1):
+        row = run_epoch(trial, epoch)
+        row["planned_epochs"] = trial.length.num_epochs
+        row["status"] = "finished" if epoch == trial.length.num_epochs else "running"
+        if not all(np.isfinite(row[key]) for key in ("train_loss", "logloss") if row[key] is not None):
+            row["status"] = "diverged"
+        yield row
+        if row["status"] == "diverged":
+            return
+
+
+def run_epoch(trial: Trial, epoch: int) -> dict[str, Any]:
+    """Train one epoch and test."""
+    memory.reset_peak(trial.device)
+    start = time.perf_counter()
+    first, last = trial.length.end(epoch - 1), trial.length.end(epoch)
+    loss, wait_s = train_updates(trial, first, last)
+    train_s = time.perf_counter() - start
+    top1, logloss, test_wait_s = test(trial) if np.isfinite(loss) else (None, None, 0.0)
+    wall_s = time.perf_counter() - start
+    return {
+        "epoch": epoch,
+        "iteration": last,
+        "images_seen": last * trial.recipe.training.batch_size,
+        "lr": _lr(trial, last - 1),
+        "train_loss": loss,
+        "top1": top1,
+        "logloss": logloss,
+        "wall_s": wall_s,
+        "train_s": train_s,
+        "test_s": wall_s - train_s,
+        "data_wait_s": wait_s + test_wait_s,
+        "images_per_s": (last - first) * trial.recipe.training.batch_size / train_s,
+        "peak_memory_gib": memory.peak_gib(trial.device),
+    }
+
+
+def _lr(trial: Trial, iteration: int) -> float:
+    recipe = trial.recipe
+    return learning_rate(recipe.schedule, recipe.solver.lr, iteration, trial.length.iterations)
+
+
+def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
+    """Updates first..last-1; returns the mean training loss, nats (not finite: stopped early), and s of waiting."""
+    trial.model.train()
+    total = torch.zeros((), device=trial.device)
+    with prefetch(lambda iteration: trial.train.batch(iteration, rows=trial.rows), first, last) as batches:
+        for iteration, batch in enumerate(batches, first):
+            set_learning_rate(trial.solver, _lr(trial, iteration))
+            total += update(trial, batch)
+            if (iteration - first) % LOSS_CHECK_EVERY == LOSS_CHECK_EVERY - 1 and not np.isfinite(_mean(trial, total)):
+                break
+    return _mean(trial, total) / (last - first), batches.wait_s
+
+
+def update(trial: Trial, batch: Batch) -> Tensor:
+    """One update from this rank's rows of a batch, in as many sub-batches as the recipe says; returns the mean loss."""
+    inputs, labels = trial.inputs(batch), trial.labels(batch)
+    parts = trial.recipe.training.accumulate
+    trial.solver.zero_grad()
+    total = torch.zeros((), device=trial.device)
+    for part, (images, classes) in enumerate(zip(inputs.chunk(parts), labels.chunk(parts), strict=True), 1):
+        with _gradients_shared(trial, part == parts):
+            with trial.autocast():
+                loss = F.cross_entropy(trial.model(images).float(), classes) / parts
+            loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    clip_gradients(trial.network, trial.recipe.solver.clip_norm)
+    trial.solver.step()
+    return total
+
+
+def _gradients_shared(trial: Trial, share: bool) -> AbstractContextManager[Any]:
+    # Ranks exchange gradients once per update, with the last sub-batch.
+    if isinstance(trial.model, DistributedDataParallel) and not share:
+        return trial.model.no_sync()
+    return nullcontext()
+
+
+def _mean(trial: Trial, value: Tensor) -> float:
+    """The mean over the ranks, the same number on all of them."""
+    if trial.place.world_size > 1:
+        value = value.clone()
+        torch.distributed.all_reduce(value)
+        value /= trial.place.world_size
+    return float(value)
+
+
+@torch.no_grad()
+def test(trial: Trial) -> tuple[float, float, float]:
+    """Top-1 accuracy (0..1), mean log loss (nats) over every test image once, and seconds of waiting for data."""
+    trial.network.eval()
+    sums = torch.zeros(3, device=trial.device, dtype=torch.float64)
+    mine = range(trial.place.rank, len(trial.test), trial.place.world_size)
+    with prefetch(lambda k: trial.test.batch(mine[k]), 0, len(mine)) as batches:
+        for batch in batches:
+            with trial.autocast():
+                logits = trial.network(trial.inputs(batch)).float()
+            labels = trial.labels(batch)
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+            sums += torch.stack([(logits.argmax(1) == labels).sum(), loss, torch.tensor(len(labels))]).to(sums)
+    if trial.place.world_size > 1:
+        torch.distributed.all_reduce(sums)
+    correct, loss, images = sums.tolist()
+    return correct / images, loss / images, batches.wait_s

@@ -1,0 +1,129 @@
+"""One trial: resume from its store, train, record. The same alone, inline and in a Ray Train worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from raysweep.cost import find_cost
+from raysweep.data.check import check_data
+from raysweep.data.manifest import Manifest
+from raysweep.identity import recipe_json
+from raysweep.results.provenance import provenance
+from raysweep.results.schema import EPOCHS
+from raysweep.results.store import Store
+from raysweep.train.loop import epochs, prepare, restore, state
+from raysweep.train.task import Placement, TrialTask
+
+
+class Record:
+    """The rows of one trial in the store; rank 0 alone writes them."""
+
+    def __init__(self, store: Store, task: TrialTask, place: Placement) -> None:
+        """Take over what an earlier attempt wrote."""
+        self.store = store
+        self.task = task
+        self.place = place
+        self.row: dict[str, Any] = store.trial(task.trial) or {}
+        self.epochs: list[dict[str, Any]] = []
+
+    def start(self, manifest: Manifest, planned_epochs: float, done: int) -> None:
+        """Write the trial's row as running, with its provenance; keep the rows of the epochs that are done."""
+        recipe, cost = self.task.recipe, asdict(find_cost(self.task.recipe))
+        self.row = {
+            "trial": self.task.trial,
+            "seed": recipe.seed,
+            "recipe": recipe_json(recipe),
+            "protocol": self.task.protocol,
+            "planned_epochs": planned_epochs,
+            "attempts": (self.row.get("attempts") or 0) + 1,
+            "params": cost["params"],
+            "macs": cost["macs"],
+            "started_at": self.row.get("started_at") or datetime.now(UTC),
+            "data_digest": manifest.digest,
+            "data_name": manifest.name,
+            "device": device_name(self.place.device),
+            "threads": self.place.threads,
+            "world_size": self.place.world_size,
+            **provenance(),
+        }
+        kept = self.store.epochs([self.task.trial]).to_pylist() if done else []
+        self.epochs = [row for row in kept if row["epoch"] <= done]
+        self.write("running")
+
+    def write(self, status: str, **changes: Any) -> None:
+        """Write the trial's row as its epochs so far make it."""
+        self.row |= {"status": status, "updated_at": datetime.now(UTC), **self.summary(), **changes}
+        self.store.write_trial(self.row)
+
+    def summary(self) -> dict[str, Any]:
+        """What the epochs so far amount to."""
+        tops = [row["top1"] for row in self.epochs if row["top1"] is not None]
+        train_s = sum(row["train_s"] for row in self.epochs)
+        last = self.epochs[-1] if self.epochs else {}
+        return {
+            "epochs": len(self.epochs),
+            "top1": last.get("top1"),
+            "logloss": last.get("logloss"),
+            "best_top1": max(tops, default=None),
+            "wall_s": sum(row["wall_s"] for row in self.epochs),
+            "images_per_s": last["images_seen"] / train_s if train_s else None,
+            "data_wait_s": sum(row["data_wait_s"] for row in self.epochs),
+            "peak_memory_gib": max((row["peak_memory_gib"] for row in self.epochs), default=None),
+        }
+
+    def add(self, row: dict[str, Any], saved: bytes | None) -> None:
+        """Write an epoch's row, then its checkpoint: killed in between, the epoch is trained again to the same row."""
+        self.epochs.append({key: row[key] for key in row.keys() & set(EPOCHS.names)})
+        self.store.write_epochs(self.task.trial, self.epochs)
+        if saved is not None:
+            self.store.write_checkpoint(self.task.trial, saved)
+        diverged = {"diverged_epoch": row["epoch"]} if row["status"] == "diverged" else {}
+        self.write(row["status"], **diverged)
+        if row["status"] != "running" and not self.task.keep_checkpoint:
+            self.store.delete_checkpoint(self.task.trial)
+
+
+def device_name(device: str) -> str:
+    """What a reader of the results knows the device by."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+
+
+def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+    """Train a trial from its last checkpoint to its end; yields each epoch's row once it is in the store.
+
+    Besides the columns of the epoch rows a row has `planned_epochs` and `status`: running, finished or diverged.
+
+    Raises:
+        RaysweepError: data, recipe or store that do not serve; nothing has been trained then.
+    """
+    torch.set_num_threads(place.threads)
+    store = Store.open(task.store)
+    manifest = check_data(task.recipe, Path(task.data))
+    trial = prepare(task.recipe, Path(task.data), manifest, place)
+    done = restore(trial, store.read_checkpoint(task.trial))
+    record = Record(store, task, place) if place.rank == 0 else None
+    if record:
+        record.start(manifest, trial.length.num_epochs, done)
+    for row in epochs(trial, done):
+        row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
+        if record:
+            record.add(row, state(trial, row["epoch"]) if task.keep_checkpoint or row["status"] == "running" else None)
+        yield row
+
+
+def record_end(task: TrialTask, status: str, error: str | None = None) -> None:
+    """Write how a trial ended that could not do it itself: `failed` with the error's text, or `stopped`.
+
+    Raises:
+        RaysweepError: the store cannot be written.
+    """
+    store = Store.open(task.store)
+    row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}
+    row |= {"recipe": recipe_json(task.recipe), "protocol": task.protocol}
+    store.write_trial(row | {"status": status, "error": error, "updated_at": datetime.now(UTC)})

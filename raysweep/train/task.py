@@ -1,0 +1,33 @@
+"""What is handed to whoever runs a trial: the trial itself, and the place it runs at. Loads neither torch nor ray."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raysweep.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """One trial to train: identity, recipe, where its images lie and where its results go."""
+
+    trial: str
+    recipe: Recipe
+    data: str
+    """Folder of the FFCV files and their manifest."""
+    store: str
+    """Results store: a folder or any URI that pyarrow.fs knows."""
+    protocol: str = ""
+    """Name of the protocol the recipe began with, for the results."""
+    keep_checkpoint: bool = False
+    """Whether the last checkpoint stays in the store after the trial has ended."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a trial runs; changes its speed, never its identity."""
+
+    rank: int = 0
+    world_size: int = 1
+    device: str = "cpu"
+    threads: int = 1

@@ -1,0 +1,46 @@
+"""`raysweep trial`: one trial by its id, in this process, without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from raysweep.errors import RaysweepError
+from raysweep.identity import recipe_from_json
+from raysweep.progress import numbers
+from raysweep.request import default_data
+from raysweep.verbs.stored import open_store, store_option, stored_trial
+
+
+@click.command()
+@click.argument("trial")
+@store_option
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=None, help="Folder of the images.  [default: data/PROTOCOL]"
+)
+@click.option(
+    "--into", default=None, help="Another store: train anew there, to check a number or to keep the original."
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--threads", type=int, default=1, show_default=True, help="CPU threads.")
+@click.option("--keep-checkpoint", is_flag=True, help="Keep the last checkpoint.")
+def trial(
+    trial: str, store: str, data: Path | None, into: str | None, device: str, threads: int, keep_checkpoint: bool
+) -> None:
+    """Train TRIAL (an id or its beginning, from a plan that has been run) alone, continuing where it was left."""
+    from raysweep.results.store import Store
+    from raysweep.train.run_trial import run_trial
+    from raysweep.train.task import Placement, TrialTask
+
+    found = stored_trial(open_store(store), trial)
+    if found["status"] in ("finished", "diverged") and into is None:
+        raise RaysweepError(f"trial {found['trial']} is {found['status']}: train it anew with --into OTHER_STORE.")
+    target = Store.open(into, create=True).uri if into else store
+    folder = data or default_data(found["protocol"])
+    recipe = recipe_from_json(found["recipe"])
+    task = TrialTask(found["trial"], recipe, str(folder), target, found["protocol"], keep_checkpoint)
+    click.echo(f"trial {task.trial}", err=True)
+    for row in run_trial(task, Placement(device=device, threads=threads), attempt=1):
+        click.echo(numbers(row))
+    click.echo(row["status"])

@@ -1,0 +1,54 @@
+"""`raysweep doctor`: what is installed, what is missing and the next step."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from importlib import metadata
+
+import click
+
+from raysweep.tables import table
+
+PACKAGES = ("torch", "torchvision", "ray", "ffcv", "numba", "numpy", "pyarrow", "pandas", "matplotlib")
+
+
+@click.command()
+def doctor() -> None:
+    """Print versions, devices and free space; exit status 1 if something needed is missing."""
+    rows = [("python", platform.python_version(), sys.executable), *map(_package, PACKAGES)]
+    rows += [("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()), "")]
+    rows += [("GPUs", *_try(_gpus)), ("ffcv reader", *_try(_reader))]
+    rows += [("free disk here", f"{shutil.disk_usage('.').free / 2**30:.0f} GiB", "")]
+    click.echo(table(("what", "found", "note"), rows))
+    if any(found == "missing" for _, found, _ in rows):
+        raise click.exceptions.Exit(1)
+
+
+def _package(name: str) -> tuple[str, str, str]:
+    try:
+        return name, metadata.version(name), ""
+    except metadata.PackageNotFoundError:
+        return name, "missing", "run `make setup` in a checkout of raysweep"
+
+
+def _try(look: Callable[[], str]) -> tuple[str, str]:
+    try:
+        return look(), ""
+    except Exception as error:  # whatever is wrong with an installation is what this verb reports
+        return "missing", f"{type(error).__name__}: {error}"
+
+
+def _gpus() -> str:
+    torch = importlib.import_module("torch")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return ", ".join(names) or "none"
+
+
+def _reader() -> str:
+    importlib.import_module("raysweep.data.kernels")
+    return "ok"

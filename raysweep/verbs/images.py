@@ -1,0 +1,66 @@
+"""`raysweep data`: images into FFCV files, and a look at what is in a folder of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from raysweep.tables import table
+from raysweep.verbs.options import json_option, print_json
+
+
+@click.group()
+def data() -> None:
+    """Write and check image sets."""
+
+
+@data.command()
+@click.argument("source")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--side", type=int, default=None, help="Short side to store, px.  [default: as the images are]")
+@click.option("--encoding", type=click.Choice(["auto", "jpg", "raw"]), default="auto", show_default=True)
+@click.option("--quality", type=int, default=90, show_default=True, help="JPEG quality.")
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave out images that cannot be decoded; they are listed in the manifest."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the image set in FOLDER.")
+@click.option("--download", is_flag=True, help="Let torchvision download the set (the only use of the network).")
+@click.option(
+    "--root", type=click.Path(path_type=Path), default=Path("downloads"), help="Where torchvision's sets lie."
+)
+@click.option("--workers", type=int, default=None, help="Processes.  [default: one per core]")
+def write(source: str, folder: Path, download: bool, root: Path, **options: object) -> None:
+    """Write SOURCE into FOLDER as FFCV files with a manifest.
+
+    \b
+    SOURCE is a class folder (train/CLASS/*.jpg and val/CLASS/*.jpg), a Parquet file or folder with `image` and
+    `label` columns, torchvision:CIFAR10 or torchvision:CIFAR100.
+    \b
+    raysweep data write cifar10.parquet data/cifar10
+    raysweep data write /data/imagenet data/imagenet128 --side 144
+    raysweep data write torchvision:CIFAR100 data/cifar100 --download
+    """
+    from raysweep.data.sources import open_source
+    from raysweep.data.write import write_images
+
+    write_images(open_source(source), folder, **options)
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@json_option
+def check(folder: Path, as_json: bool) -> None:
+    """Check the files in FOLDER against their checksums and print what is in them."""
+    from raysweep.data.manifest import read_manifest, verify
+
+    manifest = read_manifest(folder)
+    verify(folder, manifest, full=True)
+    rows = asdict(manifest)
+    if as_json:
+        print_json([rows])
+        return
+    click.echo(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
+    splits = ((name, split.images, f"{split.bytes:,}", split.sha256[:12]) for name, split in manifest.splits.items())
+    click.echo("\n" + table(("split", "images", "bytes", "sha256"), splits))

@@ -1,0 +1,94 @@
+"""Command-line options that verbs share, and how they become a request. Loads neither torch nor ray."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from raysweep.errors import RaysweepError
+from raysweep.patch import parse
+from raysweep.request import Request
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+SHORTHANDS: dict[str, tuple[str, Any, str]] = {
+    "epochs": ("training.epochs", float, "Passes over the training images."),
+    "width": ("network.width", float, "Multiplier on the width of every layer but the classifier."),
+    "batch_size": ("training.batch_size", int, "Images per update."),
+    "lr": ("solver.lr", float, "Base learning rate."),
+    "classes": ("network.outputs", int, "Network outputs: as many as the data has classes."),
+    "precision": ("training.precision", str, "float32 or bfloat16 (autocast)."),
+    "train_fraction": ("data.train_fraction", float, "Share of the training images used, class-balanced."),
+}
+"""Options that stand for `--set PATH=VALUE` of the fields changed most."""
+
+
+def recipe_options(command: Command) -> Command:
+    """Studies, protocol, settings, seeds, data and store."""
+    for name, (path, kind, words) in reversed(SHORTHANDS.items()):
+        option = f"--{name.replace('_', '-')}"
+        command = click.option(option, name, type=kind, default=None, help=f"{words} Sets {path}.")(command)
+    decorators = (
+        click.argument("studies", nargs=-1, required=True, metavar="STUDY..."),
+        click.option(
+            "--protocol",
+            default="imagenet128",
+            show_default=True,
+            help="Baseline recipe, see `raysweep list protocols`.",
+        ),
+        click.option("--seeds", type=int, default=1, show_default=True, help="Repeats: seeds 0 to N-1."),
+        click.option("--variants", default="", help="Only these variants and the baseline, comma-separated."),
+        click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            default=None,
+            help="Folder written by `raysweep data write`.  [default: data/PROTOCOL if it is there]",
+        ),
+        click.option("--store", default="results", show_default=True, help="Results: a folder or s3://, gs:// URI."),
+        click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="FIELD=VALUE",
+            help="Change any recipe field, see `raysweep list fields`. May be given often.",
+        ),
+    )
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+def take_request(options: dict[str, Any]) -> Request:
+    """The request that the shared options make; takes them out of `options`.
+
+    Raises:
+        RaysweepError: unknown field or a value of the wrong type.
+    """
+    settings: dict[str, Any] = {}
+    for name, (path, _, _) in SHORTHANDS.items():
+        if (value := options.pop(name)) is not None:
+            settings[path] = value
+    for assignment in options.pop("assignments"):
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise RaysweepError(f"--set {assignment}: write it as --set FIELD=VALUE, e.g. --set solver.lr=0.02.")
+        settings[path.strip()] = parse(path.strip(), text.strip())
+    variants = tuple(name.strip() for name in options.pop("variants").split(",") if name.strip())
+    return Request(settings=settings, variants=variants, **{key: options.pop(key) for key in _KEPT})
+
+
+_KEPT = ("studies", "protocol", "seeds", "data", "store")
+
+
+def json_option(command: Command) -> Command:
+    """`--json`: machine-readable output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON: an array of objects.")(command)
+
+
+def print_json(rows: Any) -> None:
+    """Print rows as JSON, times as ISO 8601."""
+    click.echo(json.dumps(rows, indent=2, default=str))

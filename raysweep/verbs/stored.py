@@ -1,0 +1,175 @@
+"""Verbs that read a store: status, results, report, show."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from raysweep.identity import recipe_from_json
+from raysweep.patch import diff
+from raysweep.protocols import find_protocol
+from raysweep.recipe import Recipe
+from raysweep.tables import duration, percent, short, table
+from raysweep.verbs.options import json_option, print_json
+from raysweep.verbs.planning import brief
+
+if TYPE_CHECKING:
+    from raysweep.results.store import Store
+
+store_option = click.option("--store", default="results", show_default=True, help="Results: a folder or a URI.")
+STATUSES = ("finished", "running", "diverged", "failed", "stopped", "waiting")
+
+
+def open_store(uri: str) -> Store:
+    """The store at that address.
+
+    Raises:
+        RaysweepError: there is none, or it cannot be read.
+    """
+    from raysweep.results.store import Store
+
+    return Store.open(uri)
+
+
+@click.command()
+@store_option
+@json_option
+def status(store: str, as_json: bool) -> None:
+    """Print how far every study in the store is; works while a sweep runs."""
+    opened = open_store(store)
+    rows = status_rows(opened)
+    if as_json:
+        print_json(rows)
+        return
+    header = ("study", "protocol", "line", *STATUSES, "epochs", "updated")
+    keys = ("study", "protocol", "line", *STATUSES, "epochs", "updated_at")
+    click.echo(table(header, ([_cell(row[key]) for key in keys] for row in rows)))
+    for problem in opened.problems:
+        click.echo(f"warning: {problem}", err=True)
+
+
+def _cell(value: Any) -> str:
+    return "-" if value in (None, 0) else f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "year") else str(value)
+
+
+def status_rows(store: Store) -> list[dict[str, Any]]:
+    """One row a study and line (settings): number of trials by status, epochs done, last change."""
+    trials = {row["trial"]: row for row in store.trials().to_pylist()}
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for member in store.members().to_pylist():
+        key = (member["study"], member["protocol"], member["line"])
+        groups.setdefault(key, []).append(trials.get(member["trial"], {"status": "waiting"}))
+    return [_status_row(key, rows) for key, rows in sorted(groups.items())]
+
+
+def _status_row(key: tuple[str, str, str], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    counts = Counter(row["status"] for row in rows)
+    updates = [row["updated_at"] for row in rows if row.get("updated_at")]
+    return {
+        "study": key[0],
+        "protocol": key[1],
+        "line": key[2],
+        "trials": len(rows),
+        **{name: counts[name] for name in STATUSES},
+        "epochs": sum(row.get("epochs") or 0 for row in rows),
+        "updated_at": max(updates, default=None),
+    }
+
+
+@click.command()
+@click.argument("study")
+@store_option
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv", "parquet"]), default="table", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="File to write.  [default: standard output]")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def results(study: str, store: str, form: str, out: Path | None, as_json: bool) -> None:
+    """Print one row a trial of STUDY: status, top-1, log loss, cost and speed."""
+    from raysweep.results.query import render, results_table
+
+    found = results_table(open_store(store), study)
+    form = "json" if as_json else form
+    content = (_results_text(found.to_pylist()) + "\n").encode() if form == "table" else render(found, form)
+    if out:
+        out.write_bytes(content)
+    else:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+
+
+def _results_text(rows: list[dict[str, Any]]) -> str:
+    header = ("trial", "variant", "seed", "status", "top-1 %", "log loss", "best %", "epochs", "params", "MACs", "wall")
+    return table(
+        header,
+        (
+            (
+                row["trial"],
+                row["variant"],
+                row["seed"],
+                row["status"],
+                percent(row["top1"]),
+                "-" if row["logloss"] is None else f"{row['logloss']:.3f}",
+                percent(row["best_top1"]),
+                row["epochs"],
+                short(row["params"]),
+                short(row["macs"]),
+                duration(row["wall_s"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+@click.command()
+@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
+@store_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Folder to write."
+)
+def report(studies: tuple[str, ...], store: str, out: Path) -> None:
+    """Write figures and tables of STUDY..., beside the published numbers, as one HTML page; prints its path."""
+    from analysis.report import write_report
+
+    click.echo(write_report(store, studies, out))
+
+
+@click.command()
+@click.argument("trial")
+@store_option
+@click.option("--all", "every", is_flag=True, help="Every recipe field, not only those that differ from the protocol.")
+@json_option
+def show(trial: str, store: str, every: bool, as_json: bool) -> None:
+    """Print the recipe, results and provenance behind the number of TRIAL (an id or its beginning)."""
+    found = stored_trial(open_store(store), trial)
+    recipe = recipe_from_json(found["recipe"])
+    baseline = Recipe() if every else find_protocol(found["protocol"])
+    found["recipe"] = json.loads(found["recipe"])["changes"]
+    found["diff"] = diff(recipe, baseline)
+    if as_json:
+        print_json(found)
+        return
+    names = ", ".join(f"{member['study']}/{member['variant']}" for member in found["studies"])
+    click.echo(f"trial {found['trial']}: {names}\n")
+    changed = ((path, brief(value)) for path, value in found.pop("diff").items())
+    click.echo(table(("differs from the protocol in", found["protocol"]), changed))
+    shown = {key: value for key, value in found.items() if key not in ("recipe", "studies", "trial")}
+    click.echo("\n" + table(("result and provenance", ""), ((key, value) for key, value in shown.items())))
+
+
+def stored_trial(store: Store, prefix: str) -> dict[str, Any]:
+    """All that a store knows of a trial: its row, or its recipe alone where it has not started, and its studies.
+
+    Raises:
+        RaysweepError: no trial, or several, of that id.
+    """
+    trial = store.find_trial(prefix)
+    members = [row for row in store.members().to_pylist() if row["trial"] == trial]
+    row = store.trial(trial) or {"trial": trial, "status": "waiting", **members[0]}
+    studies = [{"study": member["study"], "variant": member["variant"]} for member in members]
+    return {key: row[key] for key in row if key not in ("diff", "summary")} | {"studies": studies}

@@ -1,0 +1,1 @@
+"""One file a question of the paper: its variants as named patches of a baseline recipe."""

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from raysweep.networks import build_network
+from raysweep.nn.inits import INITS, weighted_layers
+from raysweep.patch import patch
+from raysweep.recipe import Recipe
+
+
+def network(**changes: object) -> nn.Module:
+    base = {"network.width": 0.25, "network.outputs": 10}
+    torch.manual_seed(0)
+    return build_network(patch(Recipe(), base | {f"network.{k}": v for k, v in changes.items()}).network, 64)
+
+
+def initialise(net: nn.Module, method: str, seed: int = 0) -> Tensor:
+    images = torch.randn(48, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+    torch.manual_seed(1)  # dropout
+    INITS[method](net, images, torch.Generator().manual_seed(seed))
+    return images
+
+
+def output_variances(net: nn.Module, images: Tensor) -> list[float]:
+    found: list[float] = []
+    hooks = [
+        layer.register_forward_hook(lambda _l, _i, out: found.append(out.var(correction=0).item()))
+        for layer in weighted_layers(net)
+    ]
+    with torch.no_grad():
+        net(images)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "maxout", "elu", "apl2", "linear"])
+@pytest.mark.parametrize("method", ["lsuv", "lsuv_gaussian"])
+def test_lsuv_gives_every_layer_unit_variance(activation: str, method: str) -> None:
+    net = network(activation=activation, dropout=0.0)
+    images = initialise(net, method)
+    variances = output_variances(net.train(), images)
+    assert len(variances) == len(list(weighted_layers(net)))
+    assert variances == pytest.approx([1.0] * len(variances), abs=0.02)
+
+
+def test_lsuv_sees_dropout_as_training_does() -> None:
+    net = network(dropout=0.5)
+    images = torch.randn(48, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+    torch.manual_seed(3)
+    INITS["lsuv"](net, images, torch.Generator().manual_seed(0))
+    torch.manual_seed(3)
+    assert output_variances(net.train(), images)[-1] == pytest.approx(1.0, abs=1e-3)
+    assert output_variances(net.eval(), images)[-1] < 0.6
+
+
+def test_orthonormal_rows() -> None:
+    net = network()
+    initialise(net, "orthonormal")
+    for layer in weighted_layers(net):
+        matrix = layer.weight.flatten(1)
+        if matrix.shape[0] > matrix.shape[1]:
+            matrix = matrix.T
+        torch.testing.assert_close(matrix @ matrix.T, torch.eye(len(matrix)), atol=1e-5, rtol=0)
+
+
+def test_lsuv_keeps_the_rows_orthogonal() -> None:
+    net = network()
+    initialise(net, "lsuv")
+    matrix = next(iter(weighted_layers(net))).weight.flatten(1)
+    product = matrix @ matrix.T
+    scale = product.diagonal().mean()
+    torch.testing.assert_close(product / scale, torch.eye(len(matrix)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("method", [entry.name for entry in INITS])
+def test_biases_start_at_0_and_the_seed_decides(method: str) -> None:
+    first, again, other = network(), network(), network()
+    initialise(first, method, 0)
+    initialise(again, method, 0)
+    initialise(other, method, 1)
+    assert all(layer.bias is not None and not layer.bias.any() for layer in weighted_layers(first))
+    for one, two, three in zip(first.parameters(), again.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
+        assert one.dim() == 1 or not torch.equal(one, three)
+
+
+def test_constant_images_do_not_destroy_the_weights() -> None:
+    net = network()
+    INITS["lsuv"](net, torch.zeros(8, 3, 64, 64), torch.Generator().manual_seed(0))
+    assert all(torch.isfinite(layer.weight).all() for layer in weighted_layers(net))
+
+
+def test_the_network_is_left_in_its_mode_and_without_hooks() -> None:
+    net = network().eval()
+    initialise(net, "lsuv")
+    assert not net.training
+    assert not any(layer._forward_hooks for layer in weighted_layers(net))

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from raysweep import cost
+from raysweep.cost import compute_cost, cost_key, find_cost, goldens
+from raysweep.errors import RaysweepError
+from raysweep.patch import patch
+from raysweep.plan import shipped_recipes
+from raysweep.recipe import Recipe
+
+
+def test_the_baseline_costs_what_the_paper_says() -> None:
+    found = compute_cost(Recipe())
+    assert found.params == 13_300_072
+    assert found.macs == 208_986_240
+
+
+def test_activations_are_the_outputs_of_the_layers() -> None:
+    maps = 96 * 30**2 + 256 * 15**2 + 384 * 7**2 + 384 * 7**2 + 256 * 7**2
+    assert compute_cost(Recipe()).activations == maps + 2048 + 2048 + 1000
+
+
+def test_committed_costs_are_what_the_networks_cost() -> None:
+    recipes = {cost_key(recipe): recipe for recipe in shipped_recipes()}
+    assert goldens().keys() == recipes.keys(), "run `make costs`"
+    for key, recipe in recipes.items():
+        assert goldens()[key] == compute_cost(recipe), "run `make costs`"
+
+
+def test_cost_depends_on_the_network_and_the_side_alone() -> None:
+    same = {"solver.lr": 1.0, "seed": 3, "network.dropout": 0.1, "training.batch_size": 1, "data.digest": "x"}
+    assert cost_key(patch(Recipe(), same)) == cost_key(Recipe())
+    for change in ({"network.outputs": 5}, {"data.side": 64}, {"network.width": 0.5}):
+        assert cost_key(patch(Recipe(), change)) != cost_key(Recipe())
+
+
+def test_another_network_is_computed_once_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = patch(Recipe(), {"network.width": 0.3})
+    found = find_cost(recipe)
+    assert found == compute_cost(recipe)
+    cost._remembered.cache_clear()  # as a new process would
+    monkeypatch.setattr(cost, "compute_cost", lambda _: pytest.fail("computed twice"))
+    assert find_cost(recipe) == found
+
+
+def test_a_damaged_memory_is_computed_again() -> None:
+    cost._memory().parent.mkdir(parents=True)
+    cost._memory().write_text('{"broken')
+    assert find_cost(patch(Recipe(), {"network.width": 0.3})).params > 0
+    assert json.loads(cost._memory().read_text())
+
+
+def test_a_home_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    cost._memory.cache_clear()
+    assert find_cost(patch(Recipe(), {"network.width": 0.3})).params > 0
+
+
+def test_gpu_hours_are_the_arithmetic_they_claim() -> None:
+    card = cost.Accelerator("a card", 100, 0.5)
+    hours = card.hours(Recipe(), cost.Cost(1, 208_986_240, 1))
+    assert hours == pytest.approx(2 * 3 * 208_986_240 * 320_000 * 256 / 50e12 / 3600)
+    assert "not measured" in card.sentence
+    assert cost.money(10, 2.5) == 25
+    with pytest.raises(RaysweepError, match="cannot cost -1"):
+        cost.money(10, -1)

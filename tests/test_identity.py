@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from raysweep.errors import RaysweepError
+from raysweep.identity import canonical_json, digest, line_id, recipe_from_json, recipe_json, trial_id
+from raysweep.patch import patch
+from raysweep.plan import shipped_recipes
+from raysweep.protocols import PROTOCOLS
+from raysweep.recipe import DataRecipe, Recipe, SolverRecipe
+from raysweep.study import find_study
+from tests.test_patch import patches
+
+GOLDEN = Path(__file__).parent / "goldens" / "trial_ids.json"
+
+
+def test_ids_are_those_of_every_release_before() -> None:
+    """Changing one of these loses every result ever stored under it."""
+    golden = json.loads(GOLDEN.read_text())
+    assert len(golden) >= 20
+    study = find_study("activation")
+    for key, expected in golden.items():
+        protocol, variant, seed = key.split("/")
+        recipe = study.variant(variant).apply(PROTOCOLS[protocol]())
+        assert trial_id(replace(recipe, seed=int(seed))) == expected, key
+
+
+@given(patches())
+def test_a_recipe_comes_back_from_its_json(changes: dict[str, object]) -> None:
+    recipe = patch(Recipe(), changes)
+    assert recipe_from_json(recipe_json(recipe)) == recipe
+
+
+@given(patches(), patches())
+def test_ids_are_equal_exactly_where_recipes_are(first: dict[str, object], second: dict[str, object]) -> None:
+    one, other = patch(Recipe(), first), patch(Recipe(), second)
+    assert (trial_id(one) == trial_id(other)) == (one == other)
+
+
+def test_the_way_to_a_recipe_does_not_matter() -> None:
+    by_hand = replace(Recipe(), solver=SolverRecipe(lr=1))
+    assert trial_id(by_hand) == trial_id(patch(Recipe(), {"solver.lr": 1.0}))
+
+
+def test_ids_do_not_depend_on_the_process() -> None:
+    code = "from raysweep.identity import trial_id; from raysweep.recipe import Recipe; print(trial_id(Recipe()))"
+    for salt in ("0", "1"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": salt}, capture_output=True, check=True
+        )
+        assert done.stdout.decode().strip() == trial_id(Recipe())
+
+
+def test_shipped_variants_differ_from_each_other() -> None:
+    recipes = shipped_recipes()
+    assert len({trial_id(recipe) for recipe in recipes}) == len(recipes)
+
+
+def test_seed_is_in_the_id_and_not_in_the_line() -> None:
+    first, second = Recipe(), replace(Recipe(), seed=1)
+    assert trial_id(first) != trial_id(second)
+    assert line_id(first) == line_id(second) == trial_id(first)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, object(), {1: 2}, {"a": {3}}, b"x"])
+def test_what_has_no_stable_form_is_refused(value: object) -> None:
+    with pytest.raises(RaysweepError):
+        canonical_json({"field": value})
+
+
+def test_a_recipe_with_an_unstable_value_is_refused_by_field() -> None:
+    with pytest.raises(RaysweepError, match="solver.lr"):
+        trial_id(replace(Recipe(), solver=SolverRecipe(lr=math.nan)))
+    with pytest.raises(RaysweepError, match="data.side"):
+        trial_id(replace(Recipe(), data=DataRecipe(side="128")))  # type: ignore[arg-type]
+
+
+def test_canonical_json_does_not_see_order_or_signed_zero() -> None:
+    assert canonical_json({"b": 1, "a": [0.0]}) == canonical_json({"a": [-0.0], "b": 1})
+    assert len(digest({"a": 1})) == 12
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 1}', "null"])
+def test_text_that_is_no_recipe_is_refused(text: str) -> None:
+    with pytest.raises(RaysweepError, match="not a recipe"):
+        recipe_from_json(text)
+
+
+def test_a_recipe_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(RaysweepError, match="upgrade raysweep"):
+        recipe_from_json('{"version": 99, "changes": {}}')
