@@ -43,7 +43,7 @@ for command in (list_things, plan, run, status, results, report, show, trial, da
 def call(command: click.Command) -> None:
     """Run a command; a user's mistake is one sentence on standard error and exit status 2."""
     try:
-        command(standalone_mode=False)
+        sys.exit(command(standalone_mode=False) or 0)
     except RaysweepError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(EXIT_ERROR)
@@ -51,7 +51,6 @@ def call(command: click.Command) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:
         # The reader (head, less) has enough; Python would complain again at exit.

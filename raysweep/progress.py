@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -207,3 +208,30 @@ def _rich_progress() -> Progress:
         TextColumn("{task.fields[note]}"),
     )
     return Progress(*columns, console=Console(stderr=True))
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A function of (done, total) that shows how far something is: a bar with ETA, or a line every tenth in a pipe."""
+    if not sys.stderr.isatty():
+        yield _tenths(what)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        bar = progress.add_task(what)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def _tenths(what: str) -> Callable[[int, int], None]:
+    start, said = time.monotonic(), [0]
+
+    def show(done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if tenth > said[0]:
+            said[0] = tenth
+            left = (time.monotonic() - start) * (total - done) / done
+            click.echo(f"{what}  {done:,}/{total:,}  ETA {duration(left)}", err=True)
+
+    return show

@@ -15,8 +15,10 @@ if __name__ == "__main__":
 
 import click
 
-from raysweep.errors import RaysweepError
 from raysweep.verbs.options import recipe_options, take_request
+
+EXIT_FAILED = 1
+"""Some trial failed; a request that cannot be carried out exits with 2, Ctrl-C with 130."""
 
 
 @click.command(
@@ -59,14 +61,16 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
     try:
         outcome = execute(prepared, resources, keep_checkpoints)
     except KeyboardInterrupt:
-        raise RaysweepError("stopped; every finished epoch is in the store. The same command continues.") from None
+        click.echo("stopped; every finished epoch is in the store. The same command continues.", err=True)
+        raise
     click.echo(
         f"{len(outcome.finished)} finished, {len(outcome.diverged)} diverged, {len(outcome.failed)} failed, "
         f"{len(outcome.stopped)} stopped",
         err=True,
     )
     if outcome.failed:
-        raise RaysweepError(f"{len(outcome.failed)} trials failed; see `raysweep status --store {request.store}`.")
+        click.echo(f"why: raysweep show TRIAL --store {request.store}; the same command tries them again", err=True)
+        raise click.exceptions.Exit(EXIT_FAILED)
 
 
 def main() -> None:

@@ -27,7 +27,10 @@ def weighted_layers(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
 @torch.no_grad()
 def _fill(network: nn.Module, fill: Callable[[Tensor], object]) -> None:
     for layer in weighted_layers(network):
-        fill(layer.weight)
+        # Drawn on the CPU in the plain layout: the same weights on every device and in every memory format.
+        weight = torch.empty(layer.weight.shape)
+        fill(weight)
+        layer.weight.copy_(weight)
         if layer.bias is not None:
             layer.bias.zero_()
 

@@ -20,7 +20,7 @@ from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, pref
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS
-from raysweep.optim.schedules import learning_rate
+from raysweep.optim.schedules import SCHEDULES, learning_rate
 from raysweep.optim.solvers import SOLVERS, clip_gradients, set_learning_rate
 from raysweep.recipe import Length, Recipe
 from raysweep.train import checkpoint, memory
@@ -80,9 +80,11 @@ def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa
     """Refuse what cannot be trained as asked.
 
     Raises:
-        RaysweepError: an unknown precision, or a batch that does not divide.
+        RaysweepError: an unknown initialisation, solver, schedule or precision, or a batch that does not divide.
     """
     training = recipe.training
+    for registry, name in ((INITS, recipe.init.method), (SOLVERS, recipe.solver.name), (SCHEDULES, recipe.schedule.name)):
+        registry.entry(name)
     if training.precision not in DTYPES:
         raise RaysweepError(f"training.precision is {training.precision!r}: use {' or '.join(DTYPES)}.")
     parts = training.accumulate * place.world_size

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from raysweep.progress import counted
 from raysweep.tables import table
 from raysweep.verbs.options import json_option, print_json
 
@@ -31,7 +33,7 @@ def data() -> None:
     "--root", type=click.Path(path_type=Path), default=Path("downloads"), help="Where torchvision's sets lie."
 )
 @click.option("--workers", type=int, default=None, help="Processes.  [default: one per core]")
-def write(source: str, folder: Path, download: bool, root: Path, **options: object) -> None:
+def write(source: str, folder: Path, download: bool, root: Path, **options: Any) -> None:
     """Write SOURCE into FOLDER as FFCV files with a manifest.
 
     \b
@@ -45,7 +47,13 @@ def write(source: str, folder: Path, download: bool, root: Path, **options: obje
     from raysweep.data.sources import open_source
     from raysweep.data.write import write_images
 
-    write_images(open_source(source), folder, **options)
+    found = open_source(source, root=root, download=download)
+    with counted(f"writing {folder}") as progress:
+        manifest = write_images(found, folder, progress=progress, **options)
+    splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
+    click.echo(f"{folder}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
+    for name in manifest.skipped:
+        click.echo(f"skipped {name}", err=True)
 
 
 @data.command()

@@ -98,3 +98,13 @@ def test_the_network_is_left_in_its_mode_and_without_hooks() -> None:
     initialise(net, "lsuv")
     assert not net.training
     assert not any(layer._forward_hooks for layer in weighted_layers(net))
+
+
+@pytest.mark.parametrize("method", [entry.name for entry in INITS])
+def test_the_memory_format_does_not_change_the_start(method: str) -> None:
+    plain = network(dropout=0.0)
+    other = network(dropout=0.0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    initialise(plain, method)
+    initialise(other, method)
+    for one, two in zip(plain.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,91 @@
+"""The connection to Ray, and how it ends: in the normal way, by Ctrl-C or by SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+import ray
+from ray.job_config import JobConfig
+
+SETTINGS = {
+    # Our progress is the only one, and our store the only results.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    # A trial that failed has no rows, so no metric.
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Relative paths mean in a trial what they mean on the command line.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # How soon a dead worker is noticed; and no process beside each gang that watches for spot pre-emption.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+"""Read by Ray in the driver, which hands on what its workers need. A job-wide `runtime_env` would do as well, but every
+process of the sweep would then be a new one instead of one that Ray has ready."""
+
+
+@contextmanager
+def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[str]:
+    """A Ray session with our settings: the one that is open, the cluster at the address, or a local one just for us.
+
+    Gives the address of the dashboard, empty where there is none.
+
+    Without an address Ray looks at RAY_ADDRESS and for a cluster started on this machine by `ray start`.
+    """
+    with _environment(SETTINGS):
+        if ray.is_initialized():
+            with graceful_signals():
+                yield ""
+            return
+        context = ray.init(
+            address=address,
+            include_dashboard=dashboard,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            job_config=JobConfig(metadata=dict(metadata)),
+        )
+        # Only now: Ray sets a signal handler of its own.
+        with graceful_signals():
+            try:
+                yield context.dashboard_url or ""
+            finally:
+                ray.shutdown()
+
+
+@contextmanager
+def graceful_signals() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into an exception, so that everything is closed; a second one leaves at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if len(received) > 1:
+            os._exit(128 + number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})

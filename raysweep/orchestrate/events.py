@@ -1,0 +1,68 @@
+"""What a sweep tells whoever watches it, and the functions it calls for each trial. Loads neither torch nor ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from raysweep.train.task import Placement, TrialTask
+
+Row = Mapping[str, Any]
+"""One epoch of a trial, with at least `epoch` and `status`."""
+End = Literal["finished", "diverged", "stopped", "failed"]
+Kind = Literal["started", "epoch", "finished", "diverged", "stopped", "failed", "retried", "note"]
+
+Train = Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
+"""Trains a trial at a place in its nth attempt, one row an epoch; the last row's status is finished or diverged."""
+RecordEnd = Callable[[TrialTask, str, str | None], None]
+"""Writes the end that a trial could not write itself: `failed` with the error's text, or `stopped`."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened to a trial, or to the sweep where `trial` is empty."""
+
+    kind: Kind
+    trial: str = ""
+    row: Row = field(default_factory=dict)
+    """The epoch's row; for an end the trial's last one, with the whole traceback under `error` if it failed."""
+    text: str = ""
+    """One line for a person to read."""
+
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Ids of the trials of a sweep by how they ended, each in the order of the plan."""
+
+    finished: tuple[str, ...] = ()
+    diverged: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, ends: Mapping[str, str]) -> Outcome:
+        """The outcome of trials with these ends; those without one are left out."""
+        return cls(*(tuple(trial for trial, end in ends.items() if end == kind) for kind in cls.__annotations__))
+
+
+def train_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+    """Train for real; torch is loaded where the trial runs, not where the sweep is driven."""
+    from raysweep.train.run_trial import run_trial
+
+    return run_trial(task, place, attempt)
+
+
+def record_trial_end(task: TrialTask, status: str, error: str | None) -> None:
+    """Write a trial's end to its store."""
+    from raysweep.train.run_trial import record_end
+
+    record_end(task, status, error)
+
+
+def headline(error: str) -> str:
+    """The line of a traceback that says what went wrong."""
+    return error.strip().rpartition("\n")[2]

@@ -1,0 +1,79 @@
+"""Trials one after another in this process: the same interface as the Ray sweep, without Ray."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from contextlib import closing
+
+from raysweep.errors import RaysweepError
+from raysweep.orchestrate.events import (
+    Event,
+    OnEvent,
+    Outcome,
+    RecordEnd,
+    Row,
+    Train,
+    headline,
+    record_trial_end,
+    train_trial,
+)
+from raysweep.train.task import Placement, TrialTask
+
+
+def run_inline(
+    tasks: Iterable[TrialTask],
+    on_event: OnEvent,
+    *,
+    train: Train | None = None,
+    record_end: RecordEnd | None = None,
+    place: Placement = Placement(),  # noqa: B008 (frozen)
+    max_attempts: int = 2,
+) -> Outcome:
+    """Train every task in order; one that fails in all its attempts is recorded and the rest go on.
+
+    A KeyboardInterrupt passes through once the running trial has been closed.
+    """
+    runner = _Runner(on_event, train or train_trial, record_end or record_trial_end, place, max_attempts)
+    return Outcome.of({task.trial: runner.run(task) for task in tasks})
+
+
+class _Runner:
+    def __init__(
+        self, on_event: OnEvent, train: Train, record_end: RecordEnd, place: Placement, max_attempts: int
+    ) -> None:
+        self.on_event = on_event
+        self.train = train
+        self.record_end = record_end
+        self.place = place
+        self.max_attempts = max_attempts
+
+    def run(self, task: TrialTask) -> str:
+        """Try a task until it ends or has no attempt left; returns its end."""
+        self.on_event(Event("started", task.trial))
+        for attempt in range(1, self.max_attempts + 1):
+            try:
+                return self._attempt(task, attempt)
+            except Exception as error:  # whatever a trial raises is that trial's failure, not the sweep's
+                text = "".join(traceback.format_exception(error))
+                if isinstance(error, RaysweepError) or attempt == self.max_attempts:
+                    return self._fail(task, text)
+                note = f"attempt {attempt + 1} of {self.max_attempts} after {headline(text)}"
+                self.on_event(Event("retried", task.trial, text=note))
+        raise ValueError(f"max_attempts is {self.max_attempts}: at least 1 is needed")
+
+    def _attempt(self, task: TrialTask, attempt: int) -> str:
+        last: Row = {}
+        with closing(self.train(task, self.place, attempt)) as rows:  # type: ignore[type-var]
+            for last in rows:
+                self.on_event(Event("epoch", task.trial, last))
+        status = last.get("status")
+        if status not in ("finished", "diverged"):
+            raise RuntimeError(f"trial {task.trial} ended without a final status (its last is {status!r})")
+        self.on_event(Event(status, task.trial, last))
+        return str(status)
+
+    def _fail(self, task: TrialTask, text: str) -> str:
+        self.record_end(task, "failed", text)
+        self.on_event(Event("failed", task.trial, {"error": text}, headline(text)))
+        return "failed"

@@ -1,0 +1,57 @@
+"""How many gangs of workers a cluster holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from raysweep.errors import RaysweepError
+from raysweep.train.worker import GangShape
+
+Node = Mapping[str, float]
+"""Resource name -> amount, as Ray tells it."""
+
+
+def count_gangs(nodes: Sequence[Node], shape: GangShape, at_once: int | None, trials: int) -> int:
+    """How many gangs to run: as many as fit, no more than there are trials or than are allowed to run at once.
+
+    Raises:
+        RaysweepError: not even one fits, or none is allowed.
+    """
+    fitting = sum(_workers_on(node, shape) for node in nodes) // shape.workers
+    if fitting < 1:
+        raise RaysweepError(_refusal(nodes, shape))
+    if at_once is not None and at_once < 1:
+        raise RaysweepError(f"{at_once} trials at once: at least 1 is needed.")
+    return min(fitting, trials, at_once or fitting)
+
+
+def choose_shape(nodes: Iterable[Node], workers: int, cpus: int, gpus: float | None) -> GangShape:
+    """The shape of every gang; with no word on GPUs, one for each worker where the cluster has any."""
+    if gpus is None:
+        gpus = 1.0 if _total(nodes, "GPU") else 0.0
+    return GangShape(workers, cpus, gpus)
+
+
+def _workers_on(node: Node, shape: GangShape) -> int:
+    # A worker never spans nodes, so what is left over on each cannot be added up.
+    needs = {"CPU": float(shape.cpus), "GPU": shape.gpus}
+    return min(_times(node.get(name, 0.0), need) for name, need in needs.items() if need)
+
+
+def _times(amount: float, need: float) -> int:
+    # Ten thirds of a GPU are three times 1/3 in spite of rounding.
+    return math.floor(amount / need + 1e-6)
+
+
+def _refusal(nodes: Sequence[Node], shape: GangShape) -> str:
+    needs = {"GPU": shape.gpus, "CPU": shape.cpus}
+    asked = [f"{shape.workers * amount:g} {name}s" for name, amount in needs.items() if amount]
+    there = f"{_total(nodes, 'GPU'):g} GPUs and {_total(nodes, 'CPU'):g} CPUs on {len(nodes)} node(s)"
+    advice = "run with --gpus 0, or add nodes with GPUs" if shape.gpus else "ask for less, or add nodes"
+    spread = f" ({shape.workers} workers, each on one node)" if shape.workers > 1 else ""
+    return f"asked for {' and '.join(asked)} per trial{spread}; this cluster has {there}: {advice}."
+
+
+def _total(nodes: Iterable[Node], name: str) -> float:
+    return sum(node.get(name, 0.0) for node in nodes)

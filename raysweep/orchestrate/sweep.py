@@ -1,0 +1,143 @@
+"""A sweep on Ray: gangs that train, Tune that decides, a pool between them, and one loop that listens."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import ray
+from ray.exceptions import RayError
+
+from raysweep.errors import RaysweepError
+from raysweep.orchestrate.cluster import connect
+from raysweep.orchestrate.events import Event, OnEvent, Outcome, RecordEnd, Train, record_trial_end, train_trial
+from raysweep.orchestrate.gangs import Gangs
+from raysweep.orchestrate.packing import choose_shape, count_gangs
+from raysweep.orchestrate.pool import Pool
+from raysweep.orchestrate.tuner import HEAD, run_tuner
+from raysweep.train.task import TrialTask
+from raysweep.train.worker import Gang, GangShape
+
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
+
+PATIENCE_S = 5.0
+"""How long idle gangs are given to end by themselves at the end of a sweep."""
+TUNE_PATIENCE_S = 30.0
+
+
+def run_on_ray(
+    tasks: Iterable[TrialTask],
+    on_event: OnEvent,
+    *,
+    address: str | None = None,
+    train: Train | None = None,
+    record_end: RecordEnd | None = None,
+    workers: int | None = None,
+    cpus_per_worker: int = 1,
+    gpus_per_worker: float | None = None,
+    workers_per_trial: int = 1,
+    max_attempts: int = 2,
+    scheduler: TrialScheduler | None = None,
+    metadata: Mapping[str, str] | None = None,
+    dashboard: bool | None = None,
+) -> Outcome:
+    """Train every task on the cluster; a trial that fails in all its attempts is recorded and the rest go on.
+
+    `workers` is how many trials run at once, none: as many as fit; `gpus_per_worker` none: one where the cluster has
+    any. Events arrive in this thread, in order.
+
+    Raises:
+        RaysweepError: the cluster has not what one trial asks for, or could not start a single worker.
+        KeyboardInterrupt: stopped by the user; every running trial keeps its last epoch's checkpoint.
+    """
+    tasks = tuple(tasks)
+    if not tasks:
+        return Outcome()
+    with connect(address, metadata or {}, dashboard) as url:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        shape = choose_shape(nodes, workers_per_trial, cpus_per_worker, gpus_per_worker)
+        gangs = count_gangs(nodes, shape, workers, len(tasks))
+        where = f"dashboard at http://{url}" if url else "no dashboard"
+        on_event(Event("note", text=f"{gangs} trial(s) at once on Ray, {where}"))
+        with _Sweep(tasks, shape, gangs, train or train_trial, max_attempts, scheduler) as sweep:
+            sweep.follow(on_event, record_end or record_trial_end)
+            return sweep.outcome()
+
+
+class _Sweep:
+    """All that lives as long as the sweep, started on entry and ended on exit whatever happens in between."""
+
+    def __init__(
+        self,
+        tasks: Sequence[TrialTask],
+        shape: GangShape,
+        gangs: int,
+        train: Train,
+        max_attempts: int,
+        scheduler: TrialScheduler | None,
+    ) -> None:
+        self.tasks = {task.trial: task for task in tasks}
+        self.folder = tempfile.TemporaryDirectory(prefix="raysweep-", ignore_cleanup_errors=True)
+        self.stopping = threading.Event()
+        self.tune_error = ""
+        names = [f"gang-{number}" for number in range(gangs)]
+        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
+        self.pool = actor.remote(tasks, names, max_attempts, patient=scheduler is not None)
+        members = [Gang(name, shape, self.pool, train) for name in names]
+        self.gangs = Gangs(self.pool, members, Path(self.folder.name), f"raysweep-{uuid.uuid4().hex[:8]}")
+        self.tuner = threading.Thread(target=self._tune, args=(gangs, scheduler), daemon=True)
+
+    def __enter__(self) -> _Sweep:
+        self.gangs.start()
+        self.tuner.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        self._close_pool()
+        # After an interruption nobody waits for the end of an epoch: the last one's checkpoint is in the store.
+        self.gangs.stop(0.0 if kind else PATIENCE_S)
+        self.tuner.join(TUNE_PATIENCE_S)
+        ray.kill(self.pool)
+        self.folder.cleanup()
+
+    def follow(self, on_event: OnEvent, record_end: RecordEnd) -> None:
+        """Pass on what happens until the sweep is over; write the ends that no worker could write."""
+        while events := ray.get(self.pool.next_events.remote()):
+            for event in events:
+                if event.kind in ("failed", "stopped"):
+                    record_end(self.tasks[event.trial], event.kind, event.row.get("error"))
+                on_event(event)
+
+    def outcome(self) -> Outcome:
+        """How the trials ended.
+
+        Raises:
+            RaysweepError: the sweep was over before all of them had.
+        """
+        ends = ray.get(self.pool.ends.remote())
+        if missing := [trial for trial, end in ends.items() if not end]:
+            why = ray.get(self.pool.why_closed.remote()) or self.tune_error or "Tune ended too early"
+            raise RaysweepError(f"{len(missing)} of {len(ends)} trials did not run: {why}\nRun again to continue.")
+        return Outcome.of(ends)
+
+    def _tune(self, at_once: int, scheduler: TrialScheduler | None) -> None:
+        try:
+            run_tuner(self.pool, list(self.tasks), at_once, scheduler, Path(self.folder.name), self.stopping)
+        except Exception as error:  # to be told by the main thread
+            self.tune_error = f"{type(error).__name__}: {error}"
+        finally:
+            self._close_pool()
+
+    def _close_pool(self) -> None:
+        with suppress(RayError):
+            ray.get(self.pool.close.remote())

@@ -1,0 +1,88 @@
+"""The columns of a results store, declared once. Units are in the names; top-1 is a share (0..1), log loss is in nats.
+
+Version 1. A new column is added with a null default and needs no new version; a column that changes its meaning does,
+and a line here that says how to read the old one.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+def _schema(*columns: tuple[str, pa.DataType, str]) -> pa.Schema:
+    fields = [pa.field(name, kind, metadata={"doc": doc}) for name, kind, doc in columns]
+    return pa.schema(fields, metadata={"raysweep_schema_version": str(SCHEMA_VERSION)})
+
+
+EPOCHS = _schema(
+    ("trial", pa.string(), "trial id"),
+    ("epoch", pa.int32(), "epoch, counted from 1"),
+    ("iteration", pa.int64(), "updates done"),
+    ("images_seen", pa.int64(), "training images seen"),
+    ("lr", pa.float64(), "learning rate of the last update"),
+    ("train_loss", pa.float64(), "mean training loss of the epoch, nats"),
+    ("top1", pa.float64(), "top-1 accuracy on the test split; null where the loss was not finite"),
+    ("logloss", pa.float64(), "mean log loss on the test split, nats"),
+    ("wall_s", pa.float64(), "training and testing"),
+    ("train_s", pa.float64(), "training alone"),
+    ("test_s", pa.float64(), "testing alone"),
+    ("data_wait_s", pa.float64(), "waiting for images"),
+    ("images_per_s", pa.float64(), "training images per second of training"),
+    ("peak_memory_gib", pa.float64(), "accelerator memory, or resident memory of the process"),
+    ("attempt", pa.int32(), "attempt of the sweep that trained it"),
+    ("finished_at", _TIME, "when the epoch ended"),
+)
+
+TRIAL = _schema(
+    ("trial", pa.string(), "trial id"),
+    ("status", pa.string(), "running, finished, diverged, failed or stopped"),
+    ("seed", pa.int64(), "seed"),
+    ("recipe", pa.string(), "the recipe as canonical JSON"),
+    ("protocol", pa.string(), "protocol the recipe began with"),
+    ("top1", pa.float64(), "top-1 accuracy after the last epoch"),
+    ("logloss", pa.float64(), "log loss after the last epoch, nats"),
+    ("best_top1", pa.float64(), "best top-1 accuracy of any epoch"),
+    ("epochs", pa.int32(), "epochs done"),
+    ("planned_epochs", pa.int32(), "epochs in all"),
+    ("diverged_epoch", pa.int32(), "epoch in which the loss stopped being finite"),
+    ("error", pa.string(), "why it failed"),
+    ("attempts", pa.int32(), "times it was started"),
+    ("params", pa.int64(), "parameters"),
+    ("macs", pa.int64(), "multiply-accumulates of one image, forward"),
+    ("wall_s", pa.float64(), "training and testing, all epochs"),
+    ("images_per_s", pa.float64(), "training images per second of training"),
+    ("data_wait_s", pa.float64(), "waiting for images, all epochs"),
+    ("peak_memory_gib", pa.float64(), "largest of the epochs"),
+    ("started_at", _TIME, "first start"),
+    ("updated_at", _TIME, "last change of this row"),
+    ("data_digest", pa.string(), "content digest of the image set"),
+    ("data_name", pa.string(), "name of the image set"),
+    ("git_commit", pa.string(), "commit of raysweep, where it runs from a checkout"),
+    ("git_dirty", pa.bool_(), "whether that checkout had changes"),
+    ("raysweep_version", pa.string(), "version of raysweep"),
+    ("python", pa.string(), "version of Python"),
+    ("torch", pa.string(), "version of torch"),
+    ("versions", pa.string(), "versions of other packages, JSON"),
+    ("host", pa.string(), "machine"),
+    ("device", pa.string(), "cpu, or the accelerator's name"),
+    ("threads", pa.int32(), "CPU threads of each worker"),
+    ("world_size", pa.int32(), "data-parallel workers"),
+)
+
+MEMBERS = _schema(
+    ("study", pa.string(), "study"),
+    ("variant", pa.string(), "variant of the study that the trial stands for"),
+    ("trial", pa.string(), "trial id"),
+    ("seed", pa.int64(), "seed"),
+    ("protocol", pa.string(), "protocol"),
+    ("line", pa.string(), "id of the study's baseline at seed 0: the same for trials run under the same settings"),
+    ("baseline", pa.string(), "name of the study's baseline variant"),
+    ("order", pa.int32(), "position of the variant in the study"),
+    ("summary", pa.string(), "the variant in a sentence"),
+    ("diff", pa.string(), "what differs from the protocol, JSON"),
+    ("recipe", pa.string(), "the recipe as canonical JSON"),
+)

@@ -1,0 +1,168 @@
+"""What Ray Train starts: gangs of worker processes that live as long as the sweep and train one trial after another.
+
+Starting a trainer for each trial costs some twenty seconds; a gang pays them once. It asks the pool for a trial,
+reports each epoch to it, and asks for the next.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ray
+import torch
+from ray import cloudpickle
+from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
+from ray.train.torch import TorchConfig, TorchTrainer, get_device
+
+# Train's public callbacks neither name the controller nor may end a run; these are the ones it is built from.
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.train.v2._internal.execution.callback import ControllerCallback
+
+from raysweep.errors import RaysweepError
+from raysweep.train.task import Placement, TrialTask
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class GangShape:
+    """What one trial is given: worker processes, and CPUs and GPUs for each."""
+
+    workers: int = 1
+    cpus: int = 1
+    gpus: float = 0.0
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What Ray reserves for one worker."""
+        return {"CPU": float(self.cpus)} | ({"GPU": self.gpus} if self.gpus else {})
+
+
+@dataclass(frozen=True)
+class Gang:
+    """One gang as its workers know it."""
+
+    name: str
+    shape: GangShape
+    pool: Any
+    """Handle of the pool actor."""
+    train: Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
+
+
+def run_gang(gang: Gang, run_name: str, storage: Path) -> None:
+    """Start the gang's workers and keep them alive until the pool closes.
+
+    Raises:
+        Exception: Train's controller died, was killed, or gave the gang up.
+    """
+    shape = gang.shape
+    backend = "nccl" if shape.gpus and shape.workers > 1 else "gloo"
+    TorchTrainer(
+        gang_loop,
+        train_loop_config={"gang": gang},
+        torch_config=TorchConfig(backend=backend),
+        scaling_config=ScalingConfig(
+            num_workers=shape.workers, use_gpu=bool(shape.gpus), resources_per_worker=shape.resources
+        ),
+        run_config=RunConfig(
+            name=run_name,
+            storage_path=str(storage),
+            # Attempts are counted for each trial, by the pool, which also ends a gang that cannot start.
+            failure_config=FailureConfig(max_failures=-1),
+            callbacks=[_Lifeline(gang.name, gang.pool)],
+        ),
+    ).fit()
+
+
+class _Lifeline(ControllerCallback):  # type: ignore[misc]
+    """Runs in Train's controller: makes it known to the pool, and asks the pool whether to restart after a crash."""
+
+    def __init__(self, gang: str, pool: Any) -> None:
+        self.gang = gang
+        self.pool = pool
+
+    def after_controller_start(self, train_run_context: object) -> None:
+        """Hand the pool the means to end this gang at once."""
+        self._go_on("attach_controller", ray.get_runtime_context().current_actor)
+
+    def after_controller_state_update(self, previous_state: object, current_state: object) -> None:
+        """Tell the pool of a crash; waiting for resources is none."""
+        error = getattr(current_state, "training_failed_error", None)
+        if error is None or isinstance(getattr(error, "controller_failure", None), WorkerGroupStartupTimeoutError):
+            return
+        self._go_on("crashed", str(error))
+
+    def _go_on(self, method: str, detail: object) -> None:
+        if not ray.get(getattr(self.pool, method).remote(self.gang, detail)):
+            raise RuntimeError(f"{self.gang} is no longer wanted")
+
+
+def gang_loop(setup: dict[str, Any]) -> None:
+    """What each worker process runs: trials from the pool until there are no more."""
+    worker = _Worker(setup["gang"], _placement(setup["gang"].shape))
+    torch.set_num_threads(worker.place.threads)
+    if worker.place.rank == 0:
+        ray.get(worker.gang.pool.attach_group.remote(worker.gang.name, ray.util.get_current_placement_group()))
+    while (offer := worker.ask("take")) is not None:
+        if offer.task is not None:
+            worker.train(offer.task, offer.attempt)
+
+
+def _placement(shape: GangShape) -> Placement:
+    context = get_context()
+    # A cluster may count GPUs that torch cannot use; Train's own choice would name one all the same.
+    device = str(get_device()) if shape.gpus and torch.cuda.is_available() else "cpu"
+    return Placement(context.get_world_rank(), context.get_world_size(), device, shape.cpus)
+
+
+class _Worker:
+    """One process of a gang: all its ranks hear the same answers from the pool."""
+
+    def __init__(self, gang: Gang, place: Placement) -> None:
+        self.gang = gang
+        self.place = place
+
+    def ask(self, question: str, *details: Any) -> Any:
+        """The pool's answer, asked for by rank 0."""
+        return agree(self.place, lambda: self._call(question, *details))
+
+    def train(self, task: TrialTask, attempt: int) -> None:
+        """One attempt at a trial; returns when it has ended, been stopped, or failed in a way this process survives."""
+        try:
+            with closing(self.gang.train(task, self.place, attempt)) as rows:  # type: ignore[type-var]
+                for row in rows:
+                    if not self.ask("report", task.trial, attempt, row):
+                        break
+        except Exception as error:  # whatever a trial raises is that trial's failure
+            text = "".join(traceback.format_exception(error))
+            self._call("release", task.trial, attempt, text, isinstance(error, RaysweepError))
+            if is_fatal(error, self.place):
+                raise
+        else:
+            if self.place.rank == 0:
+                self._call("release", task.trial, attempt)
+
+    def _call(self, method: str, *details: Any) -> Any:
+        return ray.get(getattr(self.gang.pool, method).remote(self.gang.name, *details))
+
+
+def agree(place: Placement, ask: Callable[[], Answer]) -> Answer:
+    """What rank 0 is answered, on every rank."""
+    if place.world_size == 1:
+        return ask()
+    # torch's own pickling fails on what is defined in __main__.
+    parcel = [cloudpickle.dumps(ask()) if place.rank == 0 else None]
+    torch.distributed.broadcast_object_list(parcel, src=0)
+    answer: Answer = cloudpickle.loads(parcel[0])
+    return answer
+
+
+def is_fatal(error: Exception, place: Placement) -> bool:
+    """Whether the process must be replaced: a rank waits in a collective, or memory or device are not to be trusted."""
+    on_device = place.device != "cpu" and isinstance(error, RuntimeError)
+    return place.world_size > 1 or on_device or isinstance(error, MemoryError)

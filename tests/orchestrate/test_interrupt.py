@@ -1,0 +1,89 @@
+"""Signals to a sweep with a Ray of its own: it ends within seconds, leaves no process, and can be continued."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.orchestrate.processes import find_descendants
+
+MAX_END_S = 20.0
+"""Seconds, on a loaded machine; two or three on an idle one."""
+
+
+@contextmanager
+def driver(folder: Path, *trials: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.orchestrate.driver", str(folder), *trials]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"RAY_AUTH_MODE": "disabled"},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_epoch(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch"):
+            return
+    pytest.fail("the sweep ended without an epoch")
+
+
+def interrupt(process: subprocess.Popen[str], *signals: signal.Signals) -> set[int]:
+    """Send signals, wait for the end, and return what the process left behind."""
+    family = find_descendants(process.pid)
+    assert len(family) > 5
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.2)
+    process.wait(timeout=MAX_END_S)
+    return survivors(family)
+
+
+def survivors(family: set[int], patience_s: float = 5.0) -> set[int]:
+    deadline = time.monotonic() + patience_s
+    while (alive := {pid for pid in family if Path(f"/proc/{pid}").exists()}) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return alive
+
+
+def test_ctrl_c_ends_the_sweep_and_leaves_no_process(tmp_path: Path) -> None:
+    with driver(tmp_path, "a") as process:
+        wait_for_epoch(process)
+        assert interrupt(process, signal.SIGINT) == set()
+        assert process.returncode != 0
+    assert (tmp_path / "a").read_text() == "1"
+
+
+@pytest.mark.long
+def test_the_run_after_an_interrupted_one_completes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "b").write_text("1")
+    with driver(tmp_path, "a", "b") as process:
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "Outcome(finished=('a', 'b')" in output
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("signals", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT), (signal.SIGKILL,)])
+def test_other_ways_to_end_a_sweep_leave_no_process_either(tmp_path: Path, signals: tuple[signal.Signals, ...]) -> None:
+    with driver(tmp_path, "a") as process:
+        wait_for_epoch(process)
+        assert interrupt(process, *signals) == set()
+        assert process.returncode != 0

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from raysweep.errors import RaysweepError
+from raysweep.orchestrate.packing import choose_shape, count_gangs
+from raysweep.train.worker import GangShape
+
+LAPTOP = {"CPU": 2.0}
+GPU_NODE = {"CPU": 16.0, "GPU": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shape", "at_once", "trials", "gangs"),
+    [
+        ([LAPTOP], GangShape(), None, 10, 2),
+        ([LAPTOP], GangShape(), None, 1, 1),
+        ([LAPTOP], GangShape(), 1, 10, 1),
+        ([LAPTOP], GangShape(), 9, 10, 2),
+        ([LAPTOP], GangShape(workers=2), None, 10, 1),
+        ([LAPTOP, LAPTOP], GangShape(workers=3), None, 10, 1),
+        ([GPU_NODE], GangShape(gpus=1.0), None, 10, 4),
+        ([GPU_NODE, LAPTOP], GangShape(cpus=4, gpus=0.5), None, 10, 4),
+        ([GPU_NODE], GangShape(gpus=1 / 3), None, 99, 12),
+        ([{"CPU": 3.0}, {"CPU": 3.0}], GangShape(cpus=2), None, 10, 2),
+    ],
+)
+def test_gangs_that_fit(
+    nodes: list[dict[str, float]], shape: GangShape, at_once: int | None, trials: int, gangs: int
+) -> None:
+    assert count_gangs(nodes, shape, at_once, trials) == gangs
+
+
+def test_too_many_gpus_are_refused_with_what_is_there() -> None:
+    with pytest.raises(RaysweepError, match=r"asked for 2 GPUs and 1 CPUs per trial.* has 0 GPUs and 2 CPUs.*--gpus 0"):
+        count_gangs([LAPTOP], GangShape(gpus=2.0), None, 10)
+
+
+def test_too_many_cpus_are_refused_though_the_nodes_together_have_them() -> None:
+    with pytest.raises(RaysweepError, match=r"asked for 3 CPUs per trial.* 4 CPUs on 2 node"):
+        count_gangs([LAPTOP, LAPTOP], GangShape(cpus=3), None, 10)
+
+
+def test_no_trials_at_once_are_refused() -> None:
+    with pytest.raises(RaysweepError, match="at least 1"):
+        count_gangs([LAPTOP], GangShape(), 0, 10)
+
+
+def test_a_gpu_each_unless_told_otherwise() -> None:
+    assert choose_shape([LAPTOP], 1, 1, None).gpus == 0.0
+    assert choose_shape([LAPTOP, GPU_NODE], 1, 1, None).gpus == 1.0
+    assert choose_shape([GPU_NODE], 1, 1, 0.0).gpus == 0.0

@@ -1,0 +1,254 @@
+"""The pool's logic without Ray: gangs and Tune are played by calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.orchestrate import pool as pool_module
+from raysweep.orchestrate.pool import MAX_CRASHES, Offer, Pool
+from tests.orchestrate.fakes import make_row, make_tasks
+
+Play = Callable[[Pool], Coroutine[Any, Any, None]]
+
+
+def play(scene: Play, *trials: str, gangs: int = 1, **options: Any) -> Pool:
+    async def run() -> Pool:
+        pool = Pool(make_tasks(Path(), *trials), [f"gang-{number}" for number in range(gangs)], **options)
+        await asyncio.wait_for(scene(pool), timeout=10)
+        return pool
+
+    return asyncio.run(run())
+
+
+async def take(pool: Pool, gang: str = "gang-0") -> tuple[str, int]:
+    offer = await pool.take(gang)
+    assert offer is not None
+    assert offer.task is not None
+    return offer.task.trial, offer.attempt
+
+
+def kinds(pool: Pool, trial: str) -> list[str]:
+    return [event.kind for event in pool.events if event.trial == trial]
+
+
+def test_a_trial_goes_from_tune_to_a_gang_and_its_rows_back() -> None:
+    async def scene(pool: Pool) -> None:
+        assert await pool.submit("a") == 0
+        assert await take(pool) == ("a", 1)
+        assert await pool.report("gang-0", "a", 1, make_row("a", 1))
+        assert await pool.fetch("a", 0) == ([make_row("a", 1)], False)
+        assert await pool.report("gang-0", "a", 1, make_row("a", 2))
+        assert await pool.report("gang-0", "a", 1, make_row("a", 3))
+        assert await pool.fetch("a", 1) == ([make_row("a", 2), make_row("a", 3)], True)
+        await pool.release("gang-0", "a", 1)
+
+    pool = play(scene, "a")
+    assert kinds(pool, "a") == ["started", "epoch", "epoch", "epoch", "finished"]
+    assert asyncio.run(pool.ends()) == {"a": "finished"}
+
+
+def test_trials_are_lent_once_each_in_the_plans_order() -> None:
+    async def scene(pool: Pool) -> None:
+        for trial in ("c", "b", "a", "b"):
+            await pool.submit(trial)
+        assert [await take(pool, f"gang-{number}") for number in range(3)] == [("a", 1), ("b", 1), ("c", 1)]
+
+    assert not play(scene, "a", "b", "c", gangs=3).waiting
+
+
+def test_an_epoch_trained_again_is_told_once() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        await pool.report("gang-0", "a", 1, make_row("a", 1))
+        await pool.crashed("gang-0", "killed")
+        assert await take(pool) == ("a", 2)
+        await pool.report("gang-0", "a", 2, make_row("a", 1))
+        await pool.report("gang-0", "a", 2, make_row("a", 2))
+
+    pool = play(scene, "a")
+    assert [row["epoch"] for row in pool.leases["a"].rows] == [1, 2]
+    assert kinds(pool, "a") == ["started", "epoch", "retried", "epoch"]
+
+
+def test_a_final_row_told_again_still_ends_the_trial() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        await pool.report("gang-0", "a", 1, make_row("a", 2))
+        await pool.crashed("gang-0", "killed")
+        await take(pool)
+        await pool.report("gang-0", "a", 2, make_row("a", 2, 2))
+
+    assert play(scene, "a").leases["a"].end == "finished"
+
+
+def test_a_crash_with_no_attempt_left_fails_the_trial_and_keeps_the_reason() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        for _ in range(2):
+            await take(pool)
+            assert await pool.crashed("gang-0", "Traceback\nMemoryError: no more")
+
+    pool = play(scene, "a", max_attempts=2)
+    assert pool.leases["a"].end == "failed"
+    assert pool.events[-1].text == "MemoryError: no more"
+    assert pool.events[-1].row["error"].startswith("Traceback")
+
+
+def test_a_gang_that_comes_back_unannounced_has_crashed() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        assert await take(pool) == ("a", 2)
+
+    assert kinds(play(scene, "a"), "a") == ["started", "retried"]
+
+
+def test_another_gang_takes_over_and_the_old_one_is_not_heard_any_more() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool, "gang-0")
+        await pool.crashed("gang-0", "lost its node")
+        assert await take(pool, "gang-1") == ("a", 2)
+        assert not await pool.report("gang-0", "a", 1, make_row("a", 1))
+        await pool.release("gang-0", "a", 1, "too late")
+
+    pool = play(scene, "a", gangs=2)
+    assert pool.held == {"gang-1": "a"}
+    assert not pool.leases["a"].rows
+
+
+def test_an_error_is_tried_again_unless_it_is_hopeless() -> None:
+    async def scene(pool: Pool) -> None:
+        for trial in ("a", "b"):
+            await pool.submit(trial)
+            await take(pool)
+            await pool.release("gang-0", trial, 1, "ValueError: no", trial == "b")
+            await pool.fetch(trial, 0) if trial == "b" else await pool.release("gang-0", *await take(pool), "again")
+
+    pool = play(scene, "a", "b")
+    assert kinds(pool, "a") == ["started", "retried", "failed"]
+    assert kinds(pool, "b") == ["started", "failed"]
+
+
+def test_a_trial_without_a_final_status_has_failed() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        await pool.release("gang-0", "a", 1)
+
+    assert play(scene, "a").leases["a"].end == "failed"
+
+
+def test_a_stopped_trial_ends_at_its_next_report() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        assert await pool.report("gang-0", "a", 1, make_row("a", 1))
+        await pool.stop("a")
+        assert not await pool.report("gang-0", "a", 1, make_row("a", 2))
+        await pool.release("gang-0", "a", 1)
+
+    pool = play(scene, "a")
+    assert pool.leases["a"].end == "stopped"
+    assert pool.events[-1].text == "after epoch 2"
+
+
+def test_a_stop_that_comes_with_the_last_epoch_changes_nothing() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        assert await pool.report("gang-0", "a", 1, make_row("a", 3))
+        await pool.stop("a")
+        await pool.release("gang-0", "a", 1)
+
+    assert play(scene, "a").leases["a"].end == "finished"
+
+
+def test_a_patient_pool_lets_tune_judge_each_epoch_before_the_next() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        report = asyncio.create_task(pool.report("gang-0", "a", 1, make_row("a", 1)))
+        assert await pool.fetch("a", 0) == ([make_row("a", 1)], False)
+        await asyncio.sleep(0.01)
+        assert not report.done()
+        await pool.stop("a")
+        assert not await report
+
+    play(scene, "a", patient=True)
+
+
+def test_a_new_tune_actor_takes_up_where_the_old_one_was() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        await pool.report("gang-0", "a", 1, make_row("a", 1))
+        await pool.report("gang-0", "a", 1, make_row("a", 2))
+        asyncio.create_task(pool.fetch("a", 1)).cancel()
+        waiting = asyncio.create_task(pool.fetch("a", 2))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        assert await pool.submit("a") == 2
+
+    play(scene, "a")
+
+
+def test_an_idle_gang_is_told_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "IDLE_S", 0.01)
+
+    async def scene(pool: Pool) -> None:
+        assert await pool.take("gang-0") == Offer()
+
+    play(scene, "a")
+
+
+def test_closing_ends_every_wait() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool, "gang-0")
+        waits = [pool.take("gang-1"), pool.fetch("a", 0), pool.next_events()]
+        tasks = [asyncio.create_task(wait) for wait in waits]
+        await asyncio.sleep(0.01)
+        await pool.close()
+        idle, (rows, over), events = [await task for task in tasks]
+        assert (idle, rows, over) == (None, [], True)
+        assert [event.kind for event in events] == ["started"]
+        assert not await pool.report("gang-0", "a", 1, make_row("a", 1))
+        assert not await pool.crashed("gang-0", "killed")
+        assert not await pool.attach_controller("gang-0", "handle")
+        assert await pool.next_events() == []
+
+    assert play(scene, "a", gangs=2).leases["a"].end == ""
+
+
+def test_a_gang_that_never_gets_to_work_is_given_up_and_the_last_one_ends_the_sweep() -> None:
+    async def scene(pool: Pool) -> None:
+        for _ in range(MAX_CRASHES):
+            assert await pool.crashed("gang-0", "ImportError: no torch")
+        assert not await pool.crashed("gang-0", "ImportError: no torch")
+        assert not pool.closed
+        for _ in range(MAX_CRASHES):
+            assert await pool.crashed("gang-1", "ImportError: no torch")
+        assert not await pool.crashed("gang-1", "ImportError: no torch")
+        assert pool.closed
+        assert await pool.why_closed() == "ImportError: no torch"
+
+    pool = play(scene, "a", gangs=2)
+    assert pool.events[0].text.startswith("gang-0 is given up")
+
+
+def test_crashes_between_trials_are_not_added_up() -> None:
+    async def scene(pool: Pool) -> None:
+        for trial in ("a", "b", "c", "d", "e"):
+            await pool.submit(trial)
+            await take(pool)
+            assert await pool.crashed("gang-0", "killed")
+
+    assert not play(scene, "a", "b", "c", "d", "e", max_attempts=1).closed

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from raysweep.data.manifest import read_manifest
+
+from raysweep.errors import RaysweepError
+from raysweep.patch import patch
+from raysweep.recipe import Recipe
+from raysweep.train.loop import Trial, check_trial, epochs, normalise, prepare, restore, state
+from raysweep.train.task import Placement
+
+CPU = torch.device("cpu")
+EXACT = ("epoch", "iteration", "images_seen", "lr", "train_loss", "top1", "logloss", "status")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def start(recipe: Recipe, folder: Path) -> Trial:
+    return prepare(recipe, folder, read_manifest(folder), Placement())
+
+
+def exact(rows: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    return [tuple(row[key] for key in EXACT) for row in rows]
+
+
+def weights(trial: Trial) -> list[torch.Tensor]:
+    return [weight.detach().clone() for weight in trial.network.parameters()]
+
+
+def test_training_learns(small_recipe: Recipe, small_images: Path) -> None:
+    recipe = patch(small_recipe, {"training.epochs": 12.0})
+    rows = list(epochs(start(recipe, small_images)))
+    assert rows[-1]["train_loss"] < rows[0]["train_loss"] - 0.2
+    assert rows[-1]["top1"] > 0.2  # chance is 0.1
+    assert [row["status"] for row in rows] == ["running"] * 11 + ["finished"]
+
+
+def test_rows_say_what_was_done(small_recipe: Recipe, small_images: Path) -> None:
+    rows = list(epochs(start(small_recipe, small_images)))
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [row["iteration"] for row in rows] == [10, 19, 28]
+    assert rows[-1]["images_seen"] == 28 * 32
+    assert rows[0]["lr"] == pytest.approx(0.02 * 0.1)  # the step is at 0.3125 of 28 updates: the 9th
+    for row in rows:
+        assert 0 <= row["top1"] <= 1
+        assert row["train_s"] + row["test_s"] == pytest.approx(row["wall_s"])
+        assert 0 <= row["data_wait_s"] <= row["wall_s"]
+        assert row["images_per_s"] > 0
+        assert 0.05 < row["peak_memory_gib"] < 20
+
+
+@pytest.mark.parametrize("activation", ["relu", "rrelu", "apl2"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_resumed_trial_ends_with_the_same_bits(
+    small_recipe: Recipe, small_images: Path, activation: str, precision: str
+) -> None:
+    recipe = patch(small_recipe, {"network.activation": activation, "training.precision": precision})
+    whole = start(recipe, small_images)
+    rows = list(epochs(whole))
+    for cut in (1, 2):
+        first = start(recipe, small_images)
+        steps = epochs(first)
+        before = [next(steps) for _ in range(cut)]
+        saved = state(first, cut)
+        steps.close()
+        torch.manual_seed(999)  # what a new process would have instead
+        second = start(recipe, small_images)
+        done = restore(second, saved)
+        after = list(epochs(second, done))
+        assert done == cut
+        assert exact(before + after) == exact(rows)
+        assert all(torch.equal(one, two) for one, two in zip(weights(second), weights(whole), strict=True))
+
+
+def test_the_same_recipe_gives_the_same_bits_and_another_seed_does_not(
+    small_recipe: Recipe, small_images: Path
+) -> None:
+    one, again = (list(epochs(start(small_recipe, small_images))) for _ in range(2))
+    other = list(epochs(start(patch(small_recipe, {"seed": 1}), small_images)))
+    assert exact(one) == exact(again)
+    assert exact(one) != exact(other)
+
+
+def test_accumulation_averages_the_gradient_of_the_whole_batch(small_recipe: Recipe, small_images: Path) -> None:
+    plain = patch(small_recipe, {"network.dropout": 0.0, "training.epochs": 1.0})
+    whole, parts = (start(patch(plain, {"training.accumulate": count}), small_images) for count in (1, 4))
+    for one, two in zip(epochs(whole), epochs(parts), strict=True):
+        assert one["train_loss"] == pytest.approx(two["train_loss"], rel=1e-4)
+    for one, two in zip(weights(whole), weights(parts), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_as_diverged(small_recipe: Recipe, small_images: Path) -> None:
+    recipe = patch(small_recipe, {"solver.lr": 1e20, "network.activation": "linear"})
+    rows = list(epochs(start(recipe, small_images)))
+    assert rows[-1]["status"] == "diverged"
+    assert len(rows) < 3 or rows[-1]["epoch"] == 3
+    assert not math.isfinite(rows[-1]["train_loss"]) or not math.isfinite(rows[-1]["logloss"])
+
+
+def test_less_data_is_fewer_updates(small_recipe: Recipe, small_images: Path) -> None:
+    trial = start(patch(small_recipe, {"data.train_fraction": 0.5}), small_images)
+    assert trial.train.num_images == 150
+    assert trial.length.iterations == 14
+
+
+def test_input_is_the_papers_value() -> None:
+    """0.04 * (x - mean): the mean first, then the scale."""
+    images = np.zeros((1, 2, 2, 3), np.uint8)
+    images[0, 0, 1] = (255, 117, 0)
+    x = normalise(images, Recipe(), CPU)
+    assert x.shape == (1, 3, 2, 2)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(x[0, :, 0, 1], torch.tensor([0.04 * 131, 0.0, 0.04 * -104]))
+
+
+def test_the_test_covers_every_image_once(small_recipe: Recipe, small_images: Path) -> None:
+    recipe = patch(small_recipe, {"training.batch_size": 48, "training.epochs": 1.0})
+    trial = start(recipe, small_images)
+    row = next(epochs(trial))
+    correct, loss = 0, 0.0
+    trial.network.eval()
+    with torch.no_grad():
+        for k in range(len(trial.test)):
+            batch = trial.test.batch(k)
+            logits = trial.network(normalise(batch.images, recipe, CPU))
+            correct += int((logits.argmax(1).numpy() == batch.labels).sum())
+            loss += float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch.labels), reduction="sum"))
+    assert row["top1"] == correct / 100
+    assert row["logloss"] == pytest.approx(loss / 100, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    [
+        ({"training.accumulate": 3}, Placement(), "does not divide into 3 sub-batches"),
+        ({}, Placement(world_size=3), "on 3 workers: use a multiple of 3"),
+        ({"init.method": "lsvu"}, Placement(), "unknown initialisation 'lsvu'"),
+        ({"solver.name": "adamm"}, Placement(), "unknown solver 'adamm'"),
+        ({"schedule.name": "stepp"}, Placement(), "unknown schedule 'stepp'"),
+        ({"training.precision": "float8"}, Placement(), "float8"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(changes: dict[str, object], place: Placement, words: str) -> None:
+    with pytest.raises(RaysweepError, match=words):
+        check_trial(patch(Recipe(), changes), place)
+
+
+def test_a_checkpoint_of_something_else_is_refused(small_recipe: Recipe, small_images: Path) -> None:
+    trial = start(small_recipe, small_images)
+    with pytest.raises(RaysweepError, match="cannot be read"):
+        restore(trial, b"not a checkpoint")
+    other = start(patch(small_recipe, {"network.width": 0.125}), small_images)
+    with pytest.raises(RaysweepError, match="not of this trial's network"):
+        restore(trial, state(other, 1))
+
+
+def test_a_checkpoint_is_loaded_without_running_code(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    import io
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    buffer = io.BytesIO()
+    torch.save({"version": 1, "network": Evil()}, buffer)
+    with pytest.raises(RaysweepError, match="cannot be read"):
+        restore(start(small_recipe, small_images), buffer.getvalue())
+    assert not (tmp_path / "ran").exists()

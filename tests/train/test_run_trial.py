@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.errors import RaysweepError
+from raysweep.identity import recipe_json, trial_id
+from raysweep.patch import patch
+from raysweep.recipe import Recipe
+from raysweep.results.store import Store
+from raysweep.train.run_trial import record_end, run_trial
+from raysweep.train.task import Placement, TrialTask
+
+EXACT = ("epoch", "iteration", "train_loss", "top1", "logloss")
+
+
+def make_task(recipe: Recipe, images: Path, store: Path, **more: Any) -> TrialTask:
+    Store.open(str(store), create=True)
+    return TrialTask(trial_id(recipe), recipe, str(images), str(store), "demo", **more)
+
+
+def stored(store: Path, trial: str) -> list[tuple[Any, ...]]:
+    rows = Store.open(str(store)).epochs([trial]).to_pylist()
+    return [tuple(row[key] for key in EXACT) for row in rows]
+
+
+def test_a_finished_trial_is_in_the_store(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    task = make_task(small_recipe, small_images, tmp_path / "store")
+    rows = list(run_trial(task, Placement(), 1))
+    row = Store.open(task.store).trial(task.trial)
+    assert row is not None
+    assert row["status"] == "finished"
+    assert row["epochs"] == row["planned_epochs"] == 3
+    assert row["top1"] == rows[-1]["top1"]
+    assert row["best_top1"] == max(entry["top1"] for entry in rows)
+    assert row["attempts"] == 1
+    assert row["params"] > 0
+    assert row["macs"] > 0
+    assert row["recipe"] == recipe_json(small_recipe)
+    assert row["data_digest"] == small_recipe.data.digest
+    assert row["device"] == "cpu"
+    assert row["torch"]
+    assert row["host"]
+    assert row["wall_s"] == pytest.approx(sum(entry["wall_s"] for entry in rows))
+    assert Store.open(task.store).read_checkpoint(task.trial) is None
+
+
+def test_a_checkpoint_is_kept_where_asked(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    task = make_task(small_recipe, small_images, tmp_path / "store", keep_checkpoint=True)
+    list(run_trial(task, Placement(), 1))
+    assert Store.open(task.store).read_checkpoint(task.trial)
+
+
+def test_a_closed_trial_continues_from_its_last_epoch(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    whole = make_task(small_recipe, small_images, tmp_path / "whole")
+    list(run_trial(whole, Placement(), 1))
+    cut = make_task(small_recipe, small_images, tmp_path / "cut")
+    steps = run_trial(cut, Placement(), 1)
+    next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    row = Store.open(cut.store).trial(cut.trial)
+    assert row is not None
+    assert (row["status"], row["epochs"]) == ("running", 1)
+    again = list(run_trial(cut, Placement(), 2))
+    assert [entry["epoch"] for entry in again] == [2, 3]
+    assert stored(tmp_path / "cut", cut.trial) == stored(tmp_path / "whole", whole.trial)
+
+
+def test_a_killed_trial_continues_from_its_last_epoch(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    """kill -9 at an arbitrary moment, several times over; the end is that of an undisturbed trial, bit for bit."""
+    recipe = patch(small_recipe, {"training.epochs": 30.0})
+    whole = make_task(recipe, small_images, tmp_path / "whole")
+    list(run_trial(whole, Placement(), 1))
+    cut = make_task(recipe, small_images, tmp_path / "cut")
+    members = [{"study": "s", "variant": "v", "trial": cut.trial, "seed": 0, "protocol": "demo"}]
+    extra = {"line": cut.trial, "baseline": "v", "order": 0, "summary": "", "diff": "{}", "recipe": recipe_json(recipe)}
+    Store.open(cut.store).write_members([members[0] | extra])
+    command = [sys.executable, "-m", "raysweep", "trial", cut.trial, "--store", cut.store, "--data", cut.data]
+    kills = 0
+    for _ in range(3):
+        seen = len(stored(tmp_path / "cut", cut.trial))
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(stored(tmp_path / "cut", cut.trial)) < seen + 2:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills >= 2
+    subprocess.run(command, check=True, capture_output=True)
+    assert stored(tmp_path / "cut", cut.trial) == stored(tmp_path / "whole", whole.trial)
+    row = Store.open(cut.store).trial(cut.trial)
+    assert row is not None
+    assert row["status"] == "finished"
+    assert row["attempts"] == 4
+
+
+def test_a_diverged_trial_says_when(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    recipe = patch(small_recipe, {"solver.lr": 1e20, "network.activation": "linear"})
+    task = make_task(recipe, small_images, tmp_path / "store")
+    last = list(run_trial(task, Placement(), 1))[-1]
+    row = Store.open(task.store).trial(task.trial)
+    assert row is not None
+    assert last["status"] == row["status"] == "diverged"
+    assert row["diverged_epoch"] == last["epoch"]
+
+
+def test_an_end_that_the_trial_could_not_write(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    task = make_task(small_recipe, small_images, tmp_path / "store")
+    record_end(task, "failed", "Traceback\nValueError: bad")
+    row = Store.open(task.store).trial(task.trial)
+    assert row is not None
+    assert (row["status"], row["error"], row["attempts"]) == ("failed", "Traceback\nValueError: bad", 1)
+    list(run_trial(task, Placement(), 1))
+    row = Store.open(task.store).trial(task.trial)
+    assert row is not None
+    assert (row["status"], row["error"], row["attempts"]) == ("finished", None, 2)
+
+
+def test_images_that_changed_are_refused(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    task = make_task(patch(small_recipe, {"data.digest": "0" * 12}), small_images, tmp_path / "store")
+    with pytest.raises(RaysweepError, match="0" * 12):
+        next(run_trial(task, Placement(), 1))
