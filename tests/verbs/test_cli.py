@@ -231,7 +231,7 @@ def test_ctrl_c_leaves_a_store_that_continues(small_images: Path, tmp_path: Path
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
+    assert process.returncode == 130
     assert "The same command continues" in errors
     rows = json.loads(good("plan", *words[:-1], "--json"))
     assert rows[0]["action"] == "resume"
@@ -246,11 +246,11 @@ def test_failed_trials_make_the_run_fail(small_images: Path, tmp_path: Path) -> 
     (tmp_path / "s" / "store.json").write_text('{"schema_version": 1}')
     trial = json.loads(good("plan", *words[:-1], "--json"))[1]["trial"]
     (tmp_path / "s" / "epochs" / f"{trial}.parquet").mkdir()  # nothing can be renamed onto a folder
-    assert "1 trials failed" in refused("run", *words)
-    by_trial = {
-        row["trial"]: row["status"]
-        for row in json.loads(good("results", "activation", "--store", tmp_path / "s", "--json"))
-    }
+    done = raysweep("run", *words)
+    assert done.returncode == 1
+    assert "2 finished, 0 diverged, 1 failed" in done.stderr
+    rows = json.loads(good("results", "activation", "--store", tmp_path / "s", "--json"))
+    by_trial = {row["trial"]: row["status"] for row in rows}
     assert sorted(by_trial.values()) == ["failed", "finished", "finished"]
     assert by_trial[trial] == "failed"
     (tmp_path / "s" / "epochs" / f"{trial}.parquet").rmdir()
