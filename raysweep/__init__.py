@@ -52,7 +52,8 @@ def run(*studies: str, inline: bool = False, **request: Any) -> Outcome:
     """
     from raysweep.sweep import Resources, execute, prepare
 
-    return execute(prepare(Request(studies, **request)), Resources(inline=inline))
+    resources = Resources(inline=inline)
+    return execute(prepare(Request(studies, **request), resources), resources)
 
 
 def results(study: str, store: str = "results") -> pd.DataFrame:

@@ -43,7 +43,7 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
     raysweep run activation --protocol cifar10 --data data/cifar10 --seeds 2 --epochs 3 --width 0.25
     raysweep run activation --protocol demo --variants elu,tanh --inline
     """
-    from raysweep.sweep import Resources, execute, prepare
+    from raysweep.sweep import Resources, advice, execute, prepare
 
     request = take_request(options)
     resources = Resources(
@@ -55,9 +55,11 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
         threads=options["threads"],
         max_attempts=options["attempts"],
     )
-    prepared = prepare(request)
+    prepared = prepare(request, resources)
     finished = sum(planned.action == "skip" for planned in prepared.plan)
     click.echo(f"{len(prepared.plan)} trials, {finished} finished before; results in {prepared.store}", err=True)
+    if warning := advice(prepared.plan):
+        click.echo(f"warning: {warning}", err=True)
     try:
         outcome = execute(prepared, resources, keep_checkpoints)
     except KeyboardInterrupt:

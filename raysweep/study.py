@@ -14,6 +14,7 @@ from functools import cache
 
 from raysweep.errors import RaysweepError, unknown
 from raysweep.patch import Patch, field_info, patch
+from raysweep.patch import Times as Times  # study files write it
 from raysweep.recipe import Recipe
 
 

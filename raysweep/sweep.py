@@ -51,7 +51,7 @@ class Prepared:
         ]
 
 
-def prepare(request: Request) -> Prepared:
+def prepare(request: Request, resources: Resources) -> Prepared:
     """Check everything that can be checked before training and write down what the trials stand for.
 
     Raises:
@@ -64,7 +64,7 @@ def prepare(request: Request) -> Prepared:
     folder = find_data(request)
     plan = request.plan()
     for planned in plan:
-        check_trial(planned.recipe)
+        check_trial(planned.recipe, Placement(world_size=resources.workers_per_trial))
     manifest = read_manifest(folder)
     verify(folder, manifest, full=True)
     store = Store.open(request.store or "results", create=True)
@@ -72,6 +72,16 @@ def prepare(request: Request) -> Prepared:
     for study in dict.fromkeys(member.study for planned in plan for member in planned.members):
         store.write_members(member_rows(plan, study, request.protocol))
     return Prepared(plan, folder.resolve(), store.uri, request.protocol)
+
+
+def advice(plan: Sequence[PlannedTrial]) -> str:
+    """A warning about a choice that this machine makes slow, or nothing."""
+    import torch
+
+    low = any(planned.recipe.training.precision == "bfloat16" for planned in to_run(plan))
+    if not low or torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return ""
+    return "this machine's processor emulates bfloat16, many times slower than float32: use --precision float32."
 
 
 def find_data(request: Request) -> Path:

@@ -20,8 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raysweep.patch import Times
-from raysweep.study import Study, Variant
+from raysweep.study import Study, Times, Variant
 
 
 def _act(name: str) -> dict[str, Any]:

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from raysweep.networks import build_network
@@ -108,3 +114,26 @@ def test_the_memory_format_does_not_change_the_start(method: str) -> None:
     initialise(other, method)
     for one, two in zip(plain.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
+
+
+def centre(encoded: bytes) -> np.ndarray:
+    pixels = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
+    top, left = (pixels.shape[0] - 128) // 2, (pixels.shape[1] - 128) // 2
+    return pixels[top : top + 128, left : left + 128]
+
+
+def test_the_loss_before_training_is_that_of_the_published_logs(real_images: Path) -> None:
+    """The logs of the released runs begin at a test loss of 7.03 to 7.1 (ln 1000 is 6.91): LSUV with dropout active.
+
+    With dropout off while scaling it would be about 7.4: logits of unit variance.
+    """
+    recipe = Recipe()
+    images = pq.read_table(real_images / "imagenet1k_sample144.parquet").to_pylist()[:512]
+    pixels = torch.from_numpy(np.stack([centre(image["image"]) for image in images])).permute(0, 3, 1, 2).float()
+    x = (pixels - torch.tensor(recipe.data.mean).view(1, 3, 1, 1)) * recipe.data.scale
+    torch.manual_seed(0)
+    net = build_network(recipe.network, 128).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    INITS["lsuv"](net, x[:256], torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        loss = nn.functional.cross_entropy(net.eval()(x), torch.tensor([image["label"] for image in images]))
+    assert 7.0 < loss < 7.15
