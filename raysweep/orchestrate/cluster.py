@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,10 +14,13 @@ from types import FrameType
 import ray
 from ray.job_config import JobConfig
 
+from raysweep.errors import RaysweepError
+
 SETTINGS = {
     # Our progress is the only one, and our store the only results.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
     # A trial that failed has no rows, so no metric.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
@@ -34,15 +38,30 @@ process of the sweep would then be a new one instead of one that Ray has ready."
 def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[str]:
     """A Ray session with our settings: the one that is open, the cluster at the address, or a local one just for us.
 
-    Gives the address of the dashboard, empty where there is none.
+    Without an address Ray looks at RAY_ADDRESS and for a cluster that `ray start` started on this machine. Gives the
+    address of the dashboard, empty where there is none or the session is not ours.
 
-    Without an address Ray looks at RAY_ADDRESS and for a cluster started on this machine by `ray start`.
+    Raises:
+        RaysweepError: nothing answers at the address.
     """
     with _environment(SETTINGS):
         if ray.is_initialized():
             with graceful_signals():
                 yield ""
             return
+        url = _connect(address, metadata, dashboard)
+        # Only now: Ray sets a signal handler of its own.
+        with graceful_signals(), _quiet():
+            try:
+                yield url
+            finally:
+                ray.shutdown()
+
+
+def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> str:
+    where = address or os.environ.get("RAY_ADDRESS", "")
+    try:
+        _knock(where)
         context = ray.init(
             address=address,
             include_dashboard=dashboard,
@@ -50,12 +69,17 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
             logging_level=logging.ERROR,
             job_config=JobConfig(metadata=dict(metadata)),
         )
-        # Only now: Ray sets a signal handler of its own.
-        with graceful_signals():
-            try:
-                yield context.dashboard_url or ""
-            finally:
-                ray.shutdown()
+    except (OSError, ValueError) as error:
+        advice = "check the address, or leave it out to start Ray on this machine."
+        raise RaysweepError(f"cannot use Ray at {where or 'this machine'} ({error}): {advice}") from error
+    return str(context.dashboard_url or "")
+
+
+def _knock(address: str) -> None:
+    # Ray tries for two minutes where nothing answers.
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "://" not in address:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 @contextmanager
@@ -89,3 +113,14 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # `log_to_driver` does not cover Ray's reports of dead processes, which it prints to our standard output; the events
+    # tell of them. Ray's debugger turns them off in the same way.
+    ray._private.worker._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        ray._private.worker._worker_logs_enabled = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -64,5 +65,5 @@ def record_trial_end(task: TrialTask, status: str, error: str | None) -> None:
 
 
 def headline(error: str) -> str:
-    """The line of a traceback that says what went wrong."""
-    return error.strip().rpartition("\n")[2]
+    """The line of a traceback that says what went wrong, or its beginning."""
+    return textwrap.shorten(error.strip().rpartition("\n")[2], 160, placeholder=" ...")

@@ -17,6 +17,8 @@ from raysweep.train.task import TrialTask
 
 IDLE_S = 60.0
 """A gang that has waited this long is told to ask again, so that its other ranks do not time out in a collective."""
+STOP_S = 30.0
+"""Longest wait for a gang to let go of a stopped trial; Tune waits twice as long for its function to end."""
 MAX_CRASHES = 3
 """Crashes in a row, with no trial taken in between, after which a gang is given up."""
 
@@ -88,9 +90,15 @@ class Pool:
         return lease.rows[judged:], bool(lease.end) or self.closed
 
     async def stop(self, trial: str) -> None:
-        """A scheduler wants no more of this trial."""
-        self.leases[trial].stop = True
+        """A scheduler wants no more of this trial; returns when its gang has let go of it."""
+        lease = self.leases[trial]
+        lease.stop = True
+        if (self.order[trial], trial) in self.waiting:
+            self.waiting.remove((self.order[trial], trial))
+            heapq.heapify(self.waiting)
+            self._end_stopped(lease)
         await self._announce()
+        await self._until(lambda: bool(lease.end) or self.closed, STOP_S)
 
     # What gangs and their controllers call.
 
@@ -105,10 +113,11 @@ class Pool:
 
     async def take(self, gang: str) -> Offer | None:
         """The next trial; none when the sweep is over."""
-        self.crashes[gang] = 0
         await self._lose(gang, "the worker process was restarted")
-        await self._until(lambda: bool(self.waiting) or self.closed, IDLE_S)
-        if self.closed:
+        if gang in self.crashes:
+            self.crashes[gang] = 0
+            await self._until(lambda: bool(self.waiting) or self.closed, IDLE_S)
+        if self.closed or gang not in self.crashes:
             return None
         return self._lend(gang) if self.waiting else Offer()
 
@@ -120,7 +129,7 @@ class Pool:
         if row["epoch"] > lease.last.get("epoch", 0):
             lease.rows.append(row)
             self._tell("epoch", trial, row)
-        if row["status"] != "running":
+        if row["status"] != "running" and not lease.end:
             self._end(lease, row["status"], row)
         await self._announce()
         if self.patient:
@@ -135,7 +144,7 @@ class Pool:
         if error:
             self._retry(lease, error, hopeless)
         elif lease.stop and not lease.end:
-            self._end(lease, "stopped", lease.last, f"after epoch {lease.last.get('epoch', 0)}")
+            self._end_stopped(lease)
         elif not lease.end and not self.closed:
             self._retry(lease, "the trial ended without a final status", True)
         await self._announce()
@@ -157,6 +166,14 @@ class Pool:
         await self._until(lambda: bool(self.events) or self.closed)
         events, self.events = self.events, []
         return events
+
+    async def finish(self) -> None:
+        """Close once the gangs have let go: Tune is done, so what it has not seen the end of it has stopped."""
+        for trial in self.held.values():
+            self.leases[trial].stop = True
+        await self._announce()
+        await self._until(lambda: not self.held or self.closed, STOP_S)
+        await self.close()
 
     async def close(self) -> None:
         """Let every gang and every Tune function come to its end."""
@@ -214,6 +231,9 @@ class Pool:
     def _end(self, lease: Lease, end: Any, row: Row, text: str = "") -> None:
         lease.end = end
         self._tell(end, lease.task.trial, row, text)
+
+    def _end_stopped(self, lease: Lease) -> None:
+        self._end(lease, "stopped", lease.last, f"after epoch {lease.last.get('epoch', 0)}")
 
     async def _give_up(self, gang: str, error: str) -> None:
         self._tell("note", text=f"{gang} is given up after {MAX_CRASHES} failed starts: {headline(error)}")

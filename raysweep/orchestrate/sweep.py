@@ -16,7 +16,16 @@ from ray.exceptions import RayError
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.cluster import connect
-from raysweep.orchestrate.events import Event, OnEvent, Outcome, RecordEnd, Train, record_trial_end, train_trial
+from raysweep.orchestrate.events import (
+    Event,
+    OnEvent,
+    Outcome,
+    RecordEnd,
+    Train,
+    headline,
+    record_trial_end,
+    train_trial,
+)
 from raysweep.orchestrate.gangs import Gangs
 from raysweep.orchestrate.packing import choose_shape, count_gangs
 from raysweep.orchestrate.pool import Pool
@@ -115,8 +124,14 @@ class _Sweep:
         while events := ray.get(self.pool.next_events.remote()):
             for event in events:
                 if event.kind in ("failed", "stopped"):
-                    record_end(self.tasks[event.trial], event.kind, event.row.get("error"))
+                    self._record(event, on_event, record_end)
                 on_event(event)
+
+    def _record(self, event: Event, on_event: OnEvent, record_end: RecordEnd) -> None:
+        try:
+            record_end(self.tasks[event.trial], event.kind, event.row.get("error"))
+        except (RaysweepError, OSError) as error:  # no reason for the other trials not to go on
+            on_event(Event("note", event.trial, text=f"not recorded as {event.kind}: {error}"))
 
     def outcome(self) -> Outcome:
         """How the trials ended.
@@ -127,15 +142,17 @@ class _Sweep:
         ends = ray.get(self.pool.ends.remote())
         if missing := [trial for trial, end in ends.items() if not end]:
             why = ray.get(self.pool.why_closed.remote()) or self.tune_error or "Tune ended too early"
-            raise RaysweepError(f"{len(missing)} of {len(ends)} trials did not run: {why}\nRun again to continue.")
+            raise RaysweepError(
+                f"{len(missing)} of {len(ends)} trials did not run ({headline(why)}). Run again to continue."
+            )
         return Outcome.of(ends)
 
     def _tune(self, at_once: int, scheduler: TrialScheduler | None) -> None:
         try:
             run_tuner(self.pool, list(self.tasks), at_once, scheduler, Path(self.folder.name), self.stopping)
+            ray.get(self.pool.finish.remote())
         except Exception as error:  # to be told by the main thread
             self.tune_error = f"{type(error).__name__}: {error}"
-        finally:
             self._close_pool()
 
     def _close_pool(self) -> None:

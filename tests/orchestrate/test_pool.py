@@ -151,13 +151,44 @@ def test_a_stopped_trial_ends_at_its_next_report() -> None:
         await pool.submit("a")
         await take(pool)
         assert await pool.report("gang-0", "a", 1, make_row("a", 1))
-        await pool.stop("a")
+        stop = asyncio.create_task(pool.stop("a"))
+        await asyncio.sleep(0.01)
         assert not await pool.report("gang-0", "a", 1, make_row("a", 2))
+        assert not stop.done(), "Tune must not take the trial for over before it is"
         await pool.release("gang-0", "a", 1)
+        await stop
 
     pool = play(scene, "a")
     assert pool.leases["a"].end == "stopped"
     assert pool.events[-1].text == "after epoch 2"
+
+
+def test_a_stopped_trial_that_waits_for_another_attempt_does_not_get_it() -> None:
+    async def scene(pool: Pool) -> None:
+        for trial in ("a", "b"):
+            await pool.submit(trial)
+        await take(pool)
+        await pool.crashed("gang-0", "killed")
+        await pool.stop("a")
+        assert await take(pool) == ("b", 1)
+
+    assert kinds(play(scene, "a", "b"), "a") == ["started", "retried", "stopped"]
+
+
+def test_what_tune_has_left_when_it_is_done_is_stopped_before_the_pool_closes() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        report = asyncio.create_task(pool.report("gang-0", "a", 1, make_row("a", 1)))
+        await asyncio.sleep(0.01)
+        finish = asyncio.create_task(pool.finish())
+        assert not await report
+        assert not pool.closed
+        await pool.release("gang-0", "a", 1)
+        await finish
+        assert [event.kind for event in await pool.next_events()] == ["started", "epoch", "stopped"]
+
+    assert play(scene, "a", patient=True).closed
 
 
 def test_a_stop_that_comes_with_the_last_epoch_changes_nothing() -> None:
@@ -179,8 +210,10 @@ def test_a_patient_pool_lets_tune_judge_each_epoch_before_the_next() -> None:
         assert await pool.fetch("a", 0) == ([make_row("a", 1)], False)
         await asyncio.sleep(0.01)
         assert not report.done()
-        await pool.stop("a")
+        stop = asyncio.create_task(pool.stop("a"))
         assert not await report
+        await pool.release("gang-0", "a", 1)
+        await stop
 
     play(scene, "a", patient=True)
 
@@ -234,6 +267,7 @@ def test_a_gang_that_never_gets_to_work_is_given_up_and_the_last_one_ends_the_sw
             assert await pool.crashed("gang-0", "ImportError: no torch")
         assert not await pool.crashed("gang-0", "ImportError: no torch")
         assert not pool.closed
+        assert await pool.take("gang-0") is None
         for _ in range(MAX_CRASHES):
             assert await pool.crashed("gang-1", "ImportError: no torch")
         assert not await pool.crashed("gang-1", "ImportError: no torch")

@@ -49,7 +49,9 @@ def test_every_trial_ends_once_whatever_happens_to_some(cluster: str, listener: 
     check_failures(listener)
     assert (tmp_path / "fragile").read_text().split() == ["1", "2", "3", "4", "5"], "no epoch trained twice"
     processes = {row["pid"] for name in names for row in listener.rows(name)}
-    assert len(processes) == 3, "a new process after each of three kills, one of which told nothing, and for nothing else"
+    assert len(processes) == 3, (
+        "a new process after each of three kills, one of which told nothing, and for nothing else"
+    )
 
 
 def check_failures(listener: Listener) -> None:
@@ -83,31 +85,35 @@ def test_killed_helpers_of_tune_and_train_lose_nothing(
     )
     assert outcome.finished == names
     for name in names:
-        assert listener.epochs(name) == [1, 2, 3, 4, 5]
-        assert len((tmp_path / name).read_text().split()) <= 6, "at most one epoch is trained again"
+        told, trained = listener.epochs(name), (tmp_path / name).read_text().split()
+        assert trained == ["1", "2", "3", "4", "5"], "no epoch is lost or trained again"
+        # Of an epoch that ended in the moment of the kill only the store has heard.
+        assert told == sorted(set(told))
+        assert (told[0], told[-1]) == (1, 5)
+        assert len(told) >= 4
 
 
 def test_asha_stops_the_worse_trials(cluster: str, listener: Listener, tmp_path: Path) -> None:
     from ray.tune.schedulers import ASHAScheduler
 
-    names = tuple(f"t{number}" for number in range(8, 0, -1))
+    names = tuple(f"t{number}" for number in range(4, 0, -1))
     outcome = run_on_ray(
         make_tasks(tmp_path, *names),
         listener.on_event,
         address=cluster,
+        workers=1,
         train=train_ranked,
         record_end=listener.record_end,
         scheduler=ASHAScheduler(
             time_attr="epoch", metric="top1", mode="max", max_t=10, grace_period=2, reduction_factor=2
         ),
     )
-    assert "t8" in outcome.finished
-    assert outcome.stopped
-    assert set(outcome.finished + outcome.stopped) == set(names)
-    assert listener.recorded.keys() == set(outcome.stopped)
+    assert outcome == Outcome(finished=("t4",), stopped=("t3", "t2", "t1"))
+    assert listener.epochs("t4") == list(range(1, 11))
+    assert listener.recorded == dict.fromkeys(outcome.stopped, ("stopped", None))
     for name in outcome.stopped:
+        assert listener.epochs(name) == [1, 2], "stopped at the first rung, not an epoch later"
         assert listener.kinds(name)[-1] == "stopped"
-        assert len(listener.epochs(name)) in (2, 4, 8), "stopped at a rung, not an epoch later"
 
 
 @pytest.mark.long
@@ -134,7 +140,9 @@ def test_what_the_cluster_does_not_have_is_refused_before_anything_starts(
 
 @pytest.mark.long
 def test_a_worker_that_cannot_start_ends_the_sweep(cluster: str, listener: Listener, tmp_path: Path) -> None:
-    with pytest.raises(RaysweepError, match=r"1 of 1 trials did not run.*this train function cannot be loaded"):
+    with pytest.raises(
+        RaysweepError, match=r"1 of 1 trials did not run .ImportError: this train function cannot be loaded"
+    ):
         run_on_ray(make_tasks(tmp_path, "a"), listener.on_event, address=cluster, train=_Unloadable())
 
 

@@ -41,10 +41,10 @@ def weights(trial: Trial) -> list[torch.Tensor]:
 
 
 def test_training_learns(small_recipe: Recipe, small_images: Path) -> None:
-    recipe = patch(small_recipe, {"training.epochs": 12.0})
-    rows = list(epochs(start(recipe, small_images)))
-    assert rows[-1]["train_loss"] < rows[0]["train_loss"] - 0.2
-    assert rows[-1]["top1"] > 0.2  # chance is 0.1
+    easy = {"network.activation": "elu", "network.dropout": 0.0, "schedule.name": "linear", "training.epochs": 12.0}
+    rows = list(epochs(start(patch(small_recipe, easy), small_images)))
+    assert rows[-1]["train_loss"] < 0.5 * rows[0]["train_loss"]
+    assert rows[-1]["top1"] > 0.4  # chance is 0.1
     assert [row["status"] for row in rows] == ["running"] * 11 + ["finished"]
 
 

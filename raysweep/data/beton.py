@@ -1,0 +1,123 @@
+"""The layout of FFCV's files, version 2: where the stored bytes, size and label of every image are.
+
+FFCV itself trusts its files and dies on a damaged one; here everything that is used as an address is checked first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.errors import RaysweepError
+
+VERSION = 2
+HEADER = np.dtype(
+    [("version", "<u2"), ("fields", "<u2"), ("page_size", "<u4"), ("images", "<u8"), ("table", "<u8")], align=True
+)
+FIELD = np.dtype([("type", "u1"), ("name", "u1", 16), ("arguments", "u1", 1024)], align=True)
+PLACE = np.dtype([("image", "<u8"), ("start", "<u8"), ("size", "<u8")])
+IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("start", "<u8")])
+ROW = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
+FIELDS = ((2, b"image"), (1, b"label"))
+"""FFCV's numbers of the types RGBImageField and IntField, and the names we give them."""
+JPG, RAW = 0, 1
+
+
+@dataclass(frozen=True)
+class Beton:
+    """One file: its bytes, mapped, and per image where the stored bytes lie, their kind, sides and label."""
+
+    path: Path
+    store: NDArray[np.uint8]
+    starts: NDArray[np.uint64]
+    sizes: NDArray[np.uint64]
+    modes: NDArray[np.uint8]
+    heights: NDArray[np.int64]
+    widths: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def stored(self, index: int) -> NDArray[np.uint8]:
+        """The stored bytes of an image."""
+        start = int(self.starts[index])
+        return self.store[start : start + int(self.sizes[index])]
+
+
+def read_beton(path: Path) -> Beton:
+    """Map a file and read its tables.
+
+    Raises:
+        RaysweepError: not an FFCV file of images and labels, or not a whole one; says in what.
+    """
+    try:
+        store = np.asarray(np.memmap(path, np.uint8, "r"))
+    except (OSError, ValueError) as error:
+        raise RaysweepError(f"{path} cannot be read: {error}.") from None
+    header = _table(path, store, HEADER, 0, 1, "its header")[0]
+    if header["version"] != VERSION or header["fields"] != len(FIELDS):
+        raise _foreign(path, f"version {header['version']} with {header['fields']} fields")
+    fields = _table(path, store, FIELD, HEADER.itemsize, len(FIELDS), "its fields")
+    found = tuple((int(field["type"]), field["name"].tobytes().rstrip(b"\0")) for field in fields)
+    if found != FIELDS:
+        raise _foreign(path, f"fields {found}")
+    rows = _table(path, store, ROW, HEADER.itemsize + fields.nbytes, int(header["images"]), "its image table")
+    if not 0 < int(header["table"]) <= len(store):
+        raise _damaged(path, "it was not written to its end")
+    places = (len(store) - int(header["table"])) // PLACE.itemsize
+    return _checked(path, store, rows, _table(path, store, PLACE, int(header["table"]), places, "its address table"))
+
+
+def _table(
+    path: Path, store: NDArray[np.uint8], kind: np.dtype[Any], start: int, count: int, what: str
+) -> NDArray[Any]:
+    end = start + count * kind.itemsize
+    if end > len(store):
+        raise _damaged(path, f"{what} ends at byte {end:,} of {len(store):,}")
+    return store[start:end].view(kind)
+
+
+def _checked(path: Path, store: NDArray[np.uint8], rows: NDArray[Any], places: NDArray[Any]) -> Beton:
+    image = rows["image"]
+    sizes = _sizes(path, image["start"], places)
+    heights, widths = image["height"].astype(np.int64), image["width"].astype(np.int64)
+    starts, modes = np.ascontiguousarray(image["start"]), np.ascontiguousarray(image["mode"])
+    # In this order: an end past 2**64 would come round as a small number.
+    length = np.uint64(len(store))
+    wrong = (starts > length) | (sizes > length) | (starts + sizes > length)
+    wrong |= (modes > RAW) | (heights < 1) | (widths < 1)
+    wrong |= (modes == RAW) & (sizes != (heights * widths * 3).astype(np.uint64))
+    if wrong.any():
+        raise _damaged(
+            path, f"the entries of {int(wrong.sum()):,} images make no sense, first image {int(wrong.argmax())}"
+        )
+    return Beton(path, store, starts, sizes, modes, heights, widths, np.ascontiguousarray(rows["label"]))
+
+
+def _sizes(path: Path, starts: NDArray[np.uint64], places: NDArray[Any]) -> NDArray[np.uint64]:
+    """Stored bytes of every image: the table has them by address, in the order of writing."""
+    if not len(places) and len(starts):
+        raise _damaged(path, "its address table is empty")
+    order = np.argsort(places["start"])
+    known = places["start"][order]
+    at = np.minimum(np.searchsorted(known, starts), max(len(known) - 1, 0))
+    if (known[at] != starts).any():
+        raise _damaged(path, "images and addresses do not belong together")
+    return np.ascontiguousarray(places["size"][order][at])
+
+
+def _foreign(path: Path, found: str) -> RaysweepError:
+    return RaysweepError(f"{path} is not an FFCV file of images and labels: it has {found}. {_again()}")
+
+
+def _damaged(path: Path, why: str) -> RaysweepError:
+    return RaysweepError(f"{path} is damaged: {why}. {_again()}")
+
+
+def _again() -> str:
+    return "Write it again with `raysweep data write SOURCE FOLDER --overwrite`."

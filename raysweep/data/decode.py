@@ -1,0 +1,93 @@
+"""Any picture to upright RGB pixels of 8 bits, or a reason why not. Runs when images are written, never in a trial."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Pixels = NDArray[np.uint8]
+Picture = bytes | NDArray[Any]
+"""An encoded image file, or pixels (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits."""
+Image.MAX_IMAGE_PIXELS = None  # our own limit holds: Pillow's would be a warning, then another exception
+MAX_SIDE = 65_500
+"""JPEG's limit; FFCV keeps sides in 16 bits."""
+MAX_BYTES = 1 << 30
+"""Decoded; FFCV keeps a page, which holds at least one image, in memory for each worker."""
+
+
+class BadImageError(Exception):
+    """A picture that cannot be stored; the text says why."""
+
+
+def to_rgb(picture: Picture, side: int | None = None) -> Pixels:
+    """Upright RGB pixels (H, W, 3), the short side resized to `side` if one is given.
+
+    Raises:
+        BadImageError: not an image, damaged, or too large to be stored.
+    """
+    pixels = _from_array(picture) if isinstance(picture, np.ndarray) else _from_bytes(picture)
+    height, width = _target(pixels.shape[0], pixels.shape[1], side)
+    if max(height, width) > MAX_SIDE or height * width * 3 > MAX_BYTES:
+        raise BadImageError(f"too large to be stored: {width}x{height}")
+    if (height, width) != pixels.shape[:2]:
+        shrinks = height < pixels.shape[0]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
+    return np.ascontiguousarray(pixels)
+
+
+def _target(height: int, width: int, side: int | None) -> tuple[int, int]:
+    if side is None or min(height, width) == side:
+        return height, width
+    factor = side / min(height, width)
+    return max(side, round(height * factor)), max(side, round(width * factor))
+
+
+def _from_array(pixels: NDArray[Any]) -> Pixels:
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
+        raise BadImageError(f"pixels of shape {pixels.shape}: (H, W) or (H, W, 1, 3 or 4) can be stored")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise BadImageError(f"pixels of type {pixels.dtype}: uint8 or uint16 can be stored")
+    eight_bits = pixels if pixels.dtype == np.uint8 else _to_eight_bits(pixels)
+    return np.repeat(eight_bits, 3, axis=2) if pixels.shape[2] == 1 else eight_bits[:, :, :3]
+
+
+def _to_eight_bits(pixels: NDArray[Any]) -> Pixels:
+    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def _from_bytes(data: bytes) -> Pixels:
+    # Pillow refuses a picture that ends early where OpenCV would fill the rest with grey.
+    if not data:
+        raise BadImageError("empty")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height * 3 > MAX_BYTES:
+                raise BadImageError(f"too large: {image.width}x{image.height}")
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return _to_rgb_mode(upright)
+    except BadImageError:
+        raise
+    except UnidentifiedImageError:
+        raise BadImageError("not an image") from None
+    except Exception as error:  # damaged files raise whatever the decoder of their format runs into
+        raise BadImageError(str(error) or type(error).__name__) from None
+
+
+def _to_rgb_mode(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise BadImageError("pixels of 32 bits")
+        return _from_array(values.astype(np.uint16))
+    if image.mode == "F":
+        raise BadImageError("floating-point pixels")
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"), np.uint8)

@@ -1,0 +1,59 @@
+"""Batches computed ahead in one thread while the consumer trains."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Prefetch(Generic[T]):
+    """Iterates over make(start), ..., make(stop - 1); use as a context manager.
+
+    An exception in `make` is raised where its value would have been returned. Leaving early waits for the one value
+    that is being made and for nothing else.
+    """
+
+    def __init__(self, make: Callable[[int], T], start: int, stop: int, depth: int = 2) -> None:
+        """`depth` values are made ahead, at least 1."""
+        self.wait_s = 0.0
+        """Seconds the consumer has waited."""
+        self._make = make
+        self._numbers = iter(range(start, stop))
+        self._ahead: deque[Future[T]] = deque()
+        self._depth = max(1, depth)
+        self._thread = ThreadPoolExecutor(1, "raysweep-prefetch")
+
+    def __enter__(self) -> Prefetch[T]:
+        for _ in range(self._depth):
+            self._order_next()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._ahead.clear()
+
+    def __iter__(self) -> Iterator[T]:
+        while self._ahead:
+            start = time.perf_counter()
+            value = self._ahead.popleft().result()
+            self.wait_s += time.perf_counter() - start
+            self._order_next()
+            yield value
+
+    def _order_next(self) -> None:
+        number = next(self._numbers, None)
+        if number is not None:
+            self._ahead.append(self._thread.submit(self._make, number))
+
+
+def prefetch(make: Callable[[int], T], start: int, stop: int, depth: int = 2) -> Prefetch[T]:
+    """Values make(start) to make(stop - 1), made ahead in one thread."""
+    return Prefetch(make, start, stop, depth)

@@ -1,0 +1,64 @@
+"""Randomness as a function of what it is for, never of what was drawn before.
+
+The number of image i in epoch e under seed s is a 64-bit hash of the three, so order, crops and mirrors are the same in
+any process, thread, batch size and after any restart. It needs no generator of NumPy's, whose streams may change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.errors import RaysweepError
+
+
+def key(purpose: str, *numbers: int) -> np.uint64:
+    """64 bits for a purpose and its numbers; neighbouring numbers give unrelated ones."""
+    text = "/".join((purpose, *map(str, map(int, numbers))))
+    return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
+
+
+def bits(start: np.uint64 | NDArray[np.uint64], ids: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """64 random bits for every id: element `id` of the SplitMix64 sequence that starts at a key."""
+    x = start + (ids.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def below(limits: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> NDArray[np.int64]:
+    """Numbers 0 .. limit - 1 from 24 of the random bits; limits are sides of images, so far below 2**24."""
+    part = (random >> np.uint64(shift)) & np.uint64(0xFFFFFF)
+    return ((part * limits.astype(np.uint64)) >> np.uint64(24)).astype(np.int64)
+
+
+@lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    """The order of `count` images in an epoch. Remembered, since every batch of the epoch asks."""
+    order = np.argsort(bits(key("order", seed, epoch), np.arange(count)), kind="stable")
+    order.flags.writeable = False
+    return order
+
+
+def subset(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
+    """Indices of `fraction` of the images, the same share of every class to within one image.
+
+    The images of a class stand in a random order that depends on the seed alone, and the classes take turns: a smaller
+    fraction is a part of a larger one.
+
+    Raises:
+        RaysweepError: a fraction that is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise RaysweepError(f"data.train_fraction is {fraction}: it must be above 0 and at most 1.")
+    ids = np.arange(len(labels))
+    random = bits(key("subset", seed), ids)
+    order = np.lexsort((random, labels))
+    counts = np.bincount(labels)
+    firsts = np.cumsum(counts) - counts
+    turn = (ids - firsts[labels[order]] + 0.5) / counts[labels[order]]
+    kept = order[np.lexsort((random[order], turn))][: max(1, round(len(labels) * fraction))]
+    return np.sort(kept)

@@ -1,0 +1,127 @@
+"""What `write_images` needs of a source of images, and checks that hold for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.errors import RaysweepError
+
+TEST_NAMES = ("val", "validation", "test")
+"""Names of the test split, the first of them that is there. ImageNet's own `test` has no labels, its `val` has."""
+
+
+class Samples(Protocol):
+    """The images of one split. Crosses into the writing process pickled, so it opens what it reads lazily."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class number of every image, in order."""
+
+    def __len__(self) -> int: ...
+
+    def label(self, index: int) -> int:
+        """Class number of an image."""
+
+    def name(self, index: int) -> str:
+        """What a user finds the image by."""
+
+    def picture(self, index: int) -> bytes | NDArray[Any]:
+        """The encoded image file, or its pixels."""
+
+
+class Source(Protocol):
+    """A set of images with classes and the splits train and test."""
+
+    @property
+    def name(self) -> str:
+        """Short name for tables and figures."""
+
+    @property
+    def spec(self) -> str:
+        """What it was opened by."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of their numbers."""
+
+    @property
+    def splits(self) -> Mapping[str, Samples]:
+        """`train` and `test`."""
+
+
+class Labelled:
+    """Base of samples that know their labels from the start."""
+
+    def __init__(self, labels: NDArray[np.int64]) -> None:
+        """`labels` (N,)."""
+        self._labels = labels
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class number of every image, in order."""
+        return self._labels
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def label(self, index: int) -> int:
+        """Class number of an image."""
+        return int(self._labels[index])
+
+
+def check_labels(source: Source) -> None:
+    """Refuse labels without a class and classes without training images.
+
+    Raises:
+        RaysweepError: names the labels with their count, or the classes.
+    """
+    for split in ("train", "test"):
+        labels = source.splits[split].labels
+        if not len(labels):
+            raise RaysweepError(f"{source.spec} has no {split} images.")
+        check_range(labels, len(source.classes), f"{source.spec}, {split}")
+    counts = np.bincount(source.splits["train"].labels, minlength=len(source.classes))
+    check_classes(source.classes, counts.tolist(), source.spec)
+
+
+def check_range(labels: NDArray[np.int64], classes: int, where: str) -> None:
+    """Refuse labels outside 0 .. classes - 1.
+
+    Raises:
+        RaysweepError: names them with their count.
+    """
+    wrong, counts = np.unique(labels[(labels < 0) | (labels >= classes)], return_counts=True)
+    if len(wrong):
+        first = ", ".join(f"{label} ({count} images)" for label, count in zip(wrong[:5], counts[:5], strict=True))
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise RaysweepError(f"{where}: labels must be 0 to {classes - 1} for {classes} classes; found {first}{more}.")
+
+
+def check_classes(classes: Sequence[str], counts: Sequence[int], where: str) -> None:
+    """Refuse classes of which there is no training image.
+
+    Raises:
+        RaysweepError: names them.
+    """
+    empty = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if empty:
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        raise RaysweepError(
+            f"{where}: no training image of {len(empty)} of the {len(classes)} classes: {', '.join(empty[:5])}{more}. "
+            "Add images of them, or leave the classes out of both splits."
+        )
+
+
+def test_split(names: Sequence[str]) -> str | None:
+    """Which of these names is the test split."""
+    return next((name for name in TEST_NAMES if name in names), None)
+
+
+def stem(spec: str) -> str:
+    """A short name from a path."""
+    return Path(spec).resolve().stem or "images"

@@ -1,0 +1,84 @@
+"""Images from class folders: train/CLASS/* and val/CLASS/*."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from raysweep.data.sources.base import TEST_NAMES, Labelled, stem
+from raysweep.errors import RaysweepError
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
+"""Other files (checksums, lists, thumbnails) lie in class folders too and are no images."""
+
+
+class FolderSamples(Labelled):
+    """The image files of one split, class after class in the order of their names."""
+
+    def __init__(self, root: Path, files: list[tuple[int, str]]) -> None:
+        """`files` are class numbers and paths below `root`."""
+        super().__init__(np.array([label for label, _ in files], np.int64))
+        self._root = root
+        self._paths = [path for _, path in files]
+
+    def name(self, index: int) -> str:
+        """The path below the folder of the set."""
+        return self._paths[index]
+
+    def picture(self, index: int) -> bytes:
+        """The file."""
+        return (self._root / self._paths[index]).read_bytes()
+
+
+class FolderSource:
+    """Classes are the folders in `train`, sorted by name; the test split is `val`, `validation` or `test`."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` holds the folders of the splits.
+
+        Raises:
+            RaysweepError: a split is not there, or its classes are others than those of the training images.
+        """
+        self.name, self.spec = stem(str(root)), str(root)
+        folders = {"train": root / "train", "test": _test_folder(root)}
+        self.classes = _classes(folders["train"])
+        _check_same(self.classes, folders)
+        self.splits = {split: FolderSamples(root, _files(root, path, self.classes)) for split, path in folders.items()}
+
+
+def _test_folder(root: Path) -> Path:
+    found = [name for name in TEST_NAMES if (root / name).is_dir() and _classes(root / name)]
+    if not found or not (root / "train").is_dir():
+        raise RaysweepError(
+            f"{root} is no set of class folders: it needs train/CLASS/*.jpg and one of "
+            f"{', '.join(f'{name}/CLASS/*.jpg' for name in TEST_NAMES)}."
+        )
+    return root / found[0]
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+
+
+def _check_same(classes: tuple[str, ...], folders: dict[str, Path]) -> None:
+    test = _classes(folders["test"])
+    for here, there, names in (
+        ("train", "test", set(classes) - set(test)),
+        ("test", "train", set(test) - set(classes)),
+    ):
+        if names:
+            first = ", ".join(sorted(names)[:5]) + (" ..." if len(names) > 5 else "")
+            raise RaysweepError(
+                f"{folders[here]} has {len(names)} classes that {folders[there]} has not: {first}. "
+                "Both need the same class folders; an empty one is enough in the test split."
+            )
+
+
+def _files(root: Path, folder: Path, classes: tuple[str, ...]) -> list[tuple[int, str]]:
+    return [
+        (label, str(path.relative_to(root)))
+        for label, name in enumerate(classes)
+        for path in sorted((folder / name).rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    ]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from raysweep.data.generated import GeneratedSource
+from raysweep.data.manifest import Manifest
+from raysweep.data.write import write_images
+
+Folder = Callable[[Mapping[str, bytes | Image.Image]], Path]
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+@pytest.fixture
+def class_folder(tmp_path: Path) -> Folder:
+    """Writes files given by path below a folder of the set; images as PNG."""
+
+    def write(files: Mapping[str, bytes | Image.Image]) -> Path:
+        for name, content in files.items():
+            path = tmp_path / "set" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else encoded(content))
+        return tmp_path / "set"
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Manifest]]:
+    """One generated set, 120 + 50 images of 40 px, stored both ways."""
+    source = GeneratedSource(120, 50, side=40, seed=3)
+    folders = {encoding: tmp_path_factory.mktemp("stored") / encoding for encoding in ("raw", "jpg")}
+    return {encoding: (path, write_images(source, path, encoding=encoding)) for encoding, path in folders.items()}

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raysweep.data.randomness import below, bits, epoch_order, key, subset
+from raysweep.errors import RaysweepError
+
+LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=200).map(np.array)
+ORDER = [6, 0, 2, 3, 4, 7, 1, 5]
+BITS = [11178033166162945752, 5465731658798973055]
+
+
+@given(LABELS, st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 9))
+def test_a_smaller_subset_lies_in_a_larger_one(labels: np.ndarray, first: float, second: float, seed: int) -> None:
+    small, large = (subset(labels, fraction, seed) for fraction in sorted((first, second)))
+    assert set(small) <= set(large)
+
+
+@given(LABELS, st.floats(0.01, 1), st.integers(0, 9))
+def test_every_class_has_its_share_to_one_image(labels: np.ndarray, fraction: float, seed: int) -> None:
+    kept = subset(labels, fraction, seed)
+    assert len(kept) == max(1, round(len(labels) * fraction))
+    assert (np.diff(kept) > 0).all()
+    for label in np.unique(labels):
+        assert abs((labels[kept] == label).sum() - fraction * (labels == label).sum()) <= 1.5
+
+
+def test_subsets_of_other_seeds_are_others() -> None:
+    labels = np.arange(1000) % 10
+    common = np.intersect1d(subset(labels, 0.2, 0), subset(labels, 0.2, 1))
+    assert len(common) < 80
+
+
+@pytest.mark.parametrize("fraction", [0.0, -1.0, 1.5, float("nan")])
+def test_fractions_without_meaning_are_refused(fraction: float) -> None:
+    with pytest.raises(RaysweepError, match="train_fraction"):
+        subset(np.zeros(10, np.int64), fraction, 0)
+
+
+def test_orders_are_the_same_in_every_version() -> None:
+    # Changing these changes the numbers of every trial ever recorded.
+    assert epoch_order(0, 0, 8).tolist() == ORDER
+    assert bits(key("crop", 0, 0), np.arange(2)).tolist() == BITS
+
+
+def test_numbers_are_spread_evenly() -> None:
+    drawn = below(np.full(30_000, 17), bits(key("crop", 1, 2), np.arange(30_000)), 24)
+    counts = np.bincount(drawn, minlength=17)
+    assert len(counts) == 17
+    assert np.abs(counts - 30_000 / 17).max() < 5 * (30_000 / 17) ** 0.5

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import RaysweepError
+from raysweep.orchestrate.cluster import connect
+from raysweep.orchestrate.sweep import run_on_ray
+from tests.orchestrate.fakes import Listener, make_tasks, train_nothing
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
+def test_an_address_where_no_ray_answers_is_refused_at_once(address: str) -> None:
+    with pytest.raises(RaysweepError, match=rf"cannot use Ray at {address}"), connect(address, {}, None):
+        pytest.fail("connected")
+
+
+@pytest.fixture
+def open_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A session as a notebook would have it, which counts a GPU that torch cannot use."""
+    import ray
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray.*")
+def test_an_open_session_is_used_and_left_as_it_was(open_session: None, listener: Listener, tmp_path: Path) -> None:
+    import ray
+    from ray.util import placement_group_table
+
+    before = dict(os.environ)
+    outcome = run_on_ray(
+        make_tasks(tmp_path, "a", "b"), listener.on_event, train=train_nothing, record_end=listener.record_end
+    )
+    assert outcome.finished == ("a", "b")
+    assert {row["device"] for row in listener.rows("a")} == {"cpu"}
+    assert ray.is_initialized()
+    assert dict(os.environ) == before
+    assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
+    assert ray.available_resources()["GPU"] == 1.0
