@@ -19,8 +19,8 @@ def published() -> pd.DataFrame:
 def published_top1(study: str) -> dict[str, float]:
     """Variant -> published top-1 of a study; empty for a study that was never published.
 
-    A variant with several rows (other networks, other images) counts with its first, the benchmark's own: where that one
-    has no number, a number of another network does not stand in for it.
+    A variant with several rows (other networks, other images) counts with its first, the benchmark's own: where that
+    one has no number, a number of another network does not stand in for it.
     """
     rows = published()
     rows = rows[rows["study"] == study].drop_duplicates("variant")

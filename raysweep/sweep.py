@@ -144,4 +144,11 @@ def execute(prepared: Prepared, resources: Resources, keep_checkpoints: bool = F
             gpus_per_worker=resources.gpus_per_worker,
             cpus_per_worker=resources.threads,
             max_attempts=resources.max_attempts,
+            metadata=metadata(prepared),
         )
+
+
+def metadata(prepared: Prepared) -> dict[str, str]:
+    """What Ray's dashboard shows of the sweep."""
+    studies = dict.fromkeys(member.study for planned in prepared.plan for member in planned.members)
+    return {"studies": ", ".join(studies), "protocol": prepared.protocol, "store": prepared.store}

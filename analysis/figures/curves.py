@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +14,8 @@ from analysis.load import Line
 from analysis.stats import POINTS
 
 COLUMNS = 4
+CHARACTERS = 16
+"""Of a caption, in an inch."""
 TOP1, LOSS, BEHIND = "#0072B2", "#D55E00", "#B8B8B8"
 MOST_POINTS = 24
 """Curves of more epochs than this are drawn without markers."""
@@ -31,17 +35,15 @@ def draw(frame: pd.DataFrame, caption: str) -> Canvas:
     variants = list(dict.fromkeys(frame["variant"]))
     columns = min(COLUMNS, len(variants))
     rows = -(-len(variants) // columns)
-    height = 1.0 + 1.55 * rows
-    canvas, axes = plt.subplots(
-        rows, columns, figsize=(0.6 + 2.15 * columns, height), sharex=True, sharey=True, squeeze=False
-    )
+    width, height = 0.9 + 2.15 * columns, 1.0 + 1.55 * rows
+    canvas, axes = plt.subplots(rows, columns, figsize=(width, height), sharex=True, sharey=True, squeeze=False)
     twins = [_panel(ax, frame, variant) for ax, variant in zip(axes.flat, variants, strict=False)]
     _share(twins)
     for number, ax in enumerate(axes.flat):
         ax.set_visible(number < len(variants))
         ax.tick_params(labelbottom=number + columns >= len(variants))
-    canvas.suptitle(caption, x=0.02, ha="left", fontsize=8, color="#555555")
-    canvas.tight_layout(rect=(0.02, 0.25 / height, 0.98, 1 - 0.05 / height), h_pad=0.9, w_pad=0.6)
+    canvas.suptitle(textwrap.fill(caption, round(CHARACTERS * width)), x=0.02, ha="left", fontsize=8, color="#555555")
+    canvas.tight_layout(rect=(0.22 / width, 0.25 / height, 1 - 0.22 / width, 1 - 0.05 / height), h_pad=0.9, w_pad=0.6)
     _label(canvas, twins, columns, height)
     return canvas
 

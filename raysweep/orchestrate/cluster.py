@@ -46,7 +46,7 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
     """
     with _environment(SETTINGS):
         if ray.is_initialized():
-            with graceful_signals():
+            with graceful_signals(), _quiet():
                 yield ""
             return
         url = _connect(address, metadata, dashboard)
@@ -119,8 +119,12 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 def _quiet() -> Iterator[None]:
     # `log_to_driver` does not cover Ray's reports of dead processes, which it prints to our standard output; the events
     # tell of them. Ray's debugger turns them off in the same way.
+    logger = logging.getLogger("ray")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     ray._private.worker._worker_logs_enabled = False
     try:
         yield
     finally:
+        logger.setLevel(level)
         ray._private.worker._worker_logs_enabled = True

@@ -8,8 +8,8 @@
     data/DIGEST.json                 manifests of the image sets
 
 A file appears under its name only when it is whole: written beside, flushed to disk and renamed; on object storage one
-PUT. What a killed writer leaves is never read. A file that cannot be read (damage from outside) is listed in `problems`
-and the others are read.
+PUT. What a killed writer leaves is never read. Where many files are read, one that cannot be (damage from outside) is
+listed in `problems` and the others are read; where one is asked for, it is an error.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -34,9 +35,20 @@ from raysweep.errors import RaysweepError
 from raysweep.identity import digest
 from raysweep.results.schema import EPOCHS, MEMBERS, SCHEMA_VERSION, TRIAL
 
+T = TypeVar("T")
+FAILURES = (OSError, pa.ArrowException)
+"""What a file system and a damaged file raise."""
 READERS = 16
 """Files read at once: small files cost latency, not bandwidth."""
 MARK = "store.json"
+# Rows are few and files many: dictionaries, statistics, compression and a second copy of the schema make such a file
+# larger and four times as slow to read.
+PLAIN: dict[str, Any] = {
+    "compression": "none",
+    "use_dictionary": False,
+    "write_statistics": False,
+    "store_schema": False,
+}
 
 
 class Store:
@@ -91,14 +103,12 @@ class Store:
             RaysweepError: its file is damaged.
         """
         path = f"trials/{trial}.parquet"
-        if not self._exists(path):
-            return None
-        row: dict[str, Any] = self._read_table(path, TRIAL).to_pylist()[0]
-        return row
+        rows = self._read_table(path, TRIAL).to_pylist() if self._exists(path) else []
+        return next(iter(rows), None)
 
     def trials(self) -> pa.Table:
         """Every trial's row."""
-        return self._read_all(self._list("trials"), TRIAL)
+        return self._read_all(self._list("trials"), TRIAL).combine_chunks()
 
     def write_epochs(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace a trial's epochs.
@@ -109,10 +119,10 @@ class Store:
         self._write(f"epochs/{trial}.parquet", _parquet(rows, EPOCHS))
 
     def epochs(self, trials: Iterable[str] | None = None) -> pa.Table:
-        """The epochs of these trials, or of all; trials without any have no rows."""
+        """The epochs of these trials, or of all, each once; trials without any have no rows."""
         wanted = None if trials is None else {f"epochs/{trial}.parquet" for trial in trials}
         paths = [path for path in self._list("epochs") if wanted is None or path in wanted]
-        return self._read_all(paths, EPOCHS)
+        return _last_of_each(("trial", "epoch"), self._read_all(paths, EPOCHS))
 
     def write_members(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add what trials of one study stand for; the same rows again change nothing.
@@ -125,8 +135,7 @@ class Store:
 
     def members(self) -> pa.Table:
         """What every trial stands for, each (study, variant, trial) once."""
-        rows = self._read_all(self._list("members"), MEMBERS).to_pylist()
-        return _table({(row["study"], row["variant"], row["trial"]): row for row in rows}.values(), MEMBERS)
+        return _last_of_each(("study", "variant", "trial"), self._read_all(self._list("members"), MEMBERS))
 
     def find_trial(self, prefix: str) -> str:
         """The one trial id that begins like this.
@@ -159,9 +168,12 @@ class Store:
         return self._read(path) if self._exists(path) else None
 
     def delete_checkpoint(self, trial: str) -> None:
-        """Remove a trial's checkpoint, if there is one."""
-        with suppress(FileNotFoundError):
-            self.filesystem.delete_file(self._path(f"checkpoints/{trial}.pt"))
+        """Remove a trial's checkpoint, if there is one.
+
+        Raises:
+            RaysweepError: it cannot be removed.
+        """
+        self._delete(f"checkpoints/{trial}.pt")
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Keep what an image set was.
@@ -171,71 +183,106 @@ class Store:
         """
         self._write(f"data/{manifest.digest}.json", manifest.to_json().encode())
 
+    def manifests(self) -> dict[str, Manifest]:
+        """The image sets by digest."""
+        read = (self._or_note(self._read_manifest, name) for name in self._list("data", ".json"))
+        return {manifest.digest: manifest for manifest in read if manifest is not None}
+
     # Files.
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
 
     def _exists(self, name: str) -> bool:
-        return bool(self.filesystem.get_file_info(self._path(name)).type == pafs.FileType.File)
+        try:
+            return bool(self.filesystem.get_file_info(self._path(name)).type == pafs.FileType.File)
+        except FAILURES as error:
+            raise self._cannot("look up", name, error) from error
 
-    def _list(self, folder: str) -> list[str]:
-        selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
-        names = (info.base_name for info in self.filesystem.get_file_info(selector))
-        return sorted(f"{folder}/{name}" for name in names if name.endswith(".parquet") and not name.startswith("."))
+    def _list(self, folder: str, suffix: str = ".parquet") -> list[str]:
+        try:
+            infos = self.filesystem.get_file_info(pafs.FileSelector(self._path(folder), allow_not_found=True))
+        except FAILURES as error:
+            raise self._cannot("list", folder, error) from error
+        names = (info.base_name for info in infos)
+        return sorted(f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith("."))
 
     def _write(self, name: str, content: bytes) -> None:
         try:
-            self.filesystem.create_dir(self._path(PurePosixPath(name).parent.as_posix()), recursive=True)
-            if isinstance(self.filesystem, pafs.LocalFileSystem):
-                _replace(Path(self._path(name)), content)
-            else:
-                with self.filesystem.open_output_stream(self._path(name)) as stream:
-                    stream.write(content)
-        except OSError as error:
+            try:
+                self._put(name, content)
+            except FileNotFoundError:  # the folder is made once, not looked for at every write
+                self.filesystem.create_dir(self._path(PurePosixPath(name).parent.as_posix()), recursive=True)
+                self._put(name, content)
+        except FAILURES as error:
             raise self._cannot("write", name, error) from error
+
+    def _put(self, name: str, content: bytes) -> None:
+        if isinstance(self.filesystem, pafs.LocalFileSystem):
+            _replace(Path(self._path(name)), content)
+        else:
+            with self.filesystem.open_output_stream(self._path(name)) as stream:
+                stream.write(content)
 
     def _read(self, name: str) -> bytes:
         try:
             with self.filesystem.open_input_stream(self._path(name)) as stream:
                 content: bytes = stream.read()
                 return content
-        except OSError as error:
+        except FAILURES as error:
             raise self._cannot("read", name, error) from error
 
-    def _cannot(self, verb: str, name: str, error: OSError) -> RaysweepError:
+    def _delete(self, name: str) -> None:
+        try:
+            with suppress(FileNotFoundError):
+                self.filesystem.delete_file(self._path(name))
+        except FAILURES as error:
+            raise self._cannot("delete", name, error) from error
+
+    def _cannot(self, verb: str, name: str, error: Exception) -> RaysweepError:
         full = " The disk is full: free some space; everything written before is whole." if _is_full(error) else ""
         return RaysweepError(f"cannot {verb} {name} in the store {self.uri}: {error}.{full}")
 
     def _read_table(self, name: str, schema: pa.Schema) -> pa.Table:
         content = self._read(name)
         try:
-            return _conform(pq.read_table(io.BytesIO(content)), schema)
-        except (pa.ArrowException, OSError) as error:
+            # Not through `pq.read_table`, which sets up a data set for each file.
+            return _conform(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False), schema)
+        except FAILURES as error:
+            raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
+
+    def _read_manifest(self, name: str) -> Manifest:
+        try:
+            return Manifest.from_json(self._read(name).decode())
+        except ValueError as error:
             raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
 
     def _read_all(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
         with ThreadPoolExecutor(READERS) as readers:
-            tables = readers.map(lambda name: self._read_or_note(name, schema), names)
-            return pa.concat_tables([schema.empty_table(), *(table for table in tables if table is not None)])
+            tables = readers.map(lambda name: self._or_note(partial(self._read_table, schema=schema), name), names)
+            return pa.concat_tables([schema.empty_table(), *(found for found in tables if found is not None)])
 
-    def _read_or_note(self, name: str, schema: pa.Schema) -> pa.Table | None:
+    def _or_note(self, read: Callable[[str], T], name: str) -> T | None:
         try:
-            return self._read_table(name, schema)
+            return read(name)
         except RaysweepError as error:
-            self.problems.append(str(error))
+            if str(error) not in self.problems:
+                self.problems.append(str(error))
             return None
 
     def _probe(self) -> None:
         name = f".probe-{uuid.uuid4().hex}"
         self._write(name, b"")
-        self.filesystem.delete_file(self._path(name))
+        self._delete(name)
 
     def _check_version(self) -> None:
         try:
-            version = json.loads(self._read(MARK))["schema_version"]
+            version = int(json.loads(self._read(MARK))["schema_version"])
         except (ValueError, KeyError, TypeError):
-            raise RaysweepError(f"{MARK} in {self.uri} is damaged: it should hold the version of the schema.") from None
+            raise RaysweepError(
+                f'{MARK} in {self.uri} is damaged: it should hold {{"schema_version": N}}. If the results are of this '
+                f"raysweep, N is {SCHEMA_VERSION}."
+            ) from None
         if version > SCHEMA_VERSION:
             raise RaysweepError(
                 f"the store {self.uri} was written by a newer raysweep (schema {version}; this one knows "
@@ -250,9 +297,13 @@ def _resolve(uri: str) -> tuple[str, pafs.FileSystem, str]:
         else:
             uri = str(Path(uri).expanduser().absolute())
             filesystem, root = pafs.LocalFileSystem(), uri
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RaysweepError(f"{uri} is no address of a results store ({error}): use a folder or s3://.") from error
-    if filesystem.get_file_info(root).type == pafs.FileType.File:
+        is_file = filesystem.get_file_info(root).type == pafs.FileType.File
+    except FAILURES as error:
+        raise RaysweepError(
+            f"{uri} is no address of a results store, or it cannot be reached ({error}): use a folder, or "
+            "s3://BUCKET/FOLDER with its credentials."
+        ) from error
+    if is_file:
         raise RaysweepError(f"{uri} is a file: a results store is a folder.")
     return uri, filesystem, root.rstrip("/")
 
@@ -271,8 +322,8 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
-def _is_full(error: OSError) -> bool:
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -281,14 +332,23 @@ def _table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def _parquet(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> bytes:
     sink = io.BytesIO()
-    pq.write_table(_table(rows, schema), sink, compression="zstd")
+    pq.write_table(_table(rows, schema), sink, **PLAIN)
     return sink.getvalue()
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Columns of this version in its order: what an older file lacks is null, what it has besides is left out."""
+    if table.schema.equals(schema):
+        return table
     columns = [
         table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
         for field in schema
     ]
     return pa.table(columns, schema=schema)
+
+
+def _last_of_each(keys: Sequence[str], table: pa.Table) -> pa.Table:
+    """The last row of every combination of keys, in one chunk: a writer that repeats a row corrects it."""
+    numbered = table.select(keys).append_column("row", pa.array(range(len(table)), pa.int64()))
+    rows = numbered.group_by(list(keys)).aggregate([("row", "max")])["row_max"]
+    return table.combine_chunks().take(rows.sort())

@@ -83,7 +83,11 @@ def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa
         RaysweepError: an unknown initialisation, solver, schedule or precision, or a batch that does not divide.
     """
     training = recipe.training
-    for registry, name in ((INITS, recipe.init.method), (SOLVERS, recipe.solver.name), (SCHEDULES, recipe.schedule.name)):
+    for registry, name in (
+        (INITS, recipe.init.method),
+        (SOLVERS, recipe.solver.name),
+        (SCHEDULES, recipe.schedule.name),
+    ):
         registry.entry(name)
     if training.precision not in DTYPES:
         raise RaysweepError(f"training.precision is {training.precision!r}: use {' or '.join(DTYPES)}.")

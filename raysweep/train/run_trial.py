@@ -104,6 +104,9 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
     """
     torch.set_num_threads(place.threads)
     store = Store.open(task.store)
+    if (ended := last_row(store, task)) is not None:
+        yield ended
+        return
     manifest = check_data(task.recipe, Path(task.data))
     trial = prepare(task.recipe, Path(task.data), manifest, place)
     done = restore(trial, store.read_checkpoint(task.trial))
@@ -115,6 +118,15 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         if record:
             record.add(row, state(trial, row["epoch"]) if task.keep_checkpoint or row["status"] == "running" else None)
         yield row
+
+
+def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:
+    """The last epoch of a trial that has ended, for a worker that died before it could say so."""
+    row = store.trial(task.trial)
+    if row is None or row["status"] not in ("finished", "diverged"):
+        return None
+    last: dict[str, Any] = store.epochs([task.trial]).to_pylist()[-1]
+    return last | {"planned_epochs": row["planned_epochs"], "status": row["status"]}
 
 
 def record_end(task: TrialTask, status: str, error: str | None = None) -> None:

@@ -176,6 +176,20 @@ def test_a_killed_worker_of_ffcv_is_an_error_and_not_a_wait(tmp_path: Path) -> N
     assert set(Path("/dev/shm").glob("psm_*")) <= segments
 
 
+class KillsTheDecoder(GeneratedSamples):
+    def picture(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        if index == 30:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().picture(index)
+
+
+def test_an_image_that_kills_its_decoder_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
+    source = GeneratedSource(40, 10, side=20)
+    source.splits = {"train": KillsTheDecoder("train", 40, 20, 0), "test": source.splits["test"]}
+    with pytest.raises(RaysweepError, match="generated train image 0"):
+        write_images(source, tmp_path / "out")
+
+
 class Sleeps(GeneratedSamples):
     def picture(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         time.sleep(1000)

@@ -9,6 +9,14 @@ import pytest
 
 from tests.orchestrate.fakes import Listener
 
+RAYS_OWN_WARNINGS = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*"),
+    pytest.mark.filterwarnings("ignore::FutureWarning:ray.*"),
+]
+"""Files and sockets of its processes, and calls that newer versions of other packages frown upon."""
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:

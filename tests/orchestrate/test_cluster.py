@@ -9,7 +9,10 @@ import pytest
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.cluster import connect
 from raysweep.orchestrate.sweep import run_on_ray
+from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import Listener, make_tasks, train_nothing
+
+pytestmark = RAYS_OWN_WARNINGS
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
@@ -30,7 +33,6 @@ def open_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning:ray.*")
 def test_an_open_session_is_used_and_left_as_it_was(open_session: None, listener: Listener, tmp_path: Path) -> None:
     import ray
     from ray.util import placement_group_table

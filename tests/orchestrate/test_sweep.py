@@ -12,6 +12,7 @@ import pytest
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.events import Event, Outcome
 from raysweep.orchestrate.sweep import run_on_ray
+from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import (
     Listener,
     make_tasks,
@@ -22,13 +23,7 @@ from tests.orchestrate.fakes import (
 )
 from tests.orchestrate.processes import find_processes
 
-pytestmark = [
-    # Ray's own: files and sockets of its processes, and calls that newer Pythons frown upon.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.*"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:ray.*"),
-]
+pytestmark = RAYS_OWN_WARNINGS
 
 
 def test_every_trial_ends_once_whatever_happens_to_some(cluster: str, listener: Listener, tmp_path: Path) -> None:

@@ -52,6 +52,17 @@ def test_a_finished_trial_is_in_the_store(small_recipe: Recipe, small_images: Pa
     assert Store.open(task.store).read_checkpoint(task.trial) is None
 
 
+def test_a_trial_that_has_ended_is_not_trained_again(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    """As when a worker dies between writing the end and reporting it."""
+    task = make_task(small_recipe, small_images, tmp_path / "store")
+    first = list(run_trial(task, Placement(), 1))
+    before = Store.open(task.store).trial(task.trial)
+    (row,) = run_trial(task, Placement(), 2)
+    assert {key: row[key] for key in EXACT} == {key: first[-1][key] for key in EXACT}
+    assert (row["status"], row["planned_epochs"]) == ("finished", 3)
+    assert Store.open(task.store).trial(task.trial) == before
+
+
 def test_a_checkpoint_is_kept_where_asked(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
     task = make_task(small_recipe, small_images, tmp_path / "store", keep_checkpoint=True)
     list(run_trial(task, Placement(), 1))
