@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -73,7 +74,7 @@ def interval(found: Estimate, form: str) -> str:
     return form.format(found.mean) + ("" if math.isnan(found.half) else f" ± {found.half:.1f}")
 
 
-def _text(form: str) -> object:
+def _text(form: str) -> Callable[[float], str]:
     return lambda value: "–" if pd.isna(value) else form.format(value)
 
 

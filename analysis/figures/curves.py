@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
 from analysis.load import Line
 from analysis.stats import POINTS
 
 COLUMNS = 4
+LEGEND = "grey: the baseline, dashed: training loss"
 CHARACTERS = 16
 """Of a caption, in an inch."""
 TOP1, LOSS, BEHIND = "#0072B2", "#D55E00", "#B8B8B8"
@@ -42,7 +45,9 @@ def draw(frame: pd.DataFrame, caption: str) -> Canvas:
     for number, ax in enumerate(axes.flat):
         ax.set_visible(number < len(variants))
         ax.tick_params(labelbottom=number + columns >= len(variants))
-    canvas.suptitle(textwrap.fill(caption, round(CHARACTERS * width)), x=0.02, ha="left", fontsize=8, color="#555555")
+    canvas.suptitle(
+        textwrap.fill(f"{caption}; {LEGEND}", round(CHARACTERS * width)), x=0.02, ha="left", fontsize=8, color="#555555"
+    )
     canvas.tight_layout(rect=(0.22 / width, 0.25 / height, 1 - 0.22 / width, 1 - 0.05 / height), h_pad=0.9, w_pad=0.6)
     _label(canvas, twins, columns, height)
     return canvas
@@ -58,7 +63,7 @@ def _panel(ax: Axes, frame: pd.DataFrame, variant: str) -> Axes:
     loss.plot(own["epoch"], own["train_loss_mean"], color=LOSS, lw=1.1, ls=(0, (4, 2)))
     loss.grid(visible=False)
     ax.set_title(variant, fontsize=8.5)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     return loss
 
 
@@ -75,9 +80,9 @@ def _label(canvas: Canvas, twins: list[Axes], columns: int, height: float) -> No
         twin.tick_params(axis="y", right=False, labelright=last, labelsize=7, labelcolor=LOSS)
         twin.spines["right"].set_visible(False)
     canvas.text(0.5, 0.08 / height, "epoch", ha="center", fontsize=9)
-    words = {"va": "center", "fontsize": 9}
-    canvas.text(0.0, 0.5, "top-1 on the test split, % (baseline in grey)", rotation=90, color=TOP1, ha="left", **words)
-    canvas.text(1.0, 0.5, "training loss, nats (dashed)", rotation=270, color=LOSS, ha="right", **words)
+    words: dict[str, Any] = {"va": "center", "fontsize": 9}
+    canvas.text(0.0, 0.5, "test top-1, %", rotation=90, color=TOP1, ha="left", **words)
+    canvas.text(1.0, 0.5, "training loss, nats", rotation=270, color=LOSS, ha="right", **words)
 
 
 FIGURES.add("curves", "training curves, one panel a variant with the baseline behind")(Figure(data, draw, order=2))

@@ -6,7 +6,9 @@ import math
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import Container
 from matplotlib.figure import Figure as Canvas
 
 from analysis.figures import FIGURES, Figure
@@ -85,7 +87,7 @@ def _finish(ax: Axes, frame: pd.DataFrame) -> None:
     ax.grid(axis="y", visible=False)
     ax.margins(x=0.06)
     ax.set_xlabel("gain over the baseline, points of top-1")
-    handles = [ax.plot([], [], "o", ms=5.5, color=OURS, label="ours: mean over seeds")[0]]
+    handles: list[Artist | Container] = [ax.plot([], [], "o", ms=5.5, color=OURS, label="ours: mean over seeds")[0]]
     if frame["half"].notna().any():
         handles.append(ax.errorbar([], [], xerr=[], fmt="none", color=OURS, capsize=2.5, label="95 % interval"))
         handles.append(ax.plot([], [], "o", ms=2.8, color=SEED, label="one seed")[0])

@@ -33,9 +33,10 @@ def results_table(store: Store, study: str) -> pa.Table:
     if not members:
         known = set(store.members()["study"].to_pylist())
         raise RaysweepError(f"no results of study {study!r} in {store.uri}.{did_you_mean(study, known)}")
-    trials = {row["trial"]: row for row in store.trials().to_pylist()}
+    measured = [name for name in COLUMNS if name in TRIAL.names]
+    trials = {row["trial"]: row for row in store.trials().select(measured).to_pylist()}
     members.sort(key=lambda row: (row["protocol"], row["line"], row["seed"], row["order"]))
-    waiting = dict.fromkeys(TRIAL.names) | {"status": "waiting", "epochs": 0}
+    waiting = dict.fromkeys(measured) | {"status": "waiting", "epochs": 0}
     rows = [trials.get(row["trial"], waiting) | row for row in members]
     return pa.Table.from_pylist([{name: row[name] for name in COLUMNS} for row in rows], schema=_schema())
 

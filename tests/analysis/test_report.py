@@ -8,6 +8,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from analysis.figures import STYLE, curves, figures, gains
 from analysis.load import Line, load_lines
@@ -26,12 +29,24 @@ def _style() -> Iterator[None]:
     plt.close("all")
 
 
-def overlaps(canvas: plt.Figure) -> list[tuple[str, str]]:
-    """Pairs of visible texts whose boxes overlap by more than a pixel."""
+def ticks(axis: Axis) -> list[Text]:
+    """Labels that are drawn: matplotlib keeps stale ones outside the view."""
+    low, high = sorted(axis.get_view_interval())
+    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high] + [
+        tick.label2 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high
+    ]
+
+
+def overlaps(canvas: Figure) -> list[tuple[str, str]]:
+    """Pairs of visible texts whose boxes overlap."""
     renderer = canvas.canvas.get_renderer()  # type: ignore[attr-defined]
     canvas.draw(renderer)
-    texts = [text for text in canvas.findobj(plt.Text) if text.get_visible() and text.get_text().strip()]
-    shown = [text for text in texts if text.axes is None or text.axes.get_visible()]
+    texts = list(canvas.texts)
+    for ax in (ax for ax in canvas.axes if ax.get_visible()):
+        legend = ax.get_legend()
+        texts += [*ticks(ax.xaxis), *ticks(ax.yaxis), *ax.texts, ax.xaxis.label, ax.title, ax._left_title]  # type: ignore[attr-defined]
+        texts += legend.get_texts() if legend else []
+    shown = [text for text in texts if text.get_visible() and text.get_text().strip()]
     boxes = [(text.get_text(), text.get_window_extent(renderer).padded(-0.5)) for text in shown]
     return [(one, two) for i, (one, box) in enumerate(boxes) for two, other in boxes[i + 1 :] if box.overlaps(other)]
 

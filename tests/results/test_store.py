@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
+from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
+from raysweep.results.files import Files
 from raysweep.results.schema import EPOCHS, MEMBERS, SCHEMA_VERSION, TRIAL
 from raysweep.results.store import Store
 
@@ -117,8 +120,12 @@ def test_a_store_of_a_newer_schema(store: Store) -> None:
     Path(store.uri, "store.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION + 6}))
     with pytest.raises(RaysweepError, match=f"schema {SCHEMA_VERSION + 6}.*upgrade raysweep"):
         Store.open(store.uri)
-    Path(store.uri, "store.json").write_text("{}")
-    with pytest.raises(RaysweepError, match=r"store\.json.*damaged"):
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "", '{"schema_version": "x"}', '{"schema_version": null}'])
+def test_a_damaged_mark_says_what_it_should_hold(store: Store, text: str) -> None:
+    Path(store.uri, "store.json").write_text(text)
+    with pytest.raises(RaysweepError, match=r"store\.json.*damaged.*schema_version"):
         Store.open(store.uri)
 
 
@@ -137,10 +144,53 @@ def test_a_damaged_file_does_not_hide_the_others(store: Store) -> None:
     Path(store.uri, "trials", "bad.parquet").write_bytes(b"PAR1 torn")
     Path(store.uri, "trials", ".left.parquet.123").write_bytes(b"left by a killed writer")
     assert store.trials()["trial"].to_pylist() == ["good"]
-    assert len(store.problems) == 1
+    assert store.trials().num_rows == 1
+    assert len(store.problems) == 1, "named once, however often it is read"
     assert "trials/bad.parquet" in store.problems[0]
     with pytest.raises(RaysweepError, match=r"trials/bad\.parquet.*damaged"):
         store.trial("bad")
+
+
+def test_a_file_of_foreign_types_does_not_hide_the_others(store: Store) -> None:
+    store.write_trial(trial_row("good"))
+    pq.write_table(pa.table({"trial": ["bad"], "top1": ["high"]}), Path(store.uri) / "trials" / "bad.parquet")
+    assert store.trials()["trial"].to_pylist() == ["good"]
+    assert "trials/bad.parquet" in store.problems[0]
+
+
+def test_an_epoch_written_twice_counts_once_with_its_last_row(store: Store) -> None:
+    rows = [{"trial": "a", "epoch": epoch, "top1": top1} for epoch, top1 in ((1, 0.1), (2, 0.2), (2, 0.3), (3, 0.4))]
+    store.write_epochs("a", rows)
+    assert store.epochs()["top1"].to_pylist() == [0.1, 0.3, 0.4]
+
+
+def test_a_folder_removed_while_the_store_is_open_is_made_again(store: Store) -> None:
+    store.write_trial(trial_row())
+    shutil.rmtree(store.uri)
+    store.write_trial(trial_row(status="finished"))
+    assert store.trials()["status"].to_pylist() == ["finished"]
+
+
+def test_manifests_of_image_sets(store: Store, small_images: Path) -> None:
+    manifest = read_manifest(small_images)
+    store.write_manifest(manifest)
+    Path(store.uri, "data", "torn.json").write_text("{")
+    assert store.manifests() == {manifest.digest: manifest}
+    assert "data/torn.json" in store.problems[0]
+
+
+def test_a_trial_file_is_small(store: Store) -> None:
+    """A store of ten thousand trials is read in seconds because its files have no more than their rows."""
+    store.write_trial(dict.fromkeys(TRIAL.names) | trial_row(recipe="{}", versions="{}"))
+    assert Path(store.uri, "trials", "0123456789ab.parquet").stat().st_size < 5000
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://", "s3://bucket/store?endpoint_override=127.0.0.1:1&scheme=http&region=us-east-1"]
+)
+def test_an_address_that_cannot_be_reached(uri: str) -> None:
+    with pytest.raises(RaysweepError, match="cannot"):
+        Store.open(uri)
 
 
 def test_a_full_disk_leaves_what_was_written(tmp_path: Path) -> None:
@@ -206,8 +256,8 @@ def test_any_file_system_of_arrow(tmp_path: Path, scheme: str) -> None:
         store = Store.open(f"file://{tmp_path}/store", create=True)
     else:  # one that is not local, as object storage is
         base = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
-        store = Store("sub://store", base, "store")
-        store._write("store.json", b'{"schema_version": 1}')
+        store = Store(Files("sub://store", base, "store"))
+        store.files.write("store.json", b'{"schema_version": 1}')
     store.write_trial(trial_row())
     store.write_members([member_row()])
     store.write_checkpoint("a", b"x")
