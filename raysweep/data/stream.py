@@ -73,10 +73,9 @@ class ImageFile:
         """How many there are."""
         return len(self.beton)
 
-    @property
-    def sizes(self) -> NDArray[np.int64]:
-        """(N, 2): height and width of every image, px."""
-        return np.stack([self.beton.heights, self.beton.widths], 1)
+    def sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N, 2): height and width of these images, px."""
+        return np.stack([self.beton.heights[ids], self.beton.widths[ids]], 1)
 
     def cut(self, where: NDArray[np.int64], side: int, pad: int, pool: Pool) -> Batch:
         """The crops that `where` names, see `kernels.cut`.
@@ -179,7 +178,7 @@ class TrainStream:
         ids = self.indices[epoch_order(self.seed, epoch, self.num_images)[places]]
         # By image, not by position: the same crop whatever subset the image is in.
         random = bits(key("crop", self.seed, epoch), ids)
-        spare = self.file.sizes[ids] + 2 * self.pad - self.side + 1
+        spare = self.file.sizes(ids) + 2 * self.pad - self.side + 1
         mirrored = (random >> np.uint64(63)).astype(np.int64) * self.mirror
         return np.stack([ids, below(spare[:, 0], random, 0), below(spare[:, 1], random, 24), mirrored], 1)
 
@@ -212,7 +211,7 @@ class TestStream:
         if not 0 <= k < len(self):
             raise IndexError(f"batch {k} of {len(self)}")
         ids = np.arange(k * self.batch_size, min((k + 1) * self.batch_size, self.file.num_images))
-        corner = (self.file.sizes[ids] - self.side) // 2
+        corner = (self.file.sizes(ids) - self.side) // 2
         return self.file.cut(np.column_stack([ids, corner, np.zeros_like(ids)]), self.side, 0, self._pool)
 
 
@@ -236,7 +235,7 @@ def _checked(indices: NDArray[Any], count: int) -> NDArray[np.int64]:
 
 
 def _check_room(file: ImageFile, ids: NDArray[np.int64], side: int, pad: int) -> None:
-    sizes = file.sizes[ids]
+    sizes = file.sizes(ids)
     small = (sizes + 2 * pad < side).any(1)
     if side < 1 or small.any():
         height, width = sizes[small.argmax()]

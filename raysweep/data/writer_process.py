@@ -84,23 +84,16 @@ class _Progress:
 
 
 def import_ffcv() -> types.ModuleType:
-    """FFCV without what makes its import slow or fail.
+    """FFCV without what makes its import slow.
 
-    A numba dictionary that it compiles at import, 3 s, is replaced by a plain one, which serves for writing; tqdm,
-    which it needs and does not declare, by nothing: we count ourselves.
+    A numba dictionary that it compiles at import, 3 s, is replaced by a plain one, which serves for writing.
     """
     typed: Any = importlib.import_module("numba.typed")
-    stubs = {name: types.ModuleType(name) for name in ("tqdm", "tqdm.contrib", "tqdm.contrib.concurrent")}
-    stubs["tqdm"].tqdm = stubs["tqdm.contrib.concurrent"].thread_map = None  # type: ignore[attr-defined]
-    kept = {name: sys.modules.get(name) for name in stubs}
     original, typed.Dict = typed.Dict, dict
-    sys.modules.update(stubs)
     try:
         return importlib.import_module("ffcv")
     finally:
         typed.Dict = original
-        for name, module in kept.items():
-            sys.modules.pop(name) if module is None else sys.modules.update({name: module})
 
 
 def write_split(examined: Examined, split: str, found: Checked, encoding: str, progress: _Progress) -> None:
