@@ -30,7 +30,7 @@ class Row:
 
 
 def measure(sides: Mapping[str, Callable[[], float]], repeats: int) -> list[Row]:
-    """Call every side `repeats` times in turn, so that a machine that drifts drifts for all; each returns its figure."""
+    """Call every side `repeats` times in turn: a machine that drifts drifts for all. Each returns its figure."""
     found: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repeats):
         for side, run in sides.items():

@@ -1,4 +1,4 @@
-"""Training images/s of the paper's network by precision and memory format, one CPU thread: which recipe suits a machine.
+"""Training images/s of the paper's network by precision and memory format, on one CPU thread.
 
 Quarter width at 128 px, batch 64, whole updates (forward, backward, solver) on resident images.
 """
@@ -63,7 +63,7 @@ def main() -> None:
         rows,
         {
             "channels-last over nchw, float32": medians["float32 channels-last"] / medians["float32 nchw"],
-            "bfloat16 over float32, channels-last": medians["bfloat16 channels-last"] / medians["float32 channels-last"],
+            "bfloat16 over float32": medians["bfloat16 channels-last"] / medians["float32 channels-last"],
         },
     )
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from raysweep.data.manifest import read_manifest
 
+from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
