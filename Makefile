@@ -28,7 +28,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 bench: setup  ## measured claims; results in benchmarks/results
-	for script in benchmarks/*.py; do $(BIN)/python $$script; done
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script; done
 
 costs: setup  ## compute the committed costs of shipped variants again
 	$(BIN)/python -c "from raysweep.cost import write_goldens; from raysweep.plan import shipped_recipes; write_goldens(shipped_recipes())"

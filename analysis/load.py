@@ -15,6 +15,12 @@ from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.results.store import Store
 
+FINISHED = "finished"
+WAITING = "waiting"
+"""Status of a trial that is planned and has no row yet."""
+NOT_SETTINGS = frozenset({"seed", "data.digest", "data.train_images", "data.test_images"})
+"""Fields that say which images and which repeat, not under what settings."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -25,41 +31,41 @@ class Line:
     line: str
     baseline: str
     trials: pd.DataFrame
-    """One row a trial: members joined with trial rows; `status` is `waiting` where it has not started."""
+    """One row a variant and seed: members joined with trial rows; `status` is `waiting` where it has not started."""
     epochs: pd.DataFrame
-    """One row an epoch, with `variant` and `seed`."""
+    """One row an epoch of a variant and seed, with `order`."""
 
     @property
     def variants(self) -> list[str]:
-        """Names in the study's order."""
-        ordered = self.trials.sort_values("order")
-        return list(dict.fromkeys(ordered["variant"]))
+        """Names in the study's order; the baseline is one of them."""
+        ordered = self.trials.sort_values("order", kind="stable")["variant"]
+        return list(dict.fromkeys([*ordered, self.baseline]))
 
     @property
     def finished(self) -> pd.DataFrame:
         """Trials with a final accuracy."""
-        return self.trials[(self.trials["status"] == "finished") & self.trials["top1"].notna()]
+        return self.trials[(self.trials["status"] == FINISHED) & self.trials["top1"].notna()]
 
     @property
     def baseline_recipe(self) -> Recipe:
-        """The recipe of the baseline."""
+        """The recipe of the baseline; where only other variants were asked for, of the first of them."""
         rows = self.trials[self.trials["variant"] == self.baseline]
-        return recipe_from_json(rows.iloc[0]["recipe"])
+        return recipe_from_json((rows if len(rows) else self.trials).iloc[0]["recipe"])
 
     def settings(self) -> dict[str, Any]:
         """What the baseline changes in its protocol, seed and data left out."""
         protocol = find_protocol(self.protocol) if self.protocol in PROTOCOLS else Recipe()
         changes = diff(self.baseline_recipe, protocol)
-        hidden = {"seed", "data.digest", "data.train_images", "data.test_images"}
-        return {path: value for path, value in changes.items() if path not in hidden}
+        return {path: value for path, value in changes.items() if path not in NOT_SETTINGS}
 
     def present(self, column: str) -> list[str]:
         """The distinct values of a column over the trials that have one."""
-        return sorted({str(value) for value in self.trials[column].dropna()})
+        # A whole number with gaps is a float in pandas.
+        return sorted({str(value) for value in self.trials[column].dropna().convert_dtypes()})
 
 
 def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
-    """Every line of the studies: by study in the order given, then by protocol and id.
+    """Every line of the studies, in the order of the studies.
 
     Raises:
         RaysweepError: the store holds no such study; names those it holds.
@@ -68,22 +74,29 @@ def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
     known = sorted(set(members["study"]))
     for study in studies:
         if study not in known:
-            raise RaysweepError(f"no results of study {study!r} in {store.uri}.{did_you_mean(study, known)}")
+            raise _no_study(study, known, store.uri)
     kept = members[members["study"].isin(studies)]
     joined = _with_trials(kept, store.trials().to_pandas())
-    epochs = store.epochs(kept["trial"]).to_pandas()
-    lines = [_line(key, rows, epochs) for key, rows in joined.groupby(["study", "protocol", "line"])]
+    epochs = store.epochs(set(kept["trial"])).to_pandas()
+    groups = joined.groupby(["study", "protocol", "line"])
+    lines = [_line(key, rows, epochs) for key, rows in groups]
     return sorted(lines, key=lambda line: studies.index(line.study))
+
+
+def _no_study(study: str, known: Sequence[str], uri: str) -> RaysweepError:
+    held = did_you_mean(study, known) or f" It holds {', '.join(known)}."
+    nothing = f" It is empty: `raysweep run {study} --store {uri}` fills it."
+    return RaysweepError(f"no results of study {study!r} in {uri}.{held if known else nothing}")
 
 
 def _with_trials(members: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     own = trials.drop(columns=["seed", "protocol", "recipe"])
     joined = members.merge(own, on="trial", how="left")
-    return joined.assign(status=joined["status"].fillna("waiting"), epochs=joined["epochs"].fillna(0).astype(int))
+    return joined.assign(status=joined["status"].fillna(WAITING), epochs=joined["epochs"].fillna(0).astype(int))
 
 
 def _line(key: Any, rows: pd.DataFrame, epochs: pd.DataFrame) -> Line:
     study, protocol, line = key
-    own = rows[["trial", "variant", "seed", "order"]].drop_duplicates("trial")
-    mine = own.merge(epochs, on="trial").sort_values(["order", "seed", "epoch"])
-    return Line(study, protocol, line, str(rows.iloc[0]["baseline"]), rows.reset_index(drop=True), mine)
+    mine = rows[["trial", "variant", "seed", "order"]].merge(epochs, on="trial")
+    ordered = mine.sort_values(["order", "seed", "epoch"], ignore_index=True)
+    return Line(study, protocol, line, str(rows.iloc[0]["baseline"]), rows.reset_index(drop=True), ordered)

@@ -10,11 +10,11 @@ import pandas as pd
 from scipy import stats
 
 from analysis.load import Line
+from analysis.metrics import METRICS, Metric, points
 
 CONFIDENCE = 0.95
-INTERVAL = "95 % Student-t interval"
-POINTS = 100
-"""Top-1 is a share; gains are in points of a hundred."""
+FAR = 3.0
+INTERVAL = f"{CONFIDENCE:.0%} Student-t interval".replace("%", " %")
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,36 @@ class Estimate:
         """Whether the whole interval is on one side of 0; never without an interval."""
         return not math.isnan(self.half) and abs(self.mean) > self.half
 
+    def text(self, metric: Metric) -> str:
+        """The mean with its half-width, the mean alone where there is none, or a dash."""
+        return metric.text(self.mean) + ("" if math.isnan(self.half) else f" ± {self.half:.1f}")
+
 
 def estimate(values: Sequence[float]) -> Estimate:
     """Mean and 95 % Student-t interval of independent values."""
     n = len(values)
+    if n == 0:
+        return Estimate(math.nan, math.nan, 0)
     series = pd.Series(values, dtype=float)
-    if n < 2:
-        return Estimate(float(series.mean()), math.nan, n)
+    if n == 1:
+        return Estimate(float(series.mean()), math.nan, 1)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * series.std(ddof=1) / math.sqrt(n)
     return Estimate(float(series.mean()), float(half), n)
 
 
+def near(values: pd.Series, far: float = FAR) -> pd.Series:
+    """The values within `far` interquartile ranges of the quartiles: what an axis is scaled to."""
+    first, third = values.quantile(0.25), values.quantile(0.75)
+    unit = max(third - first, 0.05 * (values.max() - values.min()))
+    return values[values.between(first - far * unit, third + far * unit)]
+
+
 def seed_gains(line: Line) -> dict[str, list[float]]:
-    """Variant -> gain in points over the baseline of the same seed, for every seed where both have finished."""
+    """Variant -> gain of each seed in points of top-1; a seed counts where the variant and the baseline finished."""
     tops = line.finished.pivot_table(index="seed", columns="variant", values="top1")
-    if line.baseline not in tops:
-        return {variant: [] for variant in line.variants}
-    differences = POINTS * tops.sub(tops[line.baseline], axis=0)
-    return {v: differences[v].dropna().tolist() if v in differences else [] for v in line.variants}
+    tops = tops.reindex(columns=line.variants)
+    differences = tops.sub(tops[line.baseline], axis=0)
+    return {variant: points(differences[variant]).dropna().tolist() for variant in line.variants}
 
 
 def gains(line: Line) -> dict[str, Estimate]:
@@ -57,7 +69,5 @@ def gains(line: Line) -> dict[str, Estimate]:
 
 def top1(line: Line) -> dict[str, Estimate]:
     """Variant -> top-1 after the last epoch, in points, over its finished seeds."""
-    found = {variant: rows["top1"] for variant, rows in line.finished.groupby("variant")}
-    return {
-        variant: estimate((POINTS * found[variant]).tolist() if variant in found else []) for variant in line.variants
-    }
+    finished = line.finished.assign(points=METRICS["top1"].of)
+    return {v: estimate(finished.loc[finished["variant"] == v, "points"].tolist()) for v in line.variants}

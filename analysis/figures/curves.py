@@ -2,87 +2,120 @@
 
 from __future__ import annotations
 
-import textwrap
+from functools import partial
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
+from analysis.figures.gains import ends
 from analysis.load import Line
-from analysis.stats import POINTS
+from analysis.metrics import METRICS
+from analysis.stats import gains, near
 
-COLUMNS = 4
-LEGEND = "grey: the baseline, dashed: training loss"
-CHARACTERS = 16
-"""Of a caption, in an inch."""
-TOP1, LOSS, BEHIND = "#0072B2", "#D55E00", "#B8B8B8"
-MOST_POINTS = 24
+COLUMNS = 5
+PANEL_INCHES = (1.62, 1.12)
+COLOURS = {"top1": "C0", "train_loss": "C1"}
+BEHIND, TROUBLE, FAINT = "#A8A8A8", "#A33327", "#777777"
+MOST_POINTS = 16
 """Curves of more epochs than this are drawn without markers."""
 
 
-def data(line: Line) -> pd.DataFrame:
-    """One row a variant and epoch: mean, smallest and largest over seeds of `top1` (points) and `train_loss` (nats)."""
-    epochs = line.epochs.assign(top1=POINTS * line.epochs["top1"])
-    grouped = epochs.groupby(["order", "variant", "epoch"], sort=True)[["top1", "train_loss"]]
-    frame = grouped.agg(["mean", "min", "max"])
-    frame.columns = ["_".join(names) for names in frame.columns]
-    return frame.reset_index().assign(baseline=lambda rows: rows["variant"] == line.baseline)
+def data(metric: str, line: Line) -> pd.DataFrame:
+    """One row a variant and epoch: `mean`, `low` and `high` over seeds; the baseline first, then by our gain.
+
+    A variant without any epoch has one row without numbers. `note` says which of its trials have not finished.
+    """
+    values = line.epochs.assign(value=METRICS[metric].of)
+    grouped = values.groupby(["variant", "epoch"])["value"]
+    frame = grouped.agg(mean="mean", low="min", high="max").reset_index()
+    order = ranking(line)
+    known = pd.DataFrame({"variant": order, "rank": range(len(order)), "note": [ends(line, name) for name in order]})
+    joined = known.merge(frame, on="variant", how="left").sort_values(["rank", "epoch"], ignore_index=True)
+    return joined.assign(baseline=joined["variant"] == line.baseline, metric=metric)
 
 
-def draw(frame: pd.DataFrame, caption: str) -> Canvas:
-    """Small multiples that share their axes; the band spans the seeds."""
+def ranking(line: Line) -> list[str]:
+    """The baseline, then the others, largest gain first; those without a gain last, in the study's order."""
+    found = gains(line)
+    others = [variant for variant in line.variants if variant != line.baseline]
+    measured = sorted((v for v in others if found[v].n), key=lambda v: -found[v].mean)
+    return [line.baseline, *measured, *(v for v in others if not found[v].n)]
+
+
+def size(frame: pd.DataFrame) -> tuple[float, float]:
+    """Panels of one size, however many."""
+    rows, columns = _shape(frame["variant"].nunique())
+    return max(0.5 + PANEL_INCHES[0] * columns, 3.2), 0.45 + PANEL_INCHES[1] * rows
+
+
+def _shape(count: int) -> tuple[int, int]:
+    columns = min(COLUMNS, count)
+    return -(-count // columns), columns
+
+
+def draw(frame: pd.DataFrame, ax: Axes) -> None:
+    """Small multiples in the place of `ax`, which share their axes."""
     variants = list(dict.fromkeys(frame["variant"]))
-    columns = min(COLUMNS, len(variants))
-    rows = -(-len(variants) // columns)
-    width, height = 0.9 + 2.15 * columns, 1.0 + 1.55 * rows
-    canvas, axes = plt.subplots(rows, columns, figsize=(width, height), sharex=True, sharey=True, squeeze=False)
-    twins = [_panel(ax, frame, variant) for ax, variant in zip(axes.flat, variants, strict=False)]
-    _share(twins)
-    for number, ax in enumerate(axes.flat):
-        ax.set_visible(number < len(variants))
-        ax.tick_params(labelbottom=number + columns >= len(variants))
-    canvas.suptitle(
-        textwrap.fill(f"{caption}; {LEGEND}", round(CHARACTERS * width)), x=0.02, ha="left", fontsize=8, color="#555555"
-    )
-    canvas.tight_layout(rect=(0.22 / width, 0.25 / height, 1 - 0.22 / width, 1 - 0.05 / height), h_pad=0.9, w_pad=0.6)
-    _label(canvas, twins, columns, height)
-    return canvas
+    rows, columns = _shape(len(variants))
+    spec, canvas = ax.get_subplotspec(), ax.get_figure()
+    assert spec is not None
+    assert canvas is not None
+    ax.remove()
+    grid = spec.subgridspec(rows, columns)
+    panels: list[Axes] = []
+    for number, variant in enumerate(variants):
+        first = panels[0] if panels else None
+        panel = canvas.add_subplot(grid[divmod(number, columns)], sharex=first, sharey=first)
+        _panel(panel, frame, variant)
+        _label(panel, frame, left=number % columns == 0, bottom=number + columns >= len(variants))
+        panels.append(panel)
+    if frame["mean"].notna().any():
+        _scale(panels[0], frame["low"].min(), near(frame["high"].dropna()).max())
 
 
-def _panel(ax: Axes, frame: pd.DataFrame, variant: str) -> Axes:
+def _scale(panel: Axes, low: float, high: float) -> None:
+    # A loss on its way to infinity would press all others flat.
+    margin = 0.06 * (high - low) or 1.0
+    panel.set_ylim(low - margin, high + margin)
+
+
+def _panel(panel: Axes, frame: pd.DataFrame, variant: str) -> None:
     own, base = frame[frame["variant"] == variant], frame[frame["baseline"]]
-    marker = "o" if len(own) <= MOST_POINTS else ""
-    ax.plot(base["epoch"], base["top1_mean"], color=BEHIND, lw=2.4)
-    ax.fill_between(own["epoch"], own["top1_min"], own["top1_max"], color=TOP1, alpha=0.2, lw=0)
-    ax.plot(own["epoch"], own["top1_mean"], color=TOP1, marker=marker, ms=2.5)
-    loss = ax.twinx()
-    loss.plot(own["epoch"], own["train_loss_mean"], color=LOSS, lw=1.1, ls=(0, (4, 2)))
-    loss.grid(visible=False)
-    ax.set_title(variant, fontsize=8.5)
-    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    return loss
+    colour = BEHIND if own["baseline"].all() else COLOURS[frame["metric"].iloc[0]]
+    few = frame["epoch"].max() <= MOST_POINTS
+    panel.plot(base["epoch"], base["mean"], color=BEHIND, lw=2)
+    panel.fill_between(own["epoch"].astype(float), own["low"], own["high"], color=colour, alpha=0.22, lw=0)
+    panel.plot(own["epoch"], own["mean"], color=colour, lw=1.3, marker="o" if few else "", ms=2)
+    panel.set_title(variant, fontsize=7.5, fontweight="normal", pad=2.5, parse_math=False)
+    said = own["note"].iloc[0] or ("" if own["mean"].notna().any() else "no epochs")
+    corner: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "ha": "right",
+        "fontsize": 6.5,
+    }
+    height = 0.04 if frame["metric"].iloc[0] == "top1" else 0.82
+    panel.annotate(said, (1, height), (-2, 0), **corner, color=TROUBLE)
 
 
-def _share(twins: list[Axes]) -> None:
-    # matplotlib shares what subplots made, not what twinx adds.
-    limits = [twin.get_ylim() for twin in twins]
-    for twin in twins:
-        twin.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+def _label(panel: Axes, frame: pd.DataFrame, left: bool, bottom: bool) -> None:
+    panel.tick_params(labelsize=6.5, labelleft=left, labelbottom=bottom, length=2, color=FAINT)
+    panel.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+    panel.yaxis.set_major_locator(MaxNLocator(4))
+    if left:
+        panel.set_ylabel(METRICS[frame["metric"].iloc[0]].label, fontsize=7)
+    if bottom:
+        panel.set_xlabel("epoch", fontsize=7, labelpad=1)
 
 
-def _label(canvas: Canvas, twins: list[Axes], columns: int, height: float) -> None:
-    for number, twin in enumerate(twins):
-        last = number % columns == columns - 1 or number == len(twins) - 1
-        twin.tick_params(axis="y", right=False, labelright=last, labelsize=7, labelcolor=LOSS)
-        twin.spines["right"].set_visible(False)
-    canvas.text(0.5, 0.08 / height, "epoch", ha="center", fontsize=9)
-    words: dict[str, Any] = {"va": "center", "fontsize": 9}
-    canvas.text(0.0, 0.5, "test top-1, %", rotation=90, color=TOP1, ha="left", **words)
-    canvas.text(1.0, 0.5, "training loss, nats", rotation=270, color=LOSS, ha="right", **words)
-
-
-FIGURES.add("curves", "training curves, one panel a variant with the baseline behind")(Figure(data, draw, order=2))
+NOTE = (
+    "Lines: mean over seeds; bands: smallest to largest; grey: the baseline; panels in the order of the gains. "
+    "Values far above all others leave their panel."
+)
+for _order, (_metric, _what) in enumerate({"top1": "top-1", "train_loss": "training loss"}.items(), start=2):
+    FIGURES.add(f"curves_{_metric}", f"{_what} against epochs, one panel a variant with the baseline behind")(
+        Figure(partial(data, _metric), draw, size, NOTE, _order)
+    )

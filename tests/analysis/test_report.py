@@ -1,150 +1,148 @@
 from __future__ import annotations
 
+import base64
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 
-from analysis.figures import STYLE, curves, figures, gains
-from analysis.load import Line, load_lines
-from analysis.report import headline, write_report
+from analysis.load import load_lines
+from analysis.report import write_report
+from analysis.tables import html, markdown, readable, summary
+from analysis.words import chance, headline, missing
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.results.store import Store
-from tests.analysis.conftest import fill
+from tests.analysis.conftest import SCRIPT, fill
+
+HOSTILE = "<b>..&$\\x"
 
 
-@pytest.fixture(autouse=True)
-def _style() -> Iterator[None]:
-    plt.switch_backend("agg")
-    with plt.style.context(STYLE):
-        yield
-    plt.close("all")
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report of a study with every end."""
+    folder = tmp_path_factory.mktemp("report")
+    store = Store.open(str(folder / "store"), create=True)
+    variants = ("elu", "linear_nopool", "arcsinh", "apl5", "selu", "oplu")
+    request = Request(("activation",), "cifar10", {"training.epochs": 4.0}, seeds=3, variants=variants)
+    fill(store, request, arcsinh="diverged", apl5="failed", selu="waiting", oplu="running")
+    return write_report(store.uri, ["activation", "activation"], folder / "out").parent
 
 
-def ticks(axis: Axis) -> list[Text]:
-    """Labels that are drawn: matplotlib keeps stale ones outside the view."""
-    low, high = sorted(axis.get_view_interval())
-    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high] + [
-        tick.label2 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high
-    ]
+def test_the_page_is_self_contained(out: Path) -> None:
+    text = (out / "report.html").read_text()
+    sources = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'>\s]+)""", text)
+    assert len(sources) == 3
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert not re.search(r"@import|url\(|<script|<link", text)
+    pictures = [base64.b64decode(source.partition(",")[2]).decode() for source in sources]
+    assert all("<svg" in picture and "<text" not in picture for picture in pictures)  # no font is needed
 
 
-def overlaps(canvas: Figure) -> list[tuple[str, str]]:
-    """Pairs of visible texts whose boxes overlap."""
-    renderer = canvas.canvas.get_renderer()  # type: ignore[attr-defined]
-    canvas.draw(renderer)
-    texts = list(canvas.texts)
-    for ax in (ax for ax in canvas.axes if ax.get_visible()):
-        legend = ax.get_legend()
-        texts += [*ticks(ax.xaxis), *ticks(ax.yaxis), *ax.texts, ax.xaxis.label, ax.title, ax._left_title]  # type: ignore[attr-defined]
-        texts += legend.get_texts() if legend else []
-    shown = [text for text in texts if text.get_visible() and text.get_text().strip()]
-    boxes = [(text.get_text(), text.get_window_extent(renderer).padded(-0.5)) for text in shown]
-    return [(one, two) for i, (one, box) in enumerate(boxes) for two, other in boxes[i + 1 :] if box.overlaps(other)]
+def test_the_page_says_what_is_missing_and_where_numbers_come_from(out: Path) -> None:
+    text = (out / "report.html").read_text()
+    for words in (
+        *("Which non-linearity?", "diverged in epoch 3", "waiting, 0 epochs done", "running, 2 of 4 epochs done"),
+        *("12 of 21 trials have no final accuracy", "training.epochs = 4.0", "0123abcd (with uncommitted changes)"),
+        *("ray 2.60.0", "2026-01-02 03:04 to 2026-01-02 05:06 UTC", "Worse: linear_nopool"),
+    ):
+        assert words in text, words
 
 
-def test_gains_data_is_tidy_and_drops_nothing(line: Line) -> None:
-    frame = gains.data(line)
-    assert set(frame["variant"]) == set(line.variants)
-    measured = frame["gain"].dropna().tolist()
-    assert measured == sorted(measured, reverse=True)
-    by = frame.set_index("variant")
-    assert by.loc["elu", "published"] == pytest.approx(1.7)
-    assert len(by.loc["elu", "seeds"]) == 3
-    assert (
-        by["note"].to_dict().items()
-        >= {"arcsinh": "3 diverged", "apl5": "3 failed", "selu": "3 waiting", "oplu": "3 running", "elu": ""}.items()
-    )
+def test_figures_and_tables_lie_beside_the_page(out: Path) -> None:
+    suffixes = sorted(path.suffix for path in out.iterdir())
+    assert suffixes == [".csv", ".html", ".md", *[".png"] * 3, *[".svg"] * 3]
+    (csv,) = out.glob("*.csv")
+    assert len(pd.read_csv(csv)) == 7
+    (md,) = out.glob("*.md")
+    assert len(md.read_text().splitlines()) == 9
 
 
-def test_gains_are_legible(line: Line) -> None:
-    canvas = gains.draw(gains.data(line), "a caption")
-    ax = canvas.axes[0]
-    labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels[0].startswith(gains.data(line)["variant"][0])
-    assert "relu  (baseline)" in labels
-    assert len(labels) == 26
-    assert overlaps(canvas) == []
+def test_the_same_results_give_the_same_figures(out: Path, tmp_path: Path) -> None:
+    write_report(str(out.parent / "store"), ["activation"], tmp_path)
+    pictures = sorted(path.name for path in out.glob("*.svg"))
+    assert len(pictures) == 3
+    assert all((out / name).read_bytes() == (tmp_path / name).read_bytes() for name in pictures)
 
 
-def test_curves_show_every_variant_with_epochs(line: Line) -> None:
-    frame = curves.data(line)
-    assert "selu" not in set(frame["variant"])
-    assert len(frame[frame["variant"] == "oplu"]) == 2
-    elu = frame[(frame["variant"] == "elu") & (frame["epoch"] == 4)].iloc[0]
-    assert elu["top1_min"] <= elu["top1_mean"] <= elu["top1_max"]
-    canvas = curves.draw(frame, "a caption")
-    titles = [ax.get_title(loc="left") for ax in canvas.axes if ax.get_title(loc="left")]
-    assert titles == list(dict.fromkeys(frame["variant"]))
-    assert overlaps(canvas) == []
+def test_two_lines_are_two_sections(store: Store, tmp_path: Path) -> None:
+    for epochs in (4.0, 9.0):
+        fill(store, Request(("activation",), "cifar10", {"training.epochs": epochs}, variants=("elu",)))
+    text = write_report(store.uri, ["activation"], tmp_path / "out").read_text()
+    assert text.count("<section") == 2
+    assert text.count('<a href="#s') == 2
+    assert "training.epochs = 4.0" in text
+    assert "training.epochs = 9.0" in text
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_few_variants_are_legible_too(tmp_path: Path, count: int) -> None:
-    store = Store.open(str(tmp_path / "s"), create=True)
-    fill(store, Request(("activation",), "demo", variants=("elu", "tanh")[: count - 1] or ("relu",)))
-    (line,) = load_lines(store, ["activation"])
-    for entry in figures():
-        assert overlaps(entry.make.draw(entry.make.data(line), "a caption")) == []
+def test_hostile_names_are_escaped(store: Store, tmp_path: Path) -> None:
+    fill(store, Request(("activation",), "demo", variants=("elu",)), elu="failed")
+    hostile = {"study": HOSTILE, "baseline": "relu|$x", "summary": SCRIPT, "protocol": "<i>"}
+    names = {"relu": "relu|$x", "elu": f"{SCRIPT}|$\\x"}
+    store.write_members([row | hostile | {"variant": names[row["variant"]]} for row in store.members().to_pylist()])
+    page = write_report(store.uri, [HOSTILE], tmp_path / "out")
+    assert "<script" not in page.read_text()
+    assert "<b>" not in page.read_text()
+    assert "&lt;script&gt;alert(1)" in page.read_text()
+    assert {path.parent for path in tmp_path.rglob("*.svg")} == {page.parent}
+    (table,) = page.parent.glob("*.md")
+    assert {line.replace("\\|", "").count("|") for line in table.read_text().splitlines()} == {9}
 
 
-def test_the_page_is_self_contained_and_escaped(store: Store, tmp_path: Path) -> None:
-    page = write_report(store.uri, ["activation"], tmp_path / "out")
-    text = page.read_text()
-    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)|@import|url\(""", text)
-    assert text.count('src="data:image/png;base64,') == 2
-    assert "<script" not in text
-    assert "&lt;script&gt;alert(1)" in text
-    for words in ("diverged in epoch 3", "waiting, 0 epochs done", "running, 2 epochs done", "Which non-linearity?"):
-        assert words in text
-    assert "training.epochs" in text
-    names = {path.suffix for path in (tmp_path / "out").iterdir()}
-    assert names == {".html", ".svg", ".png", ".csv", ".md"}
-
-
-def test_the_same_results_give_the_same_figures(store: Store, tmp_path: Path) -> None:
-    for out in ("a", "b"):
-        write_report(store.uri, ["activation"], tmp_path / out)
-    for one in (tmp_path / "a").glob("*.svg"):
-        assert one.read_bytes() == (tmp_path / "b" / one.name).read_bytes()
-
-
-def test_the_headline_claims_no_more_than_the_intervals_allow(line: Line, tmp_path: Path) -> None:
-    said = headline(line)
-    assert "Worse: " in said
-    assert "linear_nopool" in said
-    assert "Not distinguishable from the baseline: " in said
-    single = Store.open(str(tmp_path / "single"), create=True)
-    fill(single, Request(("activation",), "cifar10"))
-    assert headline(load_lines(single, ["activation"])[0]).startswith("One seed: no claim is made.")
-    empty = Store.open(str(tmp_path / "empty"), create=True)
-    fill(empty, Request(("activation",), "cifar10", variants=("elu",)), relu="waiting", elu="running")
-    assert "nothing can be compared" in headline(load_lines(empty, ["activation"])[0])
-
-
-def test_a_report_of_nothing_finished(tmp_path: Path) -> None:
-    store = Store.open(str(tmp_path / "s"), create=True)
+def test_a_report_of_nothing_finished(store: Store, tmp_path: Path) -> None:
     fill(store, Request(("activation",), "cifar10", variants=("elu",)), relu="waiting", elu="waiting")
-    assert "waiting, 0 epochs done" in write_report(store.uri, ["activation"], tmp_path / "out").read_text()
+    text = write_report(store.uri, ["activation"], tmp_path / "out").read_text()
+    assert "waiting, 0 epochs done" in text
+    assert "nothing can be compared" in text
+    assert "No trial has finished." in text
 
 
-def test_a_folder_that_cannot_be_written(store: Store, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written(full_store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RaysweepError, match="cannot write the report"):
-        write_report(store.uri, ["activation"], tmp_path / "file")
+        write_report(full_store.uri, ["activation"], tmp_path / "file")
+
+
+def test_the_headline_with_intervals(full_store: Store) -> None:
+    (line,) = load_lines(full_store, ["activation"])
+    assert re.match(r"Better than relu: \w+ \(\+.* Worse: linear_nopool \(−.* \d+ of 21 are not dist", headline(line))
+    assert "21 intervals" in chance(line)
+    assert "about 1 of them" in chance(line)
+    assert len(missing(line)) == 12
+
+
+def test_the_headline_of_one_seed_claims_nothing(store: Store) -> None:
+    fill(store, Request(("activation",), "cifar10"))
+    (line,) = load_lines(store, ["activation"])
+    assert headline(line).startswith("One seed: no claim is made.")
+    assert chance(line) == ""
+
+
+def test_the_headline_without_a_difference(store: Store) -> None:
+    fill(store, Request(("activation",), "cifar10", variants=("relu_lrn",), seeds=2))
+    (line,) = load_lines(store, ["activation"])
+    assert headline(line) == "No variant is distinguishable from the baseline relu."
+
+
+def test_the_table_has_every_variant_and_its_numbers(full_store: Store) -> None:
+    frame = summary(load_lines(full_store, ["activation"])[0])
+    by = frame.set_index("variant")
+    assert by.loc["elu", ["published_top1", "published_gain"]].tolist() == pytest.approx([48.8, 1.7])
+    assert by.loc["relu", ["params", "images_per_s"]].tolist() == [11_239_306, 900]
+    assert by["trials"][["arcsinh", "elu"]].tolist() == ["3 diverged", "3 finished"]
+    assert by[["gain", "gain_half"]].loc["relu"].isna().all()
+    text = readable(frame).set_index("variant")
+    assert " ± " in text.loc["elu", "gain, points (95 %)"]
+    assert text.loc["selu", "top-1, % (95 %)"] == "–"
+    assert text.loc["sigmoid", "published top-1, %"] == "–"
+    assert markdown(frame).count("\n") == 28
+    assert html(frame).count("<tr>") == 27
 
 
 def test_analysis_loads_neither_torch_nor_ray() -> None:
-    code = (
-        "import sys, analysis.report; from analysis.figures import figures; figures();"
-        "sys.exit(bool({'torch', 'ray'} & sys.modules.keys()))"
-    )
+    code = "import sys, analysis.report, analysis.figures as f; f.figures()\n"
+    code += "sys.exit(bool({'torch', 'ray', 'matplotlib.pyplot'} & sys.modules.keys()))"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,38 +1,34 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.load import Line, load_lines
-from analysis.published import published, published_top1
-from analysis.stats import estimate, gains, top1
-from analysis.tables import markdown, readable, summary
+from analysis.load import Line
+from analysis.metrics import METRICS, metric
+from analysis.stats import Estimate, estimate, gains, seed_gains, top1
 from raysweep.errors import RaysweepError
-from raysweep.request import Request
-from raysweep.results.store import Store
-from tests.analysis.conftest import fill
 
 
-@given(st.lists(st.floats(-100, 100), min_size=2, max_size=12))
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=12).filter(lambda values: max(values) - min(values) > 1e-3))
 def test_the_interval_is_scipys(values: list[float]) -> None:
     found = estimate(values)
-    sample = stats.ttest_1samp(values, 0).confidence_interval(0.95) if len(set(values)) > 1 else None
-    if sample is not None:
-        assert found.mean - found.half == pytest.approx(sample.low, abs=1e-9)
-        assert found.mean + found.half == pytest.approx(sample.high, abs=1e-9)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert found.mean - found.half == pytest.approx(expected.low, abs=1e-9)
+    assert found.mean + found.half == pytest.approx(expected.high, abs=1e-9)
     assert found.n == len(values)
 
 
 def test_the_closed_form_of_two_values() -> None:
     found = estimate([1.0, 3.0])
     assert found.mean == 2
-    assert found.half == pytest.approx(12.7062, abs=1e-3)  # t(0.975, 1) times a standard error of 1
+    assert found.half == pytest.approx(math.tan(math.pi * 0.475))  # t with one degree of freedom is Cauchy; error is 1
     assert not found.excludes_0
-    assert estimate([1.0, 1.1]).excludes_0 is (1.05 > 12.7062 * 0.05)
+    assert estimate([1.0, 1.01]).excludes_0
 
 
 def test_one_value_has_no_interval_and_none_no_mean() -> None:
@@ -46,54 +42,42 @@ def test_one_value_has_no_interval_and_none_no_mean() -> None:
 def test_gains_are_paired_by_seed(line: Line) -> None:
     tops = line.finished.set_index(["variant", "seed"])["top1"]
     expected = [100 * (tops["elu", seed] - tops["relu", seed]) for seed in range(3)]
+    found = gains(line)["elu"]
+    assert seed_gains(line)["elu"] == pytest.approx(expected)
+    paired = stats.ttest_rel(tops["elu"], tops["relu"]).confidence_interval(0.95)
+    assert found.n == 3
+    assert found.mean - found.half == pytest.approx(100 * paired.low)
+    assert found.mean + found.half == pytest.approx(100 * paired.high)
+
+
+def test_gains_of_the_baseline_and_of_what_did_not_finish(line: Line) -> None:
     found = gains(line)
-    assert found["elu"].n == 3
-    assert found["elu"].mean == pytest.approx(sum(expected) / 3)
-    assert found["elu"].half == pytest.approx(estimate(expected).half)
     assert found["relu"].mean == 0
-    assert found["arcsinh"].n == found["selu"].n == 0
-    assert top1(line)["elu"].mean == pytest.approx(100 * sum(tops["elu", seed] for seed in range(3)) / 3)
+    assert found["arcsinh"].n == found["selu"].n == found["oplu"].n == found["apl5"].n == 0
+    assert list(found) == line.variants
 
 
-def test_a_seed_without_its_baseline_does_not_count(store: Store) -> None:
-    (line,) = load_lines(store, ["activation"])
-    cut = line.trials[~((line.trials["variant"] == "relu") & (line.trials["seed"] == 2))]
-    other = Line(line.study, line.protocol, line.line, line.baseline, cut, line.epochs)
-    assert gains(other)["elu"].n == 2
-    none = Line(line.study, line.protocol, line.line, line.baseline, cut[cut["variant"] != "relu"], line.epochs)
+def test_top1_is_that_of_the_last_epoch(line: Line) -> None:
+    last = line.epochs[line.epochs["epoch"] == 4]
+    expected = 100 * last.loc[last["variant"] == "elu", "top1"].mean()
+    assert top1(line)["elu"].mean == pytest.approx(expected)
+    assert top1(line)["arcsinh"].n == 0
+
+
+def test_a_seed_counts_where_both_finished(line: Line) -> None:
+    trials = line.trials
+    cut = replace(line, trials=trials[~((trials["variant"] == "relu") & (trials["seed"] == 2))])
+    assert gains(cut)["elu"].n == 2
+    assert top1(cut)["elu"].n == 3
+    none = replace(line, trials=trials[trials["variant"] != "relu"])
     assert gains(none)["elu"].n == 0
 
 
-def test_published_numbers_are_the_papers() -> None:
-    assert len(published()) == 358
-    paper = published_top1("activation")
-    assert len(paper) == 24
-    assert (paper["relu"], paper["maxout_same_width"], paper["linear_nopool"]) == (0.471, 0.517, 0.035)
-    assert published_top1("no such study") == {}
-
-
-def test_the_table_has_every_variant_and_its_numbers(line: Line) -> None:
-    frame = summary(line).set_index("variant")
-    assert len(frame) == 26
-    assert frame.loc["elu", "published_gain"] == pytest.approx(1.7)
-    assert math.isnan(frame.loc["relu", "gain"])
-    assert math.isnan(frame.loc["sigmoid", "published_top1"])
-    assert frame.loc["relu", "params"] == 11_239_306
-    assert frame.loc["arcsinh", "ends"] == "3 diverged"
-    text = readable(summary(line)).set_index("variant")
-    assert " ± " in text.loc["elu", "gain (95 %)"]
-    assert text.loc["selu", "top-1, % (95 %)"] == "–"
-    assert markdown(summary(line)).count("\n") == 28
-
-
-def test_settings_that_differ_are_two_lines(store: Store) -> None:
-    fill(store, Request(("activation",), "cifar10", {"training.epochs": 9.0}, seeds=1))
-    first, second = sorted(load_lines(store, ["activation"]), key=lambda line: line.settings()["training.epochs"])
-    assert first.settings() == {"training.epochs": 4.0}
-    assert second.settings() == {"training.epochs": 9.0}
-    assert set(first.trials["trial"]).isdisjoint(second.trials["trial"])
-
-
-def test_a_study_that_is_not_there(store: Store) -> None:
-    with pytest.raises(RaysweepError, match="no results of study 'pooling'.*Known: activation"):
-        load_lines(store, ["pooling"])
+def test_numbers_as_text() -> None:
+    gain = METRICS["gain"]
+    assert Estimate(-1.25, 0.5, 3).text(gain) == "−1.2 ± 0.5"
+    assert Estimate(1.0, math.nan, 1).text(gain) == "+1.0"
+    assert Estimate(math.nan, math.nan, 0).text(gain) == "–"
+    assert METRICS["params"].text(13_300_072) == "13.3 M"
+    with pytest.raises(RaysweepError, match="unknown metric 'gian'.*gain"):
+        metric("gian")

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from analysis.load import Line, load_lines
+from analysis.published import published, published_study
+from raysweep.errors import RaysweepError
+from raysweep.request import Request
+from raysweep.results.store import Store
+from tests.analysis.conftest import fill
+
+
+def test_every_planned_trial_has_a_row(line: Line) -> None:
+    assert len(line.trials) == 3 * 26
+    assert line.variants[:2] == ["relu", "relu_lrn"]
+    status = line.trials.groupby("variant")["status"].unique()
+    assert list(status["selu"]) == ["waiting"]
+    assert list(status["oplu"]) == ["running"]
+    assert set(line.epochs["variant"]) == set(line.variants) - {"selu", "apl5"}
+
+
+def test_settings_that_differ_are_two_lines(store: Store) -> None:
+    for epochs in (4.0, 9.0):
+        fill(store, Request(("activation",), "cifar10", {"training.epochs": epochs}, variants=("elu",)))
+    lines = load_lines(store, ["activation"])
+    assert sorted(line.settings()["training.epochs"] for line in lines) == [4.0, 9.0]
+    assert all(len(line.settings()) == 1 for line in lines)
+    assert [line.line for line in lines] == sorted(line.line for line in lines)
+    assert set(lines[0].trials["trial"]).isdisjoint(lines[1].trials["trial"])
+
+
+def test_one_trial_may_stand_for_two_variants(store: Store) -> None:
+    (planned, *_) = fill(store, Request(("activation",), "demo", variants=("elu",)))
+    rows = store.members().to_pylist()
+    twin = next(row for row in rows if row["trial"] == planned.trial) | {"variant": "twin", "order": 99}
+    store.write_members([twin])
+    (line,) = load_lines(store, ["activation"])
+    assert line.variants == ["relu", "elu", "twin"]
+    assert set(line.epochs["variant"]) == {"relu", "elu", "twin"}
+
+
+def test_a_study_that_is_not_there(full_store: Store, store: Store) -> None:
+    with pytest.raises(RaysweepError, match="no results of study 'pooling'.*Known: activation"):
+        load_lines(full_store, ["pooling"])
+    with pytest.raises(RaysweepError, match="It is empty: `raysweep run pooling --store"):
+        load_lines(store, ["pooling"])
+
+
+def test_published_numbers_are_the_papers() -> None:
+    assert len(published()) == 358
+    assert published().columns.tolist() == [
+        *("study", "variant", "dataset", "network", "top1", "logloss", "source", "note")
+    ]
+    paper = published_study("activation", "relu")
+    assert len(paper) == 24
+    assert paper["published_top1"][["relu", "maxout_same_width", "linear_nopool"]].tolist() == [0.471, 0.517, 0.035]
+    assert paper["published_gain"]["elu"] == pytest.approx(0.017)
+    assert published_study("no such study", "relu").empty
+
+
+def test_a_number_of_another_network_does_not_stand_in() -> None:
+    paper = published_study("batchnorm", "none")["published_top1"]
+    assert paper["after"] == 0.499  # CaffeNet's, not GoogLeNet's 0.596
+    assert paper.index.is_unique
