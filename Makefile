@@ -11,7 +11,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt packaging/setup.sh
 	./packaging/setup.sh
 
 demo: setup  ## a small study on generated images; prints the path of its report
-	$(BIN)/raysweep run activation --protocol demo --seeds 2 --variants tanh,elu,prelu,maxout_same_complexity --store demo/results --data demo/data
+	$(BIN)/raysweep run activation --protocol demo --seeds 3 --variants tanh,elu,prelu --store demo/results --data demo/data
 	@echo
 	$(BIN)/raysweep report activation --store demo/results --out demo/report
 

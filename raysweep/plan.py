@@ -114,7 +114,8 @@ def _members(studies: Sequence[Study], baseline: Recipe, seeds: tuple[int, ...])
     for seed in seeds:
         for study in studies:
             line = line_id(study.variant(study.baseline).apply(baseline))
-            for order, (variant, recipe) in enumerate(study.recipes(baseline, [seed])):
+            for variant, recipe in study.recipes(baseline, [seed]):
+                order = study.variants.index(variant)
                 yield Member(study.name, variant.name, variant.summary, order, study.baseline, line), recipe
 
 

@@ -41,6 +41,8 @@ class Study:
     finding: str
     baseline: str
     variants: tuple[Variant, ...]
+    kept: frozenset[str] = frozenset()
+    """Names of the variants to run; empty: all. The order of the study is that of all its variants."""
 
     def __post_init__(self) -> None:
         names = [variant.name for variant in self.variants]
@@ -68,13 +70,12 @@ class Study:
         Raises:
             RaysweepError: no such variant.
         """
-        kept = {self.baseline, *(self.variant(name).name for name in names)}
-        return replace(self, variants=tuple(variant for variant in self.variants if variant.name in kept))
+        return replace(self, kept=frozenset({self.baseline, *(self.variant(name).name for name in names)}))
 
     def recipes(self, baseline: Recipe, seeds: Iterable[int]) -> Iterator[tuple[Variant, Recipe]]:
         """Every variant at every seed, seed by seed, so early results cover the study."""
         for seed in seeds:
-            for variant in self.variants:
+            for variant in (variant for variant in self.variants if not self.kept or variant.name in self.kept):
                 yield variant, replace(variant.apply(baseline), seed=seed)
 
 

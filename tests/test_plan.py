@@ -51,6 +51,16 @@ def test_action_and_reason(found: Found | None, action: str, reason: str) -> Non
     assert decide(Recipe(), found) == (action, reason)
 
 
+def test_variants_keep_their_place_in_the_study() -> None:
+    """A later run of two variants does not change the order of the figures."""
+    whole = {
+        planned.trial: planned.members[0].order for planned in make_plan([find_study("activation")], Recipe(), [0])
+    }
+    assert list(whole.values()) == list(range(26))
+    for planned in make_plan([STUDY], Recipe(), [0]):
+        assert planned.members[0].order == whole[planned.trial]
+
+
 def test_what_is_finished_is_not_run_and_costs_nothing() -> None:
     found = {trial_id(Recipe()): Found("finished", 64)}
     plan = make_plan([STUDY], Recipe(), [0], found=found)
