@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.identity import recipe_from_json
-from raysweep.patch import diff
+from raysweep.patch import diff, flatten
 from raysweep.protocols import find_protocol
-from raysweep.recipe import Recipe
 from raysweep.tables import duration, percent, short, table
 from raysweep.verbs.options import json_option, print_json
 from raysweep.verbs.planning import brief
@@ -148,17 +146,16 @@ def show(trial: str, store: str, every: bool, as_json: bool) -> None:
     """Print the recipe, results and provenance behind the number of TRIAL (an id or its beginning)."""
     found = stored_trial(open_store(store), trial)
     recipe = recipe_from_json(found["recipe"])
-    baseline = Recipe() if every else find_protocol(found["protocol"])
-    found["recipe"] = json.loads(found["recipe"])["changes"]
-    found["diff"] = diff(recipe, baseline)
+    found["recipe"] = flatten(recipe)
+    found["diff"] = diff(recipe, find_protocol(found["protocol"]))
     if as_json:
         print_json(found)
         return
     names = ", ".join(f"{member['study']}/{member['variant']}" for member in found["studies"])
     click.echo(f"trial {found['trial']}: {names}\n")
-    changed = ((path, brief(value)) for path, value in found.pop("diff").items())
-    click.echo(table(("differs from the protocol in", found["protocol"]), changed))
-    shown = {key: value for key, value in found.items() if key not in ("recipe", "studies", "trial")}
+    what, fields = ("recipe", found["recipe"]) if every else ("differs from the protocol in", found["diff"])
+    click.echo(table((what, found["protocol"]), ((path, brief(value)) for path, value in fields.items())))
+    shown = {key: value for key, value in found.items() if key not in ("recipe", "diff", "studies", "trial")}
     click.echo("\n" + table(("result and provenance", ""), ((key, value) for key, value in shown.items())))
 
 

@@ -98,6 +98,8 @@ def test_a_run_is_in_status_results_and_show(store: Path) -> None:
     shown = json.loads(good("show", rows[1]["trial"][:6], "--store", store, "--json"))
     assert shown["trial"] == rows[1]["trial"]
     assert shown["diff"]["network.activation"] == "tanh"
+    assert shown["recipe"]["solver.momentum"] == 0.9
+    assert "solver.momentum" in good("show", rows[1]["trial"], "--store", store, "--all")
     assert shown["studies"] == [{"study": "activation", "variant": "tanh"}]
     for words in (("status",), ("results", "activation"), ("show", rows[0]["trial"])):
         assert rows[0]["trial"][:6] in good(*words, "--store", store)
