@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import torch
-from raysweep.data.manifest import read_manifest
 
+from raysweep.data.manifest import read_manifest
 from raysweep.identity import recipe_json
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
