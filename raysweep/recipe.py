@@ -51,6 +51,24 @@ class DataRecipe:
     mean: Annotated[tuple[float, ...], "value subtracted from red, green, blue, grey levels"] = (124.0, 117.0, 104.0)
     scale: Annotated[float, "factor on the mean-subtracted grey levels"] = 0.04
     train_fraction: Annotated[float, "share of the training split used, the same share of every class"] = 1.0
+    label_noise: Annotated[float, "share of training images with a wrong label, drawn once; never at test"] = 0.0
+    rescale: Annotated[str, "how the images were resized when they were written, see `data write --rescale`"] = "auto"
+    preprocess: Annotated[str, "operation on the cropped pixels, see `raysweep list preprocessings`"] = "rgb"
+    scales: Annotated[
+        tuple[float, ...], "factors on the stored size, one drawn for each training image; repeat one to weigh it"
+    ] = (1.0,)
+    test_scale: Annotated[float, "factor on the stored size at test"] = 1.0
+    rotation: Annotated[float, "largest rotation in training, degrees; the angle is uniform from 0"] = 0.0
+
+    @property
+    def channels(self) -> int:
+        """Channels of what enters the network."""
+        return 1 if self.preprocess == "gray" else 3
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of one image as it enters the network."""
+        return self.channels, self.side, self.side
 
 
 @dataclass(frozen=True)
@@ -63,11 +81,32 @@ class NetworkRecipe:
     fc_activation: Annotated[str, "non-linearity after the fully connected layers; empty: as `activation`"] = ""
     width: Annotated[float, "multiplier on the width of every layer but the classifier"] = 1.0
     widths: Annotated[tuple[int, ...], "width of every layer but the classifier; empty: the network's own"] = ()
+    input_net: Annotated[str, "what stands between image and first layer, see `raysweep list input_nets`"] = "none"
+    concat_rgb: Annotated[bool, "the image, averaged to the size of the map, is concatenated after each pooling"] = (
+        False
+    )
     stem_kernel: Annotated[int, "kernel of the first convolution, px"] = 11
     stem_stride: Annotated[int, "stride of the first convolution, px"] = 4
-    pooling: Annotated[str, "max, or strided_conv: no pooling, stride 2 in conv2, conv3 and conv5"] = "max"
+    stem_layers: Annotated[int, "further convolutions of the same width right after the first one"] = 0
+    stem_layers_kernel: Annotated[int, "kernel of those further convolutions, px"] = 1
+    stem_residual: Annotated[bool, "identity skips over pairs of those further convolutions"] = False
+    conv_form: Annotated[str, "whole, or what kernels of 3 and 5 px are split into"] = "whole"
+    conv_pad: Annotated[bool, "convolutions other than the first keep the size of the map"] = True
+    groups: Annotated[bool, "the grouped convolutions have two groups; otherwise one"] = True
+    bias: Annotated[bool, "convolutions and fully connected layers have biases"] = True
+    norm: Annotated[str, "normalisation of every layer but the classifier, see `raysweep list norms`"] = "none"
+    norm_position: Annotated[str, "before or after the non-linearity"] = "after"
+    norm_bypass: Annotated[
+        tuple[int, ...], "convolutions, from 1, whose maxout pieces but the first read the map before normalisation"
+    ] = ()
+    pooling: Annotated[str, "pooling, see `raysweep list poolings`; strided_conv: none, convolutions stride"] = "max"
+    pool_kernel: Annotated[int, "side of the pooling window, px"] = 3
+    pool_pad: Annotated[int, "border of the pooling, px"] = 0
+    head: Annotated[str, "from the last convolution to the logits, see `raysweep list heads`"] = "fc"
     lrn: Annotated[bool, "local response normalisation after the first two poolings"] = False
-    dropout: Annotated[float, "share of units dropped after each hidden fully connected layer"] = 0.5
+    dropout: Annotated[float, "share of units dropped after each hidden layer of the head"] = 0.5
+    conv_dropout: Annotated[tuple[float, ...], "share of units dropped after each convolution; empty: none"] = ()
+    input_dropout: Annotated[float, "share of input values dropped"] = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +122,12 @@ class SolverRecipe:
 
     name: Annotated[str, "solver, see `raysweep list solvers`"] = "sgd"
     lr: Annotated[float, "base learning rate"] = 0.01
-    momentum: Annotated[float, "momentum"] = 0.9
-    weight_decay: Annotated[float, "L2 decay of weights"] = 5e-4
+    momentum: Annotated[float, "momentum; beta 1 of adam, rho of adadelta, unused by adagrad and rmsprop"] = 0.9
+    beta2: Annotated[float, "decay of the second moment of the gradient (adam)"] = 0.999
+    rms_decay: Annotated[float, "decay of the mean square of the gradient (rmsprop)"] = 0.99
+    eps: Annotated[float, "term that keeps a division finite (adam, adagrad, adadelta, rmsprop)"] = 1e-8
+    weight_decay: Annotated[float, "decay of weights"] = 5e-4
+    decay_norm: Annotated[str, "l2 or l1: the norm of the weights whose gradient decays them"] = "l2"
     bias_lr_mult: Annotated[float, "learning rate of biases relative to weights"] = 2.0
     bias_decay_mult: Annotated[float, "decay of biases relative to weights"] = 0.0
     lr_in_velocity: Annotated[bool, "Caffe's rule v = m v + lr g; otherwise v = m v + g, w -= lr v"] = True
@@ -98,6 +141,12 @@ class ScheduleRecipe:
     name: Annotated[str, "schedule, see `raysweep list schedules`"] = "step"
     gamma: Annotated[float, "factor at each step"] = 0.1
     step_fraction: Annotated[float, "distance between steps"] = 100_000 / 320_000
+    power: Annotated[float, "exponent of the polynomial schedule"] = 1.0
+    cycles: Annotated[int, "cycles of warm restarts, each twice as long as the one before"] = 3
+    warmup_fraction: Annotated[float, "part of one_cycle in which the rate rises"] = 0.3
+    periods: Annotated[float, "periods of the cosine in linear_cosine"] = 0.5
+    alpha: Annotated[float, "added to the straight line of linear_cosine"] = 0.0
+    beta: Annotated[float, "added to the product in linear_cosine"] = 0.001
 
 
 @dataclass(frozen=True)

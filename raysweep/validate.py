@@ -25,7 +25,13 @@ NOT_NEGATIVE = Rule(lambda value: value >= 0, "must be 0 or more")
 AT_LEAST_1 = Rule(lambda value: value >= 1, "must be at least 1")
 SHARE = Rule(lambda value: 0 < value <= 1, "must be more than 0 and at most 1")
 BELOW_1 = Rule(lambda value: 0 <= value < 1, "must be 0 or more and less than 1")
-PRECISION = Rule(lambda value: value in ("float32", "bfloat16"), "must be float32 or bfloat16")
+PROBABILITIES = Rule(lambda value: all(0 <= share < 1 for share in value), "must all be 0 or more and less than 1")
+
+
+def one_of(*choices: str) -> Rule:
+    """The value is one of these words."""
+    return Rule(lambda value: value in choices, f"must be {' or '.join(choices)}")
+
 
 RULES: Mapping[str, Rule] = {
     "seed": NOT_NEGATIVE,
@@ -35,26 +41,45 @@ RULES: Mapping[str, Rule] = {
     "data.short_side": AT_LEAST_1,
     "data.pad": NOT_NEGATIVE,
     "data.scale": POSITIVE,
-    "data.mean": Rule(lambda value: len(value) == 3, "must be three numbers: red, green, blue"),
+    "data.mean": Rule(lambda value: len(value) in (1, 3), "must be three numbers: red, green, blue; or one for all"),
     "data.train_fraction": SHARE,
+    "data.label_noise": BELOW_1,
+    "data.scales": Rule(lambda value: value and min(value) > 0, "must be one or more numbers above 0"),
+    "data.test_scale": POSITIVE,
+    "data.rotation": Rule(lambda value: 0 <= value <= 45, "must be 0 to 45"),
     "network.outputs": AT_LEAST_1,
     "network.width": POSITIVE,
     "network.widths": Rule(lambda value: all(width >= 1 for width in value), "must all be at least 1"),
     "network.stem_kernel": AT_LEAST_1,
     "network.stem_stride": AT_LEAST_1,
+    "network.stem_layers": NOT_NEGATIVE,
+    "network.stem_layers_kernel": Rule(lambda value: value >= 1 and value % 2 == 1, "must be odd"),
+    "network.norm_position": one_of("before", "after"),
+    "network.pool_kernel": AT_LEAST_1,
+    "network.pool_pad": NOT_NEGATIVE,
     "network.dropout": BELOW_1,
+    "network.conv_dropout": PROBABILITIES,
+    "network.input_dropout": BELOW_1,
     "solver.lr": POSITIVE,
     "solver.momentum": BELOW_1,
     "solver.weight_decay": NOT_NEGATIVE,
     "solver.bias_lr_mult": NOT_NEGATIVE,
     "solver.bias_decay_mult": NOT_NEGATIVE,
     "solver.clip_norm": NOT_NEGATIVE,
+    "solver.beta2": BELOW_1,
+    "solver.rms_decay": BELOW_1,
+    "solver.eps": POSITIVE,
+    "solver.decay_norm": one_of("l2", "l1"),
     "schedule.gamma": POSITIVE,
     "schedule.step_fraction": SHARE,
+    "schedule.power": POSITIVE,
+    "schedule.cycles": AT_LEAST_1,
+    "schedule.warmup_fraction": BELOW_1,
+    "schedule.periods": POSITIVE,
     "training.epochs": POSITIVE,
     "training.batch_size": AT_LEAST_1,
     "training.accumulate": AT_LEAST_1,
-    "training.precision": PRECISION,
+    "training.precision": one_of("float32", "bfloat16"),
 }
 
 

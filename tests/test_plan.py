@@ -104,7 +104,9 @@ def test_values_out_of_range_are_refused_by_name() -> None:
         ("training.precision", "float8"),
         ("data.train_fraction", 1.5),
         ("solver.lr", float("nan")),
-        ("data.mean", (1.0,)),
+        ("data.mean", (1.0, 2.0)),
+        ("data.label_noise", 1.0),
+        ("solver.decay_norm", "l3"),
     ]:
         with pytest.raises(RaysweepError, match=rf"{path} is "):
             make_plan([STUDY], patch(Recipe(), {path: value}), [0])
