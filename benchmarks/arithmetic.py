@@ -29,7 +29,7 @@ def side(precision: str, layout: torch.memory_format) -> Callable[[], float]:
     """Images per second of a few updates."""
     recipe = patch(Recipe(), {"network.width": 0.25, "network.outputs": 10})
     torch.manual_seed(0)
-    network = build_network(recipe.network, recipe.data.side).to(memory_format=layout)  # type: ignore[call-overload]
+    network = build_network(recipe.network, recipe.data.shape).to(memory_format=layout)  # type: ignore[call-overload]
     images = torch.randn(BATCH, 3, 128, 128).contiguous(memory_format=layout)
     labels = torch.randint(10, (BATCH,))
     INITS["lsuv"](network, images, torch.Generator().manual_seed(0))

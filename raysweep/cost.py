@@ -73,7 +73,7 @@ def cost_key(recipe: Recipe) -> str:
     relevant = {
         path: value
         for path, value in diff(recipe, Recipe()).items()
-        if (path.startswith("network.") and path != "network.dropout") or path == "data.side"
+        if (path.startswith("network.") and path != "network.dropout") or path in ("data.side", "data.preprocess")
     }
     return digest(relevant)
 
@@ -140,12 +140,11 @@ def compute_cost(recipe: Recipe) -> Cost:
 
     from raysweep.networks import build_network
 
-    side = recipe.data.side
     with torch.device("meta"), torch.no_grad():
-        network = build_network(recipe.network, side).eval()
+        network = build_network(recipe.network, recipe.data.shape).eval()
         outputs = _count_outputs(network)
         with FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, 3, side, side))
+            network(torch.empty(1, *recipe.data.shape))
     params = sum(weight.numel() for weight in network.parameters())
     return Cost(params, counter.get_total_flops() // 2, sum(outputs))
 

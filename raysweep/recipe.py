@@ -90,12 +90,17 @@ class NetworkRecipe:
     stem_layers: Annotated[int, "further convolutions of the same width right after the first one"] = 0
     stem_layers_kernel: Annotated[int, "kernel of those further convolutions, px"] = 1
     stem_residual: Annotated[bool, "identity skips over pairs of those further convolutions"] = False
-    conv_form: Annotated[str, "whole, or what kernels of 3 and 5 px are split into"] = "whole"
-    conv_pad: Annotated[bool, "convolutions other than the first keep the size of the map"] = True
+    conv_form: Annotated[
+        str, "whole, or what kernels of 5 and 3 px are split into: c3_c1, c1x3_c3x1, c1x5_c5x1, ..."
+    ] = "whole"
+    conv_pad: Annotated[
+        bool, "border that keeps the map's size after all convolutions but the first; if not, half the stride there"
+    ] = True
     groups: Annotated[bool, "the grouped convolutions have two groups; otherwise one"] = True
     bias: Annotated[bool, "convolutions and fully connected layers have biases"] = True
     norm: Annotated[str, "normalisation of every layer but the classifier, see `raysweep list norms`"] = "none"
     norm_position: Annotated[str, "before or after the non-linearity"] = "after"
+    norm_layers: Annotated[tuple[int, ...], "layers that are normalised, counted from 1; empty: all"] = ()
     norm_bypass: Annotated[
         tuple[int, ...], "convolutions, from 1, whose maxout pieces but the first read the map before normalisation"
     ] = ()

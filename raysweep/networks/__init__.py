@@ -9,10 +9,11 @@ from functools import cache
 
 from torch import nn
 
+from raysweep.nn.activations import Shape
 from raysweep.recipe import NetworkRecipe
 from raysweep.registry import Registry
 
-Build = Callable[[NetworkRecipe, int], nn.Module]
+Build = Callable[[NetworkRecipe, Shape], nn.Module]
 NETWORKS: Registry[Build] = Registry("network", "raysweep list networks")
 
 
@@ -24,10 +25,10 @@ def networks() -> Registry[Build]:
     return NETWORKS
 
 
-def build_network(recipe: NetworkRecipe, side: int) -> nn.Module:
-    """The network of the recipe for images of shape (N, 3, side, side); it returns (N, outputs) logits.
+def build_network(recipe: NetworkRecipe, shape: Shape) -> nn.Module:
+    """The network of the recipe for images of a shape (channels, side, side); it returns (N, outputs) logits.
 
     Raises:
         RaysweepError: an unknown network or factor, or images too small for it.
     """
-    return networks()[recipe.name](recipe, side)
+    return networks()[recipe.name](recipe, shape)

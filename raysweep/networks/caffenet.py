@@ -6,20 +6,23 @@ but the classifier. Convolutions round their output size down, poolings up (Caff
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from raysweep.errors import RaysweepError, unknown
 from raysweep.networks import NETWORKS
-from raysweep.nn.activations import ACTIVATIONS, Shape
+from raysweep.nn.activations import Shape
+from raysweep.nn.builder import Builder, Kernel
+from raysweep.nn.heads import HEADS
+from raysweep.nn.pooling import STRIDED_CONV
 from raysweep.recipe import NetworkRecipe
 
 
 @dataclass(frozen=True)
 class ConvStage:
-    """A convolution, its non-linearity, and what follows it."""
+    """A convolution and what follows it. The pooling after the last one belongs to the head."""
 
     width: int
     kernel: int
@@ -27,6 +30,7 @@ class ConvStage:
     pad: int = 0
     groups: int = 1
     pool: bool = False
+    pool_stride: int = 2
     lrn: bool = False
 
 
@@ -35,114 +39,127 @@ CONV_STAGES = (
     ConvStage(256, 5, pad=2, groups=2, pool=True, lrn=True),
     ConvStage(384, 3, pad=1),
     ConvStage(384, 3, pad=1, groups=2),
-    ConvStage(256, 3, pad=1, groups=2, pool=True),
+    ConvStage(256, 3, pad=1, groups=2),
 )
 FC_WIDTHS = (2048, 2048)
-POOL_KERNEL, POOL_STRIDE = 3, 2
 STRIDED_CONVS = (2, 3, 5)
 """Convolutions that get stride 2 where there is no pooling, counted from 1."""
+CONV_FORMS: Mapping[str, Mapping[int, tuple[Kernel, ...]]] = {
+    "whole": {},
+    "c3_c1": {5: (3, 1, 3, 1)},
+    "c1x3_c3x1": {5: ((1, 3), (3, 1), (1, 3), (3, 1))},
+    "c1x5_c5x1": {5: ((1, 5), (5, 1))},
+    "c1x5_c5x1_twice": {5: ((1, 5), (5, 1), (1, 5), (5, 1))},
+    "all_split": {5: ((1, 5), (5, 1)), 3: ((1, 3), (3, 1))},
+}
+"""What replaces a kernel of 5 or 3 px: convolutions of the same width and groups, each with its non-linearity."""
 
 
-class Unit(nn.Module):
-    """One layer, or several in parallel, and the non-linearity that takes their outputs."""
+def layer_widths(recipe: NetworkRecipe) -> tuple[int, ...]:
+    """Widths of conv1..conv5, fc6, fc7 after the multiplier.
 
-    def __init__(self, layers: list[nn.Module], activation: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.activation = activation
-
-    def forward(self, x: Tensor) -> Tensor:
-        """activation(layer_1(x), layer_2(x), ...)."""
-        result: Tensor = self.activation(*[layer(x) for layer in self.layers])
-        return result
-
-
-def scaled_widths(recipe: NetworkRecipe) -> tuple[int, ...]:
-    """Widths of conv1..conv5, fc6, fc7 after the multiplier, each a multiple of 2 so that two groups divide it.
+    Scaled ones are even, so that two groups divide them; widths that the recipe names are taken as they are.
 
     Raises:
-        RaysweepError: `network.widths` does not hold seven widths.
+        RaysweepError: `network.widths` does not hold seven widths, or two groups do not divide them.
     """
     own = tuple(stage.width for stage in CONV_STAGES) + FC_WIDTHS
     widths = recipe.widths or own
     if len(widths) != len(own):
         raise RaysweepError(f"network.widths has {len(widths)} entries; caffenet takes {len(own)}, e.g. {own}.")
-    return tuple(max(2, 2 * round(width * recipe.width / 2)) for width in widths)
+    if recipe.width != 1:
+        widths = tuple(max(2, 2 * round(width * recipe.width / 2)) for width in widths)
+    odd = [width for width in widths[: len(CONV_STAGES)] if width % 2]
+    if recipe.groups and odd:
+        raise RaysweepError(f"network.widths: {odd[0]} does not divide into two groups: add network.groups=false.")
+    return widths
 
 
 def conv_stages(recipe: NetworkRecipe) -> tuple[ConvStage, ...]:
-    """The convolutional stages as the recipe's factors change them.
-
-    Raises:
-        RaysweepError: unknown pooling.
-    """
-    if recipe.pooling not in ("max", "strided_conv"):
-        raise unknown("pooling", recipe.pooling, ("max", "strided_conv"))
-    stages = [replace(stage, width=width) for stage, width in zip(CONV_STAGES, scaled_widths(recipe), strict=False)]
+    """The convolutional stages as the recipe's factors change them."""
+    stages = [replace(stage, width=width) for stage, width in zip(CONV_STAGES, layer_widths(recipe), strict=False)]
     stages[0] = replace(stages[0], kernel=recipe.stem_kernel, stride=recipe.stem_stride)
-    if recipe.pooling == "strided_conv":
+    if recipe.pooling == STRIDED_CONV:
         stages = [
-            replace(stage, pool=False, stride=2 if number in STRIDED_CONVS else stage.stride)
+            replace(stage, stride=2 if number in STRIDED_CONVS else stage.stride)
             for number, stage in enumerate(stages, 1)
         ]
-    return tuple(replace(stage, lrn=stage.lrn and recipe.lrn) for stage in stages)
+    if not recipe.groups:
+        stages = [replace(stage, groups=1) for stage in stages]
+    return tuple(stages if recipe.conv_pad else _without_padding(stages))
 
 
-def _conv(stage: ConvStage, shape: Shape, activation: str) -> tuple[Unit, Shape]:
-    size = (shape[1] + 2 * stage.pad - stage.kernel) // stage.stride + 1
-    out = (stage.width, size, size)
-    spec = ACTIVATIONS[activation]
-    layers: list[nn.Module] = [
-        nn.Conv2d(shape[0], stage.width, stage.kernel, stage.stride, stage.pad, groups=stage.groups)
-        for _ in range(spec.pieces)
-    ]
-    return Unit(layers, spec.build(out)), out
+def _without_padding(stages: list[ConvStage]) -> list[ConvStage]:
+    # The published network without padding halves the first stride, else no map would be left. Where that stride is 1
+    # already, the first pooling gives up its own instead, which leads to maps of the same sizes.
+    first = stages[0]
+    halved = replace(first, pool_stride=1) if first.stride == 1 else replace(first, stride=first.stride // 2)
+    return [replace(stage, pad=0) for stage in (halved, *stages[1:])]
 
 
-def _fc(inputs: int, width: int, activation: str) -> Unit:
-    spec = ACTIVATIONS[activation]
-    return Unit([nn.Linear(inputs, width) for _ in range(spec.pieces)], spec.build((width,)))
+class PairSkips(nn.Module):
+    """Layers in sequence with an identity skip over every two; a last odd one has none."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        for first, second in zip(self.layers[::2], self.layers[1::2], strict=False):
+            x = x + second(first(x))
+        return x if len(self.layers) % 2 == 0 else self.layers[-1](x)
 
 
-def pooled(size: int) -> int:
-    """Side of the map after a 3x3 pooling of stride 2 without padding, rounded up; 0 where the window does not fit."""
-    return -(-(size - POOL_KERNEL) // POOL_STRIDE) + 1 if size >= POOL_KERNEL else 0
+def _stem_layers(net: Builder, width: int) -> None:
+    recipe = net.recipe
+    kernel = recipe.stem_layers_kernel
+    names = [f"conv1_{number}" for number in range(1, recipe.stem_layers + 1)]
+    for name in names:
+        net.conv(name, width, kernel, pad=kernel // 2, number=1)
+    if recipe.stem_residual and names:
+        net.add("conv1_pairs", PairSkips([net.layers.pop(name) for name in names]))
 
 
-def _features(recipe: NetworkRecipe, side: int) -> tuple[OrderedDict[str, nn.Module], Shape]:
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    shape: Shape = (3, side, side)
+def _stage(net: Builder, number: int, stage: ConvStage) -> None:
+    kernels = CONV_FORMS[net.recipe.conv_form].get(stage.kernel, (stage.kernel,)) if number > 1 else (stage.kernel,)
+    for part, kernel in enumerate(kernels):
+        # In channels that do not divide, as beside a concatenated image, there is one group.
+        groups = stage.groups if net.shape[0] % stage.groups == 0 else 1
+        pad: Kernel = (kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)) if stage.pad else 0
+        stride = stage.stride if part == 0 else 1
+        net.conv(f"conv{number}{'abcd'[part] if part else ''}", stage.width, kernel, stride, pad, groups, number)
+
+
+def _features(net: Builder) -> None:
+    recipe = net.recipe
+    dropouts = recipe.conv_dropout or (0.0,) * len(CONV_STAGES)
+    if len(dropouts) != len(CONV_STAGES):
+        raise RaysweepError(f"network.conv_dropout has {len(dropouts)} entries; caffenet takes {len(CONV_STAGES)}.")
     for number, stage in enumerate(conv_stages(recipe), 1):
-        layers[f"conv{number}"], shape = _conv(stage, shape, recipe.activation)
+        _stage(net, number, stage)
+        if number == 1:
+            _stem_layers(net, stage.width)
+        net.dropout(f"conv_drop{number}", dropouts[number - 1])
         if stage.pool:
-            layers[f"pool{number}"] = nn.MaxPool2d(POOL_KERNEL, POOL_STRIDE, ceil_mode=True)
-            shape = (shape[0], pooled(shape[1]), pooled(shape[2]))
-        if stage.lrn:
-            layers[f"norm{number}"] = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75)
-        if shape[1] < 1:
-            raise RaysweepError(
-                f"images of {side} px leave no map after conv{number} of caffenet with a first layer of "
-                f"{recipe.stem_kernel}x{recipe.stem_kernel}, stride {recipe.stem_stride}: use larger images or "
-                "--set network.stem_kernel=3 --set network.stem_stride=1."
-            )
-    return layers, shape
+            net.pool(f"pool{number}", stage.pool_stride)
+        if stage.lrn and recipe.lrn:
+            net.add(f"norm{number}", nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75))
 
 
 @NETWORKS.add(
     "caffenet", "AlexNet at 128 px with fc layers of 2048: 13.3 M parameters, 209 M MACs", "Mishkin et al. 2017"
 )
-def caffenet(recipe: NetworkRecipe, side: int) -> nn.Module:
-    """CaffeNet for images (N, 3, side, side); returns logits (N, outputs).
+def caffenet(recipe: NetworkRecipe, shape: Shape) -> nn.Module:
+    """CaffeNet for images of a shape (channels, side, side); returns logits (N, outputs).
 
     Raises:
-        RaysweepError: unknown activation or pooling, or images too small.
+        RaysweepError: an unknown factor, factors that do not go together, or images too small.
     """
-    layers, shape = _features(recipe, side)
-    layers["flatten"] = nn.Flatten()
-    inputs = shape[0] * shape[1] * shape[2]
-    for number, width in enumerate(scaled_widths(recipe)[len(CONV_STAGES) :], len(CONV_STAGES) + 1):
-        layers[f"fc{number}"] = _fc(inputs, width, recipe.fc_activation or recipe.activation)
-        layers[f"drop{number}"] = nn.Dropout(recipe.dropout)
-        inputs = width
-    layers["fc8"] = nn.Linear(inputs, recipe.outputs)
-    return nn.Sequential(layers)
+    if recipe.conv_form not in CONV_FORMS:
+        raise unknown("network.conv_form", recipe.conv_form, CONV_FORMS)
+    net = Builder(recipe, shape)
+    net.input()
+    _features(net)
+    HEADS[recipe.head](net, *layer_widths(recipe)[len(CONV_STAGES) :])
+    return net.build()

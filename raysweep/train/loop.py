@@ -141,7 +141,7 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
 def initial_network(recipe: Recipe, train: TrainStream, device: torch.device) -> nn.Module:
     """The network with its initial weights; data-driven ones see the first training batch."""
     seed_torch(recipe.seed)
-    network = build_network(recipe.network, recipe.data.side).to(device)
+    network = build_network(recipe.network, recipe.data.shape).to(device)
     if recipe.training.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = normalise(train.batch(0).images, recipe, device)

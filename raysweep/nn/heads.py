@@ -1,0 +1,202 @@
+"""Heads: from the last convolution to the logits. To add one: a function of a `Builder` and two widths.
+
+They follow the authors' study of classifier design. Hidden layers have the recipe's non-linearity, normalisation and
+dropout; convolutional heads average over the map before or after the classifier, which is then a 1x1 convolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from raysweep.nn.builder import Builder
+from raysweep.nn.pooling import Pooling, PyramidPooling, Summed, average_pooling, max_pooling
+from raysweep.registry import Registry
+
+Head = Callable[[Builder, int, int], None]
+"""Adds the head of hidden widths (first, second) to the network."""
+HEADS: Registry[Head] = Registry("head", "raysweep list heads")
+PAPER = "Mishkin et al. 2017"
+PYRAMID = "He et al. 2014"
+
+
+class GlobalAverage(nn.Module):
+    """Mean over the map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, C)."""
+        return x.mean((2, 3))
+
+
+class GlobalMax(nn.Module):
+    """Maximum over the map."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, C)."""
+        return x.amax((2, 3))
+
+
+def _classifier(net: Builder) -> None:
+    net.flatten()
+    net.add("fc8", nn.Linear(net.shape[0], net.recipe.outputs, bias=net.recipe.bias), (net.recipe.outputs,))
+
+
+def _conv_classifier(net: Builder, over_map: nn.Module) -> None:
+    outputs = net.recipe.outputs
+    net.add("clf", nn.Conv2d(net.shape[0], outputs, 1, bias=net.recipe.bias), (outputs, *net.shape[1:]))
+    _over_map(net, over_map)
+
+
+def _over_map(net: Builder, pooling: nn.Module) -> None:
+    net.add("global_pool", pooling, net.shape[:1])
+
+
+def _fc_layers(net: Builder, first: int, second: int) -> None:
+    for number, width in enumerate((first, second), 6):
+        net.fc(f"fc{number}", width, number)
+        net.dropout(f"drop{number}", net.recipe.dropout)
+    _classifier(net)
+
+
+def _hidden_conv(net: Builder, number: int, width: int, kernel: int, dropout: float) -> None:
+    net.conv(f"conv{number}", width, kernel, pad=kernel // 2, number=number)
+    net.dropout(f"drop{number}", dropout)
+
+
+def _c3_c1(net: Builder, first: int, second: int) -> None:
+    _hidden_conv(net, 6, first, 3, net.recipe.dropout)
+    _hidden_conv(net, 7, second, 1, net.recipe.dropout)
+
+
+@HEADS.add("fc", "pool5, two fully connected layers, classifier", "Krizhevsky et al. 2012")
+def fc(net: Builder, first: int, second: int) -> None:
+    """The baseline's head."""
+    net.pool("pool5")
+    _fc_layers(net, first, second)
+
+
+def _pyramid(net: Builder, bins: tuple[int, ...], poolings: tuple[Pooling, ...]) -> None:
+    channels, size, _ = net.shape
+    layers = [PyramidPooling(size, bins, pooling) for pooling in poolings]
+    layer = layers[0] if len(layers) == 1 else Summed(*layers)
+    net.add("pool5", layer, (channels * sum(count**2 for count in bins),))
+
+
+@HEADS.add("spp2_fc", "pyramid of 1x1 and 2x2 bins in place of pool5, then as fc", PYRAMID)
+def spp2_fc(net: Builder, first: int, second: int) -> None:
+    """Pyramid of two levels, maximum."""
+    _pyramid(net, (1, 2), (max_pooling,))
+    _fc_layers(net, first, second)
+
+
+@HEADS.add("spp3_fc", "pyramid of 1x1, 2x2 and 4x4 bins in place of pool5, then as fc", PYRAMID)
+def spp3_fc(net: Builder, first: int, second: int) -> None:
+    """Pyramid of three levels as Caffe's `pyramid_height: 3` makes it."""
+    _pyramid(net, (1, 2, 4), (max_pooling,))
+    _fc_layers(net, first, second)
+
+
+@HEADS.add("spp321_fc", "pyramid of 1x1, 2x2 and 3x3 bins in place of pool5, then as fc", PYRAMID)
+def spp321_fc(net: Builder, first: int, second: int) -> None:
+    """Pyramid of three levels as the authors describe it."""
+    _pyramid(net, (1, 2, 3), (max_pooling,))
+    _fc_layers(net, first, second)
+
+
+@HEADS.add("spp3_max_plus_average_fc", "sum of a maximum and an average pyramid of three levels, then as fc", PAPER)
+def spp3_max_plus_average_fc(net: Builder, first: int, second: int) -> None:
+    """The head of the authors' network with everything applied."""
+    _pyramid(net, (1, 2, 4), (max_pooling, average_pooling))
+    _fc_layers(net, first, second)
+
+
+@HEADS.add("c3_clf_avepool", "pool5, 3x3 convolution, classifier at every place, logits averaged", PAPER)
+def c3_clf_avepool(net: Builder, first: int, second: int) -> None:
+    """A single convolution; the second width is not used."""
+    net.pool("pool5")
+    _hidden_conv(net, 6, first, 3, net.recipe.dropout)
+    _conv_classifier(net, GlobalAverage())
+
+
+@HEADS.add("c3_c1_clf_avepool", "pool5, 3x3 and 1x1 convolution, classifier at every place, logits averaged", PAPER)
+def c3_c1_clf_avepool(net: Builder, first: int, second: int) -> None:
+    """The classifier comes before the average."""
+    net.pool("pool5")
+    _c3_c1(net, first, second)
+    _conv_classifier(net, GlobalAverage())
+
+
+@HEADS.add("c3_c1_clf_avemaxpool", "as c3_c1_clf_avepool, the sum of average and maximum of the logits", PAPER)
+def c3_c1_clf_avemaxpool(net: Builder, first: int, second: int) -> None:
+    """Average and maximum of the logits over the map, summed."""
+    net.pool("pool5")
+    _c3_c1(net, first, second)
+    _conv_classifier(net, Summed(GlobalAverage(), GlobalMax()))
+
+
+@HEADS.add("c3_c1_avepool_clf", "pool5, 3x3 and 1x1 convolution, average, classifier", PAPER)
+def c3_c1_avepool_clf(net: Builder, first: int, second: int) -> None:
+    """The classifier comes after the average."""
+    net.pool("pool5")
+    _c3_c1(net, first, second)
+    _over_map(net, GlobalAverage())
+    _classifier(net)
+
+
+@HEADS.add("c3_c1_c512_avepool_clf", "as c3_c1_avepool_clf with a 1x1 convolution of 512 before the average", PAPER)
+def c3_c1_c512_avepool_clf(net: Builder, first: int, second: int) -> None:
+    """A bottleneck before the classifier."""
+    net.pool("pool5")
+    _c3_c1(net, first, second)
+    net.conv("conv7a", net.scaled(512), 1)
+    net.dropout("drop7a", net.recipe.dropout)
+    _over_map(net, GlobalAverage())
+    _classifier(net)
+
+
+@HEADS.add("conv5_c3_c1_clf_avepool", "as c3_c1_clf_avepool without pool5", PAPER)
+def conv5_c3_c1_clf_avepool(net: Builder, first: int, second: int) -> None:
+    """Convolutions on the map of conv5."""
+    _c3_c1(net, first, second)
+    _conv_classifier(net, GlobalAverage())
+
+
+@HEADS.add("conv5_c3_c1_avepool_clf", "as c3_c1_avepool_clf without pool5", PAPER)
+def conv5_c3_c1_avepool_clf(net: Builder, first: int, second: int) -> None:
+    """Convolutions on the map of conv5, average before the classifier."""
+    _c3_c1(net, first, second)
+    _over_map(net, GlobalAverage())
+    _classifier(net)
+
+
+@HEADS.add("c3_avepool_fc", "pool5, 3x3 convolution, average, one fully connected layer, classifier", PAPER)
+def c3_avepool_fc(net: Builder, first: int, second: int) -> None:
+    """Averages right after the first non-linearity."""
+    net.pool("pool5")
+    net.conv("conv6", first, 3, pad=1, number=6)
+    _over_map(net, GlobalAverage())
+    net.dropout("drop6", net.recipe.dropout)
+    net.fc("fc7", second, 7)
+    net.dropout("drop7", net.recipe.dropout)
+    _classifier(net)
+
+
+def _three_convs(net: Builder, middle_dropout: float) -> None:
+    net.pool("pool5")
+    _hidden_conv(net, 6, net.scaled(512), 3, 0.0)
+    _hidden_conv(net, 7, net.scaled(1024), 3, middle_dropout)
+    _hidden_conv(net, 8, net.scaled(1536), 1, net.recipe.dropout)
+    _conv_classifier(net, GlobalAverage())
+
+
+@HEADS.add("c512_c1024_c1536_clf_avepool", "pool5, convolutions of 512, 1024, 1536, classifier, average", PAPER)
+def c512_c1024_c1536_clf_avepool(net: Builder, first: int, second: int) -> None:
+    """Dropout before the classifier alone; the hidden widths are its own."""
+    _three_convs(net, 0.0)
+
+
+@HEADS.add("c512_c1024_c1536_drop_clf_avepool", "as c512_c1024_c1536_clf_avepool, dropout 0.3 after the 1024", PAPER)
+def c512_c1024_c1536_drop_clf_avepool(net: Builder, first: int, second: int) -> None:
+    """Dropout after the second convolution too."""
+    _three_convs(net, 0.3)

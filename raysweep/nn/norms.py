@@ -1,0 +1,97 @@
+"""Normalisations of a layer's output. To add one: a function from a number of channels to a layer under `NORMS.add`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from raysweep.registry import Registry
+
+Norm = Callable[[int], nn.Module]
+NORMS: Registry[Norm] = Registry("normalisation", "raysweep list norms")
+BATCH_NORM = "Ioffe & Szegedy 2015"
+KEPT = 0.95
+"""Share of the running sums that every batch keeps: `moving_average_fraction` of the published network files."""
+
+
+class CaffeBatchNorm(nn.Module):
+    """Normalise every channel by its mean and variance over the batch, at test by running ones (batch_norm_layer.cpp).
+
+    Caffe keeps S = 0.95 S + batch and divides by the same sum over ones. That is an average whose newest batch counts
+    0.05 / (1 - 0.95^t) after t batches, so it needs no warm-up. Batches are normalised by their own variance; the
+    running variance has the factor m / (m - 1).
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.batches = 0
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+        self.weight: nn.Parameter | None = None
+        self.bias: nn.Parameter | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, ...); the shape stays."""
+        newest = 0.0
+        if self.training:
+            self.batches += 1
+            newest = (1 - KEPT) / (1 - KEPT**self.batches)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, newest, eps=1e-5
+        )
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """The number of batches seen; a plain number, since reading a tensor would wait for the accelerator."""
+        return {"batches": self.batches}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """See `get_extra_state`."""
+        self.batches = int(state["batches"])
+
+
+class ScaleLayer(nn.Module):
+    """A learned factor and a learned shift per channel; the shift learns as weights do."""
+
+    def __init__(self, channels: int, factor: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), factor))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, ...); the shape stays."""
+        per_channel = (-1, *[1] * (x.dim() - 2))
+        return x * self.weight.view(per_channel) + self.shift.view(per_channel)
+
+
+@NORMS.add("none", "no normalisation")
+def none(channels: int) -> nn.Module:
+    """Nothing."""
+    return nn.Identity()
+
+
+@NORMS.add("batch", "batch normalisation without scale and bias, as Caffe's layer", BATCH_NORM)
+def batch(channels: int) -> nn.Module:
+    """Normalises only."""
+    return CaffeBatchNorm(channels)
+
+
+@NORMS.add("batch_affine", "batch normalisation with a scale (start 1) and a bias (start 0.0001)", BATCH_NORM)
+def batch_affine(channels: int) -> nn.Module:
+    """The bias is named so, hence learns by the solver's rule for biases."""
+    norm = CaffeBatchNorm(channels)
+    norm.weight = nn.Parameter(torch.ones(channels))
+    norm.bias = nn.Parameter(torch.full((channels,), 1e-4))
+    return norm
+
+
+@NORMS.add("batch_scale", "batch normalisation with Caffe's later Scale layer (starts 1.0000001 and 0)", BATCH_NORM)
+def batch_scale(channels: int) -> nn.Module:
+    """The shift has the learning rate and the decay of weights, as in the published files that use this layer."""
+    return nn.Sequential(CaffeBatchNorm(channels), ScaleLayer(channels, 1.0000001))

@@ -1,0 +1,204 @@
+"""Poolings of the CaffeNet study. To add one: a function from a `Window` to a layer under `POOLINGS.add`.
+
+Caffe's rules hold for all: the size of the output is rounded up, and with a border the last window is left out if it
+would begin beyond the image and its left border (pooling_layer.cpp).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from raysweep.errors import RaysweepError
+from raysweep.registry import Registry
+
+GENERAL = "Lee, Gallagher & Tu 2016"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Side, stride and border of a square pooling window, px."""
+
+    kernel: int = 3
+    stride: int = 2
+    pad: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kernel < self.stride or 2 * self.pad > self.kernel:
+            raise RaysweepError(
+                f"a pooling window of {self.kernel} px with a border of {self.pad} px: network.pool_kernel must be at "
+                f"least the stride, {self.stride}, and network.pool_pad at most half of it."
+            )
+
+    def output(self, size: int) -> int:
+        """Side of the pooled map; 0 where there is no map."""
+        if size < 1:
+            return 0
+        count = -(-(size + 2 * self.pad - self.kernel) // self.stride) + 1
+        return max(0, count - 1 if self.pad and (count - 1) * self.stride >= size + self.pad else count)
+
+    def complete(self, x: Tensor, value: float = 0.0) -> Tensor:
+        """x with a border of `value` such that every window is whole."""
+        borders: list[int] = []
+        for size in reversed(x.shape[2:]):
+            end = (self.output(size) - 1) * self.stride + self.kernel
+            borders += [self.pad, end - size - self.pad]
+        return F.pad(x, borders, value=value)
+
+    def views(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> all windows (N, C, h, w, kernel^2), zero outside the image."""
+        windows = self.complete(x).unfold(2, self.kernel, self.stride).unfold(3, self.kernel, self.stride)
+        return windows.flatten(4)
+
+
+Pooling = Callable[[Window], nn.Module]
+POOLINGS: Registry[Pooling] = Registry("pooling", "raysweep list poolings")
+STRIDED_CONV = "strided_conv"
+
+
+@POOLINGS.add("max", "largest value of the window")
+def max_pooling(window: Window) -> nn.Module:
+    """Maximum; the border never wins."""
+    return nn.MaxPool2d(window.kernel, window.stride, window.pad, ceil_mode=True)
+
+
+@POOLINGS.add("average", "mean over the window, clipped to the image and its border")
+def average_pooling(window: Window) -> nn.Module:
+    """Windows that hang over the right and lower end divide by fewer values."""
+    return nn.AvgPool2d(window.kernel, window.stride, window.pad, ceil_mode=True)
+
+
+class Summed(nn.Module):
+    """The plain sum of two layers' outputs."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first = first
+        self.second = second
+
+    def forward(self, x: Tensor) -> Tensor:
+        """first(x) + second(x)."""
+        total: Tensor = self.first(x) + self.second(x)
+        return total
+
+
+@POOLINGS.add("max_plus_average", "sum of maximum and mean, not halved", "Mishkin et al. 2017")
+def max_plus_average(window: Window) -> nn.Module:
+    """Both poolings, summed."""
+    return Summed(max_pooling(window), average_pooling(window))
+
+
+class StochasticPooling(nn.Module):
+    """Training draws one value of each window with probability proportional to it; test returns sum x^2 / sum x.
+
+    For values of 0 and more (after ReLU); negative ones have probability 0. An all-zero window gives 0.
+    """
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, C, h, w)."""
+        windows = self.window.views(x).clamp(min=0)
+        if not self.training:
+            return (windows.square().sum(-1)) / windows.sum(-1).clamp(min=torch.finfo(x.dtype).tiny)
+        sums = windows.detach().cumsum(-1)
+        threshold = torch.rand_like(sums[..., -1:]) * sums[..., -1:]
+        # The first value whose running sum passes the threshold; rounding must not lead past the last one.
+        drawn = (sums <= threshold).sum(-1, keepdim=True).clamp(max=windows.shape[-1] - 1)
+        return windows.gather(-1, drawn).squeeze(-1)
+
+
+@POOLINGS.add("stochastic", "training draws a value by its size, test weighs by it", "Zeiler & Fergus 2013")
+def stochastic(window: Window) -> nn.Module:
+    """Stochastic pooling."""
+    return StochasticPooling(window)
+
+
+class Masks(nn.Module):
+    """Inner products of every window with learned masks, shared over channels and places."""
+
+    def __init__(self, window: Window, count: int, start: float) -> None:
+        super().__init__()
+        self.window = window
+        self.weight = nn.Parameter(torch.empty(count, window.kernel**2).normal_(start, 0.01))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, C, h, w, count)."""
+        return self.window.views(x) @ self.weight.T
+
+
+class GatedPooling(nn.Module):
+    """s max + (1 - s) average with s = sigmoid(mask . window): Lee et al. 2016, equation 2."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self.max = max_pooling(window)
+        self.average = average_pooling(window)
+        self.gate = Masks(window, 1, 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, C, h, w)."""
+        return torch.lerp(self.average(x), self.max(x), self.gate(x).squeeze(-1).sigmoid())
+
+
+@POOLINGS.add("gated", "max and average mixed by a learned gate, one mask a layer", GENERAL)
+def gated(window: Window) -> nn.Module:
+    """Gated max-average pooling."""
+    return GatedPooling(window)
+
+
+class TreePooling(nn.Module):
+    """s a.x + (1 - s) b.x with s = sigmoid(gate . x), a tree of two leaves: Lee et al. 2016, equation 4.
+
+    The leaves start near the average of the window, the gate near a half; the published files leave the start open.
+    """
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self.leaves = Masks(window, 2, 1 / window.kernel**2)
+        self.gate = Masks(window, 1, 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, C, h, w)."""
+        first, second = self.leaves(x).unbind(-1)
+        return torch.lerp(second, first, self.gate(x).squeeze(-1).sigmoid())
+
+
+@POOLINGS.add("tree", "two learned averages mixed by a learned gate, three masks a layer", GENERAL)
+def tree(window: Window) -> nn.Module:
+    """Tree pooling of two levels."""
+    return TreePooling(window)
+
+
+@POOLINGS.add(STRIDED_CONV, "no pooling; convolutions have stride 2 instead", "Springenberg et al. 2015")
+def strided_conv(window: Window) -> nn.Module:
+    """Nothing; the network strides."""
+    return nn.Identity()
+
+
+class PyramidPooling(nn.Module):
+    """Spatial pyramid pooling (He et al. 2014): the map pooled into 1x1, 2x2, ... bins, flattened and concatenated.
+
+    Window and stride are ceil(size / bins) with a symmetric border (Caffe's spp_layer.cpp).
+    """
+
+    def __init__(self, size: int, bins: tuple[int, ...], pooling: Pooling) -> None:
+        super().__init__()
+        if size < max(bins):
+            raise RaysweepError(f"a map of {size} px has no {max(bins)}x{max(bins)} bins: use larger images.")
+        self.levels = nn.ModuleList([pooling(_bin_window(size, count)) for count in bins])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, C sum bins^2)."""
+        return torch.cat([level(x).flatten(1) for level in self.levels], 1)
+
+
+def _bin_window(size: int, bins: int) -> Window:
+    kernel = -(-size // bins)
+    return Window(kernel, kernel, (kernel * bins - size + 1) // 2)
