@@ -116,7 +116,7 @@ def _members(studies: Sequence[Study], baseline: Recipe, seeds: tuple[int, ...])
             line = line_id(study.variant(study.baseline).apply(baseline))
             for variant, recipe in study.recipes(baseline, [seed]):
                 order = study.variants.index(variant)
-                yield Member(study.name, variant.name, variant.summary, order, study.baseline, line), recipe
+                yield Member(study.name, variant.name, variant.sentence, order, study.baseline, line), recipe
 
 
 def _planned(

@@ -17,6 +17,9 @@ from raysweep.patch import Patch, field_info, patch
 from raysweep.patch import Times as Times  # study files write it
 from raysweep.recipe import Recipe
 
+CLEAN = "_clean"
+"""Ends the name of a variant that is as the original described it, where the published run was not."""
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -25,6 +28,13 @@ class Variant:
     name: str
     patch: Patch = field(default_factory=dict)
     summary: str = ""
+    as_published: str = ""
+    """How the published run differed from its description; the variant of this name and `_clean` is as described."""
+
+    @property
+    def sentence(self) -> str:
+        """The summary, and what only the published run did."""
+        return f"{self.summary}; as published: {self.as_published}" if self.as_published else self.summary
 
     def apply(self, baseline: Recipe) -> Recipe:
         """The recipe of this variant on a baseline."""
@@ -50,6 +60,11 @@ class Study:
             raise ValueError(f"study {self.name}: a variant name is used twice")
         if self.baseline not in names:
             raise ValueError(f"study {self.name}: its baseline {self.baseline!r} is not one of its variants")
+        for variant in self.variants:
+            if variant.as_published and f"{variant.name}{CLEAN}" not in names:
+                raise ValueError(
+                    f"study {self.name}: {variant.name} differs from its description, so add the clean form"
+                )
         for path in itertools.chain.from_iterable(variant.patch for variant in self.variants):
             field_info(path)
 
@@ -101,7 +116,9 @@ def _combine(parts: tuple[Variant, ...]) -> Variant:
 def study_names() -> tuple[str, ...]:
     """Names of the shipped studies: the files of `search_spaces/`."""
     package = importlib.import_module("search_spaces")
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__)))
+    return tuple(
+        sorted(found.name for found in pkgutil.iter_modules(package.__path__) if not found.name.startswith("_"))
+    )
 
 
 def find_study(name: str) -> Study:

@@ -20,16 +20,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from raysweep.study import Study, Times, Variant
+from raysweep.study import Study, Variant
+from search_spaces._shared import (
+    HALF_BATCH_SAME_UPDATES,
+    HALF_EPOCHS_NOTE,
+    MAXOUT_SAME_COMPLEXITY,
+    act,
+    fc_widths,
+)
 
-
-def _act(name: str) -> dict[str, Any]:
-    return {"network.activation": name}
-
-
-_SAME_COMPLEXITY = (68, 182, 272, 272, 172, 1448, 1448)
-_FC_MAXOUT: dict[str, Any] = {"network.fc_activation": "maxout", "network.widths": (96, 256, 384, 384, 256, 1448, 1448)}
-_HALF_EPOCHS: dict[str, Any] = {"training.batch_size": Times(0.5), "training.epochs": Times(0.5)}
+_FC_MAXOUT: dict[str, Any] = {"network.fc_activation": "maxout"} | fc_widths(1448)
 
 STUDY = Study(
     name="activation",
@@ -40,41 +40,46 @@ STUDY = Study(
     variants=(
         Variant("relu", {}, "max(x, 0)"),
         Variant("relu_lrn", {"network.lrn": True}, "ReLU with local response normalisation after pool1 and pool2"),
-        Variant("linear", _act("linear"), "no non-linearity; max pooling stays"),
+        Variant("linear", act("linear"), "no non-linearity; max pooling stays"),
         Variant(
             "linear_nopool",
-            _act("linear") | {"network.pooling": "strided_conv"},
+            act("linear") | {"network.pooling": "strided_conv"},
             "linear up to the softmax: stride 2 in conv2, conv3, conv5 instead of pooling",
         ),
-        Variant("sigmoid", _act("sigmoid"), "1 / (1 + exp(-x))"),
-        Variant("tanh", _act("tanh"), "tanh(x)"),
-        Variant("scaled_tanh", _act("scaled_tanh"), "1.759 tanh(0.6667 x)"),
-        Variant("arcsinh", _act("arcsinh") | {"solver.clip_norm": 20.0}, "asinh(x), gradient norm at most 20"),
-        Variant("vlrelu", _act("vlrelu"), "leaky ReLU of slope 0.3"),
-        Variant("rrelu", _act("rrelu"), "leaky ReLU of random slope U(0.1, 0.5), 0.3 at test"),
-        Variant("prelu", _act("prelu"), "leaky ReLU of learned slope per channel, start 0.3"),
-        Variant("elu", _act("elu"), "x or exp(x) - 1"),
-        Variant("elu_alpha05", _act("elu_alpha05") | _HALF_EPOCHS, "ELU of alpha 0.5, at half batch and half epochs"),
-        Variant("elu_alpha05_clean", _act("elu_alpha05"), "ELU of alpha 0.5, all else as the baseline"),
-        Variant("elu_lrelu_mean", _act("elu_lrelu_mean"), "mean of ELU and leaky ReLU of slope 0.05"),
-        Variant("softplus_shifted", _act("softplus_shifted"), "ln(1 + exp(x)) - ln 2"),
-        Variant("selu", _act("selu"), "1.0507 times ELU of alpha 1.67326"),
-        Variant("frelu", _act("frelu"), "ReLU plus a learned bias per channel, start -0.2"),
-        Variant("felu", _act("felu"), "ELU plus a learned bias per channel, start -0.1"),
+        Variant("sigmoid", act("sigmoid"), "1 / (1 + exp(-x))"),
+        Variant("tanh", act("tanh"), "tanh(x)"),
+        Variant("scaled_tanh", act("scaled_tanh"), "1.759 tanh(0.6667 x)"),
+        Variant("arcsinh", act("arcsinh") | {"solver.clip_norm": 20.0}, "asinh(x), gradient norm at most 20"),
+        Variant("vlrelu", act("vlrelu"), "leaky ReLU of slope 0.3"),
+        Variant("rrelu", act("rrelu"), "leaky ReLU of random slope U(0.1, 0.5), 0.3 at test"),
+        Variant("prelu", act("prelu"), "leaky ReLU of learned slope per channel, start 0.3"),
+        Variant("elu", act("elu"), "x or exp(x) - 1"),
+        Variant(
+            "elu_alpha05",
+            act("elu_alpha05") | HALF_BATCH_SAME_UPDATES,
+            "ELU of alpha 0.5",
+            as_published=HALF_EPOCHS_NOTE,
+        ),
+        Variant("elu_alpha05_clean", act("elu_alpha05"), "ELU of alpha 0.5, all else as the baseline"),
+        Variant("elu_lrelu_mean", act("elu_lrelu_mean"), "mean of ELU and leaky ReLU of slope 0.05"),
+        Variant("softplus_shifted", act("softplus_shifted"), "ln(1 + exp(x)) - ln 2"),
+        Variant("selu", act("selu"), "1.0507 times ELU of alpha 1.67326"),
+        Variant("frelu", act("frelu"), "ReLU plus a learned bias per channel, start -0.2"),
+        Variant("felu", act("felu"), "ELU plus a learned bias per channel, start -0.1"),
         Variant(
             "maxout_same_complexity",
-            _act("maxout") | {"network.widths": _SAME_COMPLEXITY},
+            MAXOUT_SAME_COMPLEXITY,
             "maximum of two layers, each about 1 / sqrt 2 as wide",
         ),
-        Variant("maxout_same_width", _act("maxout"), "maximum of two layers of full width, twice the cost"),
+        Variant("maxout_same_width", act("maxout"), "maximum of two layers of full width, twice the cost"),
         Variant("conv_relu_fc_maxout", _FC_MAXOUT, "ReLU in the convolutions, maxout of 1448 in fc6 and fc7"),
-        Variant("conv_elu_fc_maxout", _act("elu") | _FC_MAXOUT, "ELU in the convolutions, maxout of 1448 in fc6, fc7"),
-        Variant("apl2", _act("apl2"), "ReLU plus 2 learned hinges per unit position"),
+        Variant("conv_elu_fc_maxout", act("elu") | _FC_MAXOUT, "ELU in the convolutions, maxout of 1448 in fc6, fc7"),
+        Variant("apl2", act("apl2"), "ReLU plus 2 learned hinges per unit position"),
         Variant(
             "apl5",
-            _act("apl5") | {"training.accumulate": 2},
+            act("apl5") | {"training.accumulate": 2},
             "ReLU plus 5 learned hinges per unit position; batch in two halves",
         ),
-        Variant("oplu", _act("oplu"), "adjacent channels sorted in pairs, larger first"),
+        Variant("oplu", act("oplu"), "adjacent channels sorted in pairs, larger first"),
     ),
 )

@@ -16,7 +16,6 @@ from raysweep.networks import NETWORKS
 from raysweep.nn.activations import Shape
 from raysweep.nn.builder import Builder, Kernel
 from raysweep.nn.heads import HEADS
-from raysweep.nn.pooling import STRIDED_CONV
 from raysweep.recipe import NetworkRecipe
 
 
@@ -42,8 +41,8 @@ CONV_STAGES = (
     ConvStage(256, 3, pad=1, groups=2),
 )
 FC_WIDTHS = (2048, 2048)
-STRIDED_CONVS = (2, 3, 5)
-"""Convolutions that get stride 2 where there is no pooling, counted from 1."""
+STRIDED_CONVS = {"strided_conv": (2, 3, 5), "strided_conv_234": (2, 3, 4)}
+"""Convolutions that get stride 2 in place of a pooling, counted from 1."""
 CONV_FORMS: Mapping[str, Mapping[int, tuple[Kernel, ...]]] = {
     "whole": {},
     "c3_c1": {5: (3, 1, 3, 1)},
@@ -79,11 +78,8 @@ def conv_stages(recipe: NetworkRecipe) -> tuple[ConvStage, ...]:
     """The convolutional stages as the recipe's factors change them."""
     stages = [replace(stage, width=width) for stage, width in zip(CONV_STAGES, layer_widths(recipe), strict=False)]
     stages[0] = replace(stages[0], kernel=recipe.stem_kernel, stride=recipe.stem_stride)
-    if recipe.pooling == STRIDED_CONV:
-        stages = [
-            replace(stage, stride=2 if number in STRIDED_CONVS else stage.stride)
-            for number, stage in enumerate(stages, 1)
-        ]
+    strided = STRIDED_CONVS.get(recipe.pooling, ())
+    stages = [replace(stage, stride=2 if n in strided else stage.stride) for n, stage in enumerate(stages, 1)]
     if not recipe.groups:
         stages = [replace(stage, groups=1) for stage in stages]
     return tuple(stages if recipe.conv_pad else _without_padding(stages))

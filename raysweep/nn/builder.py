@@ -17,7 +17,7 @@ from raysweep.errors import RaysweepError
 from raysweep.nn.activations import ACTIVATIONS, Shape
 from raysweep.nn.input_nets import INPUT_NETS
 from raysweep.nn.norms import NORMS
-from raysweep.nn.pooling import POOLINGS, STRIDED_CONV, Window
+from raysweep.nn.pooling import POOLINGS, Window, replaces_pooling
 from raysweep.recipe import NetworkRecipe
 
 Kernel = int | tuple[int, int]
@@ -144,7 +144,7 @@ class Builder:
     def pool(self, name: str, stride: int = 2) -> None:
         """The recipe's pooling, and the image beside it where the recipe wants that."""
         recipe = self.recipe
-        if recipe.pooling != STRIDED_CONV:
+        if not replaces_pooling(recipe.pooling):
             window = Window(recipe.pool_kernel, stride, recipe.pool_pad)
             sizes = [window.output(size) for size in self.shape[1:]]
             if min(sizes) < 1:

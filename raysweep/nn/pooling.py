@@ -57,7 +57,6 @@ class Window:
 
 Pooling = Callable[[Window], nn.Module]
 POOLINGS: Registry[Pooling] = Registry("pooling", "raysweep list poolings")
-STRIDED_CONV = "strided_conv"
 
 
 @POOLINGS.add("max", "largest value of the window")
@@ -176,10 +175,16 @@ def tree(window: Window) -> nn.Module:
     return TreePooling(window)
 
 
-@POOLINGS.add(STRIDED_CONV, "no pooling; convolutions have stride 2 instead", "Springenberg et al. 2015")
+@POOLINGS.add("strided_conv", "no pooling; in CaffeNet conv2, conv3, conv5 have stride 2", "Springenberg et al. 2015")
+@POOLINGS.add("strided_conv_234", "no pooling; in CaffeNet conv2, conv3, conv4 have stride 2", "Mishkin et al. 2017")
 def strided_conv(window: Window) -> nn.Module:
     """Nothing; the network strides."""
     return nn.Identity()
+
+
+def replaces_pooling(name: str) -> bool:
+    """Whether convolutions stride in place of that pooling."""
+    return POOLINGS[name] is strided_conv
 
 
 class PyramidPooling(nn.Module):

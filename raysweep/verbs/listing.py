@@ -31,7 +31,7 @@ def _variants(of: str | None) -> Iterable[Row]:
     if of is None:
         raise RaysweepError("name the study: raysweep list variants activation.")
     study = find_study(of)
-    return [{"name": v.name, "summary": v.summary, "paper": study.paper} for v in study.variants]
+    return [{"name": v.name, "summary": v.sentence, "paper": study.paper} for v in study.variants]
 
 
 def _fields(of: str | None) -> Iterable[Row]:

@@ -1,0 +1,59 @@
+"""Which non-linearity with batch normalisation?
+
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on batch normalisation.
+Published finding: with normalisation the non-linearities differ little: PReLU 50.3, RReLU 50.0, ReLU 49.9, ELU 49.8.
+Cost: 13 trials a seed of 64 epochs.
+
+Normalisation after the non-linearity without scale and bias, dropout 0.5. Not established: vlrelu has neither file nor
+number; the published tanh number may be of a run with 256 images per statistic (a partial log has that, the file 64).
+"""
+
+from __future__ import annotations
+
+from raysweep.study import Study, Variant
+from search_spaces._shared import BN, MAXOUT_SAME_COMPLEXITY, act
+
+_MAXOUT = BN | MAXOUT_SAME_COMPLEXITY
+
+STUDY = Study(
+    name="bn_activation",
+    question="Which non-linearity with batch normalisation?",
+    paper="Mishkin et al. 2017, batch normalisation",
+    finding="With batch normalisation non-linearities differ little; PReLU is first.",
+    baseline="relu",
+    variants=(
+        Variant("relu", BN, "ReLU"),
+        Variant(
+            "linear",
+            act("linear") | {"network.norm": "batch_scale", "network.bias": False},
+            "no non-linearity",
+            as_published="a scale layer after the normalisation, no biases in convolutions and fully connected layers",
+        ),
+        Variant("linear_clean", BN | act("linear"), "no non-linearity, all else as the others"),
+        Variant(
+            "tanh",
+            BN | act("tanh") | {"training.accumulate": 4},
+            "tanh",
+            as_published="batches in four parts, so statistics over a quarter of the images",
+        ),
+        Variant("tanh_clean", BN | act("tanh"), "tanh, statistics over the whole batch"),
+        Variant(
+            "sigmoid",
+            BN | act("sigmoid") | {"training.accumulate": 2},
+            "sigmoid",
+            as_published="batches in two parts, so statistics over half of the images",
+        ),
+        Variant("sigmoid_clean", BN | act("sigmoid"), "sigmoid, statistics over the whole batch"),
+        Variant("vlrelu", BN | act("vlrelu"), "leaky ReLU of slope 0.3"),
+        Variant("rrelu", BN | act("rrelu"), "leaky ReLU of random slope"),
+        Variant("prelu", BN | act("prelu"), "leaky ReLU of learned slope per channel"),
+        Variant("elu", BN | act("elu"), "ELU"),
+        Variant(
+            "maxout",
+            _MAXOUT | {"network.norm_bypass": (4, 5)},
+            "maximum of two layers, each about 1 / sqrt 2 as wide",
+            as_published="in conv4 and conv5 only one of the two layers reads the normalised map",
+        ),
+        Variant("maxout_clean", _MAXOUT, "maximum of two layers, both on the normalised map"),
+    ),
+)

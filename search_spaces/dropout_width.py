@@ -1,0 +1,36 @@
+"""Is dropout a way to train a wider layer?
+
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
+Published finding: no: at 1433 active units, 2048 wide is best (49.7), 4096 has 46.5, 6144 44.7.
+Cost: 6 trials a seed of 64 epochs.
+
+Widths of fc6 and fc7 with the dropout that leaves 1433 units active, beside 0.5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raysweep.study import Study, Variant
+from search_spaces._shared import fc_widths
+
+
+def _fc(width: int, dropout: float) -> dict[str, Any]:
+    return fc_widths(width) | {"network.dropout": dropout}
+
+
+STUDY = Study(
+    name="dropout_width",
+    question="Is dropout a way to train a wider layer?",
+    paper="Mishkin et al. 2017, repository",
+    finding="No: less dropout in a narrower layer is better.",
+    baseline="fc2048_drop05",
+    variants=(
+        Variant("fc2048_drop05", {}, "2048 wide, dropout 0.5"),
+        Variant("fc2048_drop03", {"network.dropout": 0.3}, "2048 wide, dropout 0.3"),
+        Variant("fc4096_drop065", _fc(4096, 0.65), "4096 wide, dropout 0.65"),
+        Variant("fc6144_drop077", _fc(6144, 0.77), "6144 wide, dropout 0.77"),
+        Variant("fc4096_drop05", fc_widths(4096), "4096 wide, dropout 0.5"),
+        Variant("fc1433_drop00", _fc(1433, 0.0), "1433 wide, no dropout"),
+    ),
+)

@@ -1,0 +1,39 @@
+"""How large should images be?
+
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on input image size.
+Published finding: accuracy grows with the logarithm of the size: 30.9 at 64 px, 47.1 at 128, 52.1 at 180.
+Cost: 8 trials a seed of 64 epochs; cost grows with the square of the side.
+
+Convolutions stay as they are, so the map before fc6, and fc6, grow with the image. Every size but the baseline's needs
+images of its own, stored at the short side the authors used: 80, 110, 144, 205, 256, 341 px for crops of 64, 96, 128,
+180, 224, 299; `raysweep plan` names the commands that write them. Not established: the first layer of the head of s300
+(here a 3x3 convolution). It was published at 115,000 updates, s224 at 305,000.
+"""
+
+from __future__ import annotations
+
+from raysweep.study import Study, Variant
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, sides
+
+STUDY = Study(
+    name="image_size",
+    question="How large should images be?",
+    paper="Mishkin et al. 2017, input image size",
+    finding="The larger the better, at a cost that grows with the square.",
+    baseline="s128",
+    variants=(
+        Variant("s64", sides(64, 80), "half the side"),
+        Variant("s96", sides(96, 110), "three quarters of the side"),
+        Variant("s128", {}, "the baseline's side"),
+        Variant("s180", sides(180, 205), "1.4 times the side"),
+        Variant("s224", FC4096_LRN_224, "1.75 times the side", as_published=FC4096_LRN_224_NOTE),
+        Variant("s224_clean", sides(224, 256), "1.75 times the side, the baseline's network"),
+        Variant(
+            "s300",
+            sides(299, 341) | fc_widths(4096) | {"network.head": "c3_c1_avepool_clf"},
+            "2.3 times the side",
+            as_published="convolutions of 4096 in place of fc6 and fc7, averaged before the classifier",
+        ),
+        Variant("s300_clean", sides(299, 341), "2.3 times the side, the baseline's network"),
+    ),
+)

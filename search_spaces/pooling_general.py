@@ -1,0 +1,42 @@
+"""Does learned pooling help?
+
+Paper: Lee, Gallagher & Tu 2016 (arXiv 1509.08985), as run in the repository of Mishkin et al.
+Published finding: not in this network: tree 46.4 and gated 47.1 against 47.0 of the maximum.
+Cost: 9 trials a seed of 64 epochs; those at 227 px about four times the others.
+
+Masks are shared over channels: one a layer for the gate, three for the tree. Not established: which layers have which
+pooling (here all three have the same) and how the masks start (here near the average, gates near a half). The run of
+the method's authors has "longer steps": here one and a half times the length. `tree_128_fc2048` was published at
+227,000 of its updates.
+"""
+
+from __future__ import annotations
+
+from raysweep.study import Study, Times, Variant
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, sides
+
+_TREE = {"network.pooling": "tree"}
+_AT_227 = sides(227, 256) | fc_widths(4096)
+
+STUDY = Study(
+    name="pooling_general",
+    question="Does learned pooling help?",
+    paper="Lee et al. 2016; Mishkin et al. 2017, repository",
+    finding="Not at 128 px; slightly at 227 px.",
+    baseline="max_128_fc2048",
+    variants=(
+        Variant("max_128_fc2048", {}, "maximum"),
+        Variant("gated_128_fc2048", {"network.pooling": "gated"}, "maximum and mean mixed by a learned gate"),
+        Variant("tree_128_fc2048", _TREE, "two learned averages mixed by a learned gate"),
+        Variant("max_128_fc4096", fc_widths(4096), "maximum, hidden layers of 4096"),
+        Variant("tree_128_fc4096", _TREE | fc_widths(4096), "tree, hidden layers of 4096"),
+        Variant("max_227_fc4096", FC4096_LRN_224, "maximum at 227 px", as_published=FC4096_LRN_224_NOTE),
+        Variant("max_227_fc4096_clean", _AT_227, "maximum at 227 px, hidden layers of 4096"),
+        Variant("tree_227_fc4096", _TREE | _AT_227, "tree at 227 px, hidden layers of 4096"),
+        Variant(
+            "tree_227_fc4096_authors",
+            _TREE | _AT_227 | {"training.epochs": Times(1.5)},
+            "tree at 227 px, longer steps, as the method's authors ran it",
+        ),
+    ),
+)
