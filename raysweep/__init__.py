@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+# Before the functions of the same names below: a module that is imported later would take their place.
+import raysweep.results
+import raysweep.run  # noqa: F401
 from raysweep.errors import RaysweepError
 from raysweep.patch import Times
 from raysweep.plan import PlannedTrial
@@ -35,7 +38,7 @@ __all__ = [
 ]
 
 
-def plan(*studies: str, **request: Any) -> list[PlannedTrial]:
+def plan(*studies: str | Study, **request: Any) -> list[PlannedTrial]:
     """Every trial of the studies with its action and reason; keywords are the fields of `Request`.
 
     Raises:
@@ -44,7 +47,7 @@ def plan(*studies: str, **request: Any) -> list[PlannedTrial]:
     return Request(studies, **request).plan()
 
 
-def run(*studies: str, inline: bool = False, **request: Any) -> Outcome:
+def run(*studies: str | Study, inline: bool = False, **request: Any) -> Outcome:
     """Train what is not finished; keywords are the fields of `Request`.
 
     Raises:

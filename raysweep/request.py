@@ -26,7 +26,7 @@ GENERATED = "demo"
 class Request:
     """Studies on a protocol with settings."""
 
-    studies: tuple[str, ...]
+    studies: tuple[str | Study, ...]
     protocol: str = "imagenet128"
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Dotted path -> value, on top of the protocol; variants are patched on top of these."""

@@ -135,11 +135,16 @@ def find_study(name: str) -> Study:
     return study
 
 
-def find_studies(names: Iterable[str]) -> tuple[Study, ...]:
+def find_studies(names: Iterable[str | Study]) -> tuple[Study, ...]:
     """The studies of these names in the order given, once each; `all` stands for every shipped one.
+
+    A study that is not shipped stands for itself.
 
     Raises:
         RaysweepError: no such study.
     """
-    wanted = itertools.chain.from_iterable(study_names() if name == "all" else (name,) for name in names)
-    return tuple(find_study(name) for name in dict.fromkeys(wanted))
+    found: dict[str, Study] = {}
+    for name in itertools.chain.from_iterable(study_names() if name == "all" else (name,) for name in names):
+        study = name if isinstance(name, Study) else find_study(name)
+        found.setdefault(study.name, study)
+    return tuple(found.values())

@@ -101,3 +101,8 @@ def check_recipe(recipe: Recipe) -> None:
             f"training.batch_size {recipe.training.batch_size} does not divide into training.accumulate "
             f"{recipe.training.accumulate} equal sub-batches."
         )
+    if recipe.network.norm != "none" and recipe.training.batch_size // recipe.training.accumulate < 2:
+        raise RaysweepError(
+            f"network.norm {recipe.network.norm} needs 2 images or more in every sub-batch: training.batch_size is "
+            f"{recipe.training.batch_size}, training.accumulate {recipe.training.accumulate}."
+        )

@@ -1,4 +1,4 @@
-"""Contributed forms: split convolutions, PReLU, batch normalisation and a faster schedule.
+"""What do split convolutions, PReLU and batch normalisation give together?
 
 Paper: the repository of Mishkin, Sergievskiy & Matas (contributions by others).
 Published finding: 5x5 split into 1x3 and 3x1, PReLU and batch normalisation in half the epochs: 55.3 against 52.7.

@@ -24,17 +24,6 @@ def test_every_published_activation_is_a_variant_under_its_name() -> None:
     assert {"sigmoid", "elu_alpha05_clean"} == names - published("activation")
 
 
-@pytest.mark.parametrize("name", study_names())
-def test_a_study_says_what_it_is(name: str) -> None:
-    study = find_study(name)
-    assert study.name == name
-    assert study.question.endswith("?")
-    assert study.finding
-    assert study.paper
-    assert all(variant.summary for variant in study.variants)
-    assert study.variant(study.baseline).patch == {}
-
-
 @pytest.mark.parametrize("protocol", [entry.name for entry in PROTOCOLS])
 def test_the_baseline_is_the_protocol_and_every_variant_differs(protocol: str) -> None:
     baseline = find_protocol(protocol)

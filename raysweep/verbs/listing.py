@@ -55,6 +55,30 @@ def _activations(of: str | None) -> Iterable[Row]:
     return _registry(ACTIVATIONS)
 
 
+def _norms(of: str | None) -> Iterable[Row]:
+    from raysweep.nn.norms import NORMS
+
+    return _registry(NORMS)
+
+
+def _poolings(of: str | None) -> Iterable[Row]:
+    from raysweep.nn.pooling import POOLINGS
+
+    return _registry(POOLINGS)
+
+
+def _heads(of: str | None) -> Iterable[Row]:
+    from raysweep.nn.heads import HEADS
+
+    return _registry(HEADS)
+
+
+def _input_nets(of: str | None) -> Iterable[Row]:
+    from raysweep.nn.input_nets import INPUT_NETS
+
+    return _registry(INPUT_NETS)
+
+
 def _networks(of: str | None) -> Iterable[Row]:
     from raysweep.networks import networks
 
@@ -86,6 +110,10 @@ KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
     "fields": _fields,
     "networks": _networks,
     "activations": _activations,
+    "norms": _norms,
+    "poolings": _poolings,
+    "heads": _heads,
+    "input_nets": _input_nets,
     "inits": _inits,
     "solvers": _solvers,
     "schedules": _schedules,

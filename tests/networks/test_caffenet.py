@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
+from raysweep.cost import compute_cost
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network, networks
-from raysweep.networks.caffenet import conv_stages, pooled, scaled_widths
+from raysweep.networks.caffenet import CONV_STAGES, PairSkips, conv_stages, layer_widths
+from raysweep.nn.builder import ConcatImage
 from raysweep.nn.inits import weighted_layers
+from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
@@ -18,7 +19,7 @@ from raysweep.study import find_study
 
 def meta(recipe: Recipe) -> nn.Module:
     with torch.device("meta"):
-        return build_network(recipe.network, recipe.data.side)
+        return build_network(recipe.network, recipe.data.shape)
 
 
 def test_every_layer_is_that_of_the_published_file() -> None:
@@ -38,7 +39,9 @@ def test_order_of_the_layers() -> None:
 def test_without_pooling_three_convolutions_have_stride_2() -> None:
     stages = conv_stages(patch(Recipe(), {"network.pooling": "strided_conv"}).network)
     assert [stage.stride for stage in stages] == [4, 2, 2, 1, 2]
-    assert not any(stage.pool for stage in stages)
+    assert not [name for name, _ in changed(pooling="strided_conv").named_children() if name.startswith("pool")]
+    described = conv_stages(patch(Recipe(), {"network.pooling": "strided_conv_234"}).network)
+    assert [stage.stride for stage in described] == [4, 2, 2, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -51,19 +54,7 @@ def test_without_pooling_three_convolutions_have_stride_2() -> None:
     ],
 )
 def test_width_multipliers_give_the_published_widths(multiplier: float, expected: tuple[int, ...]) -> None:
-    assert scaled_widths(patch(Recipe(), {"network.width": multiplier}).network) == expected
-
-
-@pytest.mark.parametrize("variant", find_study("activation").variants, ids=lambda variant: variant.name)
-@pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
-def test_every_variant_steps_with_finite_gradients(variant: object, protocol: str) -> None:
-    recipe = patch(variant.apply(find_protocol(protocol)), {"network.width": 0.0625, "network.outputs": 5})  # type: ignore[attr-defined]
-    net = build_network(recipe.network, recipe.data.side).train()
-    images = torch.randn(4, 3, recipe.data.side, recipe.data.side)
-    nn.functional.cross_entropy(net(images), torch.tensor([0, 1, 2, 4])).backward()
-    for name, weight in net.named_parameters():
-        assert weight.grad is not None, name
-        assert torch.isfinite(weight.grad).all(), name
+    assert layer_widths(patch(Recipe(), {"network.width": multiplier}).network) == expected
 
 
 def test_maps_after_the_cifar_stem_are_those_of_128_px() -> None:
@@ -73,25 +64,160 @@ def test_maps_after_the_cifar_stem_are_those_of_128_px() -> None:
     assert shapes[0] == shapes[1]
 
 
-@given(st.integers(3, 300))
-def test_poolings_round_up_as_torch_does(size: int) -> None:
-    assert pooled(size) == nn.MaxPool2d(3, 2, ceil_mode=True)(torch.empty(1, 1, size, size, device="meta")).shape[2]
+def counted(widths: tuple[int, ...], groups: tuple[int, ...] = (1, 2, 1, 2, 2), outputs: int = 1000) -> tuple[int, int]:
+    """Parameters and multiply-accumulates of CaffeNet at 128 px, by arithmetic alone."""
+    convs = zip((3, *widths[:4]), widths[:5], (11, 5, 3, 3, 3), groups, (30, 15, 7, 7, 7), strict=True)
+    weights = [(inputs // g * k * k * out, out, size * size) for inputs, out, k, g, size in convs]
+    fcs = zip((widths[4] * 9, *widths[5:]), (*widths[5:], outputs), strict=True)
+    weights += [(inputs * out, out, 1) for inputs, out in fcs]
+    return sum(w + b for w, b, _ in weights), sum(w * places for w, _, places in weights)
 
 
-@given(st.integers(3, 40), st.integers(0, 2**31))
-def test_pooling_follows_caffes_rule(size: int, seed: int) -> None:
-    """Size rounded up; windows that hang over the edge see only what is there (pooling_layer.cpp)."""
-    x = torch.randn(1, 2, size, size, generator=torch.Generator().manual_seed(seed))
-    y = nn.MaxPool2d(3, 2, ceil_mode=True)(x)
-    for row in range(y.shape[2]):
-        for column in range(y.shape[3]):
-            window = x[:, :, 2 * row : min(2 * row + 3, size), 2 * column : min(2 * column + 3, size)]
-            assert torch.equal(y[:, :, row, column], window.amax((2, 3)))
+@pytest.mark.parametrize(
+    ("study", "variant", "widths", "groups"),
+    [
+        ("width", "x0_25", (24, 64, 96, 96, 64, 512, 512), (1, 2, 1, 2, 2)),
+        ("width", "x0_354", (34, 90, 136, 136, 90, 724, 724), (1, 2, 1, 2, 2)),
+        ("width", "x0_354_nogroup", (34, 90, 136, 136, 90, 724, 724), (1,) * 5),
+        ("width", "x0_5", (48, 128, 192, 192, 128, 2048, 2048), (1, 2, 1, 2, 2)),
+        ("width", "x0_5_clean", (48, 128, 192, 192, 128, 1024, 1024), (1, 2, 1, 2, 2)),
+        ("width", "x0_707", (67, 181, 271, 271, 181, 2048, 2048), (1,) * 5),
+        ("width", "x1_414", (136, 362, 544, 544, 362, 2896, 2896), (1, 2, 1, 2, 2)),
+        ("width", "x2_828", (272, 724, 1086, 1086, 724, 5792, 5792), (1, 2, 1, 2, 2)),
+        ("width", "x4", (384, 1024, 1536, 1536, 1024, 8192, 8192), (1, 2, 1, 2, 2)),
+        ("width", "x5_657", (544, 1448, 2176, 2176, 1448, 11584, 11584), (1, 2, 1, 2, 2)),
+        ("classifier", "pool5_fc4096_fc4096_clf", (96, 256, 384, 384, 256, 4096, 4096), (1, 2, 1, 2, 2)),
+        ("dropout_width", "fc1433_drop00", (96, 256, 384, 384, 256, 1433, 1433), (1, 2, 1, 2, 2)),
+        ("architecture", "caffenet128_nogroup", (96, 256, 384, 384, 256, 2048, 2048), (1,) * 5),
+    ],
+)
+def test_params_and_macs_are_those_of_the_published_widths(
+    study: str, variant: str, widths: tuple[int, ...], groups: tuple[int, ...]
+) -> None:
+    found = compute_cost(find_study(study).variant(variant).apply(Recipe()))
+    assert (found.params, found.macs) == counted(widths, groups)
+
+
+def changed(**fields: object) -> nn.Module:
+    return meta(patch(Recipe(), {f"network.{name}": value for name, value in fields.items()}))
+
+
+def shapes(net: nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(layer.weight.shape) for layer in weighted_layers(net)]
+
+
+def test_without_borders_conv1_strides_half_as_far() -> None:
+    net = changed(conv_pad=False)
+    assert net.conv1.layers[0].stride == (2, 2)
+    assert {conv.padding for conv in net.modules() if isinstance(conv, nn.Conv2d)} == {(0, 0)}
+    assert net.fc6.layers[0].in_features == 256 * 3 * 3
+
+
+def test_without_borders_and_a_stride_to_halve_pool1_does_not_stride() -> None:
+    net = meta(patch(find_protocol("cifar10"), {"network.conv_pad": False}))
+    assert (net.conv1.layers[0].stride, net.pool1.stride) == ((1, 1), 1)
+    assert net.fc6.layers[0].in_features == 256 * 3 * 3
+
+
+def test_further_layers_stand_between_conv1_and_pool1() -> None:
+    net = changed(stem_layers=3, stem_layers_kernel=3)
+    names = [name for name, _ in net.named_children()]
+    assert names[:5] == ["conv1", "conv1_1", "conv1_2", "conv1_3", "pool1"]
+    assert shapes(net)[1:4] == [(96, 96, 3, 3)] * 3
+
+
+def test_pairs_of_further_layers_have_skips_and_the_odd_one_has_not() -> None:
+    layers: list[nn.Module] = [nn.Conv2d(2, 2, 1) for _ in range(5)]
+    a, b, c, d, e = layers
+    x = torch.randn(1, 2, 3, 3)
+    first = x + b(a(x))
+    torch.testing.assert_close(PairSkips(layers)(x), e(first + d(c(first))))
+    assert shapes(changed(stem_layers=9, stem_residual=True)) == shapes(changed(stem_layers=9))
+
+
+def test_split_kernels_keep_width_and_groups() -> None:
+    whole, split = shapes(changed()), shapes(changed(conv_form="c1x3_c3x1"))
+    assert split[1:5] == [(256, 48, 1, 3), (256, 128, 3, 1), (256, 128, 1, 3), (256, 128, 3, 1)]
+    assert split[5:] == whole[2:]
+    assert len(shapes(changed(conv_form="all_split"))) == 12
+
+
+def test_the_image_is_concatenated_after_every_pooling() -> None:
+    net = changed(concat_rgb=True)
+    assert [weight[1] for weight in shapes(net)[1:3]] == [99, 259]
+    assert net.fc6.layers[0].in_features == 259 * 9
+
+
+def test_a_concatenated_image_is_the_mean_of_its_part() -> None:
+    image = torch.randn(2, 3, 8, 8)
+    out = ConcatImage()(torch.zeros(2, 1, 4, 4), image)
+    torch.testing.assert_close(out[:, 1:], nn.functional.avg_pool2d(image, 2))
+
+
+def test_normalisation_stands_where_it_is_said_to() -> None:
+    def order(position: str) -> list[str]:
+        net = build_network(
+            patch(Recipe(), {"network.norm": "batch", "network.norm_position": position}).network, shape
+        )
+        calls: list[str] = []
+        for layer in (net.conv3.layers[0], net.conv3.activation, *net.conv3.before, net.conv3.after):  # type: ignore[misc, union-attr]
+            if layer is not None:
+                layer.register_forward_hook(lambda layer, *_: calls.append(type(layer).__name__))
+        net(torch.randn(2, *shape))
+        return calls
+
+    shape = (3, 128, 128)
+    assert order("before") == ["Conv2d", "CaffeBatchNorm", "Pointwise"]
+    assert order("after") == ["Conv2d", "Pointwise", "CaffeBatchNorm"]
+
+
+def test_all_layers_but_the_classifier_are_normalised_or_those_that_are_named() -> None:
+    def count(**fields: object) -> int:
+        return sum(isinstance(layer, CaffeBatchNorm) for layer in changed(norm="batch", **fields).modules())
+
+    assert count() == 7
+    assert count(norm_layers=(1, 2, 5, 6)) == 4
+    assert count(activation="maxout", norm_position="before") == 14
+
+
+def test_the_published_maxout_net_reads_two_maps_unnormalised() -> None:
+    fields = {"network.norm": "batch", "network.activation": "maxout", "network.norm_bypass": (4, 5)}
+    recipe = patch(Recipe(), {**fields, "network.width": 0.0625})
+    net = build_network(recipe.network, (3, 128, 128)).train()
+    seen: dict[str, list[torch.Tensor]] = {}
+    for number in (3, 4, 5):
+        unit = getattr(net, f"conv{number}")
+        for piece in unit.layers:
+            piece.register_forward_hook(
+                lambda _, inputs, out, n=number: seen.setdefault(f"in{n}", []).append(inputs[0])
+            )
+    net(torch.randn(4, 3, 128, 128))
+    for number in (4, 5):
+        normalised, raw = seen[f"in{number}"]
+        torch.testing.assert_close(normalised, nn.functional.batch_norm(raw, None, None, training=True))
+    first, second = seen["in3"]
+    assert torch.equal(first, second)
+
+
+def test_widths_that_groups_do_not_divide_are_refused() -> None:
+    with pytest.raises(
+        RaysweepError, match=r"network.widths: 67 does not divide into two groups.*network.groups=false"
+    ):
+        changed(widths=(67, 181, 271, 271, 181, 2048, 2048))
+
+
+def test_dropout_after_convolutions_comes_before_their_pooling() -> None:
+    net = changed(conv_dropout=(0.0, 0.1, 0.0, 0.2, 0.0))
+    names = [name for name, _ in net.named_children()]
+    assert names[names.index("conv2") : names.index("conv3")] == ["conv2", "conv_drop2", "pool2"]
+    assert (net.conv_drop2.p, net.conv_drop4.p) == (0.1, 0.2)
+    with pytest.raises(RaysweepError, match=f"network.conv_dropout has 1 entries; caffenet takes {len(CONV_STAGES)}"):
+        changed(conv_dropout=(0.1,))
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(RaysweepError, match="images of 32 px leave no map after conv5"):
-        meta(patch(Recipe(), {"data.side": 32}))
+    with pytest.raises(RaysweepError, match="no map is left after conv1: images of 8 px"):
+        meta(patch(Recipe(), {"data.side": 8}))
     with pytest.raises(RaysweepError, match=r"network.widths has 2 entries; caffenet takes 7"):
         meta(patch(Recipe(), {"network.widths": (1, 2)}))
     with pytest.raises(RaysweepError, match="unknown pooling 'avg'"):

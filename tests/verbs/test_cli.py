@@ -157,7 +157,7 @@ def test_run_py_is_the_same_verb(store: Path, small_images: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("plan", "activaton"), "unknown study 'activaton'. Did you mean activation?"),
+        (("plan", "activaton"), "unknown study 'activaton'. Did you mean activation or"),
         (("plan", "activation", "--protocol", "cifar"), "unknown protocol 'cifar'. Did you mean cifar10?"),
         (("plan", "activation", "--variants", "elo"), "unknown variant of study activation 'elo'. Did you mean elu"),
         (("plan", "activation", "--set", "solver.lrate=1"), "unknown recipe field 'solver.lrate'. Did you mean"),

@@ -1,0 +1,114 @@
+"""Every variant of every study: what it changes, that it can be planned, built and trained."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import analysis
+from raysweep.cost import cost_key
+from raysweep.networks import build_network
+from raysweep.patch import Times, diff, get, patch
+from raysweep.plan import make_plan
+from raysweep.protocols import PROTOCOLS, find_protocol
+from raysweep.recipe import Recipe
+from raysweep.study import CLEAN, Study, find_studies, find_study, study_names
+from raysweep.train.loop import check_trial
+from raysweep.validate import check_recipe
+
+PUBLISHED = Path(analysis.__file__).parent / "published.csv"
+IMAGES = 4
+
+
+def published_caffenets() -> Iterator[tuple[str, str]]:
+    """Study and variant of every published ImageNet row of a CaffeNet form; the last is a difference, not a network."""
+    with PUBLISHED.open(newline="") as file:
+        for row in csv.DictReader(file):
+            caffenet = row["dataset"].startswith("imagenet") and row["network"].startswith("CaffeNet")
+            if caffenet and row["variant"] != "caffenet128_all_gain":
+                yield row["study"], row["variant"]
+
+
+def test_every_published_caffenet_has_its_variant() -> None:
+    rows = list(published_caffenets())
+    assert len(rows) > 200
+    missing = [(study, name) for study, name in rows if name not in {v.name for v in find_study(study).variants}]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_a_study_file_opens_with_question_finding_and_cost(name: str) -> None:
+    module = __import__(f"search_spaces.{name}", fromlist=["STUDY"])
+    head = module.__doc__ or ""
+    study = find_study(name)
+    assert study.name == name
+    assert head.splitlines()[0].endswith("?")
+    for word in ("Paper:", "Published finding:", f"Cost: {len(study.variants)} trials a seed"):
+        assert word in head, word
+    assert study.question.endswith("?")
+    assert study.finding
+    assert study.paper
+    assert all(variant.summary for variant in study.variants)
+
+
+@pytest.mark.parametrize("protocol", [entry.name for entry in PROTOCOLS])
+@pytest.mark.parametrize("study", find_studies(["all"]), ids=lambda study: study.name)
+def test_the_diff_is_what_the_patch_says(study: Study, protocol: str) -> None:
+    baseline = find_protocol(protocol)
+    for variant in study.variants:
+        found = diff(variant.apply(baseline), baseline)
+        assert found.keys() <= variant.patch.keys()
+        for path in variant.patch.keys() - found.keys():
+            # Unchanged where the protocol has that value already, or cannot have it: a stride of 1 has no half.
+            wanted, value = variant.patch[path], get(baseline, path)
+            assert (wanted.of(value, path) if isinstance(wanted, Times) else wanted) == value
+
+
+@pytest.mark.parametrize("study", find_studies(["all"]), ids=lambda study: study.name)
+def test_on_the_papers_protocol_variants_are_different_trials(study: Study) -> None:
+    plan = make_plan([study], Recipe(), [0])
+    assert len(plan) == len(study.variants)
+    unchanged = [variant.name for variant in study.variants if not diff(variant.apply(Recipe()), Recipe())]
+    assert unchanged in ([], [study.baseline])
+
+
+def test_where_the_published_run_was_another_the_clean_form_stands_beside_it() -> None:
+    found = {(s.name, v.name) for s in find_studies(["all"]) for v in s.variants if v.name.endswith(CLEAN)}
+    told = {(s.name, f"{v.name}{CLEAN}") for s in find_studies(["all"]) for v in s.variants if v.as_published}
+    assert found == told
+    assert len(found) >= 18
+
+
+@pytest.mark.parametrize("protocol", [entry.name for entry in PROTOCOLS])
+def test_every_recipe_can_be_trained_as_it_is(protocol: str) -> None:
+    for study in find_studies(["all"]):
+        for _, recipe in study.recipes(find_protocol(protocol), [0]):
+            check_recipe(recipe)
+            check_trial(recipe)
+
+
+@pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
+@pytest.mark.parametrize("study", find_studies(["all"]), ids=lambda study: study.name)
+def test_every_network_steps_with_finite_gradients(study: Study, protocol: str) -> None:
+    """At an eighth of the width or less; networks that differ in nothing but data or solver are one."""
+    small = patch(find_protocol(protocol), {"network.outputs": 5})
+    recipes = [recipe for _, recipe in study.recipes(small, [0])]
+    for recipe in {cost_key(recipe): recipe for recipe in recipes}.values():
+        step(replace(recipe, network=replace(recipe.network, width=min(0.0625, recipe.network.width / 32))))
+
+
+def step(recipe: Recipe) -> None:
+    torch.manual_seed(0)
+    net = build_network(recipe.network, recipe.data.shape).train()
+    pixels = torch.randint(0, 256, (IMAGES, *recipe.data.shape)).float()
+    images = (pixels - torch.tensor(recipe.data.mean).view(-1, 1, 1)) * recipe.data.scale
+    F.cross_entropy(net(images), torch.tensor([0, 1, 2, 4])).backward()  # type: ignore[no-untyped-call]
+    for name, weight in net.named_parameters():
+        assert weight.grad is not None, name
+        assert torch.isfinite(weight.grad).all(), name
