@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._harness import measure, report, seconds
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS
-from raysweep.optim.solvers import SOLVERS
+from raysweep.optim.solvers import make_solver
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 
@@ -33,7 +33,7 @@ def side(precision: str, layout: torch.memory_format) -> Callable[[], float]:
     images = torch.randn(BATCH, 3, 128, 128).contiguous(memory_format=layout)
     labels = torch.randint(10, (BATCH,))
     INITS["lsuv"](network, images, torch.Generator().manual_seed(0))
-    solver = SOLVERS["sgd"](network, recipe.solver)
+    solver = make_solver(network, recipe.solver)
 
     def update() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):

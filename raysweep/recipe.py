@@ -148,7 +148,7 @@ class ScheduleRecipe:
     step_fraction: Annotated[float, "distance between steps"] = 100_000 / 320_000
     power: Annotated[float, "exponent of the polynomial schedule"] = 1.0
     cycles: Annotated[int, "cycles of warm restarts, each twice as long as the one before"] = 3
-    warmup_fraction: Annotated[float, "part of one_cycle in which the rate rises"] = 0.3
+    warmup_fraction: Annotated[float, "part of one_cycle in which the rate rises in a straight line"] = 0.3
     periods: Annotated[float, "periods of the cosine in linear_cosine"] = 0.5
     alpha: Annotated[float, "added to the straight line of linear_cosine"] = 0.0
     beta: Annotated[float, "added to the product in linear_cosine"] = 0.001

@@ -6,6 +6,8 @@ standard deviation of the layer's own output over a batch, before the non-linear
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -41,6 +43,45 @@ def gaussian(network: nn.Module, images: Tensor, generator: torch.Generator) -> 
     _fill(network, lambda weight: weight.normal_(0.0, 0.01, generator=generator))
 
 
+def fan_in(weight: Tensor) -> int:
+    """Inputs of one output, as Caffe counts them: those of its own group in a grouped convolution."""
+    return weight[0].numel()
+
+
+@INITS.add("glorot", "uniform of variance 2 / (fan in + fan out)", "Glorot & Bengio 2010")
+def glorot(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """Equation 16 of the paper."""
+    _fill(network, lambda weight: nn.init.xavier_uniform_(weight, generator=generator))
+
+
+@INITS.add("xavier", "uniform of variance 1 / fan in: Caffe's filler of that name", "Glorot & Bengio 2010")
+def xavier(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """U(-sqrt(3 / fan in), sqrt(3 / fan in)): filler.hpp, XavierFiller with its default norm."""
+
+    def fill(weight: Tensor) -> Tensor:
+        bound = math.sqrt(3 / fan_in(weight))
+        return weight.uniform_(-bound, bound, generator=generator)
+
+    _fill(network, fill)
+
+
+@INITS.add("he", "normal of variance 2 / fan in: Caffe's msra filler", "He et al. 2015")
+def he(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """N(0, 2 / fan in)."""
+    _fill(network, lambda weight: weight.normal_(0.0, math.sqrt(2 / fan_in(weight)), generator=generator))
+
+
+@INITS.add("orthonormal_he", "orthonormal rows scaled to the variance of he", "Mishkin & Matas 2016")
+def orthonormal_he(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """Orthonormal weights whose mean square is 2 / fan in. The authors' form has no file: this scale is our reading."""
+
+    def fill(weight: Tensor) -> Tensor:
+        nn.init.orthogonal_(weight, generator=generator)
+        return weight.mul_(math.sqrt(2 / fan_in(weight) / weight.square().mean().item()))
+
+    _fill(network, fill)
+
+
 @INITS.add("orthonormal", "orthonormal rows of the (outputs, rest) matrix", "Saxe et al. 2014")
 def orthonormal(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """W W^T = I, or W^T W = I where outputs outnumber inputs; a grouped convolution counts as one matrix."""
@@ -67,14 +108,18 @@ def unit_variance(network: nn.Module, images: Tensor) -> None:
 
     `images` is a normalised batch (N, 3, side, side). Biases are 0, so a layer is linear in its weights: one division
     is exact and the released script's rounds of trial and error are not needed. Each layer hands its scaled output on,
-    so one forward pass does the network. Training mode, as the released script has it: dropout is active.
+    so one forward pass does the network. Training mode, as the released script has it: dropout is active. Running
+    averages of normalisations are as before.
     """
+    weights = dict(network.named_parameters())
+    before = {name: copy.deepcopy(value) for name, value in network.state_dict().items() if name not in weights}
     hooks = [layer.register_forward_hook(_scale_to_unit_variance) for layer in weighted_layers(network)]
     was_training = network.training
     try:
         network.train()(images)
     finally:
         network.train(was_training)
+        network.load_state_dict(before, strict=False)
         for hook in hooks:
             hook.remove()
 

@@ -11,7 +11,8 @@ from torch import nn
 from raysweep.recipe import SolverRecipe
 from raysweep.registry import Registry
 
-Solver = Callable[[nn.Module, SolverRecipe], torch.optim.Optimizer]
+Groups = list[dict[str, Any]]
+Solver = Callable[[Groups, SolverRecipe], torch.optim.Optimizer]
 SOLVERS: Registry[Solver] = Registry("solver", "raysweep list solvers")
 
 
@@ -19,27 +20,33 @@ class CaffeSGD(torch.optim.Optimizer):
     """SGD whose velocity holds the learning rate: v = m v + lr (g + wd w), w = w - v (Caffe's sgd_solver.cpp).
 
     When the rate drops, the old velocity keeps its scale; torch.optim.SGD multiplies the rate outside the velocity.
+    Nesterov's form steps by (1 + m) v - m v_before (nesterov_solver.cpp).
     """
 
-    def __init__(self, params: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
+    def __init__(self, params: Iterable[dict[str, Any]], lr: float, momentum: float, nesterov: bool = False) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": 0.0})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update of every parameter that has a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if "velocity" not in state:
-                    state["velocity"] = torch.zeros_like(weight)
-                step = weight.grad.add(weight, alpha=group["weight_decay"])
-                state["velocity"].mul_(group["momentum"]).add_(step, alpha=group["lr"])
-                weight.sub_(state["velocity"])
+                if weight.grad is not None:
+                    self._update(weight, group)
+
+    def _update(self, weight: torch.Tensor, group: dict[str, Any]) -> None:
+        state, momentum = self.state[weight], group["momentum"]
+        if "velocity" not in state:
+            state["velocity"] = torch.zeros_like(weight)
+        velocity = state["velocity"]
+        gradient = weight.grad.add(weight, alpha=group["weight_decay"])  # type: ignore[union-attr]
+        if group["nesterov"]:
+            weight.add_(velocity, alpha=momentum)
+        velocity.mul_(momentum).add_(gradient, alpha=group["lr"])
+        weight.sub_(velocity, alpha=1 + momentum if group["nesterov"] else 1)
 
 
-def parameter_groups(network: nn.Module, recipe: SolverRecipe) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module, recipe: SolverRecipe) -> Groups:
     """Weights, and biases with their multipliers; `lr_mult` is what a schedule's rate is multiplied by.
 
     A bias is a parameter of that name. Learned slopes and hinges of non-linearities learn as weights do.
@@ -47,11 +54,15 @@ def parameter_groups(network: nn.Module, recipe: SolverRecipe) -> list[dict[str,
     named = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
     weights = [weight for name, weight in named if not is_bias(name)]
     biases = [weight for name, weight in named if is_bias(name)]
-    decay = recipe.weight_decay
     return [
-        {"params": weights, "lr_mult": 1.0, "weight_decay": decay},
-        {"params": biases, "lr_mult": recipe.bias_lr_mult, "weight_decay": decay * recipe.bias_decay_mult},
+        {"params": weights, "lr_mult": 1.0, **_decay(recipe, 1.0)},
+        {"params": biases, "lr_mult": recipe.bias_lr_mult, **_decay(recipe, recipe.bias_decay_mult)},
     ]
+
+
+def _decay(recipe: SolverRecipe, mult: float) -> dict[str, float]:
+    decay = recipe.weight_decay * mult
+    return {"weight_decay": 0.0, "l1_decay": decay} if recipe.decay_norm == "l1" else {"weight_decay": decay}
 
 
 def is_bias(name: str) -> bool:
@@ -59,13 +70,68 @@ def is_bias(name: str) -> bool:
     return name.rpartition(".")[2] == "bias"
 
 
+def make_solver(network: nn.Module, recipe: SolverRecipe) -> torch.optim.Optimizer:
+    """The recipe's solver of a network's parameters.
+
+    Raises:
+        RaysweepError: unknown solver.
+    """
+    solver = SOLVERS[recipe.name](parameter_groups(network, recipe), recipe)
+    if recipe.decay_norm == "l1":
+        solver.register_step_pre_hook(_add_l1_decay)
+    return solver
+
+
+@torch.no_grad()
+def _add_l1_decay(solver: torch.optim.Optimizer, *_: Any) -> None:
+    # What torch's solvers do for L2: the gradient of the penalty joins that of the loss, after clipping as in Caffe.
+    for group in solver.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None:
+                weight.grad.add_(weight.sign(), alpha=group["l1_decay"])
+
+
 @SOLVERS.add("sgd", "stochastic gradient descent with momentum", "Mishkin et al. 2017")
-def sgd(network: nn.Module, recipe: SolverRecipe) -> torch.optim.Optimizer:
+def sgd(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
     """Caffe's rule, or torch's where `solver.lr_in_velocity` is false."""
-    groups = parameter_groups(network, recipe)
     if recipe.lr_in_velocity:
         return CaffeSGD(groups, recipe.lr, recipe.momentum)
     return torch.optim.SGD(groups, recipe.lr, recipe.momentum)
+
+
+@SOLVERS.add("nesterov", "Nesterov's accelerated gradient", "Nesterov 1983; Sutskever et al. 2013")
+def nesterov(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
+    """Caffe's rule, or torch's where `solver.lr_in_velocity` is false."""
+    if recipe.lr_in_velocity:
+        return CaffeSGD(groups, recipe.lr, recipe.momentum, nesterov=True)
+    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=True)
+
+
+@SOLVERS.add("rmsprop", "gradient over the root of its mean square", "Tieleman & Hinton 2012")
+def rmsprop(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
+    """h = d h + (1 - d) g^2, w = w - lr g / (sqrt(h) + eps); no momentum, as in Caffe."""
+    return torch.optim.RMSprop(groups, recipe.lr, recipe.rms_decay, recipe.eps)
+
+
+@SOLVERS.add("adam", "mean of the gradient over the root of its mean square", "Kingma & Ba 2015")
+def adam(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
+    """Algorithm 1 of the paper; beta 1 is `solver.momentum`.
+
+    Caffe has eps outside the correction of the second moment, that is eps / sqrt(1 - beta2^t) in this form.
+    """
+    return torch.optim.Adam(groups, recipe.lr, (recipe.momentum, recipe.beta2), recipe.eps)
+
+
+@SOLVERS.add("adagrad", "gradient over the root of the sum of its squares", "Duchi et al. 2011")
+def adagrad(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
+    """h = h + g^2, w = w - lr g / (sqrt(h) + eps)."""
+    return torch.optim.Adagrad(groups, recipe.lr, eps=recipe.eps)
+
+
+@SOLVERS.add("adadelta", "steps in the units of the weights, from running mean squares", "Zeiler 2012")
+def adadelta(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
+    """Algorithm 1 of the paper times the rate; rho is `solver.momentum`, as in Caffe."""
+    return torch.optim.Adadelta(groups, recipe.lr, recipe.momentum, recipe.eps)
 
 
 def set_learning_rate(solver: torch.optim.Optimizer, lr: float) -> None:

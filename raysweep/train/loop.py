@@ -21,7 +21,7 @@ from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS
 from raysweep.optim.schedules import SCHEDULES, learning_rate
-from raysweep.optim.solvers import SOLVERS, clip_gradients, set_learning_rate
+from raysweep.optim.solvers import SOLVERS, clip_gradients, make_solver, set_learning_rate
 from raysweep.recipe import Length, Recipe
 from raysweep.train import checkpoint, memory
 from raysweep.train.seeding import derive, generator, seed_torch
@@ -109,7 +109,7 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) 
     device = torch.device(place.device)
     train, test = open_streams(recipe, folder, manifest, place)
     network = initial_network(recipe, train, device)
-    solver = SOLVERS[recipe.solver.name](network, recipe.solver)
+    solver = make_solver(network, recipe.solver)
     model = DistributedDataParallel(network) if place.world_size > 1 else network
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     seed_torch(derive(recipe.seed, f"rank {place.rank}"))

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import copy
 import io
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,7 @@ from raysweep.recipe import Recipe
 def network(**changes: object) -> nn.Module:
     base = {"network.width": 0.25, "network.outputs": 10}
     torch.manual_seed(0)
-    return build_network(patch(Recipe(), base | {f"network.{k}": v for k, v in changes.items()}).network, 64)
+    return build_network(patch(Recipe(), base | {f"network.{k}": v for k, v in changes.items()}).network, (3, 64, 64))
 
 
 def initialise(net: nn.Module, method: str, seed: int = 0) -> Tensor:
@@ -70,6 +73,66 @@ def test_orthonormal_rows() -> None:
         if matrix.shape[0] > matrix.shape[1]:
             matrix = matrix.T
         torch.testing.assert_close(matrix @ matrix.T, torch.eye(len(matrix)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("method", "variance"),
+    [
+        ("gaussian", lambda fan_in, fan_out: 0.01**2),
+        ("glorot", lambda fan_in, fan_out: 2 / (fan_in + fan_out)),
+        ("xavier", lambda fan_in, fan_out: 1 / fan_in),
+        ("he", lambda fan_in, fan_out: 2 / fan_in),
+        ("orthonormal_he", lambda fan_in, fan_out: 2 / fan_in),
+    ],
+)
+def test_variances_are_those_of_the_papers(method: str, variance: Callable[[int, int], float]) -> None:
+    """Fans as Caffe's fillers count them: of a grouped convolution those of one group's inputs and all its outputs."""
+    net = network()
+    initialise(net, method)
+    for layer in weighted_layers(net):
+        outputs, inputs, *kernel = layer.weight.shape
+        area = math.prod(kernel)
+        found = layer.weight.double().square().mean().item()
+        error = 6 / math.sqrt(layer.weight.numel())
+        assert found == pytest.approx(variance(inputs * area, outputs * area), rel=error)
+
+
+@pytest.mark.parametrize(("method", "bound"), [("glorot", 6**0.5), ("xavier", 3**0.5)])
+def test_uniform_fillers_fill_their_range(method: str, bound: float) -> None:
+    net = network()
+    initialise(net, method)
+    layer = net.fc7.layers[0]
+    fans = sum(layer.weight.shape) if method == "glorot" else layer.weight.shape[1]
+    assert layer.weight.abs().max().item() == pytest.approx(bound / math.sqrt(fans), rel=1e-3)
+
+
+def test_orthonormal_he_is_orthogonal() -> None:
+    net = network()
+    initialise(net, "orthonormal_he")
+    product = net.fc7.layers[0].weight @ net.fc7.layers[0].weight.T
+    torch.testing.assert_close(product / product.diagonal().mean(), torch.eye(len(product)), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("fields", [{"norm": "batch_affine"}, {"norm": "batch", "norm_position": "before"}])
+def test_lsuv_scales_beside_batch_normalisation_and_leaves_it_alone(fields: dict[str, object]) -> None:
+    net = network(dropout=0.0, input_net="vlrelu_10_3", **fields)
+    before = {name: value for name, value in net.state_dict().items() if "running" in name or "extra" in name}
+    before = copy.deepcopy(before)
+    images = initialise(net, "lsuv")
+    after = net.state_dict()
+    assert len(before) == 3 * 7
+    for name, value in before.items():
+        assert torch.equal(after[name], value) if isinstance(value, Tensor) else after[name] == value, name
+    variances = output_variances(net.train(), images)
+    assert variances == pytest.approx([1.0] * len(variances), abs=0.02)
+
+
+def test_layers_without_biases_and_learned_masks_are_served() -> None:
+    net = network(bias=False, pooling="tree", dropout=0.0)
+    masks = net.pool1.gate.weight.detach().clone()
+    images = initialise(net, "lsuv")
+    assert torch.equal(net.pool1.gate.weight, masks)
+    assert output_variances(net.train(), images) == pytest.approx([1.0] * 8, abs=0.02)
 
 
 def test_lsuv_keeps_the_rows_orthogonal() -> None:
@@ -132,7 +195,7 @@ def test_the_loss_before_training_is_that_of_the_published_logs(real_images: Pat
     pixels = torch.from_numpy(np.stack([centre(image["image"]) for image in images])).permute(0, 3, 1, 2).float()
     x = (pixels - torch.tensor(recipe.data.mean).view(1, 3, 1, 1)) * recipe.data.scale
     torch.manual_seed(0)
-    net = build_network(recipe.network, 128).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = build_network(recipe.network, recipe.data.shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     INITS["lsuv"](net, x[:256], torch.Generator().manual_seed(0))
     with torch.no_grad():
         loss = nn.functional.cross_entropy(net.eval()(x), torch.tensor([image["label"] for image in images]))

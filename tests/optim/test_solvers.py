@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import copysign, sqrt
 
 import pytest
 import torch
 from torch import nn
 
-from raysweep.optim.solvers import SOLVERS, clip_gradients, is_bias, parameter_groups, set_learning_rate
+from raysweep.optim.solvers import (
+    SOLVERS,
+    clip_gradients,
+    is_bias,
+    make_solver,
+    parameter_groups,
+    set_learning_rate,
+)
 from raysweep.patch import patch
 from raysweep.recipe import Recipe, SolverRecipe
 
@@ -19,7 +27,7 @@ def solver_recipe(**changes: object) -> SolverRecipe:
 
 def train(net: nn.Module, recipe: SolverRecipe) -> None:
     """Three updates on a constant gradient of 1 for every parameter."""
-    solver = SOLVERS[recipe.name](net, recipe)
+    solver = make_solver(net, recipe)
     for rate in RATES:
         solver.zero_grad()
         sum(weight.sum() for weight in net.parameters()).backward()  # type: ignore[union-attr]
@@ -27,38 +35,183 @@ def train(net: nn.Module, recipe: SolverRecipe) -> None:
         solver.step()
 
 
-def caffe(start: float, mult: float, decay: float, momentum: float) -> float:
-    weight, velocity = start, 0.0
+Step = Callable[[float, float], float]
+"""(gradient, learning rate) -> what is subtracted from the weight; remembers its state."""
+
+
+def sgd(momentum: float = 0.9) -> Step:
+    velocity = 0.0
+
+    def step(gradient: float, rate: float) -> float:
+        nonlocal velocity
+        velocity = momentum * velocity + rate * gradient
+        return velocity
+
+    return step
+
+
+def sgd_outside(momentum: float = 0.9) -> Step:
+    velocity = 0.0
+
+    def step(gradient: float, rate: float) -> float:
+        nonlocal velocity
+        velocity = momentum * velocity + gradient
+        return rate * velocity
+
+    return step
+
+
+def nesterov(momentum: float = 0.9) -> Step:
+    velocity = 0.0
+
+    def step(gradient: float, rate: float) -> float:
+        nonlocal velocity
+        before, velocity = velocity, momentum * velocity + rate * gradient
+        return (1 + momentum) * velocity - momentum * before
+
+    return step
+
+
+def nesterov_outside(momentum: float = 0.9) -> Step:
+    velocity = 0.0
+
+    def step(gradient: float, rate: float) -> float:
+        nonlocal velocity
+        velocity = momentum * velocity + gradient
+        return rate * (gradient + momentum * velocity)
+
+    return step
+
+
+def rmsprop() -> Step:
+    square = 0.0
+
+    def step(gradient: float, rate: float) -> float:
+        nonlocal square
+        square = 0.8 * square + 0.2 * gradient**2
+        return rate * gradient / (sqrt(square) + 0.5)
+
+    return step
+
+
+def adam() -> Step:
+    first, second, t = 0.0, 0.0, 0
+
+    def step(gradient: float, rate: float) -> float:
+        nonlocal first, second, t
+        t += 1
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.99 * second + 0.01 * gradient**2
+        return rate * (first / (1 - 0.9**t)) / (sqrt(second / (1 - 0.99**t)) + 0.5)
+
+    return step
+
+
+def adagrad() -> Step:
+    total = 0.0
+
+    def step(gradient: float, rate: float) -> float:
+        nonlocal total
+        total += gradient**2
+        return rate * gradient / (sqrt(total) + 0.5)
+
+    return step
+
+
+def adadelta() -> Step:
+    square, moved = 0.0, 0.0
+
+    def step(gradient: float, rate: float) -> float:
+        nonlocal square, moved
+        square = 0.9 * square + 0.1 * gradient**2
+        move = gradient * sqrt((moved + 0.5) / (square + 0.5))
+        moved = 0.9 * moved + 0.1 * move**2
+        return rate * move
+
+    return step
+
+
+def trained(start: float, step: Step, mult: float, penalty: Callable[[float], float]) -> float:
+    weight = start
     for rate in RATES:
-        velocity = momentum * velocity + mult * rate * (1 + decay * weight)
-        weight -= velocity
+        weight -= step(1 + penalty(weight), mult * rate)
     return weight
 
 
-def pytorch(start: float, mult: float, decay: float, momentum: float) -> float:
-    weight, velocity = start, 0.0
-    for rate in RATES:
-        velocity = momentum * velocity + (1 + decay * weight)
-        weight -= mult * rate * velocity
-    return weight
-
-
-@pytest.mark.parametrize(("in_velocity", "closed_form"), [(True, caffe), (False, pytorch)])
-def test_three_updates_follow_the_closed_form(
-    in_velocity: bool, closed_form: Callable[[float, float, float, float], float]
-) -> None:
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"name": "sgd"}, sgd),
+        ({"name": "sgd", "lr_in_velocity": False}, sgd_outside),
+        ({"name": "nesterov"}, nesterov),
+        ({"name": "nesterov", "lr_in_velocity": False}, nesterov_outside),
+        ({"name": "rmsprop", "rms_decay": 0.8, "eps": 0.5}, rmsprop),
+        ({"name": "adam", "beta2": 0.99, "eps": 0.5}, adam),
+        ({"name": "adagrad", "eps": 0.5}, adagrad),
+        ({"name": "adadelta", "eps": 0.5}, adadelta),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_three_updates_follow_the_closed_form(changes: dict[str, object], rule: Callable[[], Step], norm: str) -> None:
     net = nn.Linear(1, 1).double()
     with torch.no_grad():
         net.weight.fill_(2.0)
-        net.bias.fill_(3.0)
-    recipe = solver_recipe(weight_decay=0.1, bias_lr_mult=2.0, bias_decay_mult=0.5, lr_in_velocity=in_velocity)
-    train(net, recipe)
-    assert net.weight.item() == pytest.approx(closed_form(2.0, 1.0, 0.1, 0.9), rel=1e-12)
-    assert net.bias.item() == pytest.approx(closed_form(3.0, 2.0, 0.05, 0.9), rel=1e-12)
+        net.bias.fill_(-3.0)
+    train(net, solver_recipe(weight_decay=0.1, bias_lr_mult=2.0, bias_decay_mult=0.5, decay_norm=norm, **changes))
+
+    def penalty(decay: float) -> Callable[[float], float]:
+        return (lambda weight: decay * weight) if norm == "l2" else (lambda weight: copysign(decay, weight))
+
+    assert net.weight.item() == pytest.approx(trained(2.0, rule(), 1.0, penalty(0.1)), rel=1e-12)
+    assert net.bias.item() == pytest.approx(trained(-3.0, rule(), 2.0, penalty(0.05)), rel=1e-12)
 
 
-def test_the_two_rules_differ_after_a_drop_of_the_rate() -> None:
-    assert caffe(2.0, 1.0, 0.0, 0.9) != pytest.approx(pytorch(2.0, 1.0, 0.0, 0.9))
+def test_every_solver_has_been_checked() -> None:
+    assert {entry.name for entry in SOLVERS} == {"sgd", "nesterov", "rmsprop", "adam", "adagrad", "adadelta"}
+
+
+def test_the_two_rules_of_sgd_differ_after_a_drop_of_the_rate() -> None:
+    inside, outside = (trained(2.0, rule(), 1.0, lambda _: 0.0) for rule in (sgd, sgd_outside))
+    assert inside != pytest.approx(outside)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in SOLVERS])
+def test_a_network_without_biases_and_one_with_an_unused_layer_are_trained(name: str) -> None:
+    net = nn.ModuleList([nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)])
+    unused = net[1].weight.detach().clone()
+    solver = make_solver(net, solver_recipe(name=name, decay_norm="l1"))
+    set_learning_rate(solver, 0.1)
+    before = net[0].weight.detach().clone()
+    net[0](torch.ones(1, 2)).sum().backward()
+    solver.step()
+    assert not torch.equal(net[0].weight, before)
+    assert torch.equal(net[1].weight, unused)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in SOLVERS])
+def test_a_solver_continues_from_its_saved_state(name: str) -> None:
+    recipe = solver_recipe(name=name, decay_norm="l1", weight_decay=0.01)
+
+    def updates(net: nn.Module, solver: torch.optim.Optimizer, seeds: range) -> None:
+        for seed in seeds:
+            solver.zero_grad()
+            net(torch.randn(4, 3, generator=torch.Generator().manual_seed(seed))).square().sum().backward()
+            set_learning_rate(solver, 0.01)
+            solver.step()
+
+    whole, first, second = (nn.Linear(3, 2) for _ in range(3))
+    first.load_state_dict(whole.state_dict())
+    solver = make_solver(whole, recipe)
+    updates(whole, solver, range(6))
+    half = make_solver(first, recipe)
+    updates(first, half, range(3))
+    second.load_state_dict(first.state_dict())
+    rest = make_solver(second, recipe)
+    rest.load_state_dict(half.state_dict())
+    updates(second, rest, range(3, 6))
+    assert torch.equal(whole.weight, second.weight)
+    assert torch.equal(whole.bias, second.bias)
 
 
 def test_the_papers_rule_leaves_biases_undecayed_at_twice_the_rate() -> None:
