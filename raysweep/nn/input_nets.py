@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.nn.activations import Maxout
-from raysweep.nn.norms import CaffeBatchNorm
+from raysweep.nn.norms import CaffeBatchNorm, uses_batch_statistics
 from raysweep.registry import Registry
 
 PAPER = "Mishkin et al. 2017"
@@ -29,7 +29,7 @@ class InputNet:
     @property
     def batch_statistics(self) -> bool:
         """Whether an image's result depends on the other images of its batch."""
-        return any(isinstance(part, CaffeBatchNorm) for part in self.layer.modules())
+        return uses_batch_statistics(self.layer)
 
 
 Build = Callable[[int], InputNet]

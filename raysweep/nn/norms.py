@@ -56,6 +56,11 @@ class CaffeBatchNorm(nn.Module):
         self.batches = int(state["batches"])
 
 
+def uses_batch_statistics(network: nn.Module) -> bool:
+    """Whether in training the result for an image depends on the other images of its batch."""
+    return any(isinstance(layer, CaffeBatchNorm) for layer in network.modules())
+
+
 class ScaleLayer(nn.Module):
     """A learned factor and a learned shift per channel; the shift learns as weights do."""
 

@@ -33,6 +33,7 @@ EPOCHS = _schema(
     ("data_wait_s", pa.float64(), "waiting for images"),
     ("images_per_s", pa.float64(), "training images per second of training"),
     ("peak_memory_gib", pa.float64(), "accelerator memory, or resident memory of the process"),
+    ("sub_batches", pa.int32(), "parts a batch was trained in: the recipe's, or more where memory was short"),
     ("attempt", pa.int32(), "attempt of the sweep that trained it"),
     ("finished_at", _TIME, "when the epoch ended"),
 )
@@ -57,6 +58,7 @@ TRIAL = _schema(
     ("images_per_s", pa.float64(), "training images per second of training"),
     ("data_wait_s", pa.float64(), "waiting for images, all epochs"),
     ("peak_memory_gib", pa.float64(), "largest of the epochs"),
+    ("sub_batches", pa.int32(), "parts a batch was trained in: the recipe's, or more where memory was short"),
     ("started_at", _TIME, "first start"),
     ("updated_at", _TIME, "last change of this row"),
     ("data_digest", pa.string(), "content digest of the image set"),

@@ -21,11 +21,12 @@ from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS
 from raysweep.optim.schedules import SCHEDULES, learning_rate
-from raysweep.optim.solvers import SOLVERS, clip_gradients, make_solver, set_learning_rate
+from raysweep.optim.solvers import SOLVERS, make_solver, set_learning_rate
 from raysweep.recipe import Length, Recipe
 from raysweep.train import checkpoint, memory
 from raysweep.train.seeding import derive, generator, seed_torch
 from raysweep.train.task import Placement
+from raysweep.train.update import fitted_update
 
 LOSS_CHECK_EVERY = 50
 """Updates between looks at the loss: each look waits for the accelerator."""
@@ -46,6 +47,8 @@ class Trial:
     train: TrainStream
     test: TestStream
     length: Length
+    parts: int
+    """Sub-batches of every update: the recipe's, or more where memory was short."""
 
     @property
     def rows(self) -> slice:
@@ -113,7 +116,7 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) 
     model = DistributedDataParallel(network) if place.world_size > 1 else network
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     seed_torch(derive(recipe.seed, f"rank {place.rank}"))
-    return Trial(recipe, place, device, network, model, solver, train, test, length)
+    return Trial(recipe, place, device, network, model, solver, train, test, length, recipe.training.accumulate)
 
 
 def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> tuple[TrainStream, TestStream]:
@@ -205,6 +208,7 @@ def run_epoch(trial: Trial, epoch: int) -> dict[str, Any]:
         "data_wait_s": wait_s + test_wait_s,
         "images_per_s": (last - first) * trial.recipe.training.batch_size / train_s,
         "peak_memory_gib": memory.peak_gib(trial.device),
+        "sub_batches": trial.parts,
     }
 
 
@@ -220,34 +224,10 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
     with prefetch(lambda iteration: trial.train.batch(iteration, rows=trial.rows), first, last) as batches:
         for iteration, batch in enumerate(batches, first):
             set_learning_rate(trial.solver, _lr(trial, iteration))
-            total += update(trial, batch)
+            total += fitted_update(trial, trial.inputs(batch), trial.labels(batch))
             if (iteration - first) % LOSS_CHECK_EVERY == LOSS_CHECK_EVERY - 1 and not np.isfinite(_mean(trial, total)):
                 break
     return _mean(trial, total) / (last - first), batches.wait_s
-
-
-def update(trial: Trial, batch: Batch) -> Tensor:
-    """One update from this rank's rows of a batch, in as many sub-batches as the recipe says; returns the mean loss."""
-    inputs, labels = trial.inputs(batch), trial.labels(batch)
-    parts = trial.recipe.training.accumulate
-    trial.solver.zero_grad()
-    total = torch.zeros((), device=trial.device)
-    for part, (images, classes) in enumerate(zip(inputs.chunk(parts), labels.chunk(parts), strict=True), 1):
-        with _gradients_shared(trial, part == parts):
-            with trial.autocast():
-                loss = F.cross_entropy(trial.model(images).float(), classes) / parts
-            loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
-    clip_gradients(trial.network, trial.recipe.solver.clip_norm)
-    trial.solver.step()
-    return total
-
-
-def _gradients_shared(trial: Trial, share: bool) -> AbstractContextManager[Any]:
-    # Ranks exchange gradients once per update, with the last sub-batch.
-    if isinstance(trial.model, DistributedDataParallel) and not share:
-        return trial.model.no_sync()
-    return nullcontext()
 
 
 def _mean(trial: Trial, value: Tensor) -> float:
@@ -268,7 +248,7 @@ def test(trial: Trial) -> tuple[float, float, float]:
     with prefetch(lambda k: trial.test.batch(mine[k]), 0, len(mine)) as batches:
         for batch in batches:
             with trial.autocast():
-                logits = trial.network(trial.inputs(batch)).float()
+                logits = torch.cat([trial.network(part) for part in trial.inputs(batch).chunk(trial.parts)]).float()
             labels = trial.labels(batch)
             loss = F.cross_entropy(logits, labels, reduction="sum")
             sums += torch.stack([(logits.argmax(1) == labels).sum(), loss, torch.tensor(len(labels))]).to(sums)

@@ -74,6 +74,7 @@ class Record:
             "wall_s": sum(row["wall_s"] for row in self.epochs),
             "images_per_s": last["images_seen"] / train_s if train_s else None,
             "data_wait_s": sum(row["data_wait_s"] for row in self.epochs),
+            "sub_batches": last.get("sub_batches"),
             "peak_memory_gib": max((row["peak_memory_gib"] for row in self.epochs), default=None),
         }
 

@@ -1,0 +1,79 @@
+"""One update of a trial's weights, in as many sub-batches as the recipe says or memory demands."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from raysweep.errors import RaysweepError
+from raysweep.nn.norms import uses_batch_statistics
+from raysweep.optim.solvers import clip_gradients
+
+if TYPE_CHECKING:
+    from raysweep.train.loop import Trial
+
+
+def fitted_update(trial: Trial, inputs: Tensor, labels: Tensor) -> Tensor:
+    """One update; where memory does not suffice, with more sub-batches from here on. Returns the mean loss.
+
+    Without statistics over the batch the gradient is the same but for rounding. The epoch's row says how many.
+
+    Raises:
+        RaysweepError: memory does not suffice and the batch may not be divided.
+    """
+    while True:
+        try:
+            return update(trial, inputs, labels)
+        except torch.OutOfMemoryError:
+            pass  # left before the next attempt, so that the failed one's tensors are freed
+        trial.parts = more_parts(trial, len(labels))
+        trial.solver.zero_grad()
+        if trial.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def more_parts(trial: Trial, rows: int) -> int:
+    """The next larger number of equal sub-batches of so many rows, at least twice as many.
+
+    Raises:
+        RaysweepError: a batch that may not be divided; says what to do.
+    """
+    larger = next((parts for parts in range(2 * trial.parts, rows + 1) if rows % parts == 0), None)
+    reason = "a single image does not fit" if larger is None else ""
+    if uses_batch_statistics(trial.network):
+        reason = "the network normalises by the statistics of its batches, which fewer images would change"
+    if trial.place.world_size > 1:
+        reason = "its workers would have to agree"
+    if larger is None or reason:
+        raise RaysweepError(
+            f"out of memory on {trial.device} with {rows // trial.parts} images at a time, and {reason}: use a larger "
+            f"device, or change the recipe with --set training.accumulate={2 * trial.parts}."
+        )
+    return larger
+
+
+def update(trial: Trial, inputs: Tensor, labels: Tensor) -> Tensor:
+    """One update from this rank's rows of a batch; returns the mean loss."""
+    trial.solver.zero_grad()
+    total = torch.zeros((), device=trial.device)
+    for part, (images, classes) in enumerate(zip(inputs.chunk(trial.parts), labels.chunk(trial.parts), strict=True), 1):
+        with _gradients_shared(trial, part == trial.parts):
+            with trial.autocast():
+                loss = F.cross_entropy(trial.model(images).float(), classes) / trial.parts
+            loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    clip_gradients(trial.network, trial.recipe.solver.clip_norm)
+    trial.solver.step()
+    return total
+
+
+def _gradients_shared(trial: Trial, share: bool) -> AbstractContextManager[Any]:
+    # Ranks exchange gradients once per update, with the last sub-batch.
+    if isinstance(trial.model, DistributedDataParallel) and not share:
+        return trial.model.no_sync()
+    return nullcontext()
