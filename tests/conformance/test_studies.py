@@ -112,3 +112,10 @@ def step(recipe: Recipe) -> None:
     for name, weight in net.named_parameters():
         assert weight.grad is not None, name
         assert torch.isfinite(weight.grad).all(), name
+
+
+def test_the_readme_names_every_study_and_how_many_runs_were_not_as_described() -> None:
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    assert all(f"`{name}`" in text for name in study_names())
+    told = sum(bool(variant.as_published) for study in find_studies(["all"]) for variant in study.variants)
+    assert f"another classifier: {told}\nvariants" in text
