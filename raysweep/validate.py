@@ -33,6 +33,8 @@ def one_of(*choices: str) -> Rule:
     return Rule(lambda value: value in choices, f"must be {' or '.join(choices)}")
 
 
+RESCALES = ("auto", "nearest", "linear", "cubic", "area")
+"""How images can be resized when they are written; auto: area where they shrink, cubic where they grow."""
 RULES: Mapping[str, Rule] = {
     "seed": NOT_NEGATIVE,
     "data.train_images": AT_LEAST_1,
@@ -44,6 +46,7 @@ RULES: Mapping[str, Rule] = {
     "data.mean": Rule(lambda value: len(value) in (1, 3), "must be three numbers: red, green, blue; or one for all"),
     "data.train_fraction": SHARE,
     "data.label_noise": BELOW_1,
+    "data.rescale": one_of(*RESCALES),
     "data.scales": Rule(lambda value: value and min(value) > 0, "must be one or more numbers above 0"),
     "data.test_scale": POSITIVE,
     "data.rotation": Rule(lambda value: 0 <= value <= 45, "must be 0 to 45"),
@@ -96,10 +99,32 @@ def check_recipe(recipe: Recipe) -> None:
     for path, rule in RULES.items():
         if not rule.holds(values[path]):
             raise RaysweepError(f"{path} is {values[path]}: it {rule.words}. Change it with --set {path}=VALUE.")
-    if recipe.training.batch_size % recipe.training.accumulate:
+    _check_mean(recipe)
+    check_batch(recipe)
+
+
+def _check_mean(recipe: Recipe) -> None:
+    mean, channels = recipe.data.mean, recipe.data.channels
+    if len(mean) not in (1, channels):
         raise RaysweepError(
-            f"training.batch_size {recipe.training.batch_size} does not divide into training.accumulate "
-            f"{recipe.training.accumulate} equal sub-batches."
+            f"data.mean is {', '.join(map('{:g}'.format, mean))}, {len(mean)} numbers, but data.preprocess "
+            f"{recipe.data.preprocess} makes images of {channels} channel{'s' * (channels > 1)}: give one number, e.g. "
+            f"--set data.mean={sum(mean) / len(mean):.4g}."
+        )
+
+
+def check_batch(recipe: Recipe, workers: int = 1) -> None:
+    """Refuse a batch that does not divide among sub-batches and the workers of a trial.
+
+    Raises:
+        RaysweepError: names the three numbers and what to use.
+    """
+    training = recipe.training
+    parts = training.accumulate * workers
+    if training.batch_size % parts:
+        raise RaysweepError(
+            f"training.batch_size {training.batch_size} does not divide into {training.accumulate} sub-batches "
+            f"(training.accumulate) on {workers} workers: use a multiple of {parts}."
         )
     if recipe.network.norm != "none" and recipe.training.batch_size // recipe.training.accumulate < 2:
         raise RaysweepError(

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.decode import BadImageError, Pixels, to_rgb
+from raysweep.data.decode import BadImageError, to_rgb
+from raysweep.data.opencv import Pixels
 from raysweep.data.sources.base import Samples
 from raysweep.errors import RaysweepError
 
@@ -34,6 +35,7 @@ class Job:
     splits: Mapping[str, Samples]
     folder: str
     side: int | None
+    rescale: str
     encoding: str
     quality: int
     skip_bad: bool
@@ -66,12 +68,12 @@ class Examined:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Pixels, int]:
-        return to_rgb(self.samples.picture(index), self.job.side), self.samples.label(index)
+        return to_rgb(self.samples.picture(index), self.job.side, self.job.rescale), self.samples.label(index)
 
     def check(self, index: int) -> tuple[int, int, int, str]:
         """Height, width, bytes as JPEG (0: not tried), and what is wrong with an image."""
         try:
-            pixels = to_rgb(self.samples.picture(index), self.job.side)
+            pixels = to_rgb(self.samples.picture(index), self.job.side, self.job.rescale)
         except (BadImageError, OSError) as error:
             return 0, 0, 0, f"{self.samples.name(index)} ({error})"
         encoded = 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-Pixels = NDArray[np.uint8]
+from raysweep.data.opencv import Pixels, resize
+
 Picture = bytes | NDArray[Any]
 """An encoded image file, or pixels (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits."""
 Image.MAX_IMAGE_PIXELS = None  # our own limit holds: Pillow's would be a warning, then another exception
@@ -24,8 +24,8 @@ class BadImageError(Exception):
     """A picture that cannot be stored; the text says why."""
 
 
-def to_rgb(picture: Picture, side: int | None = None) -> Pixels:
-    """Upright RGB pixels (H, W, 3), the short side resized to `side` if one is given.
+def to_rgb(picture: Picture, side: int | None = None, rescale: str = "auto") -> Pixels:
+    """Upright RGB pixels (H, W, 3), the short side resized to `side` if one is given, by the method `rescale`.
 
     Raises:
         BadImageError: not an image, damaged, or too large to be stored.
@@ -34,11 +34,7 @@ def to_rgb(picture: Picture, side: int | None = None) -> Pixels:
     height, width = _target(pixels.shape[0], pixels.shape[1], side)
     if max(height, width) > MAX_SIDE or height * width * 3 > MAX_BYTES:
         raise BadImageError(f"too large to be stored: {width}x{height}")
-    if (height, width) != pixels.shape[:2]:
-        shrinks = height < pixels.shape[0]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(resize(pixels, height, width, rescale))
 
 
 def _target(height: int, width: int, side: int | None) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import RaysweepError
+from raysweep.validate import RESCALES
 
 VERSION = 1
 FILE_NAME = "manifest.json"
@@ -51,6 +52,8 @@ class Manifest:
     splits: Mapping[str, Split]
     skipped: tuple[str, ...] = ()
     """Images left out because they could not be decoded."""
+    rescale: str = "auto"
+    """How images were resized to the short side."""
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -81,6 +84,8 @@ class Manifest:
     def _check_values(self) -> None:
         if self.encoding not in ENCODINGS:
             raise ValueError(f"its encoding is {self.encoding!r}, not {' or '.join(ENCODINGS)}")
+        if self.rescale not in RESCALES:
+            raise ValueError(f"its rescale is {self.rescale!r}, not {' or '.join(RESCALES)}")
         if not isinstance(self.short_side, int) or self.short_side < 1:
             raise ValueError(f"its short_side is {self.short_side!r}")
         for name, split in self.splits.items():

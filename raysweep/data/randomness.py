@@ -35,6 +35,11 @@ def below(limits: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> 
     return ((part * limits.astype(np.uint64)) >> np.uint64(24)).astype(np.int64)
 
 
+def share(random: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """Numbers from 0 to below 1, in steps of 2**-53, from the upper random bits."""
+    return (random >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
 @lru_cache(maxsize=4)
 def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     """The order of `count` images in an epoch. Remembered, since every batch of the epoch asks."""
@@ -62,3 +67,28 @@ def subset(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.
     turn = (ids - firsts[labels[order]] + 0.5) / counts[labels[order]]
     kept = order[np.lexsort((random[order], turn))][: max(1, round(len(labels) * fraction))]
     return np.sort(kept)
+
+
+def wrong_labels(
+    labels: NDArray[np.int64], fraction: float, num_classes: int, seed: int, indices: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """The labels (N,) with round(fraction * n) of those of the n images `indices` (none: all) replaced by wrong ones.
+
+    The wrong class is uniform over the others. Which one, and whose turn comes first, depend on image and seed alone:
+    a smaller fraction's wrong labels are among a larger one's.
+
+    Raises:
+        RaysweepError: a fraction that is not from 0 to below 1, or no other class to take.
+    """
+    if not 0 <= fraction < 1:
+        raise RaysweepError(f"data.label_noise is {fraction}: it must be 0 or more and less than 1.")
+    if num_classes < 2 and fraction:
+        raise RaysweepError(f"data.label_noise is {fraction}, but with {num_classes} class no label can be wrong.")
+    ids = np.arange(len(labels)) if indices is None else indices
+    turn = np.argsort(bits(key("wrong label", seed), ids), kind="stable")
+    wrong = ids[turn[: round(fraction * len(ids))]]
+    others = np.full(len(wrong), num_classes - 1)
+    steps = 1 + below(others, bits(key("wrong class", seed), wrong), 0)
+    noisy = labels.copy()
+    noisy[wrong] = (noisy[wrong] + steps) % num_classes
+    return noisy

@@ -6,124 +6,35 @@ whole process; this one only reads its files, with its decoder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.beton import RAW, Beton, read_beton
-from raysweep.data.kernels import cut, scratch
-from raysweep.data.manifest import Manifest, check_size
+from raysweep.data.crops import Crops, joined, spans
+from raysweep.data.image_file import ImageFile, Pool
 from raysweep.data.prefetch import Prefetch, prefetch
-from raysweep.data.randomness import below, bits, epoch_order, key, subset
+from raysweep.data.preprocess import Preprocessing, rgb
+from raysweep.data.randomness import below, bits, epoch_order, key, share, subset, wrong_labels
+from raysweep.data.windows import window_side
 from raysweep.errors import RaysweepError
 
-__all__ = ["Batch", "ImageFile", "Prefetch", "TestStream", "TrainStream", "prefetch", "subset"]
+__all__ = ["Batch", "ImageFile", "Prefetch", "TestStream", "TrainStream", "prefetch", "subset", "wrong_labels"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (N, side, side, 3) red, green, blue; class numbers (N,); positions of the images in their file (N,)."""
+    """Images (N, side, side, C); class numbers (N,); positions of the images in their file (N,)."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class ImageFile:
-    """The images of one split, opened for reading."""
-
-    beton: Beton
-    scratch_pixels: int
-    """Room to decode any of them; none where they are stored as pixels."""
-
-    @classmethod
-    def open(cls, folder: Path, manifest: Manifest, split: str) -> ImageFile:
-        """Open the file of `train` or `test`.
-
-        Raises:
-            RaysweepError: the file is not there, damaged, or not the one the manifest describes.
-        """
-        entry = manifest.splits[split]
-        check_size(folder, entry)
-        beton = read_beton(Path(folder) / entry.file)
-        counts = np.unique(beton.labels, return_counts=True)
-        expected = {label: count for label, count in enumerate(entry.class_counts) if count}
-        if dict(zip(*(part.tolist() for part in counts), strict=True)) != expected:
-            raise RaysweepError(
-                f"{beton.path} has other labels than its manifest says ({len(beton):,} images, {entry.images:,} by the "
-                f"manifest). Write it again with `raysweep data write SOURCE {folder} --overwrite`."
-            )
-        encoded = beton.modes != RAW
-        return cls(beton, int((beton.heights * beton.widths)[encoded].max(initial=0)))
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """Class number of every image."""
-        return self.beton.labels
-
-    @property
-    def num_images(self) -> int:
-        """How many there are."""
-        return len(self.beton)
-
-    def sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(N, 2): height and width of these images, px."""
-        return np.stack([self.beton.heights[ids], self.beton.widths[ids]], 1)
-
-    def cut(self, where: NDArray[np.int64], side: int, pad: int, pool: Pool) -> Batch:
-        """The crops that `where` names, see `kernels.cut`.
-
-        Raises:
-            RaysweepError: an image cannot be decoded; names it.
-        """
-        images = np.empty((len(where), side, side, 3), np.uint8)
-        parts = [slice(*ends) for ends in pool.shares(len(where))]
-        pool.map(lambda part: self._cut_part(where[part], pad, images[part]), parts)
-        return Batch(images, self.labels[where[:, 0]], where[:, 0].copy())
-
-    def _cut_part(self, where: NDArray[np.int64], pad: int, out: NDArray[np.uint8]) -> None:
-        b = self.beton
-        room = scratch(self.scratch_pixels)
-        done = cut(b.store, b.starts, b.sizes, b.modes, b.heights, b.widths, where, pad, room, out)
-        if done < len(where):
-            raise RaysweepError(
-                f"{b.path}: image {where[done, 0]} cannot be decoded; the file has been damaged. Compare it with its "
-                f"manifest: `raysweep data check {b.path.parent}`."
-            )
-
-
-class Pool:
-    """Threads that share the images of a batch; with one the caller does the work."""
-
-    def __init__(self, threads: int) -> None:
-        """`threads` at least 1."""
-        if threads < 1:
-            raise RaysweepError(f"{threads} threads cannot load images: use 1 or more.")
-        self.threads = threads
-        self._executor = ThreadPoolExecutor(threads, "raysweep-images") if threads > 1 else None
-
-    def shares(self, count: int) -> list[tuple[int, int]]:
-        """First and last + 1 of each thread's images."""
-        ends = np.linspace(0, count, self.threads + 1).astype(int).tolist()
-        return list(pairwise(ends))
-
-    def map(self, work: Callable[[slice], None], parts: Sequence[slice]) -> None:
-        """Do the parts; the first error of any of them is raised when all have ended."""
-        if self._executor is None:
-            list(map(work, parts))
-        else:
-            list(self._executor.map(work, parts))
-
-
 class TrainStream:
-    """Endless training batches with random crops and mirrors.
+    """Endless training batches with random crops and mirrors, scales and rotations.
 
     Position p of the stream is image p % n of epoch p // n, and batch k has positions k * batch_size to
     (k + 1) * batch_size - 1: every image once per epoch, nothing dropped, batches run on over the end of an epoch.
@@ -139,9 +50,17 @@ class TrainStream:
         mirror: bool = True,
         pad: int = 0,
         indices: NDArray[np.int64] | None = None,
+        labels: NDArray[np.int64] | None = None,
+        scales: Sequence[float] = (1.0,),
+        rotation: float = 0.0,
+        preprocess: Preprocessing = rgb,
         threads: int = 1,
     ) -> None:
         """Crops of `side` px from images with a black border of `pad` px; `indices` are the images used (none: all).
+
+        `labels` are for the images of the whole file (none: the file's). `scales`: one is drawn for each image, and
+        `rotation`, degrees: as in the recipe. A turned crop lies inside the image where there is room for it; where
+        there is none its corners are black.
 
         Raises:
             RaysweepError: images smaller than the crop, or indices that are not images of the file.
@@ -149,8 +68,11 @@ class TrainStream:
         _check_batch_size(batch_size)
         self.file = file
         self.indices = np.arange(file.num_images) if indices is None else _checked(indices, file.num_images)
-        _check_room(file, self.indices, side, pad)
+        self.labels = file.labels if labels is None else labels
+        _check_room(file, self.indices, side, pad, min(scales), "data.scales")
         self.side, self.batch_size, self.seed, self.mirror, self.pad = side, batch_size, seed, mirror, pad
+        self.windows = np.array([window_side(side, scale) for scale in scales])
+        self.rotation, self.preprocess = rotation, preprocess
         self._pool = Pool(threads)
 
     @property
@@ -167,20 +89,32 @@ class TrainStream:
         if iteration < 0:
             raise IndexError(f"batch {iteration}")
         positions = np.arange(iteration * self.batch_size, (iteration + 1) * self.batch_size)[rows or slice(None)]
-        parts = [
-            self._epoch_part(int(epoch), positions[positions // self.num_images == epoch] % self.num_images)
-            for epoch in np.unique(positions // self.num_images)
-        ]
-        where = np.concatenate([np.empty((0, 4), np.int64), *parts])
-        return self.file.cut(where, self.side, self.pad, self._pool)
+        crops = joined(
+            [
+                self._epoch_part(int(epoch), positions[positions // self.num_images == epoch] % self.num_images)
+                for epoch in np.unique(positions // self.num_images)
+            ]
+        )
+        images = self.file.cut(crops, self.side, self.pad, self._pool, self.preprocess)
+        return Batch(images, self.labels[crops.ids], crops.ids.copy())
 
-    def _epoch_part(self, epoch: int, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _epoch_part(self, epoch: int, places: NDArray[np.int64]) -> Crops:
         ids = self.indices[epoch_order(self.seed, epoch, self.num_images)[places]]
         # By image, not by position: the same crop whatever subset the image is in.
         random = bits(key("crop", self.seed, epoch), ids)
-        spare = self.file.sizes(ids) + 2 * self.pad - self.side + 1
         mirrored = (random >> np.uint64(63)).astype(np.int64) * self.mirror
-        return np.stack([ids, below(spare[:, 0], random, 0), below(spare[:, 1], random, 24), mirrored], 1)
+        windows, angles = self._windows(epoch, ids), self._angles(epoch, ids)
+        spare = self.file.sizes(ids) + 2 * self.pad - spans(windows, angles)[:, None] + 1
+        corner = (_corner(spare[:, axis], random, 24 * axis) for axis in (0, 1))
+        # The image is turned and then mirrored; what is cut is mirrored already.
+        return Crops(np.stack([ids, *corner, mirrored], 1), windows, angles * (1 - 2 * mirrored))
+
+    def _windows(self, epoch: int, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        drawn = below(np.full(len(ids), len(self.windows)), bits(key("scale", self.seed, epoch), ids), 0)
+        return self.windows[drawn]
+
+    def _angles(self, epoch: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self.rotation * share(bits(key("rotation", self.seed, epoch), ids))
 
 
 class TestStream:
@@ -188,15 +122,25 @@ class TestStream:
 
     __test__ = False  # the name would make pytest collect it
 
-    def __init__(self, file: ImageFile, *, side: int, batch_size: int, threads: int = 1) -> None:
-        """Crops of `side` px.
+    def __init__(
+        self,
+        file: ImageFile,
+        *,
+        side: int,
+        batch_size: int,
+        scale: float = 1.0,
+        preprocess: Preprocessing = rgb,
+        threads: int = 1,
+    ) -> None:
+        """Crops of `side` px of the images scaled by `scale`.
 
         Raises:
             RaysweepError: images smaller than the crop.
         """
         _check_batch_size(batch_size)
-        _check_room(file, np.arange(file.num_images), side, 0)
-        self.file, self.side, self.batch_size = file, side, batch_size
+        _check_room(file, np.arange(file.num_images), side, 0, scale, "data.test_scale")
+        self.file, self.side, self.batch_size, self.preprocess = file, side, batch_size, preprocess
+        self.window = window_side(side, scale)
         self._pool = Pool(threads)
 
     def __len__(self) -> int:
@@ -211,8 +155,15 @@ class TestStream:
         if not 0 <= k < len(self):
             raise IndexError(f"batch {k} of {len(self)}")
         ids = np.arange(k * self.batch_size, min((k + 1) * self.batch_size, self.file.num_images))
-        corner = (self.file.sizes(ids) - self.side) // 2
-        return self.file.cut(np.column_stack([ids, corner, np.zeros_like(ids)]), self.side, 0, self._pool)
+        corner = (self.file.sizes(ids) - self.window) // 2
+        where = np.column_stack([ids, corner, np.zeros_like(ids)])
+        crops = Crops(where, np.full(len(ids), self.window), np.zeros(len(ids)))
+        return Batch(self.file.cut(crops, self.side, 0, self._pool, self.preprocess), self.file.labels[ids], ids)
+
+
+def _corner(spare: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> NDArray[np.int64]:
+    """First row or column, uniform over the `spare` places there are; centred where there is none."""
+    return np.where(spare > 0, below(np.maximum(spare, 1), random, shift), (spare - 1) // 2)
 
 
 def _check_batch_size(batch_size: int) -> None:
@@ -234,13 +185,15 @@ def _checked(indices: NDArray[Any], count: int) -> NDArray[np.int64]:
     return indices.astype(np.int64)
 
 
-def _check_room(file: ImageFile, ids: NDArray[np.int64], side: int, pad: int) -> None:
-    sizes = file.sizes(ids)
-    small = (sizes + 2 * pad < side).any(1)
+def _check_room(file: ImageFile, ids: NDArray[np.int64], side: int, pad: int, scale: float, field: str) -> None:
+    sizes, window = file.sizes(ids), window_side(side, scale)
+    small = (sizes + 2 * pad < window).any(1)
     if side < 1 or small.any():
         height, width = sizes[small.argmax()]
         border = f" with a border of {pad} px" if pad else ""
+        scaled = "" if window == side else f" at scale {scale:g} ({field}), {window} px,"
         raise RaysweepError(
-            f"{file.beton.path}: image side {side} is larger than stored: {small.sum():,} of {len(ids):,} images"
-            f"{border} are smaller, for instance {width}x{height} px. Lower data.side, or write with a larger --side."
+            f"{file.beton.path}: image side {side}{scaled} is larger than stored: {small.sum():,} of {len(ids):,} "
+            f"images{border} are smaller, for instance {width}x{height} px. Lower data.side"
+            f"{f', raise {field}' if scaled else ''}, or write with a larger --side."
         )

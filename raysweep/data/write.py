@@ -21,6 +21,7 @@ from typing import IO, Any
 from raysweep.data.manifest import ENCODINGS, FILE_NAME, MEMORY_NAME, VERSION, Manifest, Split, write_manifest
 from raysweep.data.sources.base import Source, check_classes, check_labels
 from raysweep.errors import RaysweepError
+from raysweep.validate import RESCALES
 
 Progress = Callable[[int, int], None]
 STALL_S = 300.0
@@ -32,6 +33,7 @@ def write_images(
     folder: Path,
     *,
     side: int | None = None,
+    rescale: str = "auto",
     encoding: str = "auto",
     quality: int = 90,
     skip_bad: bool = False,
@@ -45,6 +47,7 @@ def write_images(
         source: see `open_source`.
         folder: made if it is not there.
         side: short side to store, px; the aspect stays. None: as the images are; the manifest then has the shortest.
+        rescale: how images are resized: auto (area where they shrink, cubic where they grow), or one of RESCALES.
         encoding: raw (pixels as they are), jpg, or auto: raw if that takes less than a GiB.
         quality: of JPEG.
         skip_bad: leave out images that cannot be decoded, and list them in the manifest, instead of refusing.
@@ -56,30 +59,37 @@ def write_images(
         RaysweepError: images, labels, folder or disk that do not serve. The folder is then as it was before.
     """
     folder = Path(folder)
-    _check_arguments(folder, side, encoding, quality, overwrite, workers)
+    _check_arguments(folder, encoding, quality, overwrite, workers)
+    _check_size(side, rescale)
     check_labels(source)
     with _staging(folder) as staging:
         job = {
             "splits": dict(source.splits),
             "folder": str(staging),
             "side": side,
+            "rescale": rescale,
             "encoding": encoding,
             "quality": quality,
             "skip_bad": skip_bad,
             "workers": workers or len(os.sched_getaffinity(0)),
             "free_bytes": shutil.disk_usage(staging).free,
         }
-        manifest = _manifest(source, quality, _run(job, staging, progress or (lambda done, total: None)))
+        manifest = _manifest(source, quality, rescale, _run(job, staging, progress or (lambda done, total: None)))
         check_classes(manifest.classes, manifest.splits["train"].class_counts, source.spec)
         _publish(staging, folder, manifest)
     return manifest
 
 
-def _check_arguments(
-    folder: Path, side: int | None, encoding: str, quality: int, overwrite: bool, workers: int | None
-) -> None:
+def _check_size(side: int | None, rescale: str) -> None:
     if side is not None and side < 1:
         raise RaysweepError(f"side is {side}: give the short side to store in pixels, or none to keep it.")
+    if rescale not in RESCALES:
+        raise RaysweepError(f"rescale is {rescale!r}: use {', '.join(RESCALES)}.")
+    if side is None and rescale != "auto":
+        raise RaysweepError(f"rescale is {rescale}, but without a side nothing is resized: add --side.")
+
+
+def _check_arguments(folder: Path, encoding: str, quality: int, overwrite: bool, workers: int | None) -> None:
     if encoding not in ("auto", *ENCODINGS):
         raise RaysweepError(f"encoding is {encoding!r}: use auto, {' or '.join(ENCODINGS)}.")
     if not 1 <= quality <= 100:
@@ -198,8 +208,10 @@ def _end(process: subprocess.Popen[bytes], segment: str | None) -> None:
         (Path("/dev/shm") / segment).unlink(missing_ok=True)
 
 
-def _manifest(source: Source, quality: int, result: dict[str, Any]) -> Manifest:
+def _manifest(source: Source, quality: int, rescale: str, result: dict[str, Any]) -> Manifest:
     content = [result["encoding"], result["short_side"], list(source.classes), sorted(result["contents"].items())]
+    if rescale != "auto":  # sets written before there was a choice keep their digest
+        content.append(rescale)
     splits = {}
     for name, values in result["splits"].items():
         counts = values.pop("class_counts")
@@ -216,6 +228,7 @@ def _manifest(source: Source, quality: int, result: dict[str, Any]) -> Manifest:
         digest=hashlib.blake2b(json.dumps(content).encode(), digest_size=6).hexdigest(),
         splits=splits,
         skipped=tuple(result["skipped"]),
+        rescale=rescale,
     )
 
 

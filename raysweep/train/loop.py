@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raysweep.data.manifest import Manifest
-from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, prefetch, subset
+from raysweep.data.preprocess import PREPROCESSINGS
+from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, prefetch, subset, wrong_labels
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS
+from raysweep.nn.input_nets import INPUT_NETS
 from raysweep.optim.schedules import SCHEDULES, learning_rate
 from raysweep.optim.solvers import SOLVERS, make_solver, set_learning_rate
 from raysweep.recipe import Length, Recipe
@@ -27,6 +29,7 @@ from raysweep.train import checkpoint, memory
 from raysweep.train.seeding import derive, generator, seed_torch
 from raysweep.train.task import Placement
 from raysweep.train.update import fitted_update
+from raysweep.validate import check_batch, check_recipe
 
 LOSS_CHECK_EVERY = 50
 """Updates between looks at the loss: each look waits for the accelerator."""
@@ -62,7 +65,7 @@ class Trial:
         return torch.autocast(self.device.type, dtype) if dtype != torch.float32 else nullcontext()
 
     def inputs(self, batch: Batch) -> Tensor:
-        """uint8 (N, side, side, 3) to the network's input (N, 3, side, side): mean subtracted first, then scaled."""
+        """uint8 (N, side, side, C) to the network's input (N, C, side, side): mean subtracted first, then scaled."""
         return normalise(batch.images, self.recipe, self.device)
 
     def labels(self, batch: Batch) -> Tensor:
@@ -71,7 +74,10 @@ class Trial:
 
 
 def normalise(images: np.ndarray[Any, Any], recipe: Recipe, device: torch.device) -> Tensor:
-    """scale * (x - mean) on the device, where it costs least; (N, side, side, 3) becomes (N, 3, side, side)."""
+    """scale * (x - mean) on the device, where it costs least; (N, side, side, C) becomes (N, C, side, side).
+
+    `data.mean` has one number, or one for each of the C channels.
+    """
     data = recipe.data
     pixels = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
     layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format
@@ -83,22 +89,23 @@ def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa
     """Refuse what cannot be trained as asked.
 
     Raises:
-        RaysweepError: an unknown initialisation, solver, schedule or precision, or a batch that does not divide.
+        RaysweepError: a value out of its range, an unknown pre-processing, initialisation, solver or schedule, or a
+            batch that does not divide.
     """
-    training = recipe.training
+    check_recipe(recipe)
     for registry, name in (
+        (PREPROCESSINGS, recipe.data.preprocess),
         (INITS, recipe.init.method),
         (SOLVERS, recipe.solver.name),
         (SCHEDULES, recipe.schedule.name),
     ):
         registry.entry(name)
-    if training.precision not in DTYPES:
-        raise RaysweepError(f"training.precision is {training.precision!r}: use {' or '.join(DTYPES)}.")
-    parts = training.accumulate * place.world_size
-    if training.batch_size % parts:
+    check_batch(recipe, place.world_size)
+    normalised = recipe.network.norm != "none" or INPUT_NETS[recipe.network.input_net](3).batch_statistics
+    if normalised and place.world_size > 1:
         raise RaysweepError(
-            f"training.batch_size {training.batch_size} does not divide into {training.accumulate} sub-batches on "
-            f"{place.world_size} workers: use a multiple of {parts}."
+            f"on {place.world_size} workers batch normalisation would see a part of each batch: other statistics "
+            "than the recipe says. Use --workers-per-trial 1."
         )
 
 
@@ -125,20 +132,24 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
     Raises:
         RaysweepError: images smaller than the crop, or damaged files.
     """
-    data, batch_size = recipe.data, recipe.training.batch_size
+    data = recipe.data
     train, test = (ImageFile.open(folder, manifest, split) for split in ("train", "test"))
     kept = None if data.train_fraction == 1 else subset(train.labels, data.train_fraction, recipe.seed)
+    preprocess = PREPROCESSINGS[data.preprocess]
+    shared = {"side": data.side, "batch_size": recipe.training.batch_size, "threads": place.threads}
     stream = TrainStream(
         train,
-        side=data.side,
-        batch_size=batch_size,
         seed=derive(recipe.seed, "images"),
         mirror=data.mirror,
         pad=data.pad,
         indices=kept,
-        threads=place.threads,
+        labels=wrong_labels(train.labels, data.label_noise, len(manifest.classes), recipe.seed, kept),
+        scales=data.scales,
+        rotation=data.rotation,
+        preprocess=preprocess,
+        **shared,
     )
-    return stream, TestStream(test, side=data.side, batch_size=batch_size, threads=place.threads)
+    return stream, TestStream(test, scale=data.test_scale, preprocess=preprocess, **shared)
 
 
 def initial_network(recipe: Recipe, train: TrainStream, device: torch.device) -> nn.Module:

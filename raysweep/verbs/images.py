@@ -10,6 +10,7 @@ import click
 
 from raysweep.progress import counted
 from raysweep.tables import table
+from raysweep.validate import RESCALES
 from raysweep.verbs.options import json_option, print_json
 
 
@@ -22,6 +23,13 @@ def data() -> None:
 @click.argument("source")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--side", type=int, default=None, help="Short side to store, px.  [default: as the images are]")
+@click.option(
+    "--rescale",
+    type=click.Choice(RESCALES),
+    default="auto",
+    show_default=True,
+    help="How to resize to that side; auto: area where images shrink, cubic where they grow.",
+)
 @click.option("--encoding", type=click.Choice(["auto", "jpg", "raw"]), default="auto", show_default=True)
 @click.option("--quality", type=int, default=90, show_default=True, help="JPEG quality.")
 @click.option(

@@ -49,6 +49,12 @@ def _protocols(of: str | None) -> Iterable[Row]:
     return _registry(PROTOCOLS)
 
 
+def _preprocessings(of: str | None) -> Iterable[Row]:
+    from raysweep.data.preprocess import PREPROCESSINGS
+
+    return _registry(PREPROCESSINGS)
+
+
 def _activations(of: str | None) -> Iterable[Row]:
     from raysweep.nn.activations import ACTIVATIONS
 
@@ -108,6 +114,7 @@ KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
     "variants": _variants,
     "protocols": _protocols,
     "fields": _fields,
+    "preprocessings": _preprocessings,
     "networks": _networks,
     "activations": _activations,
     "norms": _norms,

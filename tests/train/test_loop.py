@@ -152,6 +152,13 @@ def test_the_test_covers_every_image_once(small_recipe: Recipe, small_images: Pa
         ({"solver.name": "adamm"}, Placement(), "unknown solver 'adamm'"),
         ({"schedule.name": "stepp"}, Placement(), "unknown schedule 'stepp'"),
         ({"training.precision": "float8"}, Placement(), "float8"),
+        (
+            {"network.norm": "batch"},
+            Placement(world_size=2),
+            "other statistics than the recipe says. Use --workers-per",
+        ),
+        ({"network.input_net": "batch_norm"}, Placement(world_size=2), "other statistics than the recipe says"),
+        ({"network.norm": "batch", "training.batch_size": 1}, Placement(), "needs 2 images or more in every sub-batch"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(changes: dict[str, object], place: Placement, words: str) -> None:

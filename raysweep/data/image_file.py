@@ -1,0 +1,121 @@
+"""The images of one split, opened for reading, and the threads that share the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.data.beton import RAW, Beton, read_beton
+from raysweep.data.crops import Crops, finish
+from raysweep.data.kernels import cut, scratch
+from raysweep.data.manifest import Manifest, check_size
+from raysweep.data.preprocess import Preprocessing, rgb
+from raysweep.errors import RaysweepError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """The images of one split, opened for reading."""
+
+    beton: Beton
+    scratch_pixels: int
+    """Room to decode any of them; none where they are stored as pixels."""
+
+    @classmethod
+    def open(cls, folder: Path, manifest: Manifest, split: str) -> ImageFile:
+        """Open the file of `train` or `test`.
+
+        Raises:
+            RaysweepError: the file is not there, damaged, or not the one the manifest describes.
+        """
+        entry = manifest.splits[split]
+        check_size(folder, entry)
+        beton = read_beton(Path(folder) / entry.file)
+        counts = np.unique(beton.labels, return_counts=True)
+        expected = {label: count for label, count in enumerate(entry.class_counts) if count}
+        if dict(zip(*(part.tolist() for part in counts), strict=True)) != expected:
+            raise RaysweepError(
+                f"{beton.path} has other labels than its manifest says ({len(beton):,} images, {entry.images:,} by the "
+                f"manifest). Write it again with `raysweep data write SOURCE {folder} --overwrite`."
+            )
+        encoded = beton.modes != RAW
+        return cls(beton, int((beton.heights * beton.widths)[encoded].max(initial=0)))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class number of every image."""
+        return self.beton.labels
+
+    @property
+    def num_images(self) -> int:
+        """How many there are."""
+        return len(self.beton)
+
+    def sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N, 2): height and width of these images, px."""
+        return np.stack([self.beton.heights[ids], self.beton.widths[ids]], 1)
+
+    def cut(self, crops: Crops, side: int, pad: int, pool: Pool, preprocess: Preprocessing = rgb) -> NDArray[np.uint8]:
+        """The crops, (N, side, side, C), with a black border of `pad` px around the images.
+
+        Raises:
+            RaysweepError: an image cannot be decoded; names it.
+        """
+        images = np.empty((len(crops), side, side, 3), np.uint8)
+
+        def work(part: slice) -> NDArray[np.uint8]:
+            self._cut_part(crops[part], pad, images[part])
+            return preprocess(images[part])
+
+        made = pool.map(work, pool.shares(len(crops)))
+        return images if preprocess is rgb else np.concatenate(made)
+
+    def _cut_part(self, crops: Crops, pad: int, out: NDArray[np.uint8]) -> None:
+        room, side = scratch(self.scratch_pixels), out.shape[1]
+        if crops.are_cut_as_they_are(side):
+            self._cut_squares(crops.where, pad, room, out)
+            return
+        for k, span in enumerate(crops.spans):
+            square = np.empty((1, span, span, 3), np.uint8)
+            self._cut_squares(crops.where[k : k + 1], pad, room, square)
+            out[k] = finish(square[0], int(crops.windows[k]), float(crops.angles[k]), side)
+
+    def _cut_squares(self, where: NDArray[np.int64], pad: int, room: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        b = self.beton
+        done = cut(b.store, b.starts, b.sizes, b.modes, b.heights, b.widths, where, pad, room, out)
+        if done < len(where):
+            raise RaysweepError(
+                f"{b.path}: image {where[done, 0]} cannot be decoded; the file has been damaged. Compare it with its "
+                f"manifest: `raysweep data check {b.path.parent}`."
+            )
+
+
+class Pool:
+    """Threads that share the images of a batch; with one the caller does the work."""
+
+    def __init__(self, threads: int) -> None:
+        """`threads` at least 1."""
+        if threads < 1:
+            raise RaysweepError(f"{threads} threads cannot load images: use 1 or more.")
+        self.threads = threads
+        self._executor = ThreadPoolExecutor(threads, "raysweep-images") if threads > 1 else None
+
+    def shares(self, count: int) -> list[slice]:
+        """Each thread's images; no share is empty."""
+        ends = np.linspace(0, count, self.threads + 1).astype(int).tolist()
+        return [slice(first, last) for first, last in pairwise(ends) if first < last]
+
+    def map(self, work: Callable[[slice], T], parts: Sequence[slice]) -> list[T]:
+        """What the work on each part gives; the first error of any of them is raised when all have ended."""
+        if self._executor is None:
+            return list(map(work, parts))
+        return list(self._executor.map(work, parts))
