@@ -155,7 +155,7 @@ def test_the_test_covers_every_image_once(small_recipe: Recipe, small_images: Pa
         (
             {"network.norm": "batch"},
             Placement(world_size=2),
-            "other statistics than the recipe says. Use --workers-per",
+            "other statistics than the recipe says. Use",
         ),
         ({"network.input_net": "batch_norm"}, Placement(world_size=2), "other statistics than the recipe says"),
         ({"network.norm": "batch", "training.batch_size": 1}, Placement(), "needs 2 images or more in every sub-batch"),
