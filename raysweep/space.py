@@ -252,10 +252,10 @@ class Space:
         while missing := self._needed(parameter, needed):
             needed |= missing
         variants = [
-            Variant(_label(value), self.patch(self._at(needed | {name: value})), f"{name} {_label(value)}")
+            Variant(label(value), self.patch(self._at(needed | {name: value})), f"{name} {label(value)}")
             for value in parameter.domain.points
         ]
-        baseline = _label(parameter.domain.baseline)
+        baseline = label(parameter.domain.baseline)
         return Study(f"{self.name}.{name}", parameter.summary, self.paper, "", baseline, tuple(variants))
 
     def _at(self, values: Assignment) -> dict[str, Value]:
@@ -275,7 +275,8 @@ class Space:
         return {name: next(point for point in self.parameter(name).domain.points if point not in options)}
 
 
-def _label(value: Value) -> str:
+def label(value: Value) -> str:
+    """A value as results and studies name it."""
     return value if isinstance(value, str) else f"x{value:g}"
 
 

@@ -77,7 +77,17 @@ def test_every_option_of_the_joint_space_is_drawn() -> None:
 
 def test_the_joint_space_covers_the_table() -> None:
     changed = {path for k in range(2000) for path in JOINT.patch(JOINT.sample(Random(k)))}
-    network = ("activation", "norm", "norm_position", "pooling", "pool_kernel", "pool_pad", "input_net", "head", "width")
+    network = (
+        "activation",
+        "norm",
+        "norm_position",
+        "pooling",
+        "pool_kernel",
+        "pool_pad",
+        "input_net",
+        "head",
+        "width",
+    )
     data = ("preprocess", "mean", "scale", "train_fraction", "label_noise")
     assert changed >= {f"network.{name}" for name in (*network, "bias", "dropout", "conv_pad", "stem_layers", "groups")}
     assert changed >= {f"data.{name}" for name in data}
