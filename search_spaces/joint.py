@@ -54,7 +54,7 @@ _C3_HEADS = ("c3_c1_clf_avepool", "c3_c1_avepool_clf", "c3_c1_clf_avemaxpool")
 _INITS = ("lsuv", "gaussian", "glorot", "xavier", "he", "orthonormal", "orthonormal_he", "lsuv_gaussian")
 _SCHEDULES = ("step", "linear", "poly", "cosine", "linear_cosine", "warm_restarts", "one_cycle")
 _BATCHES = {"x0.25": 0.25, "x0.5": 0.5, "x2": 2.0, "x4": 4.0}
-_STEM_LAYERS = {
+_STEM_LAYERS: dict[str, dict[str, Any]] = {
     f"{count}_of_{side}x{side}": {"network.stem_layers": count, "network.stem_layers_kernel": side}
     for side, counts in ((1, (1, 3, 5, 9)), (3, (1, 3)))
     for count in counts
@@ -169,7 +169,7 @@ _NETWORK = (
         on=lambda recipe: recipe.network.stem_stride >= 4,
     ),
     Parameter(
-        "stem_layers", Choice({"none": {}} | _STEM_LAYERS, {"none": 3.0}), "further convolutions after the first one"
+        "stem_layers", Choice({"none": {}, **_STEM_LAYERS}, {"none": 3.0}), "further convolutions after the first one"
     ),
     Parameter(
         "network.stem_residual",

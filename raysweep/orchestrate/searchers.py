@@ -201,8 +201,9 @@ class TrialSearch(Searcher):  # type: ignore[misc]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Hand an epoch on."""
-        trial = self.running[trial_id]
-        self.inner.on_trial_result(self.asked[trial][0], {METRIC: result[METRIC], TRAINING_ITERATION: result[TIME]})
+        if (trial := self.running.get(trial_id)) is not None:
+            told = {METRIC: result[METRIC], TRAINING_ITERATION: result[TIME]}
+            self.inner.on_trial_result(self.asked[trial][0], told)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Hand the end on, as the pool knows it."""
@@ -243,14 +244,17 @@ def judged(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_scheduler(options: SearchOptions, num_epochs: int, ended: Mapping[str, Result]) -> TrialScheduler | None:
-    """Asynchronous successive halving over the epochs of one trial, with the curves so far; none where not asked for."""
+    """Asynchronous successive halving over epochs, with the curves so far; none where not asked for.
+
+    `num_epochs` is how many the baseline is trained for.
+    """
     if options.scheduler == "none":
         return None
     scheduler = AsyncHyperBandScheduler(
         time_attr=TIME,
         metric=METRIC,
         mode="max",
-        max_t=num_epochs,
+        max_t=num_epochs + 1,  # at which it stops every trial; a larger batch may begin one more epoch
         grace_period=min(options.grace_epochs or max(1, num_epochs // GRACE_SHARE), num_epochs),
         reduction_factor=options.reduction_factor,
     )

@@ -28,13 +28,13 @@ def follow_trial(config: dict[str, Any], pool: Any) -> None:
     # How long Tune waits for this function when it stops the trial; after its default of 2 s it would hang for ever.
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
     trial = config["trial"]
-    judged, over = ray.get(pool.submit.remote(trial)), False
+    seen, over = ray.get(pool.submit.remote(trial)), False
     try:
         while not over:
-            rows, over = ray.get(pool.fetch.remote(trial, judged))
+            rows, over = ray.get(pool.fetch.remote(trial, seen))
             for row in rows:
                 tune.report(judged(row))
-            judged += len(rows)
+            seen += len(rows)
     except SystemExit:  # how a scheduler's stop arrives inside `report`
         ray.get(pool.stop.remote(trial))
         raise
