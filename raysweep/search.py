@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import chain, count
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.identity import canonical_json, line_id, recipe_from_json, recipe_json, trial_id
@@ -15,9 +15,6 @@ from raysweep.patch import Times, diff, patch
 from raysweep.plan import Action, Found, Member, decide
 from raysweep.recipe import Recipe
 from raysweep.space import BASELINE, Assignment, Choice, Space, label
-
-if TYPE_CHECKING:
-    from raysweep.results.store import Store
 
 SEARCHERS = ("random", "optuna")
 SCHEDULERS = ("none", "asha")
@@ -166,9 +163,11 @@ def decide_search(recipe: Recipe, found: Found | None, scheduler: str) -> tuple[
     return decide(recipe, found)
 
 
-def read_proposals(store: Store | None, proposals: Proposals) -> None:
-    """Add what the store holds of this search; points of an older version of the space only keep their names taken."""
-    rows = store.members().to_pylist() if store else []
+def read_proposals(rows: Iterable[Mapping[str, Any]], proposals: Proposals) -> None:
+    """Add what the members of a store hold of this search.
+
+    Points of an older version of the space only keep their names taken.
+    """
     own = [row for row in rows if (row["study"], row["line"]) == (proposals.space.name, proposals.line)]
     for row in sorted(own, key=lambda row: int(row["order"])):
         proposals.next_order = max(proposals.next_order, row["order"] + 1)

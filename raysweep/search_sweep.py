@@ -81,16 +81,26 @@ def open_proposals(request: Request, space: Space, store: Store | None) -> Propo
     """The proposals that a store holds for a request, to be continued; none are written yet.
 
     Raises:
-        RaysweepError: settings or data that do not serve, or options that only studies have.
+        RaysweepError: data that do not serve.
     """
+    baseline = request.baseline()
+    proposals = Proposals(space.on(baseline), baseline)
+    read_proposals(store.members().to_pylist() if store else [], proposals)
+    return proposals
+
+
+def asked_space(request: Request) -> Space:
+    """The space of a request.
+
+    Raises:
+        RaysweepError: no such space, options that only studies have, or a setting of what is searched over.
+    """
+    space = find_space(*request.studies)
     if request.variants or request.seeds != 1:
         asked = "--variants" if request.variants else "--seeds"
         raise RaysweepError(f"{asked} is for studies: {space.name} trains every point it proposes once, see --trials.")
     check_settings(space, request.settings)
-    baseline = request.baseline()
-    proposals = Proposals(space.on(baseline), baseline)
-    read_proposals(store, proposals)
-    return proposals
+    return space
 
 
 def prepare_search(request: Request, resources: Resources, options: SearchOptions) -> PreparedSearch:
@@ -104,7 +114,7 @@ def prepare_search(request: Request, resources: Resources, options: SearchOption
     from raysweep.train.loop import check_trial
 
     check_inline(resources, options)
-    space = find_space(*request.studies)
+    space = asked_space(request)
     folder = find_data(request)
     manifest = read_manifest(folder)
     verify(folder, manifest, full=True)

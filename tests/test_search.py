@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,11 +40,12 @@ def proposed(space: Space, limit: int, seed: int = 0) -> list[Proposal]:
     return list(Proposals(space, Recipe()).take(random_points(space, seed), limit))
 
 
-def store_with(folder: Path, proposals: Proposals) -> Store:
+def rows_of(folder: Path, proposals: Proposals) -> list[dict[str, Any]]:
     store = Store.open(str(folder), create=True)
     for point in proposals.points.values():
         store.write_members([proposal_row(proposals, point, "imagenet128", Recipe())])
-    return store
+    rows: list[dict[str, Any]] = store.members().to_pylist()
+    return rows
 
 
 def test_the_baseline_comes_first_and_the_others_are_numbered() -> None:
@@ -87,7 +89,7 @@ def test_what_is_stored_is_continued(tmp_path: Path) -> None:
     first = Proposals(RATES, Recipe())
     list(first.take(random_points(RATES, 0), 5))
     again = Proposals(RATES, Recipe())
-    read_proposals(store_with(tmp_path, first), again)
+    read_proposals(rows_of(tmp_path, first), again)
     assert again.points == first.points
     assert [p.variant for p in again.take(random_points(RATES, 0), 7)][5:] == ["s004", "s005"]
     assert list(again.points) == [point.trial for point in proposed(RATES, 7)]
@@ -97,7 +99,7 @@ def test_only_points_under_the_same_settings_are_continued(tmp_path: Path) -> No
     first = Proposals(RATES, Recipe())
     list(first.take(random_points(RATES, 0), 5))
     other = Proposals(RATES, patch(Recipe(), {"training.epochs": 3.0}))
-    read_proposals(store_with(tmp_path, first), other)
+    read_proposals(rows_of(tmp_path, first), other)
     assert not other.points
 
 
@@ -105,7 +107,7 @@ def test_points_of_an_older_space_keep_their_names(tmp_path: Path) -> None:
     old = Proposals(Space("tiny", "Which?", "p", "f", (NORM,)), Recipe())
     list(old.take(random_points(old.space, 0), 2))
     new = Proposals(TINY, Recipe())
-    read_proposals(store_with(tmp_path, old), new)
+    read_proposals(rows_of(tmp_path, old), new)
     assert not new.points
     assert new.propose({"norm": "batch", "network.groups": "False"})[0].variant == "s001"
 

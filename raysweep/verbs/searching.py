@@ -14,7 +14,6 @@ from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.request import Request, found_in
 from raysweep.search import Proposal, Proposals, SearchOptions, decide_search, random_points
-from raysweep.space import find_space
 from raysweep.tables import table
 from raysweep.verbs.options import print_json
 from raysweep.verbs.planning import changes
@@ -79,10 +78,11 @@ def planned_points(request: Request, search: SearchOptions) -> tuple[Proposals, 
     Raises:
         RaysweepError: whatever of the request cannot be done.
     """
-    from raysweep.search_sweep import open_proposals
+    from raysweep.search_sweep import asked_space, open_proposals
 
+    space = asked_space(request)
     found = found_in(request.store) if request.store else {}
-    proposals = open_proposals(request, find_space(*request.studies), _open_store(request))
+    proposals = open_proposals(request, space, _open_store(request))
     future = random_points(proposals.space, search.seed) if search.searcher == "random" else iter([])
     known = list(proposals.take(future, search.trials if search.searcher == "random" else len(proposals)))
     protocol = find_protocol(request.protocol)

@@ -241,7 +241,7 @@ def test_a_scheduler_waits_a_sixteenth_of_the_training(num_epochs: int, first_ru
 
 
 def train_by_rate(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
-    """Four epochs, better the nearer the rate is to 3 times the baseline's; the highest rates diverge, low ones fail."""
+    """Better the nearer the rate is to 3 times the baseline's; the highest rates diverge, the lowest fail."""
     rate = task.recipe.solver.lr / 0.01
     with (Path(task.store) / task.trial).open("a") as file:
         file.write("trained\n")
