@@ -42,6 +42,11 @@ class Line:
         return list(dict.fromkeys([*ordered, self.baseline]))
 
     @property
+    def is_search(self) -> bool:
+        """Whether the variants are points of a search space, not of a list."""
+        return bool(self.trials["assignment"].notna().any())
+
+    @property
     def finished(self) -> pd.DataFrame:
         """Trials with a final accuracy."""
         return self.trials[(self.trials["status"] == FINISHED) & self.trials["top1"].notna()]

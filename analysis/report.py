@@ -22,7 +22,8 @@ from analysis.words import caption, chance, headline, missing
 from raysweep.errors import RaysweepError
 from raysweep.registry import Entry
 from raysweep.results.store import Store
-from raysweep.study import Study, find_study
+from raysweep.space import Space, find_space
+from raysweep.study import Study, find_study, space_names
 
 if TYPE_CHECKING:
     from analysis.figures import Figure
@@ -104,8 +105,10 @@ def file_stem(line: Line) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", f"{line.study}-{line.protocol}-{line.line}")[:100]
 
 
-def known_study(name: str) -> Study | None:
-    """The shipped study of that name; a store may hold others."""
+def known_study(name: str) -> Study | Space | None:
+    """The shipped study or search space of that name; a store may hold others."""
+    if name in space_names():
+        return find_space(name)
     try:
         return find_study(name)
     except RaysweepError:

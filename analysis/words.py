@@ -25,7 +25,8 @@ def headline(line: Line) -> str:
     if all(gain.n < 2 for gain in found.values()):
         best = max(found, key=lambda variant: found[variant].mean)
         gain = f"{found[best].text(METRICS['gain'])} points"
-        return f"One seed: no claim is made. Highest so far is {best} ({gain}); run with --seeds 3 for intervals."
+        more = "a search trains each point once" if line.is_search else "run with --seeds 3 for intervals"
+        return f"One seed: no claim is made. Highest so far is {best} ({gain}); {more}."
     sure = {variant: gain for variant, gain in found.items() if gain.excludes_0}
     better = {variant: gain for variant, gain in sure.items() if gain.mean > 0}
     worse = {variant: gain for variant, gain in sure.items() if gain.mean < 0}

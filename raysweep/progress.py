@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -34,11 +35,16 @@ class Work:
     left: dict[str, float] = field(default_factory=dict)
     speed: dict[str, float] = field(default_factory=dict)
     """Images per second of wall time, testing included."""
+    unknown: int = 0
+    """Trials of a search that have not been proposed yet."""
 
     def __post_init__(self) -> None:
-        for trial, planned in self.planned.items():
-            length = planned.recipe.length
-            self.left[trial] = length.iterations * length.batch_size
+        for planned in self.planned.values():
+            self.expect(planned)
+
+    def expect(self, planned: PlannedTrial) -> None:
+        """A trial that is still to be trained."""
+        self.left[planned.trial] = images_of(planned)
 
     def add(self, trial: str, row: Mapping[str, Any]) -> None:
         """Take an epoch's row into account."""
@@ -54,23 +60,35 @@ class Work:
     def eta_s(self, trial: str | None = None) -> float | None:
         """Seconds until the trial, or the sweep, has ended; None before anything is measured.
 
-        A trial not yet measured is taken to cost time in proportion to its multiply-accumulates.
+        A trial not yet measured is taken to cost time in proportion to its multiply-accumulates, one not yet proposed
+        as much as those that have been.
         """
         if not self.speed:
             return None
         if trial is not None:
             return self.left[trial] / self._speed(trial)
-        return sum(left / self._speed(name) for name, left in self.left.items() if left) / self.workers
+        whole = sum(images_of(self.planned[name]) / self._speed(name) for name in self.left) if self.unknown else 0.0
+        left = sum(left / self._speed(name) for name, left in self.left.items() if left)
+        return (left + self.unknown * whole / len(self.left)) / self.workers
 
     def _speed(self, trial: str) -> float:
         if trial in self.speed:
             return self.speed[trial]
         rate = sum(speed * self.planned[name].cost.macs for name, speed in self.speed.items()) / len(self.speed)
-        return rate / self.planned[trial].cost.macs
+        return rate / max(1, self.planned[trial].cost.macs)  # 0: a network that cannot be built
+
+
+def images_of(planned: PlannedTrial) -> int:
+    """Training images that a trial sees in all."""
+    length = planned.recipe.length
+    return length.iterations * length.batch_size
 
 
 class View(Protocol):
     """What shows a sweep."""
+
+    def expect(self, planned: PlannedTrial) -> None:
+        """A trial that was not known at the start."""
 
     def show(self, event: Event, work: Work) -> None:
         """Show what has happened."""
@@ -82,11 +100,21 @@ class View(Protocol):
 class SweepProgress:
     """Follows the events of a sweep; use as a context manager."""
 
-    def __init__(self, trials: Sequence[PlannedTrial], workers: int) -> None:
-        """`trials` are those to run; `workers` how many run at once."""
+    def __init__(
+        self,
+        trials: Sequence[PlannedTrial],
+        workers: int,
+        find: Callable[[str], PlannedTrial] | None = None,
+        more: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`trials` are those to run; `workers` how many run at once.
+
+        Of a search `find` gives a trial when it is first heard of, and `more` is how many there will be a study.
+        """
         self.planned = {planned.trial: planned for planned in trials}
-        self.work = Work(self.planned, max(1, workers))
-        self.view: View = Bars(trials) if sys.stderr.isatty() else Lines(trials)
+        self.find = find
+        self.work = Work(self.planned, max(1, workers), unknown=sum(more.values()))
+        self.view: View = (Bars if sys.stderr.isatty() else Lines)(trials, more)
 
     def __enter__(self) -> SweepProgress:
         return self
@@ -98,6 +126,11 @@ class SweepProgress:
 
     def on_event(self, event: Event) -> None:
         """Take one event of the sweep."""
+        if self.find and event.trial and event.trial not in self.planned:
+            planned = self.planned[event.trial] = self.find(event.trial)
+            self.work.expect(planned)
+            self.work.unknown -= 1
+            self.view.expect(planned)
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
         if event.kind in ENDS:
@@ -122,10 +155,18 @@ def numbers(row: Mapping[str, Any]) -> str:
 class Lines:
     """Plain lines on standard error."""
 
-    def __init__(self, trials: Sequence[PlannedTrial]) -> None:
-        self.names = {planned.trial: f"{planned.trial} {label(planned)}" for planned in trials}
+    def __init__(self, trials: Sequence[PlannedTrial], more: Mapping[str, int]) -> None:
+        self.names: dict[str, str] = {}
         self.ended = 0
-        self.last_line = dict.fromkeys(self.names, 0.0)
+        self.total = len(trials) + sum(more.values())
+        self.last_line: dict[str, float] = {}
+        for planned in trials:
+            self.expect(planned)
+
+    def expect(self, planned: PlannedTrial) -> None:
+        """Name it, and let its first epoch have a line."""
+        self.names[planned.trial] = f"{planned.trial} {label(planned)}"
+        self.last_line[planned.trial] = 0.0
 
     def show(self, event: Event, work: Work) -> None:
         """Print ends and notes at once, epochs at most every `LINE_EVERY_S` a trial."""
@@ -138,9 +179,7 @@ class Lines:
             self.ended += 1
             top1 = f"  top-1 {percent(event.row['top1'])} %" if event.row.get("top1") is not None else ""
             text = f"  {event.text}" if event.text else ""
-            self._print(
-                f"[{self.ended}/{len(self.names)}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}"
-            )
+            self._print(f"[{self.ended}/{self.total}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}")
         else:
             self._print("  ".join(part for part in (name, event.kind, event.text) if part))
 
@@ -154,18 +193,23 @@ class Lines:
 class Bars:
     """One bar a study and one a running trial (Rich)."""
 
-    def __init__(self, trials: Sequence[PlannedTrial]) -> None:
-        self.names = {planned.trial: label(planned) for planned in trials}
-        self.studies = {planned.trial: planned.members[0].study for planned in trials}
+    def __init__(self, trials: Sequence[PlannedTrial], more: Mapping[str, int]) -> None:
+        self.names: dict[str, str] = {}
+        self.studies: dict[str, str] = {}
+        for planned in trials:
+            self.expect(planned)
         self.progress = _rich_progress()
-        counts: dict[str, int] = {}
-        for study in self.studies.values():
-            counts[study] = counts.get(study, 0) + 1
+        counts = Counter(self.studies.values()) + Counter(more)
         self.study_bars = {
             study: self.progress.add_task(study, total=count, note="") for study, count in counts.items()
         }
         self.trial_bars: dict[str, TaskID] = {}
         self.progress.start()
+
+    def expect(self, planned: PlannedTrial) -> None:
+        """Name it; its bar comes with its first epoch."""
+        self.names[planned.trial] = label(planned)
+        self.studies[planned.trial] = planned.members[0].study
 
     def show(self, event: Event, work: Work) -> None:
         """Move the bars; print ends that need a look above them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
     # Started by path, Python puts this file's folder first: its modules would hide packages of the same names.
@@ -15,7 +15,13 @@ if __name__ == "__main__":
 
 import click
 
-from raysweep.verbs.options import recipe_options, take_request
+from raysweep.verbs.options import recipe_options, search_options, take_request, take_search
+from raysweep.verbs.searching import run_search
+
+if TYPE_CHECKING:
+    from raysweep.orchestrate.events import Outcome
+    from raysweep.request import Request
+    from raysweep.sweep import Resources
 
 EXIT_FAILED = 1
 """Some trial failed; a request that cannot be carried out exits with 2, Ctrl-C with 130."""
@@ -26,6 +32,7 @@ EXIT_FAILED = 1
     epilog="A second run trains only what is not finished. Ctrl-C loses at most the epoch under way.",
 )
 @recipe_options
+@search_options
 @click.option("--workers", type=int, default=None, help="Trials at once.  [default: what the cluster has room for]")
 @click.option(
     "--gpus", type=float, default=None, help="GPUs per worker, may be a fraction.  [default: 1 if there are any]"
@@ -37,14 +44,16 @@ EXIT_FAILED = 1
 @click.option("--inline", is_flag=True, help="Without Ray: one trial after another in this process.")
 @click.option("--keep-checkpoints", is_flag=True, help="Keep the last checkpoint of finished trials.")
 def run(keep_checkpoints: bool, **options: Any) -> None:
-    """Train the trials of STUDY... that are not finished yet.
+    """Train the trials of STUDY... that are not finished yet, or search the space `joint`.
 
     \b
     raysweep run activation --protocol cifar10 --data data/cifar10 --seeds 2 --epochs 3 --width 0.25
     raysweep run activation --protocol demo --variants elu,tanh --inline
+    raysweep run joint --protocol cifar10 --searcher optuna --scheduler asha --trials 200
     """
-    from raysweep.sweep import Resources, advice, execute, prepare
+    from raysweep.sweep import Resources
 
+    search = take_search(options, options["studies"])
     request = take_request(options)
     resources = Resources(
         inline=options["inline"],
@@ -55,13 +64,11 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
         threads=options["threads"],
         max_attempts=options["attempts"],
     )
-    prepared = prepare(request, resources)
-    finished = sum(planned.action == "skip" for planned in prepared.plan)
-    click.echo(f"{len(prepared.plan)} trials, {finished} finished before; results in {prepared.store}", err=True)
-    if warning := advice(prepared.plan):
-        click.echo(f"warning: {warning}", err=True)
     try:
-        outcome = execute(prepared, resources, keep_checkpoints)
+        if search:
+            outcome = run_search(request, resources, search, keep_checkpoints)
+        else:
+            outcome = run_studies(request, resources, keep_checkpoints)
     except KeyboardInterrupt:
         click.echo("stopped; every finished epoch is in the store. The same command continues.", err=True)
         raise
@@ -73,6 +80,23 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
     if outcome.failed:
         click.echo(f"why: raysweep show TRIAL --store {request.store}; the same command tries them again", err=True)
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def run_studies(request: Request, resources: Resources, keep_checkpoints: bool) -> Outcome:
+    """Train what is not finished of the studies named.
+
+    Raises:
+        RaysweepError: whatever of the request cannot be done.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.sweep import advice, execute, prepare
+
+    prepared = prepare(request, resources)
+    finished = sum(planned.action == "skip" for planned in prepared.plan)
+    click.echo(f"{len(prepared.plan)} trials, {finished} finished before; results in {prepared.store}", err=True)
+    if warning := advice(prepared.plan):
+        click.echo(f"warning: {warning}", err=True)
+    return execute(prepared, resources, keep_checkpoints)
 
 
 def main() -> None:

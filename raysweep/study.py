@@ -113,26 +113,39 @@ def _combine(parts: tuple[Variant, ...]) -> Variant:
 
 
 @cache
-def study_names() -> tuple[str, ...]:
-    """Names of the shipped studies: the files of `search_spaces/`."""
+def _files() -> tuple[str, ...]:
     package = importlib.import_module("search_spaces")
     return tuple(
         sorted(found.name for found in pkgutil.iter_modules(package.__path__) if not found.name.startswith("_"))
     )
 
 
+@cache
+def study_names() -> tuple[str, ...]:
+    """Names of the shipped studies: the files of `search_spaces/` that hold a STUDY."""
+    return tuple(name for name in _files() if hasattr(importlib.import_module(f"search_spaces.{name}"), "STUDY"))
+
+
+@cache
+def space_names() -> tuple[str, ...]:
+    """Names of the shipped search spaces: the files of `search_spaces/` that hold a SPACE, see `raysweep.space`."""
+    return tuple(name for name in _files() if name not in study_names())
+
+
 def find_study(name: str) -> Study:
     """The shipped study of that name.
 
     Raises:
-        RaysweepError: no such study; the message holds the nearest ones.
+        RaysweepError: no such study, the message holds the nearest ones; or the name of a search space.
     """
-    if name not in study_names():
+    if name not in _files():
         raise unknown("study", name, study_names(), "raysweep list studies")
-    study = importlib.import_module(f"search_spaces.{name}").STUDY
-    if not isinstance(study, Study):
-        raise RaysweepError(f"search_spaces/{name}.py: STUDY is a {type(study).__name__}, not a Study.")
-    return study
+    module = importlib.import_module(f"search_spaces.{name}")
+    if not hasattr(module, "STUDY"):
+        raise RaysweepError(f"{name} is a search space, not a study: name it alone, as in `raysweep run {name}`.")
+    if not isinstance(module.STUDY, Study):
+        raise RaysweepError(f"search_spaces/{name}.py: STUDY is a {type(module.STUDY).__name__}, not a Study.")
+    return module.STUDY
 
 
 def find_studies(names: Iterable[str | Study]) -> tuple[Study, ...]:

@@ -21,17 +21,19 @@ COLOURS = {"top1": "C0", "train_loss": "C1"}
 BEHIND, TROUBLE, FAINT = "#A8A8A8", "#A33327", "#777777"
 MOST_POINTS = 16
 """Curves of more epochs than this are drawn without markers."""
+MOST_PANELS = 40
+"""Of a search with more variants the best have a panel."""
 
 
 def data(metric: str, line: Line) -> pd.DataFrame:
-    """One row a variant and epoch: `mean`, `low` and `high` over seeds; the baseline first, then by our gain.
+    """One row a variant and epoch: `mean`, `low` and `high` over seeds; the baseline first, then the best by our gain.
 
     A variant without any epoch has one row without numbers. `note` says which of its trials have not finished.
     """
     values = line.epochs.assign(value=METRICS[metric].of)
     grouped = values.groupby(["variant", "epoch"])["value"]
     frame = grouped.agg(mean="mean", low="min", high="max").reset_index()
-    order = ranking(line)
+    order = ranking(line)[:MOST_PANELS]
     known = pd.DataFrame({"variant": order, "rank": range(len(order)), "note": [ends(line, name) for name in order]})
     joined = known.merge(frame, on="variant", how="left").sort_values(["rank", "epoch"], ignore_index=True)
     return joined.assign(baseline=joined["variant"] == line.baseline, metric=metric)
@@ -113,7 +115,7 @@ def _label(panel: Axes, frame: pd.DataFrame, left: bool, bottom: bool) -> None:
 
 NOTE = (
     "Lines: mean over seeds; bands: smallest to largest; grey: the baseline; panels in the order of the gains. "
-    "Values far above all others leave their panel."
+    f"Values far above all others leave their panel. Of more than {MOST_PANELS} variants the best are shown."
 )
 for _order, (_metric, _what) in enumerate({"top1": "top-1", "train_loss": "training loss"}.items(), start=2):
     FIGURES.add(f"curves_{_metric}", f"{_what} against epochs, one panel a variant with the baseline behind")(

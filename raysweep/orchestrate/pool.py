@@ -70,6 +70,18 @@ class Pool:
         self.complaint = ""
         self.changed = asyncio.Condition()
 
+    # What Tune's searcher calls.
+
+    async def add(self, task: TrialTask) -> None:
+        """A trial that was not known at the start; it comes after all others."""
+        self.leases.setdefault(task.trial, Lease(task))
+        self.order.setdefault(task.trial, len(self.order))
+
+    async def result(self, trial: str) -> tuple[str, list[Row]]:
+        """How a trial has ended, empty where it has not, and its rows so far."""
+        lease = self.leases[trial]
+        return lease.end, lease.rows
+
     # What Tune's trial functions call.
 
     async def submit(self, trial: str) -> int:

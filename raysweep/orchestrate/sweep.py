@@ -29,6 +29,7 @@ from raysweep.orchestrate.events import (
 from raysweep.orchestrate.gangs import Gangs
 from raysweep.orchestrate.packing import choose_shape, count_gangs
 from raysweep.orchestrate.pool import Pool
+from raysweep.orchestrate.searchers import PlanOrder, Search
 from raysweep.orchestrate.tuner import HEAD, run_tuner
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
@@ -54,11 +55,13 @@ def run_on_ray(
     workers_per_trial: int = 1,
     max_attempts: int = 2,
     scheduler: TrialScheduler | None = None,
+    search: Search | None = None,
     metadata: Mapping[str, str] | None = None,
     dashboard: bool | None = None,
 ) -> Outcome:
     """Train every task on the cluster; a trial that fails in all its attempts is recorded and the rest go on.
 
+    With a search there are no tasks at the start: Tune asks it for one trial after another.
     `workers` is how many trials run at once, none: as many as fit; `gpus_per_worker` none: one where the cluster has
     any. Events arrive in this thread, in order.
 
@@ -67,15 +70,15 @@ def run_on_ray(
         KeyboardInterrupt: stopped by the user; every running trial keeps its last epoch's checkpoint.
     """
     tasks = tuple(tasks)
-    if not tasks:
+    if search.is_over() if search else not tasks:
         return Outcome()
     with connect(address, metadata or {}, dashboard) as url:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         shape = choose_shape(nodes, workers_per_trial, cpus_per_worker, gpus_per_worker)
-        gangs = count_gangs(nodes, shape, workers, len(tasks))
+        gangs = count_gangs(nodes, shape, workers, search.limit if search else len(tasks))
         where = f"dashboard at http://{url}" if url else "no dashboard"
         on_event(Event("note", text=f"{gangs} trial(s) at once on Ray, {where}"))
-        with _Sweep(tasks, shape, gangs, train or train_trial, max_attempts, scheduler) as sweep:
+        with _Sweep(tasks, shape, gangs, train or train_trial, max_attempts, scheduler, search) as sweep:
             sweep.follow(on_event, record_end or record_trial_end)
             return sweep.outcome()
 
@@ -91,8 +94,10 @@ class _Sweep:
         train: Train,
         max_attempts: int,
         scheduler: TrialScheduler | None,
+        search: Search | None = None,
     ) -> None:
-        self.tasks = {task.trial: task for task in tasks}
+        self.search = search
+        self.tasks = search.tasks if search else {task.trial: task for task in tasks}
         self.folder = tempfile.TemporaryDirectory(prefix="raysweep-", ignore_cleanup_errors=True)
         self.stopping = threading.Event()
         self.tune_error = ""
@@ -140,7 +145,10 @@ class _Sweep:
             RaysweepError: the sweep was over before all of them had.
         """
         ends = ray.get(self.pool.ends.remote())
-        if missing := [trial for trial, end in ends.items() if not end]:
+        missing = [trial for trial, end in ends.items() if not end]
+        if self.search and self.tune_error and not missing:
+            raise RaysweepError(f"the search ended early ({headline(self.tune_error)}). Run again to continue.")
+        if missing:
             why = ray.get(self.pool.why_closed.remote()) or self.tune_error or "Tune ended too early"
             raise RaysweepError(
                 f"{len(missing)} of {len(ends)} trials did not run ({headline(why)}). Run again to continue."
@@ -149,7 +157,11 @@ class _Sweep:
 
     def _tune(self, at_once: int, scheduler: TrialScheduler | None) -> None:
         try:
-            run_tuner(self.pool, list(self.tasks), at_once, scheduler, Path(self.folder.name), self.stopping)
+            if self.search:
+                searcher, most = self.search.make_searcher(self.pool, self.stopping), self.search.limit
+            else:
+                searcher, most = PlanOrder(list(self.tasks), self.stopping), len(self.tasks)
+            run_tuner(self.pool, searcher, most, at_once, scheduler, Path(self.folder.name))
             ray.get(self.pool.finish.remote())
         except Exception as error:  # to be told by the main thread
             self.tune_error = f"{type(error).__name__}: {error}"

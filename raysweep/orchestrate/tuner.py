@@ -1,4 +1,4 @@
-"""Tune's part of a sweep: the order of trials and who is stopped early. Training happens in the gangs.
+"""Tune's part of a sweep: which trial comes next and who is stopped early. Training happens in the gangs.
 
 A Tune trial holds no CPU and no GPU: it submits its trial to the pool and hands the rows on to Tune, whose searcher and
 scheduler see an ordinary trial.
@@ -7,9 +7,7 @@ scheduler see an ordinary trial.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import ray
@@ -17,6 +15,8 @@ from ray import tune
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
+
+from raysweep.orchestrate.searchers import judged
 
 HEAD = {"node:__internal_head__": 0.001}
 """Resources of whatever only talks: on the head node, where it is safe, and next to nothing of it."""
@@ -28,43 +28,16 @@ def follow_trial(config: dict[str, Any], pool: Any) -> None:
     # How long Tune waits for this function when it stops the trial; after its default of 2 s it would hang for ever.
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
     trial = config["trial"]
-    judged, over = ray.get(pool.submit.remote(trial)), False
+    seen, over = ray.get(pool.submit.remote(trial)), False
     try:
         while not over:
-            rows, over = ray.get(pool.fetch.remote(trial, judged))
+            rows, over = ray.get(pool.fetch.remote(trial, seen))
             for row in rows:
-                tune.report(row)
-            judged += len(rows)
+                tune.report(judged(row))
+            seen += len(rows)
     except SystemExit:  # how a scheduler's stop arrives inside `report`
         ray.get(pool.stop.remote(trial))
         raise
-
-
-class PlanOrder(Searcher):  # type: ignore[misc]
-    """Hands out the trials of a plan, by our ids, in the plan's order."""
-
-    def __init__(self, trials: Sequence[str], stopping: Event) -> None:
-        super().__init__()
-        self.trials = iter(trials)
-        self.stopping = stopping
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        """The next trial of the plan."""
-        trial = None if self.stopping.is_set() else next(self.trials, None)
-        return Searcher.FINISHED if trial is None else {"trial": trial}
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """The order does not depend on results."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """The store is the state of a sweep; Tune's own is never read back."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """See `save`."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher into that state, and a threading.Event cannot be pickled.
-        return {}
 
 
 class _Silence(TrialProgressCallback):  # type: ignore[misc]
@@ -78,16 +51,16 @@ class _Silence(TrialProgressCallback):  # type: ignore[misc]
 
 
 def run_tuner(
-    pool: Any, trials: Sequence[str], at_once: int, scheduler: TrialScheduler | None, storage: Path, stopping: Event
+    pool: Any, searcher: Searcher, most: int, at_once: int, scheduler: TrialScheduler | None, storage: Path
 ) -> None:
-    """Let Tune drive the trials to their ends; returns soon after `stopping` is set and the pool closed."""
+    """Let Tune drive the searcher's trials, `most` of them, to their ends; returns soon after the pool is closed."""
     trainable = tune.with_resources(tune.with_parameters(follow_trial, pool=pool), HEAD)
     tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=PlanOrder(trials, stopping),
+            search_alg=searcher,
             scheduler=scheduler,
-            num_samples=len(trials),
+            num_samples=most,
             # One more than can train keeps the next trial queued, which hides the hand-over.
             max_concurrent_trials=at_once + 1,
             reuse_actors=True,

@@ -87,4 +87,5 @@ MEMBERS = _schema(
     ("summary", pa.string(), "the variant in a sentence"),
     ("diff", pa.string(), "what differs from the protocol, JSON"),
     ("recipe", pa.string(), "the recipe as canonical JSON"),
+    ("assignment", pa.string(), "the point of a search space, JSON; null for a variant of a study"),
 )

@@ -11,7 +11,8 @@ from raysweep.errors import RaysweepError, unknown
 from raysweep.patch import recipe_fields, type_name
 from raysweep.protocols import PROTOCOLS
 from raysweep.registry import Registry
-from raysweep.study import find_studies, find_study
+from raysweep.space import Space, find_space
+from raysweep.study import Study, find_studies, find_study, space_names
 from raysweep.tables import table
 from raysweep.verbs.options import json_option, print_json
 from raysweep.verbs.planning import brief
@@ -24,12 +25,16 @@ def _registry(registry: Registry[Any]) -> list[Row]:
 
 
 def _studies(of: str | None) -> Iterable[Row]:
-    return [{"name": s.name, "summary": f"{s.question} {s.finding}", "paper": s.paper} for s in find_studies(["all"])]
+    named: list[Study | Space] = [*find_studies(["all"]), *map(find_space, space_names())]
+    return [{"name": s.name, "summary": f"{s.question} {s.finding}", "paper": s.paper} for s in named]
 
 
 def _variants(of: str | None) -> Iterable[Row]:
     if of is None:
         raise RaysweepError("name the study: raysweep list variants activation.")
+    if of in space_names():
+        space = find_space(of)
+        return [{"name": p.name, "summary": p.words(), "paper": space.paper} for p in space.parameters]
     study = find_study(of)
     return [{"name": v.name, "summary": v.sentence, "paper": study.paper} for v in study.variants]
 

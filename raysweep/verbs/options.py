@@ -12,6 +12,8 @@ import click
 from raysweep.errors import RaysweepError
 from raysweep.patch import parse
 from raysweep.request import Request
+from raysweep.search import SCHEDULERS, SEARCHERS, SearchOptions
+from raysweep.study import space_names
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,6 +84,45 @@ def take_request(options: dict[str, Any]) -> Request:
 
 
 _KEPT = ("studies", "protocol", "seeds", "data", "store")
+
+
+SEARCH_OPTIONS: dict[str, tuple[type, str]] = {
+    "searcher": (str, f"Who proposes points: {' or '.join(SEARCHERS)} (TPE).  [default: random]"),
+    "scheduler": (str, f"Who stops trials early: {' or '.join(SCHEDULERS)}.  [default: none]"),
+    "trials": (int, "Points in all, the baseline and those in the store counted.  [default: 200]"),
+    "search_seed": (int, "Seed of the searcher.  [default: 0]"),
+    "grace_epochs": (int, "Epochs before asha may stop a trial.  [default: a sixteenth]"),
+    "reduction_factor": (float, "One in so many goes on at each rung of asha.  [default: 3]"),
+}
+
+
+def search_options(command: Command) -> Command:
+    """How a search space is searched; refused for studies."""
+    for name, (kind, words) in reversed(SEARCH_OPTIONS.items()):
+        help_text = f"Search spaces only. {words}"
+        command = click.option(f"--{name.replace('_', '-')}", name, type=kind, default=None, help=help_text)(command)
+    return command
+
+
+def take_search(options: dict[str, Any], studies: tuple[str, ...]) -> SearchOptions | None:
+    """The search that is asked for, if the one thing named is a space; takes the options out of `options`.
+
+    Raises:
+        RaysweepError: options of a search without a space, a space among studies, or a value that does not serve.
+    """
+    given = {name: value for name in SEARCH_OPTIONS if (value := options.pop(name)) is not None}
+    spaces = [name for name in studies if name in space_names()]
+    if spaces and len(studies) > 1:
+        raise RaysweepError(f"{spaces[0]} is a search space: name it alone, and run the studies with another command.")
+    if given and not spaces:
+        asked = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise RaysweepError(
+            f"{asked} is for search spaces ({', '.join(space_names())}); a study has its variants: see "
+            f"`raysweep list variants {studies[0]}`."
+        )
+    if "search_seed" in given:
+        given["seed"] = given.pop("search_seed")
+    return SearchOptions(**given) if spaces else None
 
 
 def json_option(command: Command) -> Command:

@@ -9,13 +9,22 @@ from typing import Any
 import click
 
 from raysweep.cost import accelerator, money
+from raysweep.errors import RaysweepError
 from raysweep.plan import PlannedTrial, to_run
 from raysweep.tables import short, table
-from raysweep.verbs.options import json_option, print_json, recipe_options, take_request
+from raysweep.verbs.options import (
+    json_option,
+    print_json,
+    recipe_options,
+    search_options,
+    take_request,
+    take_search,
+)
 
 
 @click.command()
 @recipe_options
+@search_options
 @json_option
 @click.option("--price", type=float, default=None, help="Price of a GPU-hour, for the estimate.")
 def plan(as_json: bool, price: float | None, **options: Any) -> None:
@@ -24,8 +33,18 @@ def plan(as_json: bool, price: float | None, **options: Any) -> None:
     \b
     raysweep plan activation --protocol imagenet128
     raysweep plan activation --protocol cifar10 --seeds 3 --epochs 10 --json
+    raysweep plan joint --protocol cifar10 --trials 200
     """
-    planned = take_request(options).plan()
+    search = take_search(options, options["studies"])
+    request = take_request(options)
+    if search:
+        from raysweep.verbs.searching import plan_search
+
+        if price is not None:
+            raise RaysweepError(f"--price {price:g}: what a search costs is not known before its networks are built.")
+        plan_search(request, search, as_json)
+        return
+    planned = request.plan()
     if as_json:
         print_json([entry.to_json() for entry in planned])
     else:

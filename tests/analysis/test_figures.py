@@ -120,6 +120,13 @@ def test_curves_panels(line: Line, pictures: dict[str, Canvas]) -> None:
     assert len({ax.get_ylim() for ax in canvas.axes}) == 1
 
 
+def test_of_many_variants_the_best_have_a_panel(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "MOST_PANELS", 5)
+    shown = list(dict.fromkeys(curves.data("top1", line)["variant"]))
+    assert shown == curves.ranking(line)[:5]
+    assert shown[0] == line.baseline
+
+
 def test_a_loss_on_its_way_to_infinity_leaves_the_others_legible(line: Line) -> None:
     frame = curves.data("train_loss", line)
     frame = frame[frame["variant"].isin(["relu", "elu", "tanh", "arcsinh"])]

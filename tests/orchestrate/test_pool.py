@@ -286,3 +286,22 @@ def test_crashes_between_trials_are_not_added_up() -> None:
             assert await pool.crashed("gang-0", "killed")
 
     assert not play(scene, "a", "b", "c", "d", "e", max_attempts=1).closed
+
+
+def test_a_trial_that_was_not_known_at_the_start_comes_after_the_others() -> None:
+    async def scene(pool: Pool) -> None:
+        (late,) = make_tasks(Path(), "late")
+        await pool.add(late)
+        await pool.submit("late")
+        await pool.submit("a")
+        assert await take(pool) == ("a", 1)
+        await pool.report("gang-0", "a", 1, make_row("a", 1, 1))
+        await pool.release("gang-0", "a", 1)
+        await pool.add(late)
+        assert await take(pool) == ("late", 1)
+        await pool.report("gang-0", "late", 1, make_row("late", 1))
+        assert await pool.result("late") == ("", [make_row("late", 1)])
+        assert await pool.result("a") == ("finished", [make_row("a", 1, 1)])
+
+    pool = play(scene, "a")
+    assert asyncio.run(pool.ends()) == {"a": "finished", "late": ""}

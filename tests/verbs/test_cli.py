@@ -61,6 +61,44 @@ def test_plan_json_keeps_its_contract() -> None:
     assert rows[0]["macs"] == 208_986_240
 
 
+def test_a_space_is_listed_planned_and_left_out_of_all() -> None:
+    named = {row["name"]: row["summary"] for row in json.loads(good("list", "studies", "--json"))}
+    assert "Which combination" in named["joint"]
+    ranges = {row["name"]: row["summary"] for row in json.loads(good("list", "variants", "joint", "--json"))}
+    assert "only where network.norm is batch" in ranges["network.norm_position"]
+    assert ranges["network.width"].endswith("0.25 to 1.5 times the baseline, log scale")
+    rows = json.loads(good("plan", "joint", "--protocol", "cifar10", "--trials", "12", "--json"))
+    assert [row["studies"][0]["variant"] for row in rows] == ["baseline", *(f"s{k:03}" for k in range(11))]
+    assert rows[0]["diff"] == {}
+    assert rows[1]["diff"].keys() >= {"network.width", "solver.lr"}
+    assert rows[1]["assignment"]["network.width"] != 1.0
+    assert "12 trials in all, 12 known: 12 run." in good("plan", "joint", "--protocol", "cifar10", "--trials", "12")
+    told = good("plan", "joint", "--searcher", "optuna", "--trials", "12")
+    assert "12 trials in all, 0 known" in told
+    assert "depends on the results" in told
+    whole = json.loads(good("plan", "all", "--protocol", "cifar10", "--json"))
+    assert all(member["study"] != "joint" for row in whole for member in row["studies"])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("plan", "activation", "--trials", "5"), "--trials is for search spaces (joint); a study has its variants"),
+        (("run", "activation", "--searcher", "optuna", "--scheduler", "asha"), "--searcher, --scheduler is for search"),
+        (("run", "joint", "activation"), "joint is a search space: name it alone"),
+        (("run", "joint", "--seeds", "3"), "--seeds is for studies"),
+        (("plan", "joint", "--variants", "s000"), "--variants is for studies"),
+        (("plan", "joint", "--price", "2"), "--price 2: what a search costs is not known"),
+        (("run", "joint", "--inline", "--searcher", "optuna"), "--searcher optuna is Ray Tune's"),
+        (("run", "joint", "--inline", "--scheduler", "asha"), "--scheduler asha is Ray Tune's"),
+        (("run", "joint", "--searcher", "grid"), "unknown searcher 'grid'"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(words: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    assert sentence in refused(*words, "--protocol", "demo", "--store", tmp_path / "s", cwd=tmp_path)
+    assert not (tmp_path / "s").exists()
+
+
 def test_settings_show_in_the_diff_and_change_the_id() -> None:
     plain, changed = (
         json.loads(good("plan", "activation", "--protocol", "cifar10", *more, "--json"))

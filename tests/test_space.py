@@ -1,0 +1,197 @@
+"""Search spaces: every point of the joint one can be trained, and what a space promises holds on small ones."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raysweep.errors import RaysweepError
+from raysweep.identity import trial_id
+from raysweep.patch import patch
+from raysweep.protocols import PROTOCOLS
+from raysweep.recipe import Recipe
+from raysweep.space import Choice, Like, LogUniform, Parameter, Space, Uniform, find_space
+from raysweep.study import Times, find_studies, study_names
+from raysweep.validate import check_recipe
+
+JOINT = find_space("joint")
+RECIPES = {entry.name: entry.make() for entry in PROTOCOLS}
+NORM = Parameter("norm", Choice({"none": {}, "batch": {"network.norm": "batch"}}), "norm")
+PLACE = Parameter(
+    "network.norm_position",
+    Choice({"after": {}, "before": {"network.norm_position": "before"}}),
+    "where",
+    when={"norm": ("batch",)},
+)
+RATE = Parameter("solver.lr", LogUniform(0.1, 10.0), "rate")
+
+
+def space(*parameters: Parameter) -> Space:
+    return Space("small", "Which?", "p", "f", parameters)
+
+
+@pytest.mark.parametrize("protocol", RECIPES)
+@settings(max_examples=1000)
+@given(st.integers(0, 2**32))
+def test_every_point_of_the_joint_space_can_be_trained(protocol: str, seed: int) -> None:
+    baseline = RECIPES[protocol]
+    here = JOINT.on(baseline)
+    assignment = here.sample(Random(seed))
+    recipe = patch(baseline, here.patch(assignment))
+    check_recipe(recipe)
+    assert here.holds(assignment)
+    assert len(trial_id(recipe)) == 12
+    if recipe.network.pooling == "stochastic":
+        assert recipe.network.activation in ("relu", "sigmoid")
+        assert recipe.network.norm == "none"
+    if recipe.data.preprocess in ("hsv", "ycrcb", "lab", "clahe"):
+        assert (recipe.data.mean, recipe.data.scale) == ((0.0, 0.0, 0.0), 1.0)
+        assert recipe.network.input_net == "batch_norm"
+    if "log" in recipe.network.input_net:
+        assert (recipe.data.mean, recipe.data.scale) == ((0.0, 0.0, 0.0), 1.0)
+
+
+@pytest.mark.parametrize("protocol", RECIPES)
+def test_the_baseline_is_a_point_of_the_joint_space(protocol: str) -> None:
+    here = JOINT.on(RECIPES[protocol])
+    assert here.holds(here.baseline())
+    assert patch(RECIPES[protocol], here.patch(here.baseline())) == RECIPES[protocol]
+    assert not here.changed(here.baseline())
+
+
+def test_every_option_of_the_joint_space_is_drawn() -> None:
+    seen: dict[str, set[object]] = {}
+    for k in range(3000):
+        for name, value in JOINT.sample(Random(k)).items():
+            seen.setdefault(name, set()).add(value)
+    for parameter in JOINT.parameters:
+        if isinstance(parameter.domain, Choice):
+            assert seen[parameter.name] == set(parameter.domain.options)
+        else:
+            drawn = [float(str(value)) for value in seen[parameter.name]]
+            assert parameter.domain.low <= min(drawn) < 1 < max(drawn) <= parameter.domain.high
+
+
+def test_the_joint_space_covers_the_table() -> None:
+    changed = {path for k in range(2000) for path in JOINT.patch(JOINT.sample(Random(k)))}
+    network = (
+        "activation",
+        "norm",
+        "norm_position",
+        "pooling",
+        "pool_kernel",
+        "pool_pad",
+        "input_net",
+        "head",
+        "width",
+    )
+    data = ("preprocess", "mean", "scale", "train_fraction", "label_noise")
+    assert changed >= {f"network.{name}" for name in (*network, "bias", "dropout", "conv_pad", "stem_layers", "groups")}
+    assert changed >= {f"data.{name}" for name in data}
+    assert changed >= {"schedule.name", "schedule.power", "training.batch_size", "init.method"}
+    assert changed >= {"solver.lr", "solver.weight_decay", "solver.bias_lr_mult"}
+    assert "data.side" not in changed
+
+
+@pytest.mark.parametrize("name", [parameter.name for parameter in JOINT.parameters])
+def test_a_line_is_a_study_of_one_factor(name: str) -> None:
+    study = JOINT.line(name)
+    assert len(study.variants) == len(JOINT.parameter(name).domain.points) > 1
+    ids = [trial_id(recipe) for _, recipe in study.recipes(Recipe(), [0])]
+    assert len(set(ids)) == len(ids), "every option changes something"
+
+
+def test_a_line_goes_through_points_of_the_space() -> None:
+    study = space(NORM, PLACE, RATE).line("network.norm_position")
+    assert [dict(variant.patch) for variant in study.variants] == [
+        {"network.norm": "batch", "solver.lr": Times(1.0)},
+        {"network.norm": "batch", "network.norm_position": "before", "solver.lr": Times(1.0)},
+    ]
+    assert study.baseline == "after"
+
+
+def test_a_line_leaves_what_excludes_its_parameter() -> None:
+    width = Parameter("network.width", Uniform(0.5, 1.5), "width", unless={"norm": ("none",)})
+    study = space(NORM, width).line("network.width")
+    assert [variant.name for variant in study.variants] == ["x0.5", "x0.75", "x1", "x1.25", "x1.5"]
+    assert all(variant.patch["network.norm"] == "batch" for variant in study.variants)
+
+
+@given(st.integers())
+def test_a_parameter_is_there_exactly_where_its_condition_holds(seed: int) -> None:
+    assignment = space(NORM, PLACE).sample(Random(seed))
+    assert (PLACE.name in assignment) == (assignment["norm"] == "batch")
+
+
+@given(st.integers())
+def test_a_new_parameter_leaves_the_others_as_they_were(seed: int) -> None:
+    few, more = space(NORM, PLACE, RATE), space(NORM, Parameter("network.width", Uniform(0.5, 2), "w"), PLACE, RATE)
+    assert more.sample(Random(seed)).items() >= few.sample(Random(seed)).items()
+
+
+def test_factors_on_one_field_multiply_and_like_follows_another_field() -> None:
+    batch = Parameter("batch", Choice({"x1": {}, "x4": {"training.batch_size": Times(4.0)}}), "batch")
+    scaled = Parameter("scaled", Choice({"no": {}, "yes": {"solver.lr": Like("training.batch_size")}}), "lr too")
+    both = space(RATE, scaled, batch)
+    assert both.patch({"solver.lr": 0.5, "scaled": "yes", "batch": "x4"}) == {
+        "solver.lr": Times(2.0),
+        "training.batch_size": Times(4.0),
+    }
+    assert both.patch({"solver.lr": 0.5, "scaled": "yes", "batch": "x1"}) == {"solver.lr": Times(0.5)}
+
+
+def test_two_parameters_cannot_set_one_field_together() -> None:
+    twice = space(NORM, Parameter("again", Choice({"none": {}, "affine": {"network.norm": "batch_affine"}}), "again"))
+    with pytest.raises(ValueError, match=r"two parameters set network\.norm, to 'batch' and to 'batch_affine'"):
+        twice.patch({"norm": "batch", "again": "affine"})
+
+
+def test_weights_make_an_option_more_frequent() -> None:
+    often = space(Parameter("norm", Choice(NORM.domain.options, {"none": 9.0}), "norm"))  # type: ignore[union-attr]
+    drawn = [often.sample(Random(seed))["norm"] for seed in range(1000)]
+    assert 860 < drawn.count("none") < 940
+
+
+def test_an_assignment_of_another_space_is_known_as_such() -> None:
+    own = space(NORM, PLACE, RATE)
+    assert own.holds({"norm": "none", "solver.lr": 2.0})
+    for other in (
+        {"norm": "none"},
+        {"norm": "layer", "solver.lr": 2.0},
+        {"norm": "none", "solver.lr": 20.0},
+        {"norm": "none", "network.norm_position": "after", "solver.lr": 2.0},
+        {"norm": "none", "solver.lr": "fast"},
+    ):
+        assert not own.holds(other)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ((NORM, NORM), "norm is there twice"),
+        ((PLACE, NORM), "which no earlier parameter can be"),
+        ((Parameter("x", Choice({"a": {"network.norm": "batch"}}), "x"),), "changes nothing"),
+        ((Parameter("x", Choice({"a": {}}, {"b": 2.0}), "x"),), "weights of b"),
+        ((Parameter("solver.lr", LogUniform(2.0, 4.0), "x"),), "the baseline, 1, is not within 2 to 4"),
+    ],
+)
+def test_a_space_that_contradicts_itself_is_refused(parameters: tuple[Parameter, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        space(*parameters)
+
+
+def test_fields_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(RaysweepError, match=r"solver\.lr"):
+        space(Parameter("solver.lrr", LogUniform(0.5, 2.0), "x"))
+
+
+def test_a_space_is_no_study() -> None:
+    assert "joint" not in study_names()
+    assert all(study.name != "joint" for study in find_studies(["all"]))
+    with pytest.raises(RaysweepError, match="joint is a search space, not a study: name it alone"):
+        find_studies(["activation", "joint"])
+    with pytest.raises(RaysweepError, match="unknown search space 'activation'"):
+        find_space("activation")
