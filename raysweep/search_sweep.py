@@ -84,7 +84,7 @@ def open_proposals(request: Request, space: Space, store: Store | None) -> Propo
         RaysweepError: data that do not serve.
     """
     baseline = request.baseline()
-    proposals = Proposals(space.on(baseline), baseline)
+    proposals = Proposals(space, baseline)
     read_proposals(store.members().to_pylist() if store else [], proposals)
     return proposals
 
@@ -95,7 +95,8 @@ def asked_space(request: Request) -> Space:
     Raises:
         RaysweepError: no such space, options that only studies have, or a setting of what is searched over.
     """
-    space = find_space(*request.studies)
+    (name,) = request.studies
+    space = find_space(str(name))
     if request.variants or request.seeds != 1:
         asked = "--variants" if request.variants else "--seeds"
         raise RaysweepError(f"{asked} is for studies: {space.name} trains every point it proposes once, see --trials.")

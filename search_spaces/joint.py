@@ -9,8 +9,6 @@ The whole table as one space. The side of the images and the number of epochs ar
 here:
 - numbers are searched as factors on the baseline's, so that the space means the same on any protocol;
 - stochastic pooling draws by the values themselves, so it is there only where none can be negative;
-- a convolution without padding needs a first layer with a stride to give up, as in the published file, and a classifier
-  that does not begin with a 3x3 convolution;
 - colour spaces other than RGB come without mean and scale and with batch normalisation of the input, as published.
 """
 
@@ -163,10 +161,8 @@ _NETWORK = (
     Parameter("network.groups", Choice(_field("network.groups", True, False)), "two groups in conv2, conv4, conv5"),
     Parameter(
         "padding",
-        Choice({"same": {}, "none": {"network.conv_pad": False, "network.stem_stride": Times(0.5)}}, {"same": 3.0}),
+        Choice({"same": {}, "none": {"network.conv_pad": False}}, {"same": 3.0}),
         "padding of the convolutions; without it half the stride of the first",
-        unless={"network.head": _C3_HEADS},
-        on=lambda recipe: recipe.network.stem_stride >= 4,
     ),
     Parameter(
         "stem_layers", Choice({"none": {}, **_STEM_LAYERS}, {"none": 3.0}), "further convolutions after the first one"

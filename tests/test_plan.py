@@ -110,7 +110,9 @@ def test_values_out_of_range_are_refused_by_name() -> None:
     ]:
         with pytest.raises(RaysweepError, match=rf"{path} is "):
             make_plan([STUDY], patch(Recipe(), {path: value}), [0])
-    with pytest.raises(RaysweepError, match="does not divide into 3 sub-batches"):
+    with pytest.raises(
+        RaysweepError, match=r"does not divide into 3 sub-batches \(training.accumulate\): use a multiple of 3"
+    ):
         make_plan([STUDY], patch(Recipe(), {"training.accumulate": 3}), [0])
 
 

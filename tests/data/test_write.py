@@ -248,7 +248,7 @@ def test_labels_out_of_range_are_named_with_their_number(tmp_path: Path) -> None
 
 
 def test_auto_encoding_is_raw_for_small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = checking.Job({}, "", None, "auto", 90, False, 1, 0)
+    job = checking.Job({}, "", None, "auto", "auto", 90, False, 1, 0)
     found = checking.Checked(np.arange(2), np.array([[10, 20], [30, 40]]), [], 0.5)
     assert checking.choose_encoding(job, {"train": found}) == "raw"
     monkeypatch.setattr(checking, "RAW_BELOW", (200 + 1200) * 3)
