@@ -178,12 +178,7 @@ def _on_ray(prepared: PreparedSearch, resources: Resources, progress: SweepProgr
     return run_on_ray(
         (),
         progress.on_event,
-        address=resources.address,
-        workers=resources.workers,
-        workers_per_trial=resources.workers_per_trial,
-        gpus_per_worker=resources.gpus_per_worker,
-        cpus_per_worker=resources.threads,
-        max_attempts=resources.max_attempts,
+        **resources.for_ray(),
         scheduler=make_scheduler(prepared.options, prepared.num_epochs, ended),
         search=Search(prepared.options, prepared.proposals, task, ended),
         metadata=metadata(prepared),

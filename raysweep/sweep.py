@@ -35,6 +35,17 @@ class Resources:
     threads: int = 1
     max_attempts: int = 2
 
+    def for_ray(self) -> dict[str, Any]:
+        """As `run_on_ray` takes them."""
+        return {
+            "address": self.address,
+            "workers": self.workers,
+            "workers_per_trial": self.workers_per_trial,
+            "gpus_per_worker": self.gpus_per_worker,
+            "cpus_per_worker": self.threads,
+            "max_attempts": self.max_attempts,
+        }
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -214,12 +225,7 @@ def execute(prepared: Prepared, resources: Resources, keep_checkpoints: bool = F
         return run_on_ray(
             tasks,
             progress.on_event,
-            address=resources.address,
-            workers=resources.workers,
-            workers_per_trial=resources.workers_per_trial,
-            gpus_per_worker=resources.gpus_per_worker,
-            cpus_per_worker=resources.threads,
-            max_attempts=resources.max_attempts,
+            **resources.for_ray(),
             metadata=metadata(prepared),
         )
 

@@ -117,6 +117,18 @@ def test_less_data_is_fewer_updates(small_recipe: Recipe, small_images: Path) ->
     assert trial.length.iterations == 14
 
 
+def test_a_batch_larger_than_the_set_trains_over_epochs_without_an_update_of_their_own(
+    small_recipe: Recipe, small_images: Path
+) -> None:
+    fields = {"data.train_fraction": 0.07, "training.epochs": 6.0, "network.dropout": 0.0}  # 21 images, batches of 32
+    trial = start(patch(small_recipe, fields), small_images)
+    rows = list(epochs(trial))
+    assert trial.length.iterations == round(6 * 21 / 32)
+    assert [row["iteration"] for row in rows] == list(range(1, trial.length.iterations + 1))
+    assert rows[-1]["epoch"] == trial.length.num_epochs > len(rows)
+    assert [row["status"] for row in rows] == ["running"] * (len(rows) - 1) + ["finished"]
+
+
 def test_input_is_the_papers_value() -> None:
     """0.04 * (x - mean): the mean first, then the scale."""
     images = np.zeros((1, 2, 2, 3), np.uint8)
