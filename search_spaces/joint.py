@@ -185,6 +185,11 @@ _NETWORK = (
 )
 
 _TRAINING = (
+    Parameter(
+        "solver.name",
+        Choice(_field("solver.name", "sgd", "nesterov")),
+        "momentum or Nesterov's; solvers that scale each weight by itself need rates of their own",
+    ),
     Parameter("init.method", Choice(_field("init.method", *_INITS)), "initial weights"),
     Parameter("schedule.name", Choice(_field("schedule.name", *_SCHEDULES)), "learning rate over time"),
     Parameter(
