@@ -83,14 +83,19 @@ def by_variant(plan: list[PlannedTrial]) -> dict[str, PlannedTrial]:
     ],
 )
 def test_a_recipe_has_the_folder_or_a_subfolder(folder: Path, data: DataRecipe, name: str) -> None:
-    assert image_folder(folder, data) == folder / name
-    assert not name or subfolder(data) == name
+    assert ImageSets(folder).folder_of(data) == folder / name
+    if not name:
+        assert image_folder(folder, data) == folder
+        return
+    assert subfolder(data) == name
+    with pytest.raises(RaysweepError, match=f"raysweep data write SOURCE {folder}/{name} --side {data.short_side}"):
+        image_folder(folder, data)
 
 
 def test_a_folder_of_rescaled_images_serves_those_who_ask_for_them(folder: Path) -> None:
     change_manifest(folder, rescale="nearest")
     assert image_folder(folder, DataRecipe(short_side=36, rescale="nearest")) == folder
-    assert image_folder(folder, DataRecipe(short_side=36)) == folder / "short36"
+    assert ImageSets(folder).folder_of(DataRecipe(short_side=36)) == folder / "short36"
 
 
 def test_manifests_from_before_there_was_a_choice_read_as_auto(folder: Path) -> None:

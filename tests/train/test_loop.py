@@ -171,9 +171,9 @@ def test_augmented_training_resumes_with_the_same_bits(small_recipe: Recipe, sma
     recipe = patch(small_recipe, factors | {"training.epochs": 2.0})
     rows = list(epochs(start(recipe, small_images)))
     first = start(recipe, small_images)
-    before = next(epochs(first))
+    before, saved = next(epochs(first)), state(first, 1)
     second = start(recipe, small_images)
-    assert exact([before, *epochs(second, restore(second, state(first, 1)))]) == exact(rows)
+    assert exact([before, *epochs(second, restore(second, saved))]) == exact(rows)
 
 
 def test_the_test_covers_every_image_once(small_recipe: Recipe, small_images: Path) -> None:
