@@ -10,6 +10,7 @@ from pathlib import Path
 
 from raysweep.data.check import bind_data, check_fit
 from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, verify
+from raysweep.errors import RaysweepError
 from raysweep.recipe import DataRecipe, Recipe
 
 
@@ -19,12 +20,17 @@ def subfolder(data: DataRecipe) -> str:
 
 
 def image_folder(folder: Path, data: DataRecipe) -> Path:
-    """Where the images of a recipe are, or belong: the folder or a subfolder.
+    """Where the images of a recipe are: the folder or a subfolder.
 
     Raises:
-        RaysweepError: the folder has no finished image set.
+        RaysweepError: the folder has no finished image set, or the subfolder has none; says how it is written.
     """
-    return ImageSets(folder).folder_of(data)
+    sets = ImageSets(folder)
+    if need := sets.need(data):
+        raise RaysweepError(
+            f"images of {data.short_side} px, rescaled {data.rescale}, are missing: write them with `{need}`."
+        )
+    return sets.folder_of(data)
 
 
 class ImageSets:
