@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from raysweep.data.check import bind_data, check_data
 from raysweep.data.generated import GeneratedSource
@@ -24,6 +25,7 @@ from raysweep.recipe import DataRecipe
 from raysweep.request import Request
 from raysweep.study import Study, Variant
 from raysweep.sweep import Resources, execute, prepare
+from raysweep.verbs.alone import trial
 
 SIZES = Study(
     name="sizes",
@@ -222,6 +224,14 @@ def test_trials_are_trained_each_on_its_own_images(folder: Path, sizes: Study, t
     found = {row["trial"]: row["data_digest"] for row in store.trials().to_pylist()}
     assert found == {planned.trial: planned.recipe.data.digest for planned in prepared.plan}
     assert len(set(found.values())) == 2
+    # Alone, the trial finds its images from the folder of the whole.
+    small = by_variant(prepared.plan)["s20"].trial
+    words = [small, "--store", str(tmp_path / "s"), "--data", str(folder), "--into", str(tmp_path / "again")]
+    assert CliRunner().invoke(trial, words, catch_exceptions=False).exit_code == 0
+    again, before = (Store.open(str(tmp_path / name)).trial(small) for name in ("again", "s"))
+    assert again
+    assert before
+    assert (again["data_digest"], again["logloss"]) == (own.digest, before["logloss"])
     assert {planned.action for planned in request(folder, store=str(tmp_path / "s"), variants=("s20",)).plan()} == {
         "skip"
     }
