@@ -95,7 +95,8 @@ def asked_space(request: Request) -> Space:
     Raises:
         RaysweepError: no such space, options that only studies have, or a setting of what is searched over.
     """
-    space = find_space(*request.studies)
+    (name,) = request.studies
+    space = find_space(str(name))
     if request.variants or request.seeds != 1:
         asked = "--variants" if request.variants else "--seeds"
         raise RaysweepError(f"{asked} is for studies: {space.name} trains every point it proposes once, see --trials.")
@@ -183,7 +184,7 @@ def _on_ray(prepared: PreparedSearch, resources: Resources, progress: SweepProgr
         gpus_per_worker=resources.gpus_per_worker,
         cpus_per_worker=resources.threads,
         max_attempts=resources.max_attempts,
-        scheduler=make_scheduler(prepared.options, prepared.num_epochs, ended),
+        scheduler=make_scheduler(prepared.options, prepared.num_epochs, ended, prepared.proposals.baseline_trial),
         search=Search(prepared.options, prepared.proposals, task, ended),
         metadata=metadata(prepared),
     )
