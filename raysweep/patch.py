@@ -6,9 +6,10 @@ relative to the baseline, so that one patch means the same on ImageNet and on te
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -61,7 +62,13 @@ def _walk(node: Any, prefix: str) -> Iterator[FieldInfo]:
 
 def flatten(recipe: Recipe) -> dict[str, Any]:
     """Every leaf value by dotted path."""
-    return {path: get(recipe, path) for path in recipe_fields()}
+    return dict(zip(recipe_fields(), _leaves()(recipe), strict=True))
+
+
+@cache
+def _leaves() -> Callable[[Recipe], tuple[Any, ...]]:
+    # In one go: a plan of the whole table asks for a hundred thousand values.
+    return attrgetter(*recipe_fields())
 
 
 def get(recipe: Recipe, path: str) -> Any:
@@ -151,4 +158,5 @@ def parse(path: str, text: str) -> Any:
 
 def diff(recipe: Recipe, baseline: Recipe) -> dict[str, Any]:
     """Dotted path -> value of `recipe` for every field in which it differs from `baseline`."""
-    return {path: value for path, value in flatten(recipe).items() if value != get(baseline, path)}
+    other = flatten(baseline)
+    return {path: value for path, value in flatten(recipe).items() if value != other[path]}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from raysweep.cost import Cost, accelerator, find_cost
@@ -87,10 +87,12 @@ def make_plan(
     *,
     protocol: Recipe | None = None,
     found: Mapping[str, Found] | None = None,
+    bind: Callable[[Recipe], Recipe] = lambda recipe: recipe,
 ) -> list[PlannedTrial]:
     """Every trial of the studies once, in the order to run them.
 
     `baseline` is the protocol with the user's settings; `protocol` the protocol as it ships, which `diff` is against.
+    `bind` puts the images of a recipe into it once its variant has been applied: variants may need others.
 
     Raises:
         RaysweepError: a recipe that cannot be trained.
@@ -98,7 +100,7 @@ def make_plan(
     found = found or {}
     members: dict[str, list[Member]] = {}
     recipes: dict[str, Recipe] = {}
-    for member, recipe in _members(studies, baseline, tuple(seeds)):
+    for member, recipe in _members(studies, baseline, tuple(seeds), bind):
         check_recipe(recipe)
         trial = trial_id(recipe)
         recipes[trial] = recipe
@@ -109,24 +111,35 @@ def make_plan(
     ]
 
 
-def _members(studies: Sequence[Study], baseline: Recipe, seeds: tuple[int, ...]) -> Iterator[tuple[Member, Recipe]]:
+def _members(
+    studies: Sequence[Study], baseline: Recipe, seeds: tuple[int, ...], bind: Callable[[Recipe], Recipe]
+) -> Iterator[tuple[Member, Recipe]]:
     # Seed by seed over all studies: early results cover everything.
     for seed in seeds:
         for study in studies:
-            line = line_id(study.variant(study.baseline).apply(baseline))
+            line = line_id(bind(study.variant(study.baseline).apply(baseline)))
             for variant, recipe in study.recipes(baseline, [seed]):
                 order = study.variants.index(variant)
-                yield Member(study.name, variant.name, variant.sentence, order, study.baseline, line), recipe
+                yield Member(study.name, variant.name, variant.sentence, order, study.baseline, line), bind(recipe)
 
 
 def _planned(
     trial: str, recipe: Recipe, members: tuple[Member, ...], found: Found | None, protocol: Recipe
 ) -> PlannedTrial:
     action, reason = decide(recipe, found)
-    if len(members) > 1:
-        shared = ", ".join(dict.fromkeys(member.study for member in members[1:]))
-        reason = f"{reason}; shared with {shared}"
-    return PlannedTrial(trial, recipe, members, action, reason, diff(recipe, protocol), find_cost(recipe))
+    return PlannedTrial(
+        trial, recipe, members, action, _reason(reason, members), diff(recipe, protocol), find_cost(recipe)
+    )
+
+
+def _reason(reason: str, members: Sequence[Member]) -> str:
+    shared = ", ".join(dict.fromkeys(member.study for member in members[1:]))
+    return f"{reason}; shared with {shared}" if shared else reason
+
+
+def needing(planned: PlannedTrial, command: str) -> PlannedTrial:
+    """The same trial, which cannot run before that command has written its images."""
+    return replace(planned, action="run", reason=_reason(f"needs images: {command}", planned.members))
 
 
 def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:
@@ -148,6 +161,11 @@ def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:
 def to_run(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
     """The trials of a plan that are not finished."""
     return [planned for planned in plan if planned.action != "skip"]
+
+
+def planned_studies(plan: Iterable[PlannedTrial]) -> list[str]:
+    """Names of the studies of a plan, in its order."""
+    return list(dict.fromkeys(member.study for planned in plan for member in planned.members))
 
 
 def shipped_recipes() -> list[Recipe]:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
-from raysweep.plan import Found, PlannedTrial, make_plan
+from raysweep.plan import Found, PlannedTrial, make_plan, needing
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.study import Study, find_studies
 
 if TYPE_CHECKING:
+    from raysweep.data.image_sets import ImageSets
     from raysweep.results.store import Store
 
 
@@ -60,11 +61,16 @@ class Request:
             RaysweepError: unknown protocol or field, wrong value, or a data folder that does not serve.
         """
         recipe = patch(find_protocol(self.protocol), self.settings)
-        if self.data_folder is None:
-            return recipe
-        from raysweep.data.check import bind_data, check_data
+        sets = self.image_sets()
+        return sets.bind_baseline(recipe) if sets else recipe
 
-        return bind_data(recipe, check_data(recipe, self.data_folder))
+    def image_sets(self) -> ImageSets | None:
+        """The image sets of the data folder, if there is one."""
+        if self.data_folder is None:
+            return None
+        from raysweep.data.image_sets import ImageSets
+
+        return ImageSets(self.data_folder)
 
     def plan(self) -> list[PlannedTrial]:
         """Every trial asked for, with what the store knows of it.
@@ -75,8 +81,15 @@ class Request:
         if self.seeds < 1:
             raise RaysweepError(f"--seeds is {self.seeds}: at least 1 seed is needed.")
         found = found_in(self.store) if self.store else {}
-        protocol = find_protocol(self.protocol)
-        return make_plan(self.find_studies(), self.baseline(), range(self.seeds), protocol=protocol, found=found)
+        protocol, sets, seeds = find_protocol(self.protocol), self.image_sets(), range(self.seeds)
+        baseline = patch(protocol, self.settings)
+        if sets is None:
+            return make_plan(self.find_studies(), baseline, seeds, protocol=protocol, found=found)
+        sets.bind_baseline(baseline)
+        plan = make_plan(self.find_studies(), baseline, seeds, protocol=protocol, found=found, bind=sets.bind)
+        if sets.are_generated:  # as are those still missing, when they are needed
+            return plan
+        return [needing(planned, need) if (need := sets.need(planned.recipe.data)) else planned for planned in plan]
 
 
 def default_data(protocol: str) -> Path:
@@ -90,6 +103,8 @@ def found_in(uri: str) -> dict[str, Found]:
     Raises:
         RaysweepError: the store is there but cannot be read.
     """
+    if "://" not in uri and not Path(uri).exists():
+        return {}  # without Arrow, which takes half of a plan's time
     from raysweep.results.store import Store
 
     store = Store.open_if_exists(uri)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from raysweep.errors import RaysweepError, unknown
 from raysweep.patch import Patch, Times, field_info
-from raysweep.recipe import Recipe
 from raysweep.study import Study, Variant, space_names
 
 Value = str | float
@@ -122,10 +121,6 @@ def rounded(factor: float) -> float:
     return float(f"{factor:.{DIGITS}g}")
 
 
-def _any_recipe(recipe: Recipe) -> bool:
-    return True
-
-
 @dataclass(frozen=True)
 class Parameter:
     """One hyper-parameter, named by the path of its field, or by a word where its options change several fields."""
@@ -137,8 +132,6 @@ class Parameter:
     """It is there only where this holds."""
     unless: Condition = field(default_factory=dict)
     """It is not there where this holds; nothing named: never."""
-    on: Callable[[Recipe], bool] = _any_recipe
-    """Baselines on which it has a meaning."""
 
     def patch(self, value: Value) -> Patch:
         """What a value changes."""
@@ -189,10 +182,6 @@ class Space:
         if name not in known:
             raise unknown(f"parameter of {self.name}", name, known, f"raysweep list variants {self.name}")
         return known[name]
-
-    def on(self, baseline: Recipe) -> Space:
-        """The space without the parameters that have no meaning on this baseline."""
-        return replace(self, parameters=tuple(p for p in self.parameters if p.on(baseline)))
 
     def walk(self, pick: Callable[[Parameter], Value]) -> dict[str, Value]:
         """The assignment that comes of picking a value for each parameter that is there, in order."""

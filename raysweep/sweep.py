@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json, recipe_json
-from raysweep.plan import PlannedTrial, to_run
+from raysweep.plan import PlannedTrial, planned_studies, to_run
 from raysweep.progress import SweepProgress
 from raysweep.request import GENERATED, Request, default_data
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
+    from raysweep.data.image_sets import ImageSets
+    from raysweep.data.manifest import Manifest
     from raysweep.orchestrate.events import Outcome
 
 
@@ -33,20 +35,39 @@ class Resources:
     threads: int = 1
     max_attempts: int = 2
 
+    def for_ray(self) -> dict[str, Any]:
+        """As `run_on_ray` takes them."""
+        return {
+            "address": self.address,
+            "workers": self.workers,
+            "workers_per_trial": self.workers_per_trial,
+            "gpus_per_worker": self.gpus_per_worker,
+            "cpus_per_worker": self.threads,
+            "max_attempts": self.max_attempts,
+        }
+
 
 @dataclass(frozen=True)
 class Prepared:
     """A request that has passed every check: its plan and where it reads and writes."""
 
     plan: list[PlannedTrial]
-    data: Path
+    folders: Mapping[str, Path]
+    """Trial -> folder of its images."""
     store: str
     protocol: str
 
     def tasks(self, keep_checkpoints: bool = False) -> list[TrialTask]:
         """The trials to train, in order."""
         return [
-            TrialTask(planned.trial, planned.recipe, str(self.data), self.store, self.protocol, keep_checkpoints)
+            TrialTask(
+                trial=planned.trial,
+                recipe=planned.recipe,
+                data=str(self.folders[planned.trial]),
+                store=self.store,
+                protocol=self.protocol,
+                keep_checkpoint=keep_checkpoints,
+            )
             for planned in to_run(self.plan)
         ]
 
@@ -57,21 +78,70 @@ def prepare(request: Request, resources: Resources) -> Prepared:
     Raises:
         RaysweepError: data, settings, studies or store that do not serve. Nothing has been trained then.
     """
-    from raysweep.data.manifest import read_manifest, verify
+    from raysweep.data.image_sets import ImageSets
     from raysweep.results.store import Store
     from raysweep.train.loop import check_trial
 
-    folder = find_data(request)
+    sets = ImageSets(find_data(request))
     plan = request.plan()
+    if sets.are_generated and generate_missing(plan, sets):
+        plan = request.plan()
     for planned in plan:
         check_trial(planned.recipe, Placement(world_size=resources.workers_per_trial))
-    manifest = read_manifest(folder)
-    verify(folder, manifest, full=True)
+    refuse_missing(plan, sets)
+    folders = {planned.trial: sets.folder_of(planned.recipe.data) for planned in plan}
+    manifests = check_sums(sets, folders.values())
     store = Store.open(request.store or "results", create=True)
-    store.write_manifest(manifest)
-    for study in dict.fromkeys(member.study for planned in plan for member in planned.members):
+    for manifest in manifests:
+        store.write_manifest(manifest)
+    for study in planned_studies(plan):
         store.write_members(member_rows(plan, study, request.protocol))
-    return Prepared(plan, folder.resolve(), store.uri, request.protocol)
+    resolved = {trial: folder.resolve() for trial, folder in folders.items()}
+    return Prepared(plan, resolved, store.uri, request.protocol)
+
+
+def check_sums(sets: ImageSets, folders: Iterable[Path]) -> list[Manifest]:
+    """The manifests of the folders, once each, after a comparison of all files with their checksums.
+
+    Raises:
+        RaysweepError: a file that is not the one that was written.
+    """
+    from raysweep.data.manifest import verify
+
+    found = {folder: sets.manifest(folder) for folder in dict.fromkeys(folders)}
+    for folder, manifest in found.items():
+        verify(folder, manifest, full=True)
+    return list(found.values())
+
+
+def refuse_missing(plan: Sequence[PlannedTrial], sets: ImageSets) -> None:
+    """Refuse a plan with trials whose images have not been written.
+
+    Raises:
+        RaysweepError: for every set that is missing who needs it and how it is written, and how to do without.
+    """
+    users: dict[str, dict[str, None]] = {}
+    for planned in plan:
+        if need := sets.need(planned.recipe.data):
+            users.setdefault(need, {}).update({f"{m.study}/{m.variant}": None for m in planned.members})
+    if users:
+        lines = "\n".join(f"  {need}    # for {', '.join(who)}" for need, who in users.items())
+        raise RaysweepError(
+            f"image sets are missing; write them from the original images:\n{lines}\n{_without(plan, sets)}"
+        )
+
+
+def _without(plan: Sequence[PlannedTrial], sets: ImageSets) -> str:
+    """How to leave out what needs missing images."""
+    members = {m: not sets.need(planned.recipe.data) for planned in plan for m in planned.members}
+    if len(planned_studies(plan)) > 1:
+        return "Or leave their variants out: run these studies one at a time, with --variants the others of each."
+    if not all(there for member, there in members.items() if member.variant == member.baseline):
+        return "The baseline of the study is among them, so nothing of it can be compared without."
+    others = dict.fromkeys(m.variant for m, there in members.items() if there and m.variant != m.baseline)
+    if not others:
+        return "All variants of the study need them: without, leave the study out."
+    return f"Or leave those variants out: --variants {','.join(others)}"
 
 
 def advice(plan: Sequence[PlannedTrial]) -> str:
@@ -107,6 +177,23 @@ def find_data(request: Request) -> Path:
     return folder
 
 
+def generate_missing(plan: Sequence[PlannedTrial], sets: ImageSets) -> bool:
+    """Write the missing sets of a generated one: the same pictures, resized. Returns whether there were any.
+
+    Raises:
+        RaysweepError: a folder that cannot be written.
+    """
+    from raysweep.data.generated import GeneratedSource
+    from raysweep.data.write import write_images
+
+    missing = {sets.folder_of(data): data for planned in plan if sets.need(data := planned.recipe.data)}
+    main = sets.manifest(sets.folder)
+    source = GeneratedSource(main.splits["train"].images, main.splits["test"].images, side=main.short_side)
+    for folder, data in missing.items():
+        write_images(source, folder, side=data.short_side, rescale=data.rescale)
+    return bool(missing)
+
+
 def member_rows(plan: Sequence[PlannedTrial], study: str, protocol: str) -> list[dict[str, Any]]:
     """What each trial of a study stands for, as the store's member rows."""
     return [
@@ -138,17 +225,15 @@ def execute(prepared: Prepared, resources: Resources, keep_checkpoints: bool = F
         return run_on_ray(
             tasks,
             progress.on_event,
-            address=resources.address,
-            workers=resources.workers,
-            workers_per_trial=resources.workers_per_trial,
-            gpus_per_worker=resources.gpus_per_worker,
-            cpus_per_worker=resources.threads,
-            max_attempts=resources.max_attempts,
+            **resources.for_ray(),
             metadata=metadata(prepared),
         )
 
 
 def metadata(prepared: Prepared) -> dict[str, str]:
     """What Ray's dashboard shows of the sweep."""
-    studies = dict.fromkeys(member.study for planned in prepared.plan for member in planned.members)
-    return {"studies": ", ".join(studies), "protocol": prepared.protocol, "store": prepared.store}
+    return {
+        "studies": ", ".join(planned_studies(prepared.plan)),
+        "protocol": prepared.protocol,
+        "store": prepared.store,
+    }

@@ -124,7 +124,7 @@ def check_batch(recipe: Recipe, workers: int = 1) -> None:
     if training.batch_size % parts:
         raise RaysweepError(
             f"training.batch_size {training.batch_size} does not divide into {training.accumulate} sub-batches "
-            f"(training.accumulate) on {workers} workers: use a multiple of {parts}."
+            f"(training.accumulate){f' on {workers} workers' if workers > 1 else ''}: use a multiple of {parts}."
         )
     if recipe.network.norm != "none" and recipe.training.batch_size // recipe.training.accumulate < 2:
         raise RaysweepError(

@@ -19,7 +19,7 @@ STUDY = Study(
     finding="Less than without: 0.2 is better than 0.5 and none.",
     baseline="drop05",
     variants=(
-        Variant("drop05", BN, "dropout 0.5"),
+        Variant("drop05", BN | {"network.dropout": 0.5}, "dropout 0.5"),
         Variant("drop02", BN_DROP02, "dropout 0.2"),
         Variant("drop00", BN | {"network.dropout": 0.0}, "no dropout"),
     ),

@@ -26,11 +26,11 @@ STUDY = Study(
     finding="No: less dropout in a narrower layer is better.",
     baseline="fc2048_drop05",
     variants=(
-        Variant("fc2048_drop05", {}, "2048 wide, dropout 0.5"),
+        Variant("fc2048_drop05", {"network.dropout": 0.5}, "2048 wide, dropout 0.5"),
         Variant("fc2048_drop03", {"network.dropout": 0.3}, "2048 wide, dropout 0.3"),
         Variant("fc4096_drop065", _fc(4096, 0.65), "4096 wide, dropout 0.65"),
         Variant("fc6144_drop077", _fc(6144, 0.77), "6144 wide, dropout 0.77"),
-        Variant("fc4096_drop05", fc_widths(4096), "4096 wide, dropout 0.5"),
+        Variant("fc4096_drop05", _fc(4096, 0.5), "4096 wide, dropout 0.5"),
         Variant("fc1433_drop00", _fc(1433, 0.0), "1433 wide, no dropout"),
     ),
 )

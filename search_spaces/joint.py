@@ -10,9 +10,6 @@ here:
 - numbers are searched as factors on the baseline's, so that the space means the same on any protocol;
 - a share of the images is trained on for as many epochs, not as many updates: schedulers compare epochs;
 - stochastic pooling draws by the values themselves, so it is there only where none can be negative;
-- convolutions without padding need a first layer with a stride to give up, as in the published file, and the fully
-  connected classifier: others begin with a 3x3 convolution, or with a pyramid that does not divide the smaller maps;
-- nor does the largest pyramid divide the maps of other pooling windows;
 - colour spaces other than RGB come without mean and scale and with batch normalisation of the input, as published.
 """
 
@@ -98,7 +95,6 @@ _NON_LINEARITY = (
 )
 
 _DOWNSAMPLING = (
-    Parameter("network.head", Choice(_field("network.head", "fc", "spp2_fc", "spp3_fc", *_C3_HEADS)), "classifier"),
     Parameter(
         "downsampling",
         Choice({"pooling": {}, "strided_conv": {"network.pooling": "strided_conv"}}, {"pooling": 5.0}),
@@ -122,7 +118,6 @@ _DOWNSAMPLING = (
         Choice({"3x3": {}, "2x2": {"network.pool_kernel": 2}, "3x3_pad_1": {"network.pool_pad": 1}}),
         "window of the poolings, stride 2",
         when=_POOLED,
-        unless={"network.head": ("spp3_fc",)},
     ),
     Parameter(
         "network.lrn",
@@ -162,14 +157,13 @@ _IMAGES = (
 )
 
 _NETWORK = (
+    Parameter("network.head", Choice(_field("network.head", "fc", "spp2_fc", "spp3_fc", *_C3_HEADS)), "classifier"),
     Parameter("network.width", LogUniform(0.25, 1.5), "width of every layer but the classifier"),
     Parameter("network.groups", Choice(_field("network.groups", True, False)), "two groups in conv2, conv4, conv5"),
     Parameter(
         "padding",
         Choice({"same": {}, "none": {"network.conv_pad": False}}, {"same": 3.0}),
-        "borders of the convolutions; without them half the stride of the first",
-        when={"network.head": ("fc",)},
-        on=lambda recipe: recipe.network.stem_stride >= 4,
+        "padding of the convolutions; without it half the stride of the first",
     ),
     Parameter(
         "stem_layers", Choice({"none": {}, **_STEM_LAYERS}, {"none": 3.0}), "further convolutions after the first one"
@@ -192,6 +186,11 @@ _NETWORK = (
 )
 
 _TRAINING = (
+    Parameter(
+        "solver.name",
+        Choice(_field("solver.name", "sgd", "nesterov")),
+        "momentum or Nesterov's; solvers that scale each weight by itself need rates of their own",
+    ),
     Parameter("init.method", Choice(_field("init.method", *_INITS)), "initial weights"),
     Parameter("schedule.name", Choice(_field("schedule.name", *_SCHEDULES)), "learning rate over time"),
     Parameter(

@@ -13,9 +13,11 @@ from typing import Any
 
 from raysweep.study import Study, Times, Variant
 
+_DROP05: dict[str, Any] = {"network.dropout": 0.5}
+
 
 def _decay(factor: float, norm: str = "l2") -> dict[str, Any]:
-    return {"solver.weight_decay": Times(factor)} | ({"solver.decay_norm": norm} if norm != "l2" else {})
+    return _DROP05 | {"solver.weight_decay": Times(factor)} | ({"solver.decay_norm": norm} if norm != "l2" else {})
 
 
 STUDY = Study(
@@ -25,7 +27,7 @@ STUDY = Study(
     finding="Dropout of 0.2 to 0.3 and the usual weight decay.",
     baseline="wd5e4_l2_drop05",
     variants=(
-        Variant("wd5e4_l2_drop05", {}, "decay 0.0005 (L2), dropout 0.5"),
+        Variant("wd5e4_l2_drop05", _DROP05, "decay 0.0005 (L2), dropout 0.5"),
         Variant("wd1e4_l2_drop05", _decay(1 / 5), "a fifth of the decay"),
         Variant("wd1e5_l2_drop05", _decay(1 / 50), "a fiftieth of the decay"),
         Variant(

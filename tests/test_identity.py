@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,9 @@ from hypothesis import given
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json, digest, line_id, recipe_from_json, recipe_json, trial_id
 from raysweep.patch import patch
-from raysweep.plan import shipped_recipes
 from raysweep.protocols import PROTOCOLS
 from raysweep.recipe import DataRecipe, Recipe, SolverRecipe
-from raysweep.study import find_study
+from raysweep.study import find_studies, find_study
 from tests.test_patch import patches
 
 GOLDEN = Path(__file__).parent / "goldens" / "trial_ids.json"
@@ -61,8 +61,10 @@ def test_ids_do_not_depend_on_the_process() -> None:
 
 
 def test_shipped_variants_differ_from_each_other() -> None:
-    recipes = shipped_recipes()
-    assert len({trial_id(recipe) for recipe in recipes}) == len(recipes)
+    """But for those that studies share: these are one trial."""
+    for protocol, study in product(PROTOCOLS, find_studies(["all"])):
+        ids = {trial_id(recipe) for _, recipe in study.recipes(protocol.make(), [0])}
+        assert len(ids) == len(study.variants), (protocol.name, study.name)
 
 
 def test_seed_is_in_the_id_and_not_in_the_line() -> None:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from raysweep.errors import RaysweepError
 from raysweep.identity import trial_id
 from raysweep.patch import patch
-from raysweep.plan import Found, decide, make_plan, to_run
+from raysweep.plan import Found, decide, make_plan, needing, planned_studies, to_run
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Length, Recipe
 from raysweep.study import Study, Variant, find_study
+from raysweep.validate import check_recipe
 
 STUDY = find_study("activation").only(["elu", "tanh"])
 OTHER = Study("rates", "Which rate?", "p", "f", "base", (Variant("base"), Variant("fast", {"solver.lr": 0.1})))
@@ -32,6 +33,7 @@ def test_a_baseline_that_two_studies_share_is_one_trial() -> None:
     shared = plan[0]
     assert [(member.study, member.variant) for member in shared.members] == [("activation", "relu"), ("rates", "base")]
     assert shared.reason == "not in the store; shared with rates"
+    assert planned_studies(plan) == ["activation", "rates"]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,23 @@ def test_what_is_finished_is_not_run_and_costs_nothing() -> None:
     plan = make_plan([STUDY], Recipe(), [0], found=found)
     assert [planned.members[0].variant for planned in to_run(plan)] == ["tanh", "elu"]
     assert plan[0].estimated_gpu_h == 0 < plan[1].estimated_gpu_h
+
+
+def test_images_are_bound_once_the_variant_has_been_applied() -> None:
+    sizes = Study("sizes", "?", "p", "f", "base", (Variant("base"), Variant("small", {"data.short_side": 80})))
+
+    def bind(recipe: Recipe) -> Recipe:
+        return patch(recipe, {"data.digest": f"images of {recipe.data.short_side} px"})
+
+    plan = make_plan([sizes], Recipe(), [0, 1], bind=bind)
+    assert [planned.recipe.data.digest for planned in plan] == ["images of 144 px", "images of 80 px"] * 2
+    assert [planned.trial for planned in plan] == [trial_id(planned.recipe) for planned in plan]
+    assert {planned.members[0].line for planned in plan} == {plan[0].trial}
+
+
+def test_a_trial_that_needs_images_says_so_and_keeps_who_shares_it() -> None:
+    shared = make_plan([STUDY, OTHER], Recipe(), [0])[0]
+    assert needing(shared, "write them").reason == "needs images: write them; shared with rates"
 
 
 def test_diff_is_against_the_protocol_as_it_ships() -> None:
@@ -106,12 +125,35 @@ def test_values_out_of_range_are_refused_by_name() -> None:
         ("solver.lr", float("nan")),
         ("data.mean", (1.0, 2.0)),
         ("data.label_noise", 1.0),
+        ("data.rescale", "bicubic"),
         ("solver.decay_norm", "l3"),
     ]:
         with pytest.raises(RaysweepError, match=rf"{path} is "):
             make_plan([STUDY], patch(Recipe(), {path: value}), [0])
-    with pytest.raises(RaysweepError, match="does not divide into 3 sub-batches"):
+    with pytest.raises(
+        RaysweepError, match=r"does not divide into 3 sub-batches \(training.accumulate\): use a multiple of 3"
+    ):
         make_plan([STUDY], patch(Recipe(), {"training.accumulate": 3}), [0])
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "mean", "fits"),
+    [
+        ("rgb", (1.0, 2.0, 3.0), True),
+        ("rgb", (1.0,), True),
+        ("gray", (1.0,), True),
+        ("gray", (124.0, 117.0, 104.0), False),
+    ],
+)
+def test_the_mean_has_one_number_or_one_for_each_channel(preprocess: str, mean: tuple[float, ...], fits: bool) -> None:
+    recipe = patch(Recipe(), {"data.preprocess": preprocess, "data.mean": mean})
+    if fits:
+        check_recipe(recipe)
+    else:
+        with pytest.raises(
+            RaysweepError, match="data.mean is 124, 117, 104, 3 numbers, but data.preprocess gray makes"
+        ):
+            check_recipe(recipe)
 
 
 @given(st.integers(1, 5000), st.integers(1, 300), st.floats(0.1, 20))

@@ -38,11 +38,10 @@ def space(*parameters: Parameter) -> Space:
 @given(st.integers(0, 2**32))
 def test_every_point_of_the_joint_space_can_be_trained(protocol: str, seed: int) -> None:
     baseline = RECIPES[protocol]
-    here = JOINT.on(baseline)
-    assignment = here.sample(Random(seed))
-    recipe = patch(baseline, here.patch(assignment))
+    assignment = JOINT.sample(Random(seed))
+    recipe = patch(baseline, JOINT.patch(assignment))
     check_recipe(recipe)
-    assert here.holds(assignment)
+    assert JOINT.holds(assignment)
     assert len(trial_id(recipe)) == 12
     if recipe.network.pooling == "stochastic":
         assert recipe.network.activation in ("relu", "sigmoid")
@@ -56,10 +55,9 @@ def test_every_point_of_the_joint_space_can_be_trained(protocol: str, seed: int)
 
 @pytest.mark.parametrize("protocol", RECIPES)
 def test_the_baseline_is_a_point_of_the_joint_space(protocol: str) -> None:
-    here = JOINT.on(RECIPES[protocol])
-    assert here.holds(here.baseline())
-    assert patch(RECIPES[protocol], here.patch(here.baseline())) == RECIPES[protocol]
-    assert not here.changed(here.baseline())
+    assert JOINT.holds(JOINT.baseline())
+    assert patch(RECIPES[protocol], JOINT.patch(JOINT.baseline())) == RECIPES[protocol]
+    assert not JOINT.changed(JOINT.baseline())
 
 
 def test_every_option_of_the_joint_space_is_drawn() -> None:

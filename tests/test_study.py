@@ -8,9 +8,10 @@ import pytest
 import analysis
 from raysweep.errors import RaysweepError
 from raysweep.patch import diff, get
+from raysweep.plan import make_plan
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
-from raysweep.study import Study, Variant, factorial, find_studies, find_study, study_names
+from raysweep.study import Study, Times, Variant, factorial, find_studies, find_study, study_names
 
 
 def published(study: str) -> set[str]:
@@ -86,3 +87,18 @@ def test_factorial_is_every_combination() -> None:
     assert get(combined[3].apply(Recipe()), "network.activation") == "tanh"
     with pytest.raises(ValueError, match="two factors change solver.lr"):
         factorial({"a": rates, "b": rates})
+
+
+def test_a_published_run_that_differs_from_its_description_needs_the_clean_form() -> None:
+    published = Variant("quick", {"training.epochs": Times(0.5)}, "a network", as_published="half the epochs")
+    with pytest.raises(ValueError, match="quick differs from its description, so add the clean form"):
+        Study("s", "q?", "p", "f", "base", (Variant("base"), published))
+    Study("s", "q?", "p", "f", "base", (Variant("base"), published, Variant("quick_clean")))
+    assert published.sentence == "a network; as published: half the epochs"
+    assert Variant("plain", {}, "a network").sentence == "a network"
+
+
+def test_what_only_the_published_run_did_reaches_plan_and_list() -> None:
+    plan = make_plan([find_study("padding")], Recipe(), [0])
+    (member,) = [m for planned in plan for m in planned.members if m.variant == "no_conv_padding"]
+    assert member.summary.endswith("as published: half the batch for the same number of updates, so half the epochs")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from raysweep.data.manifest import Manifest, read_manifest, verify
+from raysweep.data.windows import largest_window
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
-from raysweep.recipe import Recipe
+from raysweep.recipe import DataRecipe, Recipe
 
 
 def check_data(recipe: Recipe, folder: Path) -> Manifest:
@@ -18,10 +20,20 @@ def check_data(recipe: Recipe, folder: Path) -> Manifest:
     """
     manifest = read_manifest(folder)
     verify(folder, manifest, full=False)
-    _check_digest(recipe, manifest, folder)
-    _check_sides(recipe, manifest, folder)
-    _check_classes(recipe, manifest, folder)
+    check_fit(recipe, manifest, folder)
     return manifest
+
+
+def check_fit(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
+    """Refuse a recipe that cannot be trained on the images of this manifest.
+
+    Raises:
+        RaysweepError: names both values and what to do.
+    """
+    _check_digest(recipe, manifest, folder)
+    _check_written(recipe, manifest, folder)
+    _check_sides(recipe)
+    _check_classes(recipe, manifest, folder)
 
 
 def _check_digest(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
@@ -32,23 +44,45 @@ def _check_digest(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
         )
 
 
-def _check_sides(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
+def _check_written(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
     data = recipe.data
     if data.short_side != manifest.short_side:
         raise RaysweepError(
             f"data.short_side is {data.short_side} but the images in {folder} are {manifest.short_side} px: "
             f"write them with `--side {data.short_side}`, or add `--set data.short_side={manifest.short_side}`."
         )
-    if data.side > data.short_side + 2 * data.pad:
+    if data.rescale != manifest.rescale:
         raise RaysweepError(
-            f"data.side is {data.side}, but images of {data.short_side} px with a border of {data.pad} px have no crop "
-            f"of that size: use `--set data.side={data.short_side}`, or write larger images."
+            f"data.rescale is {data.rescale} but the images in {folder} were written with {manifest.rescale}: "
+            f"write them with `--rescale {data.rescale}`, or add `--set data.rescale={manifest.rescale}`."
         )
-    if data.side > data.short_side:
+
+
+def _check_sides(recipe: Recipe) -> None:
+    data = recipe.data
+    window = largest_window(data.side, data.scales)
+    if window > data.short_side + 2 * data.pad:
         raise RaysweepError(
-            f"data.side is {data.side}, but test images are not padded and have {data.short_side} px: use "
-            f"`--set data.side={data.short_side}`, or write larger images."
+            f"{_needed('data.scales', min(data.scales), data.side, window)}, but images of {data.short_side} px with a "
+            f"border of {data.pad} px have no crop of that size: {_smaller(data)}."
         )
+    window = largest_window(data.side, [data.test_scale])
+    if window > data.short_side:
+        raise RaysweepError(
+            f"{_needed('data.test_scale', data.test_scale, data.side, window)}, but test images are not padded and "
+            f"have {data.short_side} px: {_smaller(data)}."
+        )
+
+
+def _needed(field: str, scale: float, side: int, window: int) -> str:
+    if window == side:
+        return f"data.side is {side}"
+    return f"data.side is {side}, which at scale {scale:g} ({field}) takes {window} px"
+
+
+def _smaller(data: DataRecipe) -> str:
+    side = math.floor(data.short_side * min(1.0, *data.scales, data.test_scale))
+    return f"use `--set data.side={side}`, or write larger images"
 
 
 def _check_classes(recipe: Recipe, manifest: Manifest, folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from raysweep.nn.builder import Builder
-from raysweep.nn.pooling import Pooling, PyramidPooling, Summed, average_pooling, max_pooling
+from raysweep.nn.pooling import PyramidPooling, Summed
 from raysweep.registry import Registry
 
 Head = Callable[[Builder, int, int], None]
@@ -76,38 +76,39 @@ def fc(net: Builder, first: int, second: int) -> None:
     _fc_layers(net, first, second)
 
 
-def _pyramid(net: Builder, bins: tuple[int, ...], poolings: tuple[Pooling, ...]) -> None:
+def _pyramid(net: Builder, *bins: int, and_average: bool = False) -> None:
     channels, size, _ = net.shape
-    layers = [PyramidPooling(size, bins, pooling) for pooling in poolings]
-    layer = layers[0] if len(layers) == 1 else Summed(*layers)
+    layer: nn.Module = PyramidPooling(size, bins)
+    if and_average:
+        layer = Summed(layer, PyramidPooling(size, bins, average=True))
     net.add("pool5", layer, (channels * sum(count**2 for count in bins),))
 
 
 @HEADS.add("spp2_fc", "pyramid of 1x1 and 2x2 bins in place of pool5, then as fc", PYRAMID)
 def spp2_fc(net: Builder, first: int, second: int) -> None:
     """Pyramid of two levels, maximum."""
-    _pyramid(net, (1, 2), (max_pooling,))
+    _pyramid(net, 1, 2)
     _fc_layers(net, first, second)
 
 
 @HEADS.add("spp3_fc", "pyramid of 1x1, 2x2 and 4x4 bins in place of pool5, then as fc", PYRAMID)
 def spp3_fc(net: Builder, first: int, second: int) -> None:
     """Pyramid of three levels as Caffe's `pyramid_height: 3` makes it."""
-    _pyramid(net, (1, 2, 4), (max_pooling,))
+    _pyramid(net, 1, 2, 4)
     _fc_layers(net, first, second)
 
 
 @HEADS.add("spp321_fc", "pyramid of 1x1, 2x2 and 3x3 bins in place of pool5, then as fc", PYRAMID)
 def spp321_fc(net: Builder, first: int, second: int) -> None:
     """Pyramid of three levels as the authors describe it."""
-    _pyramid(net, (1, 2, 3), (max_pooling,))
+    _pyramid(net, 1, 2, 3)
     _fc_layers(net, first, second)
 
 
 @HEADS.add("spp3_max_plus_average_fc", "sum of a maximum and an average pyramid of three levels, then as fc", PAPER)
 def spp3_max_plus_average_fc(net: Builder, first: int, second: int) -> None:
     """The head of the authors' network with everything applied."""
-    _pyramid(net, (1, 2, 4), (max_pooling, average_pooling))
+    _pyramid(net, 1, 2, 4, and_average=True)
     _fc_layers(net, first, second)
 
 

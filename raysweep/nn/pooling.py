@@ -29,10 +29,10 @@ class Window:
     pad: int = 0
 
     def __post_init__(self) -> None:
-        if self.kernel < self.stride or 2 * self.pad > self.kernel:
+        if self.kernel < self.stride or self.pad >= self.kernel:
             raise RaysweepError(
                 f"a pooling window of {self.kernel} px with a border of {self.pad} px: network.pool_kernel must be at "
-                f"least the stride, {self.stride}, and network.pool_pad at most half of it."
+                f"least the stride, {self.stride}, and more than network.pool_pad."
             )
 
     def output(self, size: int) -> int:
@@ -64,15 +64,35 @@ Pooling = Callable[[Window], nn.Module]
 POOLINGS: Registry[Pooling] = Registry("pooling", "raysweep list poolings")
 
 
+class Bordered(nn.Module):
+    """A pooling of the image with its border: torch's own knows none of more than half the window."""
+
+    def __init__(self, window: Window, pooling: nn.Module, value: float) -> None:
+        super().__init__()
+        self.window = window
+        self.pooling = pooling
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, C, h, w)."""
+        rows, columns = (self.window.output(size) for size in x.shape[2:])
+        pooled: Tensor = self.pooling(F.pad(x, [self.window.pad] * 4, value=self.value))
+        return pooled[:, :, :rows, :columns]
+
+
 @POOLINGS.add("max", "largest value of the window")
 def max_pooling(window: Window) -> nn.Module:
     """Maximum; the border never wins."""
+    if 2 * window.pad > window.kernel:
+        return Bordered(window, nn.MaxPool2d(window.kernel, window.stride, ceil_mode=True), -torch.inf)
     return nn.MaxPool2d(window.kernel, window.stride, window.pad, ceil_mode=True)
 
 
 @POOLINGS.add("average", "mean over the window, clipped to the image and its border")
 def average_pooling(window: Window) -> nn.Module:
     """Windows that hang over the right and lower end divide by fewer values."""
+    if 2 * window.pad > window.kernel:
+        return Bordered(window, nn.AvgPool2d(window.kernel, window.stride, ceil_mode=True), 0.0)
     return nn.AvgPool2d(window.kernel, window.stride, window.pad, ceil_mode=True)
 
 
@@ -199,20 +219,23 @@ def replaces_pooling(name: str) -> bool:
 class PyramidPooling(nn.Module):
     """Spatial pyramid pooling (He et al. 2014): the map pooled into 1x1, 2x2, ... bins, flattened and concatenated.
 
-    Window and stride are ceil(size / bins) with a symmetric border (Caffe's spp_layer.cpp).
+    Window and stride are ceil(size / bins) with a symmetric border (Caffe's spp_layer.cpp). Where that would leave a
+    bin without a pixel, which Caffe refuses, bins overlap instead, as in torch's adaptive pooling.
     """
 
-    def __init__(self, size: int, bins: tuple[int, ...], pooling: Pooling) -> None:
+    def __init__(self, size: int, bins: tuple[int, ...], average: bool = False) -> None:
         super().__init__()
-        if size < max(bins):
-            raise RaysweepError(f"a map of {size} px has no {max(bins)}x{max(bins)} bins: use larger images.")
-        self.levels = nn.ModuleList([pooling(_bin_window(size, count)) for count in bins])
+        self.levels = nn.ModuleList([_level(size, count, average) for count in bins])
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) -> (N, C sum bins^2)."""
         return torch.cat([level(x).flatten(1) for level in self.levels], 1)
 
 
-def _bin_window(size: int, bins: int) -> Window:
+def _level(size: int, bins: int, average: bool) -> nn.Module:
     kernel = -(-size // bins)
-    return Window(kernel, kernel, (kernel * bins - size + 1) // 2)
+    pad = (kernel * bins - size + 1) // 2
+    if pad >= kernel:
+        return nn.AdaptiveAvgPool2d(bins) if average else nn.AdaptiveMaxPool2d(bins)
+    window = Window(kernel, kernel, pad)
+    return average_pooling(window) if average else max_pooling(window)

@@ -186,6 +186,8 @@ def epochs(trial: Trial, done: int = 0) -> Iterator[dict[str, Any]]:
     row's status is finished, that of all others running.
     """
     for epoch in range(done + 1, trial.length.num_epochs + 1):
+        if trial.length.end(epoch) == trial.length.end(epoch - 1):
+            continue  # a batch larger than the set runs over whole epochs: no update ends in this one
         row = run_epoch(trial, epoch)
         row["planned_epochs"] = trial.length.num_epochs
         row["status"] = "finished" if epoch == trial.length.num_epochs else "running"

@@ -29,6 +29,7 @@ def trial(
     trial: str, store: str, data: Path | None, into: str | None, device: str, threads: int, keep_checkpoint: bool
 ) -> None:
     """Train TRIAL (an id or its beginning, from a plan that has been run) alone, continuing where it was left."""
+    from raysweep.data.image_sets import image_folder
     from raysweep.results.store import Store
     from raysweep.train.run_trial import run_trial
     from raysweep.train.task import Placement, TrialTask
@@ -37,8 +38,8 @@ def trial(
     if found["status"] in ("finished", "diverged") and into is None:
         raise RaysweepError(f"trial {found['trial']} is {found['status']}: train it anew with --into OTHER_STORE.")
     target = Store.open(into, create=True).uri if into else store
-    folder = data or default_data(found["protocol"])
     recipe = recipe_from_json(found["recipe"])
+    folder = image_folder(data or default_data(found["protocol"]), recipe.data)
     task = TrialTask(found["trial"], recipe, str(folder), target, found["protocol"], keep_checkpoint)
     click.echo(f"trial {task.trial}", err=True)
     for row in run_trial(task, Placement(device=device, threads=threads), attempt=1):

@@ -14,7 +14,7 @@ import click
 
 from raysweep.tables import table
 
-PACKAGES = ("torch", "torchvision", "ray", "ffcv", "numba", "numpy", "pyarrow", "pandas", "matplotlib")
+PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "pyarrow", "pandas", "matplotlib")
 
 
 @click.command()

@@ -51,6 +51,10 @@ def write(source: str, folder: Path, download: bool, root: Path, **options: Any)
     raysweep data write cifar10.parquet data/cifar10
     raysweep data write /data/imagenet data/imagenet128 --side 144
     raysweep data write torchvision:CIFAR100 data/cifar100 --download
+    \b
+    Variants that need the same images in another size or rescaled in another way have them in subfolders of FOLDER:
+    raysweep data write /data/imagenet data/imagenet128/short80 --side 80
+    raysweep data write /data/imagenet data/imagenet128/short144-nearest --side 144 --rescale nearest
     """
     from raysweep.data.sources import open_source
     from raysweep.data.write import write_images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,7 +10,6 @@ import click
 
 from raysweep.errors import RaysweepError, unknown
 from raysweep.patch import recipe_fields, type_name
-from raysweep.protocols import PROTOCOLS
 from raysweep.registry import Registry
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_studies, find_study, space_names
@@ -18,10 +18,6 @@ from raysweep.verbs.options import json_option, print_json
 from raysweep.verbs.planning import brief
 
 Row = dict[str, str]
-
-
-def _registry(registry: Registry[Any]) -> list[Row]:
-    return [{"name": entry.name, "summary": entry.summary, "paper": entry.paper} for entry in registry]
 
 
 def _studies(of: str | None) -> Iterable[Row]:
@@ -50,85 +46,33 @@ def _fields(of: str | None) -> Iterable[Row]:
     ]
 
 
-def _protocols(of: str | None) -> Iterable[Row]:
-    return _registry(PROTOCOLS)
+def _registered(place: str) -> Callable[[str | None], Iterable[Row]]:
+    """The rows of the registry at MODULE:NAME, or of what the function there returns; loaded when called."""
 
+    def rows(of: str | None) -> Iterable[Row]:
+        module, _, name = place.partition(":")
+        found = getattr(importlib.import_module(module), name)
+        registry: Registry[Any] = found if isinstance(found, Registry) else found()
+        return [{"name": entry.name, "summary": entry.summary, "paper": entry.paper} for entry in registry]
 
-def _preprocessings(of: str | None) -> Iterable[Row]:
-    from raysweep.data.preprocess import PREPROCESSINGS
-
-    return _registry(PREPROCESSINGS)
-
-
-def _activations(of: str | None) -> Iterable[Row]:
-    from raysweep.nn.activations import ACTIVATIONS
-
-    return _registry(ACTIVATIONS)
-
-
-def _norms(of: str | None) -> Iterable[Row]:
-    from raysweep.nn.norms import NORMS
-
-    return _registry(NORMS)
-
-
-def _poolings(of: str | None) -> Iterable[Row]:
-    from raysweep.nn.pooling import POOLINGS
-
-    return _registry(POOLINGS)
-
-
-def _heads(of: str | None) -> Iterable[Row]:
-    from raysweep.nn.heads import HEADS
-
-    return _registry(HEADS)
-
-
-def _input_nets(of: str | None) -> Iterable[Row]:
-    from raysweep.nn.input_nets import INPUT_NETS
-
-    return _registry(INPUT_NETS)
-
-
-def _networks(of: str | None) -> Iterable[Row]:
-    from raysweep.networks import networks
-
-    return _registry(networks())
-
-
-def _inits(of: str | None) -> Iterable[Row]:
-    from raysweep.nn.inits import INITS
-
-    return _registry(INITS)
-
-
-def _solvers(of: str | None) -> Iterable[Row]:
-    from raysweep.optim.solvers import SOLVERS
-
-    return _registry(SOLVERS)
-
-
-def _schedules(of: str | None) -> Iterable[Row]:
-    from raysweep.optim.schedules import SCHEDULES
-
-    return _registry(SCHEDULES)
+    return rows
 
 
 KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
     "studies": _studies,
     "variants": _variants,
-    "protocols": _protocols,
+    "protocols": _registered("raysweep.protocols:PROTOCOLS"),
     "fields": _fields,
-    "preprocessings": _preprocessings,
-    "networks": _networks,
-    "activations": _activations,
-    "norms": _norms,
-    "poolings": _poolings,
-    "heads": _heads,
-    "input_nets": _input_nets,
-    "inits": _inits,
-    "solvers": _solvers,
-    "schedules": _schedules,
+    "preprocessings": _registered("raysweep.data.preprocess:PREPROCESSINGS"),
+    "networks": _registered("raysweep.networks:networks"),
+    "activations": _registered("raysweep.nn.activations:ACTIVATIONS"),
+    "norms": _registered("raysweep.nn.norms:NORMS"),
+    "poolings": _registered("raysweep.nn.pooling:POOLINGS"),
+    "heads": _registered("raysweep.nn.heads:HEADS"),
+    "input_nets": _registered("raysweep.nn.input_nets:INPUT_NETS"),
+    "inits": _registered("raysweep.nn.inits:INITS"),
+    "solvers": _registered("raysweep.optim.solvers:SOLVERS"),
+    "schedules": _registered("raysweep.optim.schedules:SCHEDULES"),
 }
 
 

@@ -123,7 +123,7 @@ def run_search(request: Request, resources: Resources, search: SearchOptions, ke
     prepared = prepare_search(request, resources, search)
     before, known = len(prepared.finished()), len(prepared.proposals.first(search.trials))
     click.echo(
-        f"{search.trials} trials, {known} proposed and {before} finished before; results in {prepared.store.uri}",
+        f"{search.trials} trials, {known} proposed and {before} ended before; results in {prepared.store.uri}",
         err=True,
     )
     if warning := advice([prepared.planned(trial) for trial in list(prepared.proposals.points)[:1]]):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysweep.data.randomness import below, bits, epoch_order, key, subset
+from raysweep.data.randomness import below, bits, epoch_order, key, share, subset, wrong_labels
 from raysweep.errors import RaysweepError
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=200).map(np.array)
@@ -51,3 +51,56 @@ def test_numbers_are_spread_evenly() -> None:
     counts = np.bincount(drawn, minlength=17)
     assert len(counts) == 17
     assert np.abs(counts - 30_000 / 17).max() < 5 * (30_000 / 17) ** 0.5
+
+
+def test_shares_fill_the_unit_interval_evenly() -> None:
+    drawn = share(bits(key("angle", 3), np.arange(30_000)))
+    assert 0 <= drawn.min() < 0.001
+    assert 0.999 < drawn.max() < 1
+    assert np.abs(np.histogram(drawn, 10, (0, 1))[0] - 3000).max() < 5 * 3000**0.5
+
+
+@given(LABELS, st.floats(0, 0.99), st.floats(0, 0.99), st.integers(0, 9))
+def test_exactly_the_share_is_wrong_and_the_shares_are_nested(
+    labels: np.ndarray, first: float, second: float, seed: int
+) -> None:
+    small, large = (wrong_labels(labels, fraction, 6, seed) for fraction in sorted((first, second)))
+    assert (large != labels).sum() == round(max(first, second) * len(labels))
+    changed = small != labels
+    np.testing.assert_array_equal(small[changed], large[changed])
+    assert ((large >= 0) & (large < 6)).all()
+
+
+def test_wrong_classes_are_uniform_over_the_others() -> None:
+    labels = np.full(40_000, 3)
+    counts = np.bincount(wrong_labels(labels, 0.5, 5, 1), minlength=5)
+    assert counts[3] == 20_000
+    assert np.abs(np.delete(counts, 3) - 5000).max() < 5 * 5000**0.5
+
+
+def test_wrong_labels_are_fixed_by_image_and_seed() -> None:
+    labels = np.arange(1000) % 10
+    one, again, other = (wrong_labels(labels, 0.2, 10, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, again)
+    both = ((one != labels) & (other != labels)).sum()
+    assert 20 < both < 70  # a fifth of a fifth, by chance
+    np.testing.assert_array_equal(labels, np.arange(1000) % 10)
+
+
+def test_of_a_subset_the_share_is_of_its_images_and_no_other_label_changes() -> None:
+    labels = np.arange(1000) % 10
+    kept = subset(labels, 0.3, 0)
+    noisy = wrong_labels(labels, 0.1, 10, 0, kept)
+    assert (noisy[kept] != labels[kept]).sum() == 30
+    assert (noisy != labels).sum() == 30
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
+def test_shares_of_wrong_labels_without_meaning_are_refused(fraction: float) -> None:
+    with pytest.raises(RaysweepError, match="data.label_noise"):
+        wrong_labels(np.zeros(10, np.int64), fraction, 10, 0)
+
+
+def test_one_class_has_no_wrong_label() -> None:
+    with pytest.raises(RaysweepError, match="1 class"):
+        wrong_labels(np.zeros(10, np.int64), 0.1, 1, 0)

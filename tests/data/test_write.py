@@ -10,6 +10,7 @@ from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -227,6 +228,8 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
         ({"encoding": "png"}, "'png'"),
         ({"quality": 101}, "101"),
         ({"workers": 0}, "workers"),
+        ({"side": 20, "rescale": "bicubic"}, "'bicubic': use auto, nearest"),
+        ({"rescale": "nearest"}, "without a side nothing is resized"),
     ],
 )
 def test_options_without_meaning_are_refused(tmp_path: Path, changes: dict[str, Any], names: str) -> None:
@@ -248,7 +251,7 @@ def test_labels_out_of_range_are_named_with_their_number(tmp_path: Path) -> None
 
 
 def test_auto_encoding_is_raw_for_small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = checking.Job({}, "", None, "auto", 90, False, 1, 0)
+    job = checking.Job({}, "", None, "auto", "auto", 90, False, 1, 0)
     found = checking.Checked(np.arange(2), np.array([[10, 20], [30, 40]]), [], 0.5)
     assert checking.choose_encoding(job, {"train": found}) == "raw"
     monkeypatch.setattr(checking, "RAW_BELOW", (200 + 1200) * 3)
@@ -274,3 +277,40 @@ def test_real_images(real_images: Path, tmp_path: Path) -> None:
     batch = TestStream(ImageFile.open(tmp_path / "out", manifest, "test"), side=64, batch_size=30).batch(0)
     assert batch.images.shape == (30, 64, 64, 3)
     assert batch.images.std() > 40
+
+
+RESCALED = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+
+
+@pytest.mark.parametrize(("side", "auto"), [(24, "area"), (60, "cubic")])
+def test_images_are_resized_as_asked(tmp_path: Path, side: int, auto: str) -> None:
+    source = GeneratedSource(20, 10, side=40)
+    pictures = [source.splits["test"].picture(index) for index in range(10)]
+    digests = {}
+    for rescale in ("auto", *RESCALED):
+        folder = tmp_path / rescale
+        manifest = write_images(source, folder, side=side, rescale=rescale)
+        assert read_manifest(folder).rescale == rescale
+        digests[rescale] = manifest.digest
+        found = TestStream(ImageFile.open(folder, manifest, "test"), side=side, batch_size=10).batch(0).images
+        method = RESCALED[auto if rescale == "auto" else rescale]
+        expected = [cv2.resize(picture, (side, side), interpolation=method) for picture in pictures]
+        np.testing.assert_array_equal(found, np.stack(expected))
+    assert len(set(digests.values())) == 5
+
+
+def test_digests_of_sets_written_before_there_was_a_choice_stay() -> None:
+    source = GeneratedSource(20, 10)
+    entry = {"bytes": 1, "sha256": "", "images": 20, "class_counts": [2] * 10}
+
+    def digest(rescale: str) -> str:
+        splits = {name: dict(entry) for name in ("train", "test")}
+        made = {"encoding": "raw", "short_side": 36, "contents": {"train": "a", "test": "b"}, "skipped": []}
+        return write._manifest(source, 90, rescale, made | {"splits": splits}).digest
+
+    assert digest("auto") == OLD_DIGEST
+    assert digest("nearest") != OLD_DIGEST
+
+
+OLD_DIGEST = "adabd3ddc029"
+"""Of the same content by the code that had no --rescale."""

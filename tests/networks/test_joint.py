@@ -13,11 +13,11 @@ from raysweep.train.loop import check_trial
 from raysweep.train.task import Placement
 
 
-@pytest.mark.parametrize("k", range(15))
+@pytest.mark.parametrize("k", range(40))
 @pytest.mark.parametrize("protocol", [entry.name for entry in PROTOCOLS])
 def test_every_point_of_the_joint_space_can_be_built(protocol: str, k: int) -> None:
     baseline = PROTOCOLS[protocol]()
-    space = find_space("joint").on(baseline)
+    space = find_space("joint")
     recipe = patch(baseline, space.patch(random_point(space, 0, k)))
     check_trial(recipe, Placement())
     cost = compute_cost(recipe)

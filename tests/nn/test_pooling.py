@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from raysweep.errors import RaysweepError
-from raysweep.nn.pooling import POOLINGS, PyramidPooling, Window, average_pooling, max_pooling, replaces_pooling
+from raysweep.nn.pooling import POOLINGS, PyramidPooling, Window, replaces_pooling
 
 Reduce = Callable[[Tensor, int], Tensor]
 """Values inside the image (N, C, h, w) and the size of the window with its border -> (N, C)."""
@@ -51,7 +51,9 @@ def weighted(inside: Tensor, size: int) -> Tensor:
     return inside.square().sum((2, 3)) / inside.sum((2, 3))
 
 
-windows = st.sampled_from([Window(2), Window(3), Window(3, 2, 1), Window(2, 2, 1), Window(5, 2, 2), Window(3, 1)])
+windows = st.sampled_from(
+    [Window(2), Window(3), Window(3, 2, 1), Window(2, 2, 1), Window(5, 2, 2), Window(3, 1), Window(3, 2, 2)]
+)
 
 
 @settings(deadline=None)
@@ -133,31 +135,35 @@ def test_tree_pooling_mixes_two_learned_averages() -> None:
     assert sum(weight.numel() for weight in pooling.parameters()) == 3 * 4
 
 
-@pytest.mark.parametrize(("size", "bins"), [(7, 1), (7, 2), (7, 3), (7, 4), (13, 4), (6, 3), (4, 4)])
-@pytest.mark.parametrize("pooling", [max_pooling, average_pooling])
-def test_pyramid_bins_are_caffes(size: int, bins: int, pooling: Callable[[Window], nn.Module]) -> None:
+@pytest.mark.parametrize(("size", "bins"), [(7, 1), (7, 2), (7, 3), (7, 4), (13, 4), (6, 3), (4, 4), (9, 4)])
+@pytest.mark.parametrize("average", [False, True])
+def test_pyramid_bins_are_caffes(size: int, bins: int, average: bool) -> None:
     """spp_layer.cpp, GetPoolingParam: kernel = stride = ceil(size / bins), symmetric border."""
     kernel = math.ceil(size / bins)
     window = Window(kernel, kernel, (kernel * bins - size + 1) // 2)
     x = torch.rand(2, 3, size, size)
-    expected = by_hand(x, window, largest if pooling is max_pooling else mean)
+    expected = by_hand(x, window, mean if average else largest)
     assert expected.shape[2:] == (bins, bins)
-    torch.testing.assert_close(PyramidPooling(size, (bins,), pooling)(x), expected.flatten(1))
+    torch.testing.assert_close(PyramidPooling(size, (bins,), average)(x), expected.flatten(1))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_a_map_that_caffe_cannot_divide_has_bins_that_overlap(size: int) -> None:
+    x = torch.rand(2, 3, size, size)
+    assert torch.equal(PyramidPooling(size, (4,))(x), nn.functional.adaptive_max_pool2d(x, 4).flatten(1))
 
 
 def test_where_bins_divide_the_map_the_pyramid_is_the_usual_one() -> None:
     x = torch.rand(2, 3, 12, 12)
     expected = [nn.functional.adaptive_max_pool2d(x, bins).flatten(1) for bins in (1, 2, 4)]
-    assert torch.equal(PyramidPooling(12, (1, 2, 4), max_pooling)(x), torch.cat(expected, 1))
+    assert torch.equal(PyramidPooling(12, (1, 2, 4))(x), torch.cat(expected, 1))
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(RaysweepError, match=r"window of 3 px with a border of 2 px.*network.pool_pad"):
-        Window(3, 2, 2)
+    with pytest.raises(RaysweepError, match=r"window of 3 px with a border of 3 px.*network.pool_pad"):
+        Window(3, 2, 3)
     with pytest.raises(RaysweepError, match=r"window of 1 px.*network.pool_kernel must be at least the stride, 2"):
         Window(1)
-    with pytest.raises(RaysweepError, match="a map of 3 px has no 4x4 bins"):
-        PyramidPooling(3, (1, 2, 4), max_pooling)
 
 
 def test_two_poolings_are_strides() -> None:

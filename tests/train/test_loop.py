@@ -117,6 +117,18 @@ def test_less_data_is_fewer_updates(small_recipe: Recipe, small_images: Path) ->
     assert trial.length.iterations == 14
 
 
+def test_a_batch_larger_than_the_set_trains_over_epochs_without_an_update_of_their_own(
+    small_recipe: Recipe, small_images: Path
+) -> None:
+    fields = {"data.train_fraction": 0.07, "training.epochs": 6.0, "network.dropout": 0.0}  # 21 images, batches of 32
+    trial = start(patch(small_recipe, fields), small_images)
+    rows = list(epochs(trial))
+    assert trial.length.iterations == round(6 * 21 / 32)
+    assert [row["iteration"] for row in rows] == list(range(1, trial.length.iterations + 1))
+    assert rows[-1]["epoch"] == trial.length.num_epochs > len(rows)
+    assert [row["status"] for row in rows] == ["running"] * (len(rows) - 1) + ["finished"]
+
+
 def test_input_is_the_papers_value() -> None:
     """0.04 * (x - mean): the mean first, then the scale."""
     images = np.zeros((1, 2, 2, 3), np.uint8)
@@ -125,6 +137,55 @@ def test_input_is_the_papers_value() -> None:
     assert x.shape == (1, 3, 2, 2)
     assert x.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(x[0, :, 0, 1], torch.tensor([0.04 * 131, 0.0, 0.04 * -104]))
+
+
+def test_one_channel_has_one_mean() -> None:
+    images = np.array([0, 117, 255, 10], np.uint8).reshape(1, 2, 2, 1)
+    x = normalise(images, patch(Recipe(), {"data.preprocess": "gray", "data.mean": (117.0,)}), CPU)
+    torch.testing.assert_close(x, torch.tensor([[[[0.04 * -117, 0.0], [0.04 * 138, 0.04 * -107]]]]))
+
+
+def test_one_mean_serves_three_channels() -> None:
+    images = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
+    one, three = (normalise(images, patch(Recipe(), {"data.mean": (7.0,) * count}), CPU) for count in (1, 3))
+    assert torch.equal(one, three)
+
+
+def test_wrong_labels_are_in_training_alone(small_recipe: Recipe, small_images: Path) -> None:
+    plain, noisy = (
+        start(patch(small_recipe, {"data.train_fraction": 0.5, "data.label_noise": share}), small_images)
+        for share in (0.0, 0.2)
+    )
+    seen = np.concatenate([noisy.train.batch(k).indices for k in range(5)])[:150]
+    labels = np.concatenate([noisy.train.batch(k).labels for k in range(5)])[:150]
+    assert (labels != plain.train.file.labels[seen]).sum() == 30
+    np.testing.assert_array_equal(noisy.train.file.labels, plain.train.file.labels)
+    for k in range(len(plain.test)):
+        np.testing.assert_array_equal(noisy.test.batch(k).labels, plain.test.batch(k).labels)
+    np.testing.assert_array_equal(noisy.train.batch(0).images, plain.train.batch(0).images)
+
+
+def test_what_the_recipe_says_of_images_reaches_the_batches(small_recipe: Recipe, small_images: Path) -> None:
+    base = start(small_recipe, small_images)
+    for changes in ({"data.preprocess": "hsv"}, {"data.scales": (0.9,)}, {"data.rotation": 5.0}):
+        changed = start(patch(small_recipe, changes), small_images)
+        assert not np.array_equal(changed.train.batch(0).images, base.train.batch(0).images)
+        assert np.array_equal(changed.test.batch(0).images, base.test.batch(0).images) is (
+            "data.preprocess" not in changes
+        )
+    smaller = start(patch(small_recipe, {"data.test_scale": 0.9}), small_images)
+    assert not np.array_equal(smaller.test.batch(0).images, base.test.batch(0).images)
+    np.testing.assert_array_equal(smaller.train.batch(0).images, base.train.batch(0).images)
+
+
+def test_augmented_training_resumes_with_the_same_bits(small_recipe: Recipe, small_images: Path) -> None:
+    factors = {"data.scales": (1.0, 0.9), "data.rotation": 5.0, "data.preprocess": "lab", "data.label_noise": 0.1}
+    recipe = patch(small_recipe, factors | {"training.epochs": 2.0})
+    rows = list(epochs(start(recipe, small_images)))
+    first = start(recipe, small_images)
+    before, saved = next(epochs(first)), state(first, 1)
+    second = start(recipe, small_images)
+    assert exact([before, *epochs(second, restore(second, saved))]) == exact(rows)
 
 
 def test_the_test_covers_every_image_once(small_recipe: Recipe, small_images: Path) -> None:
@@ -149,6 +210,8 @@ def test_the_test_covers_every_image_once(small_recipe: Recipe, small_images: Pa
         ({"training.accumulate": 3}, Placement(), "does not divide into 3 sub-batches"),
         ({}, Placement(world_size=3), "on 3 workers: use a multiple of 3"),
         ({"init.method": "lsvu"}, Placement(), "unknown initialisation 'lsvu'"),
+        ({"data.preprocess": "hsw"}, Placement(), "unknown pre-processing 'hsw'. Did you mean hsv"),
+        ({"data.preprocess": "gray"}, Placement(), "data.mean is 124, 117, 104, 3 numbers"),
         ({"solver.name": "adamm"}, Placement(), "unknown solver 'adamm'"),
         ({"schedule.name": "stepp"}, Placement(), "unknown schedule 'stepp'"),
         ({"training.precision": "float8"}, Placement(), "float8"),

@@ -1,0 +1,67 @@
+"""Images/s of the training stream by what is done to a picture after it is decoded, on one core.
+
+Generated images of 144 px stored as JPEG (what a set of ImageNet's size is stored as), crops of 128 px, batches of 256.
+Plain RGB is decoding, cropping and mirroring; every other side does the same and its own work on top.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks._harness import measure, report, seconds
+from raysweep.data.generated import GeneratedSource
+from raysweep.data.preprocess import PREPROCESSINGS
+from raysweep.data.stream import ImageFile, TrainStream
+from raysweep.data.write import write_images
+
+IMAGES, BATCH, REPEATS = 1024, 256, 7
+SCALES = tuple(side / 144 for side in (*(144,) * 5, 256, 256, 188, 188, 130))
+"""The paper's sizes at their frequencies; all but one in ten are as large as the stored image or enlarged."""
+PLAIN = "rgb"
+
+
+@contextmanager
+def generated() -> Iterator[ImageFile]:
+    """The training images, in a folder that goes away."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = write_images(GeneratedSource(IMAGES, 10, side=144), Path(folder) / "images", encoding="jpg")
+        yield ImageFile.open(Path(folder) / "images", manifest, "train")
+
+
+def side(file: ImageFile, **changes: Any) -> Callable[[], float]:
+    """Images per second of an epoch, another one each time."""
+    stream = TrainStream(file, side=128, batch_size=BATCH, seed=0, **changes)
+    batches = IMAGES // BATCH
+    epoch = iter(range(1_000_000))
+    stream.batch(0)  # the first one loads the compiled code, or OpenCV
+
+    def read() -> None:
+        first = next(epoch) * batches
+        for k in range(first, first + batches):
+            stream.batch(k)
+
+    return lambda: IMAGES / seconds(read)
+
+
+def main() -> None:
+    """Measure all sides in turn."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with generated() as file:
+        sides = {entry.name: side(file, preprocess=entry.make) for entry in PREPROCESSINGS}
+        sides |= {"multiscale": side(file, scales=SCALES), "rotation 0 to 5": side(file, rotation=5.0)}
+        rows = measure(sides, REPEATS)
+    medians = {row.side: row.median for row in rows}
+    ratios = {f"{name} over {PLAIN}": value / medians[PLAIN] for name, value in medians.items() if name != PLAIN}
+    report("preprocessing", "images/s", rows, ratios)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Every study on real images at tiny scale, from a source file to a report, as the commands that `run` names say."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+import raysweep
+from analysis.report import write_report
+from raysweep.errors import RaysweepError
+from raysweep.study import study_names
+from tests.verbs.test_cli import good
+
+TRAIN, TEST = 8, 3
+"""Images of a class."""
+SIDES = {"cifar10": 32, "imagenette128": 144}
+FILES = {"cifar10": "cifar10.parquet", "imagenette128": "imagenette144.parquet"}
+TINY = {
+    "network.width": 0.0625,
+    "network.outputs": 10,
+    "training.batch_size": 16,
+    "training.epochs": 1.0,
+    "solver.lr": 0.001,
+}
+
+
+def few_images(source: Path, target: Path) -> Path:
+    """A Parquet file of a few images of every class."""
+    table = pq.read_table(source)
+    parts = []
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        of_split = table.filter(pc.equal(table["split"], split))
+        labels = pc.unique(of_split["label"]).to_pylist()
+        parts += [of_split.filter(pc.equal(of_split["label"], label)).slice(0, count) for label in labels]
+    pq.write_table(pa.concat_tables(parts), target)
+    return target
+
+
+@pytest.fixture(scope="module", params=list(FILES))
+def protocol(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def images(protocol: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image set of the protocol and all that its studies need besides, written as the refusal of `run` says."""
+    real = Path(__file__).resolve().parents[3] / "shared" / "data" / FILES[protocol]
+    if not real.is_file():
+        pytest.skip("no real images on this machine")
+    folder = tmp_path_factory.mktemp(protocol)
+    source = few_images(real, folder / "few.parquet")
+    good("data", "write", source, folder / "data", "--side", SIDES[protocol])
+    request = {"protocol": protocol, "settings": TINY, "data": folder / "data", "store": str(folder / "unused")}
+    with pytest.raises(RaysweepError, match="image sets are missing") as refusal:
+        raysweep.run("all", inline=True, **request)
+    commands = [line.partition("#")[0] for line in str(refusal.value).splitlines() if "data write SOURCE" in line]
+    assert len(commands) >= 8
+    for command in commands:
+        _, *words = shlex.split(command.replace("SOURCE", str(source)))
+        good(*words)
+    return folder / "data"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("study", study_names())
+def test_a_study_runs_from_its_plan_to_its_report(study: str, protocol: str, images: Path, tmp_path: Path) -> None:
+    request = {"protocol": protocol, "settings": TINY, "data": images, "store": str(tmp_path / "results")}
+    outcome = raysweep.run(study, inline=True, **request)
+    assert not outcome.failed
+    plan = raysweep.plan(study, **request)
+    assert {planned.action for planned in plan} == {"skip"}
+    frame = raysweep.results(study, request["store"])
+    assert set(frame.status) <= {"finished", "diverged"}
+    assert (frame.status == "finished").mean() > 0.5
+    assert frame[frame.status == "finished"].logloss.notna().all()
+    page = write_report(request["store"], [study], tmp_path / "report").read_text()
+    assert all(variant.name in page for variant in raysweep.find_study(study).variants)
