@@ -93,6 +93,11 @@ class Proposals:
         """What the trials of this search share: the id of its baseline."""
         return line_id(self.bind(self.baseline))
 
+    @property
+    def baseline_trial(self) -> str:
+        """Id of the trial that all others are compared with."""
+        return trial_id(self.bind(self.baseline))
+
     def __len__(self) -> int:
         return len(self.points)
 

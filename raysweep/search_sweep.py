@@ -26,7 +26,7 @@ from raysweep.search import (
     read_proposals,
 )
 from raysweep.space import Space, find_space
-from raysweep.sweep import Resources, find_data
+from raysweep.sweep import Resources, check_sums, find_data
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
@@ -110,15 +110,15 @@ def prepare_search(request: Request, resources: Resources, options: SearchOption
     Raises:
         RaysweepError: data, settings, store or resources that do not serve. Nothing has been trained then.
     """
-    from raysweep.data.manifest import read_manifest, verify
+    from raysweep.data.image_sets import ImageSets
     from raysweep.results.store import Store
     from raysweep.train.loop import check_trial
 
     check_inline(resources, options)
     space = asked_space(request)
-    folder = find_data(request)
-    manifest = read_manifest(folder)
-    verify(folder, manifest, full=True)
+    sets = ImageSets(find_data(request))
+    folder = sets.folder_of(request.baseline().data)  # no point of a space has images of another size
+    (manifest,) = check_sums(sets, [folder])
     store = Store.open(request.store or "results", create=True)
     proposals = open_proposals(request, space, store)
     check_trial(proposals.baseline, Placement(world_size=resources.workers_per_trial))
@@ -179,7 +179,7 @@ def _on_ray(prepared: PreparedSearch, resources: Resources, progress: SweepProgr
         (),
         progress.on_event,
         **resources.for_ray(),
-        scheduler=make_scheduler(prepared.options, prepared.num_epochs, ended),
+        scheduler=make_scheduler(prepared.options, prepared.num_epochs, ended, prepared.proposals.baseline_trial),
         search=Search(prepared.options, prepared.proposals, task, ended),
         metadata=metadata(prepared),
     )

@@ -8,6 +8,7 @@ Cost: as many trials as `--trials` says, each of the length of the baseline; wit
 The whole table as one space. The side of the images and the number of epochs are those of the baseline. What is chosen
 here:
 - numbers are searched as factors on the baseline's, so that the space means the same on any protocol;
+- a share of the images is trained on for as many epochs, not as many updates: schedulers compare epochs;
 - stochastic pooling draws by the values themselves, so it is there only where none can be negative;
 - colour spaces other than RGB come without mean and scale and with batch normalisation of the input, as published.
 """
@@ -19,6 +20,7 @@ from typing import Any
 
 from raysweep.space import Choice, Like, LogUniform, Parameter, Space, Uniform
 from raysweep.study import Times
+from search_spaces._shared import CONV_WIDTHS, INPUT_BN, MAXOUT_SAME_COMPLEXITY, RAW_PIXELS
 
 
 def _field(path: str, *values: Any) -> dict[str, dict[str, Any]]:
@@ -31,19 +33,18 @@ def _add(names: Iterable[str], path: str, also: dict[str, Any]) -> dict[str, dic
     return {name: {path: name} | also for name in names}
 
 
-_RAW: dict[str, Any] = {"data.mean": (0.0, 0.0, 0.0), "data.scale": 1.0}
-_RAW_NORMALISED = _RAW | {"network.input_net": "batch_norm"}
 _ACTIVATIONS = (
     *("relu", "linear", "sigmoid", "tanh", "scaled_tanh", "vlrelu", "rrelu", "prelu", "elu", "elu_alpha05"),
     *("elu_lrelu_mean", "softplus_shifted", "selu", "frelu", "felu", "maxout", "apl2", "apl5", "oplu"),
 )
-_COLOURS = _add(("hsv", "ycrcb", "lab", "clahe"), "data.preprocess", _RAW_NORMALISED)
+_COLOURS = _add(("hsv", "ycrcb", "lab", "clahe"), "data.preprocess", INPUT_BN)
 _GRAY: dict[str, Any] = {"data.preprocess": "gray", "data.mean": (117.64,)}
+_LOCAL_MEAN: dict[str, Any] = {"data.preprocess": "local_mean", "data.mean": (128.0,) * 3}
 _INPUT_NETS = (
     *("none", "grayscale", "tanh_10_3", "vlrelu_3_3", "vlrelu_10_3", "vlrelu_10_3_plus_rgb"),
     *("vlrelu_16_3", "maxout_10_3"),
 )
-_LOG_NETS = _add(("vlrelu_log_10_3", "vlrelu_log_log256_10_3"), "network.input_net", _RAW)
+_LOG_NETS = _add(("vlrelu_log_10_3", "vlrelu_log_log256_10_3"), "network.input_net", RAW_PIXELS)
 _POOLINGS = ("max", "average", "max_plus_average", "gated", "tree")
 _POOLED: dict[str, tuple[str, ...]] = {"downsampling": ("pooling",)}
 _NORMALISED = ("batch", "batch_affine", "batch_scale")
@@ -69,7 +70,7 @@ _NON_LINEARITY = (
     ),
     Parameter(
         "maxout_width",
-        Choice({"same_width": {}, "same_complexity": {"network.widths": (68, 182, 272, 272, 172, 1448, 1448)}}),
+        Choice({"same_width": {}, "same_complexity": {"network.widths": MAXOUT_SAME_COMPLEXITY["network.widths"]}}),
         "width of each of the two layers of maxout",
         when={"network.activation": ("maxout",)},
     ),
@@ -78,7 +79,7 @@ _NON_LINEARITY = (
         Choice(
             {
                 "same": {},
-                "maxout": {"network.fc_activation": "maxout", "network.widths": (96, 256, 384, 384, 256, 1448, 1448)},
+                "maxout": {"network.fc_activation": "maxout", "network.widths": (*CONV_WIDTHS, 1448, 1448)},
             }
         ),
         "non-linearity of the fully connected layers",
@@ -130,9 +131,9 @@ _IMAGES = (
     Parameter(
         "colour",
         Choice(
-            {"rgb": {}, "rgb_raw": _RAW_NORMALISED, "gray": _GRAY}
+            {"rgb": {}, "rgb_raw": INPUT_BN, "gray": _GRAY}
             | _COLOURS
-            | {name: {"data.preprocess": name} for name in ("histeq", "local_mean")},
+            | {"histeq": {"data.preprocess": "histeq"}, "local_mean": _LOCAL_MEAN},
             {"rgb": 4.0},
         ),
         "colour space and pre-processing, with the mean, scale and input normalisation that go with it",

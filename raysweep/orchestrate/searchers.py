@@ -243,14 +243,30 @@ def judged(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, METRIC: 0.0} if useless else dict(row)
 
 
-def make_scheduler(options: SearchOptions, num_epochs: int, ended: Mapping[str, Result]) -> TrialScheduler | None:
+class Halving(AsyncHyperBandScheduler):  # type: ignore[misc]
+    """Asynchronous successive halving that lets one trial run to its end: the baseline, which all are compared with."""
+
+    def __init__(self, spared: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.spared = spared
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether the trial goes on; each counts for the others all the same."""
+        action = super().on_trial_result(tune_controller, trial, result)
+        return str(TrialScheduler.CONTINUE if trial.config["trial"] == self.spared else action)
+
+
+def make_scheduler(
+    options: SearchOptions, num_epochs: int, ended: Mapping[str, Result], baseline: str = ""
+) -> TrialScheduler | None:
     """Asynchronous successive halving over epochs, with the curves so far; none where not asked for.
 
-    `num_epochs` is how many the baseline is trained for.
+    `num_epochs` is how many the baseline is trained for, and `baseline` its trial.
     """
     if options.scheduler == "none":
         return None
-    scheduler = AsyncHyperBandScheduler(
+    scheduler = Halving(
+        baseline,
         time_attr=TIME,
         metric=METRIC,
         mode="max",
@@ -265,7 +281,7 @@ def make_scheduler(options: SearchOptions, num_epochs: int, ended: Mapping[str, 
 
 def recall(scheduler: TrialScheduler, trial: str, curve: Sequence[tuple[int, float]]) -> None:
     """Let a scheduler that starts anew see the epochs of an earlier sweep's trial."""
-    stand_in = SimpleNamespace(trial_id=trial)
+    stand_in = SimpleNamespace(trial_id=trial, config={"trial": trial})
     scheduler.on_trial_add(None, stand_in)
     for epoch, top1 in curve:
         scheduler.on_trial_result(None, stand_in, {TIME: epoch, METRIC: top1})

@@ -227,11 +227,21 @@ def test_a_scheduler_remembers_the_curves_of_earlier_sweeps() -> None:
     for ended, expected in (({}, "CONTINUE"), ({"a": good, "b": good}, "STOP")):
         scheduler = make_scheduler(options, 8, ended)
         assert scheduler is not None
-        trial = SimpleNamespace(trial_id="new")
+        trial = SimpleNamespace(trial_id="new", config={"trial": "new"})
         scheduler.on_trial_add(None, trial)
         assert scheduler.on_trial_result(None, trial, {"epoch": 1, "top1": 0.1}) == "CONTINUE"
         assert scheduler.on_trial_result(None, trial, {"epoch": 2, "top1": 0.1}) == expected
     assert make_scheduler(SearchOptions(), 8, {}) is None
+
+
+def test_a_scheduler_lets_the_baseline_finish() -> None:
+    options = SearchOptions(scheduler="asha", reduction_factor=2.0)
+    good = Result("finished", 0.9, ((1, 0.9), (2, 0.9)))
+    for name, expected in (("base", "CONTINUE"), ("other", "STOP")):
+        scheduler: Any = make_scheduler(options, 8, {"a": good, "b": good}, baseline="base")
+        trial = SimpleNamespace(trial_id="00001", config={"trial": name})
+        scheduler.on_trial_add(None, trial)
+        assert scheduler.on_trial_result(None, trial, {"epoch": 1, "top1": 0.1}) == expected
 
 
 @pytest.mark.parametrize(("num_epochs", "first_rung"), [(1, 1), (4, 1), (64, 4)])
@@ -270,7 +280,7 @@ def sweep(cluster: str, listener: Listener) -> Sweep:
             workers=1,
             train=train_by_rate,
             record_end=listener.record_end,
-            scheduler=make_scheduler(search.options, NUM_EPOCHS, search.ended),
+            scheduler=make_scheduler(search.options, NUM_EPOCHS, search.ended, search.proposals.baseline_trial),
             search=search,
         )
 
@@ -284,7 +294,7 @@ def test_a_random_search_with_asha_on_ray(sweep: Sweep, listener: Listener, tmp_
     assert [point.assignment for point in search.proposals.points.values()] == expected
     ends = (*outcome.finished, *outcome.diverged, *outcome.failed, *outcome.stopped)
     assert sorted(ends) == sorted(search.proposals.points)
-    assert outcome.finished
+    assert search.proposals.baseline_trial in outcome.finished
     assert outcome.stopped
     for trial, result in search.ended.items():
         rate = float(str(search.proposals.points[trial].assignment["solver.lr"]))
