@@ -104,7 +104,7 @@ def nesterov(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
     """Caffe's rule, or torch's where `solver.lr_in_velocity` is false."""
     if recipe.lr_in_velocity:
         return CaffeSGD(groups, recipe.lr, recipe.momentum, nesterov=True)
-    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=True)
+    return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=recipe.momentum > 0)
 
 
 @SOLVERS.add("rmsprop", "gradient over the root of its mean square", "Tieleman & Hinton 2012")

@@ -171,6 +171,14 @@ def test_every_solver_has_been_checked() -> None:
     assert {entry.name for entry in SOLVERS} == {"sgd", "nesterov", "rmsprop", "adam", "adagrad", "adadelta"}
 
 
+@pytest.mark.parametrize("in_velocity", [True, False])
+def test_nesterov_without_momentum_is_plain_descent(in_velocity: bool) -> None:
+    net = nn.Linear(1, 1, bias=False).double()
+    torch.nn.init.constant_(net.weight, 2.0)
+    train(net, solver_recipe(name="nesterov", momentum=0.0, weight_decay=0.0, lr_in_velocity=in_velocity))
+    assert net.weight.item() == pytest.approx(2.0 - sum(RATES))
+
+
 def test_the_two_rules_of_sgd_differ_after_a_drop_of_the_rate() -> None:
     inside, outside = (trained(2.0, rule(), 1.0, lambda _: 0.0) for rule in (sgd, sgd_outside))
     assert inside != pytest.approx(outside)
