@@ -34,7 +34,7 @@ def space(*parameters: Parameter) -> Space:
 
 
 @pytest.mark.parametrize("protocol", RECIPES)
-@settings(max_examples=1000)
+@settings(max_examples=600)
 @given(st.integers(0, 2**32))
 def test_every_point_of_the_joint_space_can_be_trained(protocol: str, seed: int) -> None:
     baseline = RECIPES[protocol]

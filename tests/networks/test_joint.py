@@ -13,7 +13,7 @@ from raysweep.train.loop import check_trial
 from raysweep.train.task import Placement
 
 
-@pytest.mark.parametrize("k", range(40))
+@pytest.mark.parametrize("k", range(20))
 @pytest.mark.parametrize("protocol", [entry.name for entry in PROTOCOLS])
 def test_every_point_of_the_joint_space_can_be_built(protocol: str, k: int) -> None:
     baseline = PROTOCOLS[protocol]()

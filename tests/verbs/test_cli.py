@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from raysweep.__main__ import raysweep as command
 from raysweep.verbs.listing import KINDS
 
 SMALL = ("--protocol", "demo", "--width", "0.0625", "--epochs", "2", "--variants", "elu,tanh")
@@ -45,10 +47,13 @@ def store(tmp_path_factory: pytest.TempPathFactory, small_images: Path) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_list_names_everything_with_a_sentence(kind: str) -> None:
     words = ("list", kind, "activation") if kind == "variants" else ("list", kind)
-    rows = json.loads(good(*words, "--json"))
+    as_json, as_table = (
+        CliRunner().invoke(command, [*words, *more], catch_exceptions=False) for more in (["--json"], [])
+    )
+    rows = json.loads(as_json.output)
     assert rows
     assert all(row["name"] and row["summary"] for row in rows)
-    assert rows[0]["name"] in good(*words)
+    assert rows[0]["name"] in as_table.output
 
 
 def test_plan_json_keeps_its_contract() -> None:
@@ -265,7 +270,13 @@ def test_ctrl_c_leaves_a_store_that_continues(small_images: Path, tmp_path: Path
 
     words = ["activation", "--protocol", "demo", "--variants", "elu", "--epochs", "40", "--width", "0.0625"]
     words += ["--data", str(small_images), "--store", str(tmp_path / "s"), "--inline"]
-    process = subprocess.Popen([sys.executable, "-m", "raysweep", "run", *words], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "raysweep", "run", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("s/checkpoints/*.pt")) and time.monotonic() < deadline:
         time.sleep(0.05)
