@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 import ray
+from ray._private.utils import read_ray_address
 from ray.job_config import JobConfig
 
 from raysweep.errors import RaysweepError
@@ -59,11 +60,11 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
 
 
 def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> str:
-    where = address or os.environ.get("RAY_ADDRESS", "")
+    where = address or os.environ.get("RAY_ADDRESS") or _started_here()
     try:
         _knock(where)
         context = ray.init(
-            address=address,
+            address=where or "local",
             include_dashboard=dashboard,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -73,6 +74,17 @@ def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool |
         advice = "check the address, or leave it out to start Ray on this machine."
         raise RaysweepError(f"cannot use Ray at {where or 'this machine'} ({error}): {advice}") from error
     return str(context.dashboard_url or "")
+
+
+def _started_here() -> str:
+    # The note that `ray start` leaves of its address outlives a cluster that was killed, and Ray would try that address
+    # for minutes.
+    address = read_ray_address() or ""
+    try:
+        _knock(address)
+    except OSError:
+        return ""
+    return str(address)
 
 
 def _knock(address: str) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +21,25 @@ pytestmark = RAYS_OWN_WARNINGS
 def test_an_address_where_no_ray_answers_is_refused_at_once(address: str) -> None:
     with pytest.raises(RaysweepError, match=rf"cannot use Ray at {address}"), connect(address, {}, None):
         pytest.fail("connected")
+
+
+def test_the_note_of_a_cluster_that_is_gone_is_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray itself would try the address that a killed `ray start` left behind for minutes."""
+    started: list[str] = []
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr(
+        "ray.init", lambda address, **settings: started.append(address) or SimpleNamespace(dashboard_url="")
+    )
+    note = tmp_path / "ray" / "ray_current_cluster"
+    note.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as answering:
+        here = f"127.0.0.1:{answering.getsockname()[1]}"
+        note.write_text(here)
+        with connect(None, {}, None):
+            pass
+    with connect(None, {}, None):
+        pass
+    assert started == [here, "local"]
 
 
 @pytest.fixture
