@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
-from raysweep.patch import diff
+from raysweep.networks import build_network, networks
+from raysweep.patch import diff, patch
 from raysweep.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -129,6 +130,16 @@ def _remember(key: str, cost: Cost) -> Cost:
     return cost
 
 
+def native_recipe(name: str) -> Recipe:
+    """A network as its paper has it: its own factors, at its native image side and number of classes.
+
+    Raises:
+        RaysweepError: no such network; the message holds the nearest ones.
+    """
+    found = networks()[name]
+    return patch(Recipe(), {"network.name": name, "network.outputs": found.classes, "data.side": found.side})
+
+
 def compute_cost(recipe: Recipe) -> Cost:
     """Build the network on meta tensors and count.
 
@@ -137,8 +148,6 @@ def compute_cost(recipe: Recipe) -> Cost:
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
-
-    from raysweep.networks import build_network
 
     with torch.device("meta"), torch.no_grad():
         network = build_network(recipe.network, recipe.data.shape).eval()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from raysweep.errors import RaysweepError
-from raysweep.patch import coerce, diff, field_info, patch
+from raysweep.patch import coerce, diff, field_info, set_fields
 from raysweep.recipe import Recipe
 
 IDENTITY_VERSION = 1
@@ -93,4 +93,4 @@ def recipe_from_json(text: str) -> Recipe:
         raise RaysweepError(f"not a recipe: {text[:80]!r}.") from None
     if version != IDENTITY_VERSION:
         raise RaysweepError(f"recipe of version {version}; this raysweep knows {IDENTITY_VERSION}: upgrade raysweep.")
-    return patch(Recipe(), stored)
+    return set_fields(Recipe(), stored)

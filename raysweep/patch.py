@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from raysweep.errors import RaysweepError, unknown
+from raysweep.networks import own_factors
 from raysweep.recipe import Recipe
 
 
@@ -98,6 +99,20 @@ def field_info(path: str) -> FieldInfo:
 
 def patch(recipe: Recipe, changes: Patch) -> Recipe:
     """A copy of the recipe with the fields at the given dotted paths replaced.
+
+    Another `network.name` brings the factors of that network's own, unless the changes name them.
+
+    Raises:
+        RaysweepError: unknown field or network, or a value of the wrong type.
+    """
+    name = changes.get("network.name", recipe.network.name)
+    if isinstance(name, str) and name != recipe.network.name:
+        changes = own_factors(recipe.network, name) | dict(changes)
+    return set_fields(recipe, changes)
+
+
+def set_fields(recipe: Recipe, changes: Patch) -> Recipe:
+    """A copy of the recipe with these fields replaced and nothing else, as where a recipe is read from a file.
 
     Raises:
         RaysweepError: unknown field, or a value of the wrong type.

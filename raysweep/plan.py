@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from raysweep.cost import Cost, accelerator, find_cost
+from raysweep.cost import Cost, accelerator, find_cost, native_recipe
 from raysweep.identity import line_id, trial_id
+from raysweep.networks import networks
 from raysweep.patch import diff
 from raysweep.protocols import PROTOCOLS
 from raysweep.recipe import Recipe
@@ -169,8 +170,9 @@ def planned_studies(plan: Iterable[PlannedTrial]) -> list[str]:
 
 
 def shipped_recipes() -> list[Recipe]:
-    """Every variant of every shipped study on every shipped protocol, at seed 0."""
-    return [
+    """Every network as its paper has it, and every variant of every shipped study on every shipped protocol, seed 0."""
+    native = [native_recipe(network.name) for network in networks()]
+    return native + [
         recipe
         for protocol in PROTOCOLS
         for study in find_studies(["all"])

@@ -98,6 +98,7 @@ class NetworkRecipe:
     ] = True
     groups: Annotated[bool, "the grouped convolutions have two groups; otherwise one"] = True
     bias: Annotated[bool, "convolutions and fully connected layers have biases"] = True
+    conv_bias: Annotated[bool, "convolutions have biases, which a normalisation right after them would cancel"] = True
     norm: Annotated[str, "normalisation of every layer but the classifier, see `raysweep list norms`"] = "none"
     norm_position: Annotated[str, "before or after the non-linearity"] = "after"
     norm_layers: Annotated[tuple[int, ...], "layers that are normalised, counted from 1; empty: all"] = ()
@@ -112,6 +113,8 @@ class NetworkRecipe:
     dropout: Annotated[float, "share of units dropped after each hidden layer of the head"] = 0.5
     conv_dropout: Annotated[tuple[float, ...], "share of units dropped after each convolution; empty: none"] = ()
     input_dropout: Annotated[float, "share of input values dropped"] = 0.0
+    aux_weight: Annotated[float, "weight of the losses of auxiliary heads in training; 0: no such heads"] = 0.0
+    aux_tested: Annotated[int, "head whose logits are tested: 0 the last layer, 1, 2, ... an auxiliary one"] = 0
 
 
 @dataclass(frozen=True)

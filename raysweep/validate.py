@@ -63,6 +63,8 @@ RULES: Mapping[str, Rule] = {
     "network.dropout": BELOW_1,
     "network.conv_dropout": PROBABILITIES,
     "network.input_dropout": BELOW_1,
+    "network.aux_weight": NOT_NEGATIVE,
+    "network.aux_tested": NOT_NEGATIVE,
     "solver.lr": POSITIVE,
     "solver.momentum": BELOW_1,
     "solver.weight_decay": NOT_NEGATIVE,

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from raysweep.errors import RaysweepError, unknown
-from raysweep.networks import NETWORKS
-from raysweep.nn.activations import Shape
-from raysweep.nn.builder import Builder, Kernel
-from raysweep.nn.heads import HEADS
+from raysweep.networks import OPTIONAL_FACTORS, network
 from raysweep.recipe import NetworkRecipe
+
+if TYPE_CHECKING:
+    from raysweep.nn.builder import Builder, Kernel
 
 
 @dataclass(frozen=True)
@@ -93,20 +92,6 @@ def _without_padding(stages: list[ConvStage]) -> list[ConvStage]:
     return [replace(stage, pad=0) for stage in (halved, *stages[1:])]
 
 
-class PairSkips(nn.Module):
-    """Layers in sequence with an identity skip over every two; a last odd one has none."""
-
-    def __init__(self, layers: list[nn.Module]) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The shape stays."""
-        for first, second in zip(self.layers[::2], self.layers[1::2], strict=False):
-            x = x + second(first(x))
-        return x if len(self.layers) % 2 == 0 else self.layers[-1](x)
-
-
 def _stem_layers(net: Builder, width: int) -> None:
     recipe = net.recipe
     kernel = recipe.stem_layers_kernel
@@ -114,7 +99,7 @@ def _stem_layers(net: Builder, width: int) -> None:
     for name in names:
         net.conv(name, width, kernel, pad=kernel // 2, number=1)
     if recipe.stem_residual and names:
-        net.add("conv1_pairs", PairSkips([net.layers.pop(name) for name in names]))
+        net.pair_skips("conv1_pairs", names)
 
 
 def _stage(net: Builder, number: int, stage: ConvStage) -> None:
@@ -140,22 +125,31 @@ def _features(net: Builder) -> None:
         if stage.pool:
             net.pool(f"pool{number}", stage.pool_stride)
         if stage.lrn and recipe.lrn:
-            net.add(f"norm{number}", nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75))
+            net.lrn(f"norm{number}")
 
 
-@NETWORKS.add(
-    "caffenet", "AlexNet at 128 px with fc layers of 2048: 13.3 M parameters, 209 M MACs", "Mishkin et al. 2017"
+ALEXNET = {"widths": (96, 256, 384, 384, 256, 4096, 4096), "lrn": True}
+
+
+@network(
+    "alexnet",
+    "the original at 227 px: LRN, two groups, fc layers of 4096",
+    "Krizhevsky et al. 2012",
+    side=227,
+    own=ALEXNET,
+    factors=OPTIONAL_FACTORS,
 )
-def caffenet(recipe: NetworkRecipe, shape: Shape) -> nn.Module:
-    """CaffeNet for images of a shape (channels, side, side); returns logits (N, outputs).
+@network(
+    "caffenet", "AlexNet at 128 px with fc layers of 2048", "Mishkin et al. 2017", side=128, factors=OPTIONAL_FACTORS
+)
+def caffenet(net: Builder) -> None:
+    """CaffeNet for images of any size its maps survive.
 
     Raises:
         RaysweepError: an unknown factor, factors that do not go together, or images too small.
     """
-    if recipe.conv_form not in CONV_FORMS:
-        raise unknown("network.conv_form", recipe.conv_form, CONV_FORMS)
-    net = Builder(recipe, shape)
+    if net.recipe.conv_form not in CONV_FORMS:
+        raise unknown("network.conv_form", net.recipe.conv_form, CONV_FORMS)
     net.input()
     _features(net)
-    HEADS[recipe.head](net, *layer_widths(recipe)[len(CONV_STAGES) :])
-    return net.build()
+    net.head(*layer_widths(net.recipe)[len(CONV_STAGES) :])

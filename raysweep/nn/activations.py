@@ -79,8 +79,8 @@ def linear(x: Tensor) -> Tensor:
 
 @pointwise("relu", "max(x, 0)", "Nair & Hinton 2010")
 def relu(x: Tensor) -> Tensor:
-    """max(x, 0), in place: no layer of ours needs its output before the non-linearity."""
-    return F.relu(x, inplace=True)
+    """max(x, 0); not in place, since a skip may need x as it was. Training keeps the result alone in any case."""
+    return F.relu(x)
 
 
 @pointwise("sigmoid", "1 / (1 + exp(-x))")

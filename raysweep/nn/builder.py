@@ -1,20 +1,21 @@
 """Builds a network layer by layer from a recipe: every layer with its non-linearity, normalisation and dropout.
 
-Keeps count of the shape of one image's activations, so that a layer is declared by its width and kernel alone.
+Keeps count of the shape of one image's activations, so that a layer is declared by its width and kernel alone. Files of
+`networks/` describe networks with these methods and load no torch themselves.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from raysweep.errors import RaysweepError
 from raysweep.nn.activations import ACTIVATIONS, Shape
+from raysweep.nn.blocks import AuxiliaryHead, Branches, ConcatImage, Layers, PairSkips, Residual, Unit
 from raysweep.nn.input_nets import INPUT_NETS
 from raysweep.nn.norms import NORMS
 from raysweep.nn.pooling import POOLINGS, Window, replaces_pooling
@@ -23,77 +24,42 @@ from raysweep.recipe import NetworkRecipe
 Kernel = int | tuple[int, int]
 
 
-class Unit(nn.Module):
-    """One layer, or several in parallel, and the non-linearity that takes their outputs; normalised before or after.
-
-    `bypassed` is the normalisation of the unit before, when only the first of the parallel layers is to see its output.
-    """
-
-    def __init__(
-        self,
-        layers: Sequence[nn.Module],
-        activation: nn.Module,
-        before: Sequence[nn.Module] = (),
-        after: nn.Module | None = None,
-        bypassed: nn.Module | None = None,
-    ) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.activation = activation
-        self.before = nn.ModuleList(before)
-        self.after = after
-        self.bypassed = bypassed
-
-    def forward(self, x: Tensor) -> Tensor:
-        """activation(layer_1(x), layer_2(x), ...), normalised."""
-        first = x if self.bypassed is None else self.bypassed(x)
-        pieces = [layer(first if number == 0 else x) for number, layer in enumerate(self.layers)]
-        if self.before:
-            pieces = [norm(piece) for norm, piece in zip(self.before, pieces, strict=True)]
-        result: Tensor = self.activation(*pieces)
-        return result if self.after is None else self.after(result)
-
-
-class ConcatImage(nn.Module):
-    """Appends the image, averaged to the size of the map, as further channels."""
-
-    def forward(self, x: Tensor, image: Tensor) -> Tensor:
-        """x (N, C, H, W) and an image (N, c, ...) -> (N, C + c, H, W)."""
-        return torch.cat([x, F.adaptive_avg_pool2d(image, (x.shape[2], x.shape[3]))], 1)
-
-
-class Layers(nn.Sequential):
-    """Layers in sequence; those that ask for the image get it too."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        """image (N, C, H, W) -> logits (N, outputs)."""
-        x = image
-        for layer in self:
-            x = layer(x, image) if isinstance(layer, ConcatImage) else layer(x)
-        return x
-
-
 class Builder:
     """Adds layers one by one. Names of layers are those of the published files: conv1, pool1, fc6, ..."""
 
-    def __init__(self, recipe: NetworkRecipe, shape: Shape) -> None:
-        """`shape` is that of one image: (channels, height, width)."""
+    def __init__(self, recipe: NetworkRecipe, shape: Shape, strides_itself: bool = False) -> None:
+        """`shape` is that of one image: (channels, height, width).
+
+        `strides_itself`: the network knows what to do where convolutions stride in place of pooling.
+        """
         self.recipe = recipe
         self.image = shape
         self.shape: Shape = shape
         self.layers: OrderedDict[str, nn.Module] = OrderedDict()
+        self._strides_itself = strides_itself
+        self._whole = self
+        """The builder of the network that this one builds a part of."""
+        self._numbers: Iterator[int] = itertools.count(1)
         self._bypassed: nn.Module | None = None
 
     def build(self) -> Layers:
         """The network."""
-        return Layers(self.layers)
+        network = Layers(self.layers)
+        heads = sum(isinstance(layer, AuxiliaryHead) for layer in network)
+        if self.recipe.aux_tested > heads:
+            raise RaysweepError(
+                f"network.aux_tested is {self.recipe.aux_tested}, but {self.recipe.name} has {heads} auxiliary heads "
+                f"with network.aux_weight {self.recipe.aux_weight:g}."
+            )
+        network.tested = self.recipe.aux_tested
+        return network
 
     def add(self, name: str, layer: nn.Module, shape: Shape | None = None) -> None:
         """A layer as it is; its output has the given shape, or that of its input."""
         self.layers[name] = layer
         self.shape = shape or self.shape
 
-    def scaled(self, width: int) -> int:
+    def scaled(self, width: float) -> int:
         """A width times the recipe's multiplier; even, so that two groups divide it."""
         return max(2, 2 * round(width * self.recipe.width / 2))
 
@@ -105,11 +71,23 @@ class Builder:
             self.add("input_net", net.layer, (net.channels, *self.shape[1:]))
 
     def conv(
-        self, name: str, width: int, kernel: Kernel, stride: int = 1, pad: Kernel = 0, groups: int = 1, number: int = 0
+        self,
+        name: str,
+        width: int,
+        kernel: Kernel,
+        stride: int = 1,
+        pad: Kernel = 0,
+        groups: int = 1,
+        number: int = 0,
+        *,
+        act: bool = True,
+        norm: bool = True,
     ) -> None:
         """A convolution of that width with all that follows it but pooling.
 
-        `number` is its place in the network, counted from 1, by which `norm_bypass` and `norm_layers` name it.
+        `number` is its place in the network, counted from 1, by which `norm_bypass` and `norm_layers` name it; 0: the
+        next one. Without `act` neither the non-linearity follows nor a normalisation that comes after it (see
+        `activate`); without `norm` none at all.
         """
         kernels, pads = _pair(kernel), _pair(pad)
         channels, *sizes = self.shape
@@ -117,12 +95,12 @@ class Builder:
         if min(out) < 1:
             raise RaysweepError(f"no map is left after {name}: {self._too_small()}")
         shape = (width, *out)
-        spec = ACTIVATIONS[self.recipe.activation]
+        spec = ACTIVATIONS[self.recipe.activation if act else "linear"]
+        bias = self.recipe.bias and self.recipe.conv_bias
         layers = [
-            nn.Conv2d(channels, width, kernels, stride, pads, groups=groups, bias=self.recipe.bias)
-            for _ in range(spec.pieces)
+            nn.Conv2d(channels, width, kernels, stride, pads, groups=groups, bias=bias) for _ in range(spec.pieces)
         ]
-        self._unit(name, layers, spec.build(shape), shape, number)
+        self._unit(name, layers, spec.build(shape), shape, number, act, norm)
 
     def fc(self, name: str, width: int, number: int = 0) -> None:
         """A fully connected layer on the flattened map, with all that follows it."""
@@ -131,27 +109,95 @@ class Builder:
         layers = [nn.Linear(self.shape[0], width, bias=self.recipe.bias) for _ in range(spec.pieces)]
         self._unit(name, layers, spec.build((width,)), (width,), number)
 
-    def _unit(self, name: str, layers: Sequence[nn.Module], activation: nn.Module, shape: Shape, number: int) -> None:
+    def _unit(
+        self,
+        name: str,
+        layers: Sequence[nn.Module],
+        activation: nn.Module,
+        shape: Shape,
+        number: int,
+        act: bool = True,
+        norm: bool = True,
+    ) -> None:
+        number = number or next(self._numbers)
         recipe, make = self.recipe, NORMS[self.recipe.norm]
-        wanted = recipe.norm != "none" and (not recipe.norm_layers or number in recipe.norm_layers)
+        wanted = norm and recipe.norm != "none" and (not recipe.norm_layers or number in recipe.norm_layers)
         before = [make(shape[0]) for _ in layers] if wanted and recipe.norm_position == "before" else []
-        after = make(shape[0]) if wanted and recipe.norm_position == "after" else None
+        after = make(shape[0]) if wanted and act and recipe.norm_position == "after" else None
         bypassed, self._bypassed = self._bypassed, None
         if number + 1 in recipe.norm_bypass:
             self._bypassed, after = after, None
         self.add(name, Unit(layers, activation, before, after, bypassed), shape)
 
-    def pool(self, name: str, stride: int = 2) -> None:
-        """The recipe's pooling, and the image beside it where the recipe wants that."""
-        recipe = self.recipe
-        if not replaces_pooling(recipe.pooling):
-            window = Window(recipe.pool_kernel, stride, recipe.pool_pad)
+    def activate(self, name: str) -> None:
+        """The non-linearity by itself, as after a sum, and the normalisation where that comes after it.
+
+        Raises:
+            RaysweepError: a non-linearity that takes the outputs of several layers.
+        """
+        activation = self._activation(name)
+        after = NORMS[self.recipe.norm](self.shape[0]) if self.recipe.norm_position == "after" else None
+        self.add(name, Unit([nn.Identity()], activation, after=after))
+
+    def preactivate(self, name: str) -> None:
+        """Normalisation and non-linearity in front of a layer, in the recipe's order (He et al. 2016b).
+
+        Raises:
+            RaysweepError: a non-linearity that takes the outputs of several layers.
+        """
+        activation, norm = self._activation(name), NORMS[self.recipe.norm](self.shape[0])
+        first = self.recipe.norm_position == "before"
+        self.add(name, nn.Sequential(norm, activation) if first else nn.Sequential(activation, norm))
+
+    def _activation(self, name: str) -> nn.Module:
+        spec = ACTIVATIONS[self.recipe.activation]
+        if spec.pieces > 1:
+            raise RaysweepError(
+                f"{self.recipe.activation} joins the outputs of {spec.pieces} layers, but {self.recipe.name} has a "
+                f"non-linearity of one map ({name}): use another network.activation."
+            )
+        return spec.build(self.shape)
+
+    def pool(
+        self,
+        name: str,
+        stride: int = 2,
+        kernel: int | None = None,
+        pad: int | None = None,
+        kind: str | None = None,
+        round_up: bool = True,
+    ) -> None:
+        """The recipe's pooling, and the image beside it where the recipe wants that.
+
+        Window, border and kind are the recipe's, unless the network is defined by its own. The size of the map is
+        rounded up as Caffe does, or down.
+
+        Raises:
+            RaysweepError: no map is left, or convolutions should stride instead and the network does not say which.
+        """
+        recipe, whole = self.recipe, self._whole is self
+        kind = kind or recipe.pooling
+        if not replaces_pooling(kind):
+            window = Window(
+                recipe.pool_kernel if kernel is None else kernel,
+                stride,
+                recipe.pool_pad if pad is None else pad,
+                round_up,
+            )
             sizes = [window.output(size) for size in self.shape[1:]]
             if min(sizes) < 1:
                 raise RaysweepError(f"no map is left after {name}: {self._too_small()}")
-            self.add(name, POOLINGS[recipe.pooling](window), (self.shape[0], *sizes))
-        if recipe.concat_rgb:
+            self.add(name, POOLINGS[kind](window), (self.shape[0], *sizes))
+        elif not self._whole._strides_itself:
+            raise RaysweepError(
+                f"network.pooling {kind} says which convolutions of caffenet stride, not {recipe.name}."
+            )
+        if recipe.concat_rgb and whole:
             self.add(f"{name}_image", ConcatImage(), (self.shape[0] + self.image[0], *self.shape[1:]))
+
+    def lrn(self, name: str) -> None:
+        """Local response normalisation over 5 channels (Krizhevsky et al. 2012, section 3.3; Caffe's constants)."""
+        self.add(name, nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75))
 
     def dropout(self, name: str, share: float) -> None:
         """Dropout of single values; nothing where the share is 0."""
@@ -163,12 +209,61 @@ class Builder:
         if len(self.shape) > 1:
             self.add("flatten", nn.Flatten(), (prod(self.shape),))
 
+    def part(self, describe: Part) -> tuple[Layers, Shape]:
+        """Layers that begin at the present map but are not added yet, and the shape of their output."""
+        part = Builder(self.recipe, self.shape)
+        part._whole, part._numbers, part.image = self._whole, self._numbers, self.image
+        describe(part)
+        return Layers(part.layers), part.shape
+
+    def branches(self, name: str, *parts: Part) -> None:
+        """Parts side by side on the same map; their outputs, maps of one size, are concatenated."""
+        built = [self.part(part) for part in parts]
+        self._same_maps(name, [shape[1:] for _, shape in built])
+        channels = sum(shape[0] for _, shape in built)
+        self.add(name, Branches(layers for layers, _ in built), (channels, *built[0][1][1:]))
+
+    def residual(self, name: str, body: Part, shortcut: Part | None = None) -> None:
+        """shortcut(x) + body(x), the identity where no shortcut is given; `activate` is what follows it."""
+        (layers, shape), (skip, skipped) = self.part(body), self.part(shortcut or (lambda net: None))
+        self._same_maps(name, [shape, skipped])
+        self.add(name, Residual(layers, skip), shape)
+
+    def _same_maps(self, name: str, shapes: Sequence[Shape]) -> None:
+        if len(set(shapes)) > 1:
+            raise RaysweepError(f"{name} of {self.recipe.name} joins maps of shapes {shapes}: {self._too_small()}")
+
+    def pair_skips(self, name: str, layers: Sequence[str]) -> None:
+        """Identity skips over pairs of layers that have been added."""
+        self.add(name, PairSkips([self.layers.pop(layer) for layer in layers]))
+
+    def auxiliary_head(self, name: str, describe: Part) -> None:
+        """A classifier on the present map, where the recipe gives its loss a weight; the map passes on."""
+        if self.recipe.aux_weight:
+            self.add(name, AuxiliaryHead(self.part(describe)[0]))
+
+    def classifier(self, name: str) -> None:
+        """The fully connected layer that gives the logits."""
+        self.flatten()
+        outputs = self.recipe.outputs
+        self.add(name, nn.Linear(self.shape[0], outputs, bias=self.recipe.bias), (outputs,))
+
+    def head(self, first: int, second: int) -> None:
+        """The recipe's head, from the last map to the logits, with hidden layers of these widths."""
+        from raysweep.nn.heads import HEADS  # heads are written with builders
+
+        HEADS[self.recipe.head](self, first, second)
+
     def _too_small(self) -> str:
         stem = f"{self.recipe.stem_kernel}x{self.recipe.stem_kernel}, stride {self.recipe.stem_stride}"
         return (
             f"images of {self.image[1]} px are too small for {self.recipe.name} with a first layer of {stem}. Use "
             "larger images, or --set network.stem_kernel=3 --set network.stem_stride=1."
         )
+
+
+Part = Callable[[Builder], None]
+"""Describes a part of a network on a builder that begins at the present map."""
 
 
 def _pair(value: Kernel) -> tuple[int, int]:

@@ -38,8 +38,7 @@ class GlobalMax(nn.Module):
 
 
 def _classifier(net: Builder) -> None:
-    net.flatten()
-    net.add("fc8", nn.Linear(net.shape[0], net.recipe.outputs, bias=net.recipe.bias), (net.recipe.outputs,))
+    net.classifier("fc8")
 
 
 def _conv_classifier(net: Builder, over_map: nn.Module) -> None:
@@ -110,6 +109,21 @@ def spp3_max_plus_average_fc(net: Builder, first: int, second: int) -> None:
     """The head of the authors' network with everything applied."""
     _pyramid(net, 1, 2, 4, and_average=True)
     _fc_layers(net, first, second)
+
+
+@HEADS.add("avepool_clf", "average over the map, dropout, classifier", "Lin et al. 2014; Szegedy et al. 2015")
+def avepool_clf(net: Builder, first: int, second: int) -> None:
+    """No hidden layer; the widths are not used."""
+    _over_map(net, GlobalAverage())
+    net.dropout("drop", net.recipe.dropout)
+    _classifier(net)
+
+
+@HEADS.add("clf_avepool", "dropout, classifier at every place, logits averaged", "Lin et al. 2014")
+def clf_avepool(net: Builder, first: int, second: int) -> None:
+    """No hidden layer; the widths are not used."""
+    net.dropout("drop", net.recipe.dropout)
+    _conv_classifier(net, GlobalAverage())
 
 
 @HEADS.add("c3_clf_avepool", "pool5, 3x3 convolution, classifier at every place, logits averaged", PAPER)

@@ -1,7 +1,7 @@
 """Poolings of the CaffeNet study. To add one: a function from a `Window` to a layer under `POOLINGS.add`.
 
 Caffe's rules hold for all: the size of the output is rounded up, and with a border the last window is left out if it
-would begin beyond the image and its left border (pooling_layer.cpp).
+would begin beyond the image and its left border (pooling_layer.cpp). Networks of other frameworks round down.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Window:
     kernel: int = 3
     stride: int = 2
     pad: int = 0
+    round_up: bool = True
 
     def __post_init__(self) -> None:
         if self.kernel < self.stride or self.pad >= self.kernel:
@@ -39,7 +40,10 @@ class Window:
         """Side of the pooled map; 0 where there is no map."""
         if size < 1:
             return 0
-        count = -(-(size + 2 * self.pad - self.kernel) // self.stride) + 1
+        span = size + 2 * self.pad - self.kernel
+        if not self.round_up:
+            return max(0, span // self.stride + 1)
+        count = -(-span // self.stride) + 1
         return max(0, count - 1 if self.pad and (count - 1) * self.stride >= size + self.pad else count)
 
     def complete(self, x: Tensor, value: float = 0.0) -> Tensor:
@@ -85,7 +89,7 @@ def max_pooling(window: Window) -> nn.Module:
     """Maximum; the border never wins."""
     if 2 * window.pad > window.kernel:
         return Bordered(window, nn.MaxPool2d(window.kernel, window.stride, ceil_mode=True), -torch.inf)
-    return nn.MaxPool2d(window.kernel, window.stride, window.pad, ceil_mode=True)
+    return nn.MaxPool2d(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
 
 
 @POOLINGS.add("average", "mean over the window, clipped to the image and its border")
@@ -93,7 +97,7 @@ def average_pooling(window: Window) -> nn.Module:
     """Windows that hang over the right and lower end divide by fewer values."""
     if 2 * window.pad > window.kernel:
         return Bordered(window, nn.AvgPool2d(window.kernel, window.stride, ceil_mode=True), 0.0)
-    return nn.AvgPool2d(window.kernel, window.stride, window.pad, ceil_mode=True)
+    return nn.AvgPool2d(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
 
 
 class Summed(nn.Module):

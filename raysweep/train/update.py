@@ -64,12 +64,20 @@ def update(trial: Trial, inputs: Tensor, labels: Tensor) -> Tensor:
     for part, (images, classes) in enumerate(zip(inputs.chunk(trial.parts), labels.chunk(trial.parts), strict=True), 1):
         with _gradients_shared(trial, part == trial.parts):
             with trial.autocast():
-                loss = F.cross_entropy(trial.model(images).float(), classes) / trial.parts
+                loss = loss_of(trial.model(images).float(), classes, trial.recipe.network.aux_weight) / trial.parts
             loss.backward()  # type: ignore[no-untyped-call]
         total += loss.detach()
     clip_gradients(trial.network, trial.recipe.solver.clip_norm)
     trial.solver.step()
     return total
+
+
+def loss_of(logits: Tensor, classes: Tensor, aux_weight: float) -> Tensor:
+    """Mean cross-entropy, nats: of logits (N, outputs), or of (1 + heads, N, outputs) with the weight for each head."""
+    if logits.dim() == 2:
+        return F.cross_entropy(logits, classes)
+    last, *others = logits
+    return F.cross_entropy(last, classes) + aux_weight * sum(F.cross_entropy(head, classes) for head in others)
 
 
 def _gradients_shared(trial: Trial, share: bool) -> AbstractContextManager[Any]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import RaysweepError, unknown
+from raysweep.networks import networks
 from raysweep.patch import recipe_fields, type_name
 from raysweep.registry import Registry
 from raysweep.space import Space, find_space
@@ -46,6 +48,14 @@ def _fields(of: str | None) -> Iterable[Row]:
     ]
 
 
+def _networks(of: str | None) -> Iterable[Row]:
+    for entry in networks():
+        recipe = native_recipe(entry.name)
+        cost = find_cost(recipe)
+        size = f"{cost.params / 1e6:.4g} M parameters, {cost.macs / 1e6:,.0f} M MACs at {recipe.data.side} px"
+        yield {"name": entry.name, "summary": f"{entry.summary}; {size}", "paper": entry.paper}
+
+
 def _registered(place: str) -> Callable[[str | None], Iterable[Row]]:
     """The rows of the registry at MODULE:NAME, or of what the function there returns; loaded when called."""
 
@@ -64,7 +74,7 @@ KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
     "protocols": _registered("raysweep.protocols:PROTOCOLS"),
     "fields": _fields,
     "preprocessings": _registered("raysweep.data.preprocess:PREPROCESSINGS"),
-    "networks": _registered("raysweep.networks:networks"),
+    "networks": _networks,
     "activations": _registered("raysweep.nn.activations:ACTIVATIONS"),
     "norms": _registered("raysweep.nn.norms:NORMS"),
     "poolings": _registered("raysweep.nn.pooling:POOLINGS"),

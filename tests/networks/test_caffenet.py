@@ -7,8 +7,8 @@ from torch import nn
 from raysweep.cost import compute_cost
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network, networks
-from raysweep.networks.caffenet import CONV_STAGES, PairSkips, conv_stages, layer_widths
-from raysweep.nn.builder import ConcatImage
+from raysweep.networks.caffenet import CONV_STAGES, conv_stages, layer_widths
+from raysweep.nn.blocks import ConcatImage, PairSkips
 from raysweep.nn.inits import weighted_layers
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.patch import patch

@@ -1,0 +1,120 @@
+"""How layers are joined: one after the other, in parallel, around a skip, beside an auxiliary head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Unit(nn.Module):
+    """One layer, or several in parallel, and the non-linearity that takes their outputs; normalised before or after.
+
+    `bypassed` is the normalisation of the unit before, when only the first of the parallel layers is to see its output.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        activation: nn.Module,
+        before: Sequence[nn.Module] = (),
+        after: nn.Module | None = None,
+        bypassed: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.activation = activation
+        self.before = nn.ModuleList(before)
+        self.after = after
+        self.bypassed = bypassed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """activation(layer_1(x), layer_2(x), ...), normalised."""
+        first = x if self.bypassed is None else self.bypassed(x)
+        pieces = [layer(first if number == 0 else x) for number, layer in enumerate(self.layers)]
+        if self.before:
+            pieces = [norm(piece) for norm, piece in zip(self.before, pieces, strict=True)]
+        result: Tensor = self.activation(*pieces)
+        return result if self.after is None else self.after(result)
+
+
+class ConcatImage(nn.Module):
+    """Appends the image, averaged to the size of the map, as further channels."""
+
+    def forward(self, x: Tensor, image: Tensor) -> Tensor:
+        """x (N, C, H, W) and an image (N, c, ...) -> (N, C + c, H, W)."""
+        return torch.cat([x, F.adaptive_avg_pool2d(image, (x.shape[2], x.shape[3]))], 1)
+
+
+class Branches(nn.ModuleList):
+    """Parts that all see the same map; their outputs are concatenated, channels after channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, sum of the branches' channels, H, W)."""
+        return torch.cat([branch(x) for branch in self], 1)
+
+
+class Residual(nn.Module):
+    """shortcut(x) + body(x) (He et al. 2016a, equations 1 and 2)."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> the shape that both paths give."""
+        total: Tensor = self.shortcut(x) + self.body(x)
+        return total
+
+
+class PairSkips(nn.Module):
+    """Layers in sequence with an identity skip over every two; a last odd one has none."""
+
+    def __init__(self, layers: list[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        for first, second in zip(self.layers[::2], self.layers[1::2], strict=False):
+            x = x + second(first(x))
+        return x if len(self.layers) % 2 == 0 else self.layers[-1](x)
+
+
+class AuxiliaryHead(nn.Module):
+    """A classifier on a map in the middle of the network (Szegedy et al. 2015, section 5)."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> logits (N, outputs)."""
+        logits: Tensor = self.layers(x)
+        return logits
+
+
+class Layers(nn.Sequential):
+    """Layers in sequence; those that ask for the image get it too, auxiliary heads see the map and let it pass."""
+
+    tested = 0
+    """Which logits are the answer at test: 0 those of the last layer, n those of the nth auxiliary head."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image (N, C, H, W) -> logits (N, outputs).
+
+        With auxiliary heads training gives (1 + heads, N, outputs): the logits of the last layer, then of every head.
+        """
+        x, others = image, []
+        for layer in self:
+            if isinstance(layer, AuxiliaryHead):
+                if self.training or self.tested:
+                    others.append(layer(x))
+            else:
+                x = layer(x, image) if isinstance(layer, ConcatImage) else layer(x)
+        if self.training and others:
+            return torch.stack([x, *others])
+        return others[self.tested - 1] if self.tested else x

@@ -1,0 +1,106 @@
+"""Every registered network: what it costs, that factors change it, that it learns at any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from raysweep.cost import compute_cost, cost_key, find_cost, goldens, native_recipe
+from raysweep.errors import RaysweepError
+from raysweep.networks import build_network, networks, own_factors
+from raysweep.nn.inits import INITS
+from raysweep.patch import patch
+from raysweep.protocols import find_protocol
+from raysweep.recipe import NetworkRecipe, Recipe
+from raysweep.train.loop import check_trial
+from raysweep.train.update import loss_of
+
+NAMES = [entry.name for entry in networks()]
+FACTORS = {
+    "tanh": {"activation": "tanh"},
+    "prelu": {"activation": "prelu"},
+    "elu": {"activation": "elu"},
+    "no_norm": {"norm": "none"},
+    "bn_before": {"norm": "batch_affine", "norm_position": "before"},
+    "bn_after": {"norm": "batch", "norm_position": "after"},
+    "average": {"pooling": "average"},
+    "max_plus_average": {"pooling": "max_plus_average"},
+    "half": {"width": 0.5},
+    "no_bias": {"bias": False},
+    "fc": {"head": "fc"},
+    "spp": {"head": "spp2_fc"},
+    "avepool": {"head": "avepool_clf"},
+    "colour": {"input_net": "vlrelu_10_3"},
+}
+"""Factors that every network takes."""
+CAN_REFUSE = {"maxout": {"activation": "maxout"}, "strided": {"pooling": "strided_conv"}, "lrn": {"lrn": True}}
+
+
+def on(protocol: str, name: str, **factors: object) -> Recipe:
+    """The network on a protocol, a sixteenth as wide."""
+    changes = {"network.name": name, "network.outputs": 10, "network.width": 0.0625}
+    return patch(find_protocol(protocol), changes | {f"network.{key}": value for key, value in factors.items()})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_committed_cost_is_that_of_the_network(name: str) -> None:
+    recipe = native_recipe(name)
+    assert goldens()[cost_key(recipe)] == compute_cost(recipe), "run `make costs`"
+
+
+@pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_learns_from_a_batch(name: str, protocol: str) -> None:
+    recipe = on(protocol, name)
+    check_trial(recipe)
+    torch.manual_seed(0)
+    network = build_network(recipe.network, recipe.data.shape)
+    images, labels = torch.randn(4, *recipe.data.shape), torch.tensor([0, 1, 2, 3])
+    INITS["lsuv"](network, images, torch.Generator().manual_seed(0))
+    loss_of(network.train()(images), labels, recipe.network.aux_weight).backward()  # type: ignore[no-untyped-call]
+    grads = {key: weight.grad for key, weight in network.named_parameters()}
+    assert not [key for key, grad in grads.items() if grad is None or not torch.isfinite(grad).all()]
+    assert network.eval()(images).shape == (4, 10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_takes_the_factors(name: str) -> None:
+    for factors in FACTORS.values():
+        recipe = on("cifar10", name, **factors)
+        with torch.device("meta"):
+            network = build_network(recipe.network, recipe.data.shape).eval()
+            assert network(torch.empty(2, *recipe.data.shape)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("factor", CAN_REFUSE)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_network_does_not_take_is_refused_in_a_sentence(name: str, factor: str) -> None:
+    recipe, refused = on("imagenet128", name, **CAN_REFUSE[factor]), ""
+    try:
+        compute_cost(recipe)
+    except RaysweepError as error:
+        refused = str(error)
+    assert not refused or name in refused
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wider_networks_cost_more(name: str) -> None:
+    narrow, wide = (compute_cost(on("imagenet128", name, width=width)) for width in (0.25, 0.5))
+    assert (narrow.params, narrow.macs) < (wide.params, wide.macs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_own_factors_come_with_the_name_and_go_with_it(name: str) -> None:
+    recipe = patch(Recipe(), {"network.name": name})
+    assert recipe.network == replace(NetworkRecipe(name=name), **networks()[name].own)
+    assert patch(recipe, {"network.name": "caffenet"}).network == NetworkRecipe()
+
+
+def test_what_a_protocol_or_a_user_has_set_stays() -> None:
+    small = find_protocol("cifar10").network
+    assert "network.stem_kernel" not in own_factors(small, "vgg16")
+    named = patch(Recipe(), {"network.name": "vgg16", "network.head": "spp3_fc"})
+    assert named.network.head == "spp3_fc"
+    assert find_cost(named).params > 0
