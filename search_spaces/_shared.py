@@ -29,8 +29,8 @@ EXP_160K: Patch = {
 }
 """0.035 times 0.915 every 2,000 of 160,000 updates."""
 LINEAR: Patch = {"schedule.name": "linear"}
-BN: Patch = {"network.norm": "batch"}
-"""After the non-linearity, without scale and bias."""
+BN: Patch = {"network.norm": "batch", "network.norm_position": "after", "network.conv_bias": True}
+"""After the non-linearity, without scale and bias; layers keep their biases."""
 BN_DROP02: Patch = BN | {"network.dropout": 0.2}
 
 

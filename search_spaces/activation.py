@@ -38,7 +38,7 @@ STUDY = Study(
     finding="Maxout gains most at twice the cost; ELU with maxout in the classifier gains most at equal cost.",
     baseline="relu",
     variants=(
-        Variant("relu", {}, "max(x, 0)"),
+        Variant("relu", act("relu"), "max(x, 0)"),
         Variant("relu_lrn", {"network.lrn": True}, "ReLU with local response normalisation after pool1 and pool2"),
         Variant("linear", act("linear"), "no non-linearity; max pooling stays"),
         Variant(

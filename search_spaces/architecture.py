@@ -28,7 +28,7 @@ STUDY = Study(
     finding="Of CaffeNet's forms, wider hidden layers gain most at 128 px, and larger images.",
     baseline="caffenet128",
     variants=(
-        Variant("caffenet128", {}, "the baseline"),
+        Variant("caffenet128", {"network.name": "caffenet"}, "the baseline"),
         Variant("caffenet128_fc4096", fc_widths(4096), "hidden layers of 4096"),
         Variant("caffenet128_nogroup", {"network.groups": False}, "no groups in convolutions"),
         Variant("caffenet128_spp3", {"network.head": "spp3_fc"}, "pyramid pooling of 1x1, 2x2 and 4x4 bins"),

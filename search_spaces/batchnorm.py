@@ -12,6 +12,7 @@ themselves, running variance with the factor m / (m - 1), biases of the layers k
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
+from search_spaces._shared import BN
 
 STUDY = Study(
     name="batchnorm",
@@ -20,16 +21,18 @@ STUDY = Study(
     finding="After the non-linearity, without scale and bias, gains most.",
     baseline="none",
     variants=(
-        Variant("none", {}, "no normalisation"),
+        Variant("none", {"network.norm": "none", "network.conv_bias": True}, "no normalisation"),
         Variant("before", {"network.norm": "batch", "network.norm_position": "before"}, "before, no scale and bias"),
         Variant(
             "before_scale_bias",
             {"network.norm": "batch_affine", "network.norm_position": "before"},
             "before the non-linearity, with a learned scale and bias per channel",
         ),
-        Variant("after", {"network.norm": "batch"}, "after the non-linearity, no scale and bias"),
+        Variant("after", BN, "after the non-linearity, no scale and bias"),
         Variant(
-            "after_scale_bias", {"network.norm": "batch_affine"}, "after, with a learned scale and bias per channel"
+            "after_scale_bias",
+            BN | {"network.norm": "batch_affine"},
+            "after, with a learned scale and bias per channel",
         ),
     ),
 )

@@ -19,7 +19,7 @@ STUDY = Study(
     finding="They are worth up to two points; their rate does not matter.",
     baseline="bias_lr_x2",
     variants=(
-        Variant("bias_lr_x2", {}, "twice the rate of weights"),
+        Variant("bias_lr_x2", {"network.bias": True, "solver.bias_lr_mult": 2.0}, "twice the rate of weights"),
         Variant("bias_lr_x1", {"solver.bias_lr_mult": 1.0}, "the rate of weights"),
         Variant("bias_lr_x5", {"solver.bias_lr_mult": 5.0}, "five times the rate of weights"),
         Variant(

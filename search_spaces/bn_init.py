@@ -23,7 +23,7 @@ STUDY = Study(
     finding="Hardly.",
     baseline="caffenet_nobn",
     variants=(
-        Variant("caffenet_nobn", {}, "LSUV, no normalisation"),
+        Variant("caffenet_nobn", {"network.name": "caffenet", "network.norm": "none"}, "LSUV, no normalisation"),
         Variant("caffenet_before_scale_bias_lsuv", _BEFORE, "LSUV; normalisation before, with scale and bias"),
         Variant(
             "caffenet_before_scale_bias_ortho",

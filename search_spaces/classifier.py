@@ -29,7 +29,7 @@ STUDY = Study(
     finding="Convolutions whose predictions are averaged gain most at equal width.",
     baseline="pool5_fc_fc_clf",
     variants=(
-        Variant("pool5_fc_fc_clf", {}, "pooling, two fully connected layers of 2048"),
+        Variant("pool5_fc_fc_clf", {"network.head": "fc"}, "pooling, two fully connected layers of 2048"),
         Variant("pool5_fc4096_fc4096_clf", fc_widths(4096), "pooling, two fully connected layers of 4096"),
         Variant("spp2_fc_fc_clf", _head("spp2_fc"), "pyramid of 1x1 and 2x2 bins, two fully connected layers"),
         Variant(

@@ -26,7 +26,7 @@ STUDY = Study(
     finding="None is better than plain RGB.",
     baseline="rgb",
     variants=(
-        Variant("rgb", {}, "red, green, blue, centred and scaled"),
+        Variant("rgb", {"data.preprocess": "rgb", "network.input_net": "none"}, "red, green, blue, centred and scaled"),
         Variant("rgb_by_bn", INPUT_BN, "red, green, blue, normalised by the batch"),
         Variant("hsv", INPUT_BN | {"data.preprocess": "hsv"}, "hue, saturation, value"),
         Variant("ycrcb", INPUT_BN | {"data.preprocess": "ycrcb"}, "luma and two colour differences"),

@@ -36,7 +36,7 @@ STUDY = Study(
     finding="Two thirds of the sum of what each gives alone.",
     baseline="caffenet128",
     variants=(
-        Variant("caffenet128", {}, "the baseline"),
+        Variant("caffenet128", {"network.name": "caffenet"}, "the baseline"),
         *(Variant(f"only_{name}", _SPP if name == "spp3" else part, "alone") for name, part in _PARTS.items()),
         *(
             Variant(f"add{number}_{name}", total, f"the first {number} together")

@@ -27,7 +27,7 @@ STUDY = Study(
     finding="Yes, 3x3 layers more than 1x1 ones.",
     baseline="nin0",
     variants=(
-        Variant("nin0", {}, "no further layer"),
+        Variant("nin0", {"network.stem_layers": 0}, "no further layer"),
         *(Variant(f"nin{count}", _further(count, 1), f"{count} further 1x1 layers") for count in (1, 3, 5, 7, 9)),
         Variant("nin9_res", _further(9, 1) | {"network.stem_residual": True}, "9 further 1x1 layers with skips"),
         *(Variant(f"c3x3_{count}", _further(count, 3), f"{count} further 3x3 layers") for count in (1, 3, 5)),

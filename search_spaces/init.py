@@ -33,12 +33,9 @@ STUDY = Study(
     baseline="lsuv_relu",
     variants=factorial(
         {
-            "init": [
-                Variant(name, {} if method == "lsuv" else {"init.method": method}, method)
-                for name, method in _INITS.items()
-            ],
+            "init": [Variant(name, {"init.method": method}, method) for name, method in _INITS.items()],
             "activation": [
-                Variant("relu", {}, "ReLU"),
+                Variant("relu", act("relu"), "ReLU"),
                 Variant("vlrelu", act("vlrelu"), "leaky ReLU of slope 0.3"),
                 Variant("tanh", act("tanh"), "tanh"),
                 Variant("maxout", MAXOUT_SAME_COMPLEXITY, "maxout"),

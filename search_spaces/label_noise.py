@@ -20,7 +20,7 @@ STUDY = Study(
     finding="About a quarter of a point for each per cent.",
     baseline="p00",
     variants=(
-        Variant("p00", {}, "labels as they are"),
+        Variant("p00", {"data.label_noise": 0.0}, "labels as they are"),
         *(
             Variant(f"p{percent:02}", {"data.label_noise": percent / 100}, f"{percent} % wrong labels")
             for percent in (5, 10, 15, 32, 50)

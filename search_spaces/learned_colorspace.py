@@ -25,7 +25,7 @@ STUDY = Study(
     finding="Yes: two 1x1 convolutions with leaky ReLU or maxout gain one to two points.",
     baseline="rgb",
     variants=(
-        Variant("rgb", {}, "red, green, blue"),
+        Variant("rgb", {"network.input_net": "none"}, "red, green, blue"),
         Variant("tanh_10_3", _net("tanh_10_3"), "A: 10 and 3 units, tanh"),
         Variant("vlrelu_3_3", _net("vlrelu_3_3"), "B: 3 and 3 units, leaky ReLU of slope 0.5"),
         Variant("vlrelu_10_3_plus_rgb", _net("vlrelu_10_3_plus_rgb"), "C: 10 and 3 units, leaky ReLU, plus the input"),

@@ -31,7 +31,7 @@ STUDY = Study(
     finding="A straight line to zero gains most.",
     baseline="step",
     variants=(
-        Variant("step", {}, "a tenth after each 100,000 of 320,000 updates"),
+        Variant("step", {"schedule.name": "step"}, "a tenth after each 100,000 of 320,000 updates"),
         Variant("square", _schedule("poly", power=2.0), "(1 - t)^2"),
         Variant("sqrt", _schedule("poly", power=0.5), "(1 - t)^0.5"),
         Variant("linear", LINEAR, "1 - t"),

@@ -22,7 +22,7 @@ STUDY = Study(
     finding="Yes, as far as a run of half the epochs can say.",
     baseline="conv_padding",
     variants=(
-        Variant("conv_padding", {}, "borders that keep the size of the map"),
+        Variant("conv_padding", {"network.conv_pad": True}, "borders that keep the size of the map"),
         Variant(
             "no_conv_padding",
             _NO_PADDING | HALF_BATCH_SAME_UPDATES,

@@ -24,7 +24,7 @@ STUDY = Study(
     finding="The sum of maximum and average gains most.",
     baseline="max",
     variants=(
-        Variant("max", {}, "maximum"),
+        Variant("max", {"network.pooling": "max"}, "maximum"),
         Variant("average", _pool("average"), "mean"),
         Variant("max_plus_average", _pool("max_plus_average"), "sum of maximum and mean"),
         Variant("stochastic", _pool("stochastic"), "one value drawn by its size; weighted mean at test"),

@@ -25,7 +25,7 @@ STUDY = Study(
     finding="Not at 128 px; slightly at 227 px.",
     baseline="max_128_fc2048",
     variants=(
-        Variant("max_128_fc2048", {}, "maximum"),
+        Variant("max_128_fc2048", {"network.pooling": "max"}, "maximum"),
         Variant("gated_128_fc2048", {"network.pooling": "gated"}, "maximum and mean mixed by a learned gate"),
         Variant("tree_128_fc2048", _TREE, "two learned averages mixed by a learned gate"),
         Variant("max_128_fc4096", fc_widths(4096), "maximum, hidden layers of 4096"),

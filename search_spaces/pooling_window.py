@@ -19,8 +19,8 @@ STUDY = Study(
     finding="3x3 with a border, then 2x2: windows that leave larger maps.",
     baseline="k3s2",
     variants=(
-        Variant("k3s2", {}, "3x3, stride 2"),
-        Variant("k2s2", {"network.pool_kernel": 2}, "2x2, stride 2, without overlap"),
-        Variant("k3s2_pad1", {"network.pool_pad": 1}, "3x3, stride 2, a border of 1"),
+        Variant("k3s2", {"network.pool_kernel": 3, "network.pool_pad": 0}, "3x3, stride 2"),
+        Variant("k2s2", {"network.pool_kernel": 2, "network.pool_pad": 0}, "2x2, stride 2, without overlap"),
+        Variant("k3s2_pad1", {"network.pool_kernel": 3, "network.pool_pad": 1}, "3x3, stride 2, a border of 1"),
     ),
 )

@@ -55,7 +55,7 @@ STUDY = Study(
     finding="Momentum with a straight line to zero; the policy matters more than the solver.",
     baseline="sgd_momentum_step",
     variants=(
-        Variant("sgd_momentum_step", {}, "momentum, steps"),
+        Variant("sgd_momentum_step", {"solver.name": "sgd", "schedule.name": "step"}, "momentum, steps"),
         Variant("sgd_momentum_linear", LINEAR, "momentum, a straight line to zero"),
         Variant("nesterov_step", _solver("nesterov"), "Nesterov's momentum, steps"),
         Variant("rmsprop_step100k", _RMSPROP, "RMSProp, steps"),
