@@ -11,16 +11,20 @@ from types import ModuleType
 import pytest
 
 import raysweep
+from raysweep.cost import compute_cost
+from raysweep.networks import NETWORKS
 from raysweep.nn.activations import ACTIVATIONS
+from raysweep.patch import patch
+from raysweep.protocols import find_protocol
 from raysweep.study import find_study
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def example() -> str:
-    """The first Python block of CONTRIBUTING.md."""
+def example(number: int = 1) -> str:
+    """A Python block of CONTRIBUTING.md."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    return text.split("```python\n")[1].split("```")[0]
+    return text.split("```python\n")[number].split("```")[0]
 
 
 @pytest.fixture
@@ -63,3 +67,19 @@ def test_an_activation_from_outside_is_listed(mine: ModuleType) -> None:
 def test_the_same_name_twice_is_refused(mine: ModuleType) -> None:
     with pytest.raises(ValueError, match="is registered twice"):
         exec(example(), {})
+
+
+def test_a_network_from_outside_takes_the_factors_of_the_studies() -> None:
+    before = dict(NETWORKS._entries)
+    try:
+        exec(example(2), {"__name__": "mine"})
+        recipe = patch(find_protocol("demo"), {"network.name": "tiny_resnet"})
+        assert (recipe.network.head, recipe.network.stem_kernel) == ("avepool_clf", 3)
+        plain = compute_cost(recipe)
+        for variant in find_study("batchnorm").variants[1:]:
+            assert compute_cost(variant.apply(recipe)).params >= plain.params, variant.name
+        named = patch(find_protocol("demo"), {"network.name": "tiny_resnet", "network.head": "fc"})
+        assert compute_cost(named).params > plain.params
+    finally:
+        NETWORKS._entries.clear()
+        NETWORKS._entries.update(before)
