@@ -10,6 +10,10 @@ class RaysweepError(Exception):
     """A mistake in what was asked or given. The command prints its text without a traceback and exits with 2."""
 
 
+class InapplicableError(RaysweepError):
+    """A factor that a network does not have, or images too small for it. A plan leaves such a variant out, by name."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known names, or with all of them when they are few, or nothing."""
     names = sorted(known)

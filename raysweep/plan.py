@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from raysweep.cost import Cost, accelerator, find_cost, native_recipe
+from raysweep.errors import InapplicableError
 from raysweep.identity import line_id, trial_id
 from raysweep.networks import networks
 from raysweep.patch import diff
@@ -15,7 +16,8 @@ from raysweep.recipe import Recipe
 from raysweep.study import Study, find_studies
 from raysweep.validate import check_recipe
 
-Action = Literal["run", "resume", "retry", "skip"]
+Action = Literal["run", "resume", "retry", "skip", "omit"]
+"""Skip: it has ended. Omit: it means nothing in the network that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class PlannedTrial:
     @property
     def estimated_gpu_h(self) -> float:
         """GPU-hours by arithmetic on an assumed card, see `raysweep.cost`; 0 for what is not run again."""
-        return 0.0 if self.action == "skip" else accelerator(self.recipe).hours(self.recipe, self.cost)
+        return 0.0 if self.action in ("skip", "omit") else accelerator(self.recipe).hours(self.recipe, self.cost)
 
     def to_json(self) -> dict[str, Any]:
         """The object that `plan --json` prints."""
@@ -94,6 +96,8 @@ def make_plan(
 
     `baseline` is the protocol with the user's settings; `protocol` the protocol as it ships, which `diff` is against.
     `bind` puts the images of a recipe into it once its variant has been applied: variants may need others.
+
+    A variant that means nothing in the network, such as one without groups where there are none, has the action `omit`.
 
     Raises:
         RaysweepError: a recipe that cannot be trained.
@@ -127,10 +131,15 @@ def _members(
 def _planned(
     trial: str, recipe: Recipe, members: tuple[Member, ...], found: Found | None, protocol: Recipe
 ) -> PlannedTrial:
+    changes = diff(recipe, protocol)
+    try:
+        cost = find_cost(recipe)
+    except InapplicableError as error:
+        if any(member.variant == member.baseline for member in members):
+            raise
+        return PlannedTrial(trial, recipe, members, "omit", str(error), changes, Cost(0, 0, 0))
     action, reason = decide(recipe, found)
-    return PlannedTrial(
-        trial, recipe, members, action, _reason(reason, members), diff(recipe, protocol), find_cost(recipe)
-    )
+    return PlannedTrial(trial, recipe, members, action, _reason(reason, members), changes, cost)
 
 
 def _reason(reason: str, members: Sequence[Member]) -> str:
@@ -161,7 +170,12 @@ def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:
 
 def to_run(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
     """The trials of a plan that are not finished."""
-    return [planned for planned in plan if planned.action != "skip"]
+    return [planned for planned in plan if planned.action not in ("skip", "omit")]
+
+
+def possible(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
+    """The trials of a plan whose networks there are."""
+    return [planned for planned in plan if planned.action != "omit"]
 
 
 def planned_studies(plan: Iterable[PlannedTrial]) -> list[str]:

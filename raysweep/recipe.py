@@ -109,6 +109,7 @@ class NetworkRecipe:
     pool_kernel: Annotated[int, "side of the pooling window, px"] = 3
     pool_pad: Annotated[int, "border of the pooling, px"] = 0
     head: Annotated[str, "from the last convolution to the logits, see `raysweep list heads`"] = "fc"
+    head_widths: Annotated[tuple[int, ...], "widths of the head's two hidden layers; empty: the network's own"] = ()
     lrn: Annotated[bool, "local response normalisation after the first two poolings"] = False
     dropout: Annotated[float, "share of units dropped after each hidden layer of the head"] = 0.5
     conv_dropout: Annotated[tuple[float, ...], "share of units dropped after each convolution; empty: none"] = ()

@@ -94,6 +94,9 @@ def run_studies(request: Request, resources: Resources, keep_checkpoints: bool) 
     prepared = prepare(request, resources)
     finished = sum(planned.action == "skip" for planned in prepared.plan)
     click.echo(f"{len(prepared.plan)} trials, {finished} finished before; results in {prepared.store}", err=True)
+    for planned in prepared.omitted:
+        member = planned.members[0]
+        click.echo(f"left out: {member.study}/{member.variant}, since {planned.reason}", err=True)
     if warning := advice(prepared.plan):
         click.echo(f"warning: {warning}", err=True)
     return execute(prepared, resources, keep_checkpoints)

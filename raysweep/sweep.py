@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json, recipe_json
-from raysweep.plan import PlannedTrial, planned_studies, to_run
+from raysweep.plan import PlannedTrial, planned_studies, possible, to_run
 from raysweep.progress import SweepProgress
 from raysweep.request import GENERATED, Request, default_data
 from raysweep.train.task import Placement, TrialTask
@@ -52,6 +52,8 @@ class Prepared:
     """A request that has passed every check: its plan and where it reads and writes."""
 
     plan: list[PlannedTrial]
+    omitted: list[PlannedTrial]
+    """What means nothing in the network that was asked for, and is not in the plan."""
     folders: Mapping[str, Path]
     """Trial -> folder of its images."""
     store: str
@@ -83,9 +85,10 @@ def prepare(request: Request, resources: Resources) -> Prepared:
     from raysweep.train.loop import check_trial
 
     sets = ImageSets(find_data(request))
-    plan = request.plan()
-    if sets.are_generated and generate_missing(plan, sets):
-        plan = request.plan()
+    whole = request.plan()
+    if sets.are_generated and generate_missing(possible(whole), sets):
+        whole = request.plan()
+    plan, omitted = possible(whole), [planned for planned in whole if planned.action == "omit"]
     for planned in plan:
         check_trial(planned.recipe, Placement(world_size=resources.workers_per_trial))
     refuse_missing(plan, sets)
@@ -97,7 +100,7 @@ def prepare(request: Request, resources: Resources) -> Prepared:
     for study in planned_studies(plan):
         store.write_members(member_rows(plan, study, request.protocol))
     resolved = {trial: folder.resolve() for trial, folder in folders.items()}
-    return Prepared(plan, resolved, store.uri, request.protocol)
+    return Prepared(plan, omitted, resolved, store.uri, request.protocol)
 
 
 def check_sums(sets: ImageSets, folders: Iterable[Path]) -> list[Manifest]:

@@ -53,6 +53,7 @@ RULES: Mapping[str, Rule] = {
     "network.outputs": AT_LEAST_1,
     "network.width": POSITIVE,
     "network.widths": Rule(lambda value: all(width >= 1 for width in value), "must all be at least 1"),
+    "network.head_widths": Rule(lambda value: all(width >= 1 for width in value), "must all be at least 1"),
     "network.stem_kernel": AT_LEAST_1,
     "network.stem_stride": AT_LEAST_1,
     "network.stem_layers": NOT_NEGATIVE,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raysweep.errors import RaysweepError
 from raysweep.identity import trial_id
 from raysweep.patch import patch
-from raysweep.plan import Found, decide, make_plan, needing, planned_studies, to_run
+from raysweep.plan import Found, decide, make_plan, needing, planned_studies, possible, to_run
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Length, Recipe
 from raysweep.study import Study, Variant, find_study
@@ -85,6 +85,20 @@ def test_images_are_bound_once_the_variant_has_been_applied() -> None:
 def test_a_trial_that_needs_images_says_so_and_keeps_who_shares_it() -> None:
     shared = make_plan([STUDY, OTHER], Recipe(), [0])[0]
     assert needing(shared, "write them").reason == "needs images: write them; shared with rates"
+
+
+def test_what_means_nothing_in_the_network_is_left_out_by_name() -> None:
+    vgg = patch(find_protocol("cifar10"), {"network.name": "vgg11"})
+    plan = make_plan([find_study("conv1_depth")], vgg, [0])
+    assert [planned.action for planned in plan] == ["run"] + ["omit"] * 9
+    assert plan[1].reason.startswith("network.stem_layers means nothing in vgg11")
+    assert possible(plan) == to_run(plan) == plan[:1]
+    assert plan[1].estimated_gpu_h == 0
+
+
+def test_a_baseline_that_cannot_be_built_is_an_error() -> None:
+    with pytest.raises(RaysweepError, match="network.lrn means nothing in vgg11"):
+        make_plan([STUDY], patch(Recipe(), {"network.name": "vgg11", "network.lrn": True}), [0])
 
 
 def test_diff_is_against_the_protocol_as_it_ships() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import InapplicableError
 from raysweep.recipe import NetworkRecipe
 from raysweep.registry import Registry
 
@@ -98,14 +98,15 @@ def build_network(recipe: NetworkRecipe, shape: tuple[int, ...]) -> nn.Module:
     With auxiliary heads it returns (1 + heads, N, outputs) in training. Made on torch's default device.
 
     Raises:
-        RaysweepError: an unknown network or factor, one that the network does not have, or images too small for it.
+        RaysweepError: an unknown network or factor.
+        InapplicableError: a factor that the network does not have, or images too small for it.
     """
     from raysweep.nn.builder import Builder
 
     found = networks()[recipe.name]
     for factor in sorted(OPTIONAL_FACTORS - found.factors):
         if getattr(recipe, factor) != getattr(NetworkRecipe(), factor):
-            raise RaysweepError(f"network.{factor} means nothing in {recipe.name}: leave it at its default.")
+            raise InapplicableError(f"network.{factor} means nothing in {recipe.name}: leave it at its default.")
     net = Builder(recipe, shape, strides_itself="conv_pad" in found.factors)
     found.describe(net)
     return net.build()

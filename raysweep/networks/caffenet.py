@@ -59,7 +59,7 @@ def layer_widths(recipe: NetworkRecipe) -> tuple[int, ...]:
     Scaled ones are even, so that two groups divide them; widths that the recipe names are taken as they are.
 
     Raises:
-        RaysweepError: `network.widths` does not hold seven widths, or two groups do not divide them.
+        InapplicableError: `network.widths` does not hold seven widths, or two groups do not divide them.
     """
     own = tuple(stage.width for stage in CONV_STAGES) + FC_WIDTHS
     widths = recipe.widths or own

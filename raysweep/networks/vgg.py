@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from raysweep.errors import RaysweepError
 from raysweep.networks import network
 
 if TYPE_CHECKING:
     from raysweep.nn.builder import Builder
 
-WIDTHS = (64, 128, 256, 512, 512, 4096, 4096)
-"""Of the five stages and the two hidden fully connected layers."""
+WIDTHS = (64, 128, 256, 512, 512)
+HIDDEN = 4096
 DEPTHS: Mapping[str, tuple[int, ...]] = {
     "vgg11": (1, 1, 2, 2, 2),
     "vgg13": (2, 2, 2, 2, 2),
@@ -35,21 +34,14 @@ class Stage:
     width: int
 
 
-def _stages(net: Builder, depths: tuple[int, ...]) -> tuple[Stage, ...]:
-    widths = net.recipe.widths or WIDTHS
-    if len(widths) != len(WIDTHS):
-        raise RaysweepError(f"network.widths has {len(widths)} entries; {net.recipe.name} takes 7, e.g. {WIDTHS}.")
-    return tuple(Stage(depth, net.scaled(width)) for depth, width in zip(depths, widths, strict=False))
-
-
 def vgg(depths: tuple[int, ...], net: Builder) -> None:
     """VGG with stages of these depths.
 
     Raises:
-        RaysweepError: not seven widths, or images too small.
+        InapplicableError: images too small.
     """
     net.input()
-    stages, recipe = _stages(net, depths), net.recipe
+    recipe, stages = net.recipe, [Stage(*stage) for stage in zip(depths, map(net.scaled, WIDTHS), strict=True)]
     for number, stage in enumerate(stages, 1):
         for part in range(1, stage.depth + 1):
             first = number == part == 1
@@ -57,7 +49,7 @@ def vgg(depths: tuple[int, ...], net: Builder) -> None:
             net.conv(f"conv{number}_{part}", stage.width, kernel, stride, pad=kernel // 2)
         if number < len(stages):
             net.pool(f"pool{number}")
-    net.head(*map(net.scaled, (recipe.widths or WIDTHS)[-2:]))
+    net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
 for _name, _depths in DEPTHS.items():
@@ -66,5 +58,4 @@ for _name, _depths in DEPTHS.items():
         f"{sum(_depths)} 3x3 convolutions and three fully connected layers",
         "Simonyan & Zisserman 2015",
         own=OWN,
-        factors=["widths"],
     )(partial(vgg, _depths))

@@ -13,7 +13,7 @@ from math import prod
 
 from torch import nn
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import InapplicableError
 from raysweep.nn.activations import ACTIVATIONS, Shape
 from raysweep.nn.blocks import AuxiliaryHead, Branches, ConcatImage, Layers, PairSkips, Residual, Unit
 from raysweep.nn.input_nets import INPUT_NETS
@@ -47,7 +47,7 @@ class Builder:
         network = Layers(self.layers)
         heads = sum(isinstance(layer, AuxiliaryHead) for layer in network)
         if self.recipe.aux_tested > heads:
-            raise RaysweepError(
+            raise InapplicableError(
                 f"network.aux_tested is {self.recipe.aux_tested}, but {self.recipe.name} has {heads} auxiliary heads "
                 f"with network.aux_weight {self.recipe.aux_weight:g}."
             )
@@ -93,7 +93,7 @@ class Builder:
         channels, *sizes = self.shape
         out = [(size + 2 * p - k) // stride + 1 for size, k, p in zip(sizes, kernels, pads, strict=True)]
         if min(out) < 1:
-            raise RaysweepError(f"no map is left after {name}: {self._too_small()}")
+            raise InapplicableError(f"no map is left after {name}: {self._too_small()}")
         shape = (width, *out)
         spec = ACTIVATIONS[self.recipe.activation if act else "linear"]
         bias = self.recipe.bias and self.recipe.conv_bias
@@ -133,7 +133,7 @@ class Builder:
         """The non-linearity by itself, as after a sum, and the normalisation where that comes after it.
 
         Raises:
-            RaysweepError: a non-linearity that takes the outputs of several layers.
+            InapplicableError: a non-linearity that takes the outputs of several layers.
         """
         activation = self._activation(name)
         after = NORMS[self.recipe.norm](self.shape[0]) if self.recipe.norm_position == "after" else None
@@ -143,7 +143,7 @@ class Builder:
         """Normalisation and non-linearity in front of a layer, in the recipe's order (He et al. 2016b).
 
         Raises:
-            RaysweepError: a non-linearity that takes the outputs of several layers.
+            InapplicableError: a non-linearity that takes the outputs of several layers.
         """
         activation, norm = self._activation(name), NORMS[self.recipe.norm](self.shape[0])
         first = self.recipe.norm_position == "before"
@@ -152,7 +152,7 @@ class Builder:
     def _activation(self, name: str) -> nn.Module:
         spec = ACTIVATIONS[self.recipe.activation]
         if spec.pieces > 1:
-            raise RaysweepError(
+            raise InapplicableError(
                 f"{self.recipe.activation} joins the outputs of {spec.pieces} layers, but {self.recipe.name} has a "
                 f"non-linearity of one map ({name}): use another network.activation."
             )
@@ -173,7 +173,7 @@ class Builder:
         rounded up as Caffe does, or down.
 
         Raises:
-            RaysweepError: no map is left, or convolutions should stride instead and the network does not say which.
+            InapplicableError: no map is left, or convolutions should stride instead and the network does not say which.
         """
         recipe, whole = self.recipe, self._whole is self
         kind = kind or recipe.pooling
@@ -186,12 +186,10 @@ class Builder:
             )
             sizes = [window.output(size) for size in self.shape[1:]]
             if min(sizes) < 1:
-                raise RaysweepError(f"no map is left after {name}: {self._too_small()}")
+                raise InapplicableError(f"no map is left after {name}: {self._too_small()}")
             self.add(name, POOLINGS[kind](window), (self.shape[0], *sizes))
         elif not self._whole._strides_itself:
-            raise RaysweepError(
-                f"network.pooling {kind} says which convolutions of caffenet stride, not {recipe.name}."
-            )
+            raise InapplicableError(f"network.pooling {kind} strides convolutions of caffenet, not of {recipe.name}.")
         if recipe.concat_rgb and whole:
             self.add(f"{name}_image", ConcatImage(), (self.shape[0] + self.image[0], *self.shape[1:]))
 
@@ -231,7 +229,7 @@ class Builder:
 
     def _same_maps(self, name: str, shapes: Sequence[Shape]) -> None:
         if len(set(shapes)) > 1:
-            raise RaysweepError(f"{name} of {self.recipe.name} joins maps of shapes {shapes}: {self._too_small()}")
+            raise InapplicableError(f"{name} of {self.recipe.name} joins maps of shapes {shapes}: {self._too_small()}")
 
     def pair_skips(self, name: str, layers: Sequence[str]) -> None:
         """Identity skips over pairs of layers that have been added."""
@@ -249,10 +247,17 @@ class Builder:
         self.add(name, nn.Linear(self.shape[0], outputs, bias=self.recipe.bias), (outputs,))
 
     def head(self, first: int, second: int) -> None:
-        """The recipe's head, from the last map to the logits, with hidden layers of these widths."""
+        """The recipe's head, from the last map to the logits, with hidden layers of these widths or the recipe's own.
+
+        Raises:
+            InapplicableError: not two hidden widths.
+        """
         from raysweep.nn.heads import HEADS  # heads are written with builders
 
-        HEADS[self.recipe.head](self, first, second)
+        own = self.recipe.head_widths
+        if own and len(own) != 2:
+            raise InapplicableError(f"network.head_widths has {len(own)} entries; a head takes 2, e.g. 4096,4096.")
+        HEADS[self.recipe.head](self, *(map(self.scaled, own) if own else (first, second)))
 
     def _too_small(self) -> str:
         stem = f"{self.recipe.stem_kernel}x{self.recipe.stem_kernel}, stride {self.recipe.stem_stride}"

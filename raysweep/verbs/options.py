@@ -18,6 +18,7 @@ from raysweep.study import space_names
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SHORTHANDS: dict[str, tuple[str, Any, str]] = {
+    "network": ("network.name", str, "Network and its own factors, see `raysweep list networks`."),
     "epochs": ("training.epochs", float, "Passes over the training images."),
     "width": ("network.width", float, "Multiplier on the width of every layer but the classifier."),
     "batch_size": ("training.batch_size", int, "Images per update."),

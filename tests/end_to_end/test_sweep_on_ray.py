@@ -98,3 +98,11 @@ def test_the_study_learns_on_real_images(
         assert row["top1"] > 0.25  # chance is 0.1
     page = Path(good("report", "activation", "--store", tmp_path / "s", "--out", tmp_path / "report").strip())
     assert protocol in page.read_text()
+
+
+def test_a_study_on_another_network_leaves_out_what_means_nothing_there(small_images: Path, tmp_path: Path) -> None:
+    words = ("conv1_depth", "--network", "vgg11", "--protocol", "demo", "--width", "0.0625", "--epochs", "1")
+    done = raysweep("run", *words, "--variants", "nin1", "--data", small_images, "--store", tmp_path / "s", "--inline")
+    assert done.returncode == 0, done.stderr
+    assert "left out: conv1_depth/nin1, since network.stem_layers means nothing in vgg11" in done.stderr
+    assert "1 finished, 0 diverged, 0 failed" in done.stderr
