@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
+import llvmlite.ir as ir
 import numpy as np
 from numba import njit, types
+from numba.extending import intrinsic
 
 from raysweep.data.beton import RAW
 from raysweep.errors import RaysweepError
@@ -39,6 +41,39 @@ _decode = types.ExternalFunction(
     DECODER,
     types.int32(types.uintp, types.uint64, *[types.uint32] * 2, types.uintp, *[types.uint32] * 6, *[types.boolean] * 2),
 )
+_copy = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
+
+
+PIXEL, PIXELS = 3, 5
+"""Bytes of a pixel; whole pixels in a register of 16 bytes."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _copy_pixel(typing_context: Any, target: Any, source: Any) -> Any:
+    """One pixel from an address to another."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, of = (builder.inttoptr(address, ir.IntType(8 * PIXEL).as_pointer()) for address in arguments)
+        builder.store(builder.load(of, align=1), to, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.uintp, types.uintp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _mirror_5_pixels(typing_context: Any, target: Any, source: Any) -> Any:
+    """Five pixels in reverse order; reads one byte more than they have, and writes one more."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        register = ir.VectorType(ir.IntType(8), PIXEL * PIXELS + 1)
+        to, of = (builder.inttoptr(address, register.as_pointer()) for address in arguments)
+        pixels = builder.load(of, align=1)
+        order = [PIXEL * place + byte for place in reversed(range(PIXELS)) for byte in range(PIXEL)]
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order) + 1), [*order, len(order)])
+        builder.store(builder.shuffle_vector(pixels, pixels, mask), to, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.uintp, types.uintp), generate
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,6 +81,27 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
     except RuntimeError:  # nowhere to keep it: compiled again in every process
         return njit(nogil=True)(function)  # type: ignore[no-any-return]
+
+
+@_compiled
+def _mirror(target: int, source: int, pixels: int) -> None:
+    """A row of pixels at an address, last pixel first, to another address.
+
+    Five at a time: many times as fast as byte by byte. The last pixel of the source goes alone, so that nothing beyond
+    the row is read, and so do the last ones of the target, so that nothing beyond it is written.
+    """
+    step, size = types.uintp(PIXELS), types.uintp(PIXEL)
+    left = types.uintp(pixels - 1)
+    _copy_pixel(target, source + left * size)
+    target += size
+    while left > step:
+        left -= step
+        _mirror_5_pixels(target, source + left * size)
+        target += step * size
+    while left > types.uintp(0):
+        left -= types.uintp(1)
+        _copy_pixel(target, source + left * size)
+        target += size
 
 
 @_compiled
@@ -79,24 +135,22 @@ def cut(
             if _decode(source, sizes[i], h, w, target, h, w, none, none, one, one, False, False) != 0:
                 return k
             picture = scratch[: height * width * 3]
+        base = types.uintp(picture.ctypes.data)
         first, last = max(0, -left), min(side, width - left)
         for y in range(side):
-            row = out[k, y]
-            if top + y < 0 or top + y >= height:
+            row = out[k, y].reshape(side * 3)
+            if top + y < 0 or top + y >= height or first >= last:
                 row[:] = 0
                 continue
-            start = ((top + y) * width + left) * 3
-            if not where[k, 3]:
-                flat = row.reshape(side * 3)
-                flat[: first * 3] = 0
-                flat[first * 3 : last * 3] = picture[start + first * 3 : start + last * 3]
-                flat[last * 3 :] = 0
-                continue
-            row[: side - last] = 0
-            row[side - first :] = 0
-            for x in range(first, last):
-                for channel in range(3):
-                    row[side - 1 - x, channel] = picture[start + x * 3 + channel]
+            source = base + types.uintp(((top + y) * width + left + first) * 3)
+            if where[k, 3]:
+                row[: (side - last) * 3] = 0
+                row[(side - first) * 3 :] = 0
+                _mirror(types.uintp(row.ctypes.data) + types.uintp((side - last) * 3), source, last - first)
+            else:
+                row[: first * 3] = 0
+                row[last * 3 :] = 0
+                _copy(types.uintp(row.ctypes.data) + types.uintp(first * 3), source, types.uintp((last - first) * 3))
     return int(where.shape[0])
 
 

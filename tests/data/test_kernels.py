@@ -1,0 +1,50 @@
+"""The compiled inner loop against NumPy, at every width and at the edges of the store."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from raysweep.data.beton import RAW
+from raysweep.data.kernels import cut, scratch
+
+
+def by_numpy(image: NDArray[np.uint8], side: int, top: int, left: int, mirrored: bool, pad: int) -> NDArray[np.uint8]:
+    room = max(side, pad) + pad
+    whole = np.pad(image, ((room, room), (room, room), (0, 0)))
+    crop = whole[room - pad + top :, room - pad + left :][:side, :side]
+    return crop[:, ::-1] if mirrored else crop
+
+
+@given(
+    size=st.tuples(st.integers(1, 24), st.integers(1, 24)),
+    side=st.integers(1, 20),
+    pad=st.integers(0, 24),
+    place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    mirrored=st.booleans(),
+)
+def test_a_crop_is_numpys(
+    size: tuple[int, int], side: int, pad: int, place: tuple[float, float], mirrored: bool
+) -> None:
+    """The image is the whole store, so that a byte read beyond it would be another process's; guards follow the crop."""
+    rows, columns = size
+    image = np.random.default_rng(rows * columns).integers(1, 256, (rows, columns, 3), np.uint8)
+    top, left = (round(share * max(0, length + 2 * pad - side)) for share, length in zip(place, size, strict=True))
+    guarded = np.full((2, side, side, 3), 77, np.uint8)
+    counts = {"dtype": np.int64}
+    done = cut(
+        image.reshape(-1),
+        np.array([0], np.uint64),
+        np.array([image.size], np.uint64),
+        np.array([RAW], np.uint8),
+        *(np.array([length], **counts) for length in size),
+        np.array([[0, top, left, mirrored]], **counts),
+        pad,
+        scratch(0),
+        guarded[:1],
+    )
+    assert done == 1
+    np.testing.assert_array_equal(guarded[0], by_numpy(image, side, top, left, mirrored, pad))
+    assert (guarded[1] == 77).all()
