@@ -123,6 +123,7 @@ def cut(
     `pad` px. Fewer done than asked: the next one cannot be decoded.
     """
     side = out.shape[1]
+    line = np.empty(side * 3, np.uint8)
     for k in range(where.shape[0]):
         i, top, left = where[k, 0], where[k, 1] - pad, where[k, 2] - pad
         height, width = heights[i], widths[i]
@@ -130,27 +131,29 @@ def cut(
             picture = store[starts[i] : starts[i] + sizes[i]]
         else:
             h, w = types.uint32(height), types.uint32(width)
-            source, target = types.uintp(store.ctypes.data) + types.uintp(starts[i]), types.uintp(scratch.ctypes.data)
+            encoded, decoded = types.uintp(store.ctypes.data) + types.uintp(starts[i]), types.uintp(scratch.ctypes.data)
             none, one = types.uint32(0), types.uint32(1)
-            if _decode(source, sizes[i], h, w, target, h, w, none, none, one, one, False, False) != 0:
+            if _decode(encoded, sizes[i], h, w, decoded, h, w, none, none, one, one, False, False) != 0:
                 return k
             picture = scratch[: height * width * 3]
         base = types.uintp(picture.ctypes.data)
         first, last = max(0, -left), min(side, width - left)
+        before, length = (side - last if where[k, 3] else first) * 3, types.uintp((last - first) * 3)
         for y in range(side):
             row = out[k, y].reshape(side * 3)
             if top + y < 0 or top + y >= height or first >= last:
                 row[:] = 0
                 continue
+            if last - first < side:
+                row[:] = 0
             source = base + types.uintp(((top + y) * width + left + first) * 3)
+            target = types.uintp(row.ctypes.data) + types.uintp(before)
             if where[k, 3]:
-                row[: (side - last) * 3] = 0
-                row[(side - first) * 3 :] = 0
-                _mirror(types.uintp(row.ctypes.data) + types.uintp((side - last) * 3), source, last - first)
+                # By way of the cache: memory is read fastest forwards and in one go.
+                _copy(types.uintp(line.ctypes.data), source, length)
+                _mirror(target, types.uintp(line.ctypes.data), last - first)
             else:
-                row[: first * 3] = 0
-                row[last * 3 :] = 0
-                _copy(types.uintp(row.ctypes.data) + types.uintp(first * 3), source, types.uintp((last - first) * 3))
+                _copy(target, source, length)
     return int(where.shape[0])
 
 

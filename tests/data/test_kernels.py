@@ -28,7 +28,7 @@ def by_numpy(image: NDArray[np.uint8], side: int, top: int, left: int, mirrored:
 def test_a_crop_is_numpys(
     size: tuple[int, int], side: int, pad: int, place: tuple[float, float], mirrored: bool
 ) -> None:
-    """The image is the whole store, so that a byte read beyond it would be another process's; guards follow the crop."""
+    """The image is the whole store; a second picture after the crop tells whether anything beyond it is written."""
     rows, columns = size
     image = np.random.default_rng(rows * columns).integers(1, 256, (rows, columns, 3), np.uint8)
     top, left = (round(share * max(0, length + 2 * pad - side)) for share, length in zip(place, size, strict=True))
