@@ -66,7 +66,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) -> the shape that both paths give."""
-        total: Tensor = self.shortcut(x) + self.body(x)
+        change = self.body(x)
+        total: Tensor = self.shortcut(x) + change
         return total
 
 

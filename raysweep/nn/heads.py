@@ -126,6 +126,14 @@ def clf_avepool(net: Builder, first: int, second: int) -> None:
     _conv_classifier(net, GlobalAverage())
 
 
+@HEADS.add("clf_act_avepool", "as clf_avepool with the non-linearity before the average", "Iandola et al. 2016")
+def clf_act_avepool(net: Builder, first: int, second: int) -> None:
+    """The classifier is a layer like the others; the widths are not used."""
+    net.dropout("drop", net.recipe.dropout)
+    net.conv("clf", net.recipe.outputs, 1, norm=False)
+    _over_map(net, GlobalAverage())
+
+
 @HEADS.add("c3_clf_avepool", "pool5, 3x3 convolution, classifier at every place, logits averaged", PAPER)
 def c3_clf_avepool(net: Builder, first: int, second: int) -> None:
     """A single convolution; the second width is not used."""

@@ -30,7 +30,7 @@ LAYERS = {
         *[(256, 512, 3, POOLED), (512, 1024, 3, POOLED), (1024, 1536, 1, POOLED), (1536, 10, 1, POOLED)]
     ],
 }
-LAYERS |= {"avepool_clf": [(256, 10)], "clf_avepool": [(256, 10, 1, MAP)]}
+LAYERS |= {"avepool_clf": [(256, 10)], "clf_avepool": [(256, 10, 1, MAP)], "clf_act_avepool": [(256, 10, 1, MAP)]}
 LAYERS["c512_c1024_c1536_drop_clf_avepool"] = LAYERS["c512_c1024_c1536_clf_avepool"]
 """What follows conv5: (inputs, outputs) of fully connected layers, (inputs, outputs, kernel, side) of convolutions."""
 

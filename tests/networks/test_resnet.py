@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from raysweep.networks.resnet import MEMBERS
+from raysweep.nn.blocks import Residual
+from raysweep.nn.inits import weighted_layers
+from tests.networks.comparison import assert_the_same_function, built, native, size, size_of, theirs
+
+
+@pytest.mark.parametrize(("name", "params"), [("resnet50", 25_557_032), ("resnext50_32x4d", 25_028_904)])
+def test_published_parameters(name: str, params: int) -> None:
+    assert size(native(name))[0] == params
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "wide_resnet50_2"])
+def test_the_size_is_torchvisions(name: str) -> None:
+    assert size(native(name)) == size_of(theirs(name), 224)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d"])
+def test_with_torchvisions_weights_it_is_torchvisions_function(name: str) -> None:
+    assert_the_same_function(native(name), theirs(name, "cpu"))
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_the_layers_are_those_of_the_name(name: str) -> None:
+    """Projections do not count."""
+    layers = [key for key, layer in built(native(name)).named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    assert len([key for key in layers if "project" not in key]) == MEMBERS[name].form.layers
+    digits = name.removesuffix("_2").removesuffix("_32x4d").lstrip("abcdefghijklmnopqrstuvwxyz_")
+    assert MEMBERS[name].form.layers == int(digits)
+
+
+def test_without_skips_the_convolutions_are_the_same() -> None:
+    plain, residual = (built(native(name)) for name in ("plain34", "resnet34"))
+    assert not [layer for layer in plain.modules() if isinstance(layer, Residual)]
+    convs = [layer for layer in weighted_layers(residual) if tuple(getattr(layer, "kernel_size", ())) != (1, 1)]
+    assert [layer.weight.shape for layer in weighted_layers(plain)] == [layer.weight.shape for layer in convs]
+
+
+def test_preactivated_identities_are_free_of_everything() -> None:
+    """He et al. 2016b: what a block adds to is what the block before gave."""
+    network = built(native("preresnet50", width=0.0625), "cpu").eval()
+    block = network.stage1_2
+    x = torch.randn(2, 16, 8, 8)
+    torch.testing.assert_close(block(x), x + block.body(x))
+    assert not list(block.shortcut)
+
+
+def test_small_images_keep_their_maps() -> None:
+    """At 32 px with a 3x3 first layer of stride 1 the last map is that of 128 px."""
+    large, small = (native("resnet18", stem_kernel=kernel, stem_stride=stride) for kernel, stride in ((7, 2), (3, 1)))
+    maps = [
+        built(recipe)[:-3](torch.empty(1, 3, side, side, device="meta")).shape[2:]
+        for recipe, side in ((large, 128), (small, 32))
+    ]
+    assert maps[0] == maps[1] == (4, 4)
