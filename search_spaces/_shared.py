@@ -57,6 +57,9 @@ def sides(crop: int, short: int) -> Patch:
 MAXOUT_SAME_COMPLEXITY: Patch = act("maxout") | {"network.widths": (68, 182, 272, 272, 172, 1448, 1448)}
 """Two pieces, each about 1 / sqrt 2 as wide; conv5 is 172 in the published file."""
 
+FITNET_MAXOUT: Patch = act("maxout") | {"network.fc_activation": "maxout5"}
+"""Two pieces, five in the hidden layer: 2,742,102 parameters, as published."""
+
 FC4096_LRN_224: Patch = sides(224, 256) | fc_widths(4096) | {"network.lrn": True, "data.scale": 0.027}
 """The one run behind four published rows."""
 FC4096_LRN_224_NOTE = "crop 224, fc 4096, LRN and input scale 0.027 (a run stopped at 305,000 updates)"

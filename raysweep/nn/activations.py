@@ -205,6 +205,12 @@ def maxout(shape: Shape) -> nn.Module:
     return Maxout()
 
 
+@module("maxout5", "maximum of five parallel layers", "Goodfellow et al. 2013", pieces=5)
+def maxout5(shape: Shape) -> nn.Module:
+    """Five-piece maxout, as the hidden layer of FitNets has it."""
+    return Maxout()
+
+
 class AdaptivePiecewiseLinear(nn.Module):
     """max(0, x) + sum_s a_s max(0, b_s - x), a and b learned for every unit position.
 

@@ -134,6 +134,16 @@ def clf_act_avepool(net: Builder, first: int, second: int) -> None:
     _over_map(net, GlobalAverage())
 
 
+@HEADS.add("maxpool_fc", "maximum over the map, dropout, one hidden layer, dropout, classifier", "Romero et al. 2015")
+def maxpool_fc(net: Builder, first: int, second: int) -> None:
+    """The second width is not used."""
+    _over_map(net, GlobalMax())
+    net.dropout("drop5", net.recipe.dropout)
+    net.fc("fc6", first, 6)
+    net.dropout("drop6", net.recipe.dropout)
+    _classifier(net)
+
+
 @HEADS.add("c3_clf_avepool", "pool5, 3x3 convolution, classifier at every place, logits averaged", PAPER)
 def c3_clf_avepool(net: Builder, first: int, second: int) -> None:
     """A single convolution; the second width is not used."""

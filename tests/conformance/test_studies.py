@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 import analysis
 from raysweep.cost import cost_key
-from raysweep.networks import build_network
+from raysweep.networks import build_network, own_factors
 from raysweep.patch import Times, diff, get, patch
 from raysweep.plan import make_plan
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.study import CLEAN, Study, find_studies, find_study, study_names
 from raysweep.train.loop import check_trial
+from raysweep.train.update import loss_of
 from raysweep.validate import check_recipe
 
 PUBLISHED = Path(analysis.__file__).parent / "published.csv"
@@ -63,7 +63,8 @@ def test_the_diff_is_what_the_patch_says(study: Study, protocol: str) -> None:
     baseline = find_protocol(protocol)
     for variant in study.variants:
         found = diff(variant.apply(baseline), baseline)
-        assert found.keys() <= variant.patch.keys()
+        name = variant.patch.get("network.name", baseline.network.name)
+        assert found.keys() <= variant.patch.keys() | own_factors(baseline.network, name).keys()
         for path in variant.patch.keys() - found.keys():
             # Unchanged where the protocol has that value already, or cannot have it: a stride of 1 has no half.
             wanted, value = variant.patch[path], get(baseline, path)
@@ -108,7 +109,7 @@ def step(recipe: Recipe) -> None:
     net = build_network(recipe.network, recipe.data.shape).train()
     pixels = torch.randint(0, 256, (IMAGES, *recipe.data.shape)).float()
     images = (pixels - torch.tensor(recipe.data.mean).view(-1, 1, 1)) * recipe.data.scale
-    F.cross_entropy(net(images), torch.tensor([0, 1, 2, 4])).backward()  # type: ignore[no-untyped-call]
+    loss_of(net(images), torch.tensor([0, 1, 2, 4]), recipe.network.aux_weight).backward()  # type: ignore[no-untyped-call]
     for name, weight in net.named_parameters():
         assert weight.grad is not None, name
         assert torch.isfinite(weight.grad).all(), name

@@ -43,7 +43,7 @@ def test_closed_form(name: str) -> None:
 
 
 def test_every_activation_is_checked_here() -> None:
-    others = {"rrelu", "maxout", "oplu", "apl2", "apl5"}
+    others = {"rrelu", "maxout", "maxout5", "oplu", "apl2", "apl5"}
     assert {entry.name for entry in ACTIVATIONS} == set(CLOSED_FORMS) | others
 
 
@@ -72,6 +72,8 @@ def test_rrelu_draws_slopes_in_training_and_takes_their_mean_at_test() -> None:
 def test_maxout_is_the_larger_of_its_pieces() -> None:
     other = X.flip(0)
     assert torch.equal(apply("maxout", X, other), torch.where(other < X, X, other))
+    five = torch.stack([X, other, -X, 2 * X, X - 1])
+    assert torch.equal(apply("maxout5", *five), five.max(0).values)
 
 
 def test_oplu_sorts_pairs_of_channels_and_keeps_the_norm() -> None:
