@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._harness import measure, report, seconds
 from raysweep.data.generated import GeneratedSource
 from raysweep.data.image_file import ImageFile
-from raysweep.data.kernels import _library
+from raysweep.data.kernels import _library, scratch
 from raysweep.data.stream import TrainStream
 from raysweep.data.write import write_images
 
@@ -78,7 +78,7 @@ def one_by_one(pictures: list[bytes], decode: Callable[[bytes], Pixels]) -> Call
 
     def cropped(picture: bytes) -> Pixels:
         pixels = decode(picture)
-        top, left = random.integers(0, STORED - CROP + 1, 2)
+        top, left = (random.integers(0, size - CROP + 1) for size in pixels.shape[:2])
         crop = pixels[top : top + CROP, left : left + CROP]
         return crop[:, ::-1] if random.random() < 0.5 else crop
 
@@ -91,11 +91,12 @@ def one_by_one(pictures: list[bytes], decode: Callable[[bytes], Pixels]) -> Call
 
 def decoding_alone(file: ImageFile) -> Callable[[], object]:
     """FFCV's libjpeg-turbo into one buffer."""
-    beton, room = file.beton, np.empty(STORED * STORED * 3, np.uint8)
+    beton, room = file.beton, scratch(file.scratch_pixels)
     store, target = beton.store.ctypes.data, room.ctypes.data
+    pictures = zip(*(part.tolist() for part in (beton.starts, beton.sizes, beton.heights, beton.widths)), strict=True)
     calls = [
-        (store + start, size, STORED, STORED, target, STORED, STORED, 0, 0, 1, 1, False, False)
-        for start, size in zip(beton.starts.tolist(), beton.sizes.tolist(), strict=True)
+        (store + start, size, height, width, target, height, width, 0, 0, 1, 1, False, False)
+        for start, size, height, width in pictures
     ]
     decode = _library.imdecode
     wide, narrow = ctypes.c_uint64, ctypes.c_uint32
@@ -104,6 +105,7 @@ def decoding_alone(file: ImageFile) -> Callable[[], object]:
     def read() -> None:
         for call in calls:
             decode(*call)
+        assert room.any()  # and so is still there
 
     return read
 

@@ -114,6 +114,9 @@ class NetworkRecipe:
     dropout: Annotated[float, "share of units dropped after each hidden layer of the head"] = 0.5
     conv_dropout: Annotated[tuple[float, ...], "share of units dropped after each convolution; empty: none"] = ()
     input_dropout: Annotated[float, "share of input values dropped"] = 0.0
+    survival: Annotated[
+        float, "probability that training keeps the last residual block, 1 for the first, in a straight line"
+    ] = 1.0
     aux_weight: Annotated[float, "weight of the losses of auxiliary heads in training; 0: no such heads"] = 0.0
     aux_tested: Annotated[int, "head whose logits are tested: 0 the last layer, 1, 2, ... an auxiliary one"] = 0
 

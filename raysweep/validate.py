@@ -64,6 +64,7 @@ RULES: Mapping[str, Rule] = {
     "network.dropout": BELOW_1,
     "network.conv_dropout": PROBABILITIES,
     "network.input_dropout": BELOW_1,
+    "network.survival": SHARE,
     "network.aux_weight": NOT_NEGATIVE,
     "network.aux_tested": NOT_NEGATIVE,
     "solver.lr": POSITIVE,

@@ -23,11 +23,12 @@ def test_activations_are_the_outputs_of_the_layers() -> None:
     assert compute_cost(Recipe()).activations == maps + 2048 + 2048 + 1000
 
 
-def test_committed_costs_are_what_the_networks_cost() -> None:
+@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.long)])
+def test_committed_costs_are_what_the_networks_cost(every: int) -> None:
     recipes = {cost_key(recipe): recipe for recipe in shipped_recipes()}
     assert goldens().keys() == recipes.keys(), "run `make costs`"
-    for key, recipe in recipes.items():
-        assert goldens()[key] == compute_cost(recipe), "run `make costs`"
+    for key in sorted(recipes)[::every]:
+        assert goldens()[key] == compute_cost(recipes[key]), "run `make costs`"
 
 
 def test_cost_depends_on_the_network_and_the_side_alone() -> None:

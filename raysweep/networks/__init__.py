@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Describe = Callable[["Builder"], None]
 OPTIONAL_FACTORS = frozenset(
     {"widths", "stem_layers", "stem_layers_kernel", "stem_residual", "conv_form", "conv_pad", "groups"}
-    | {"norm_layers", "norm_bypass", "lrn", "conv_dropout"}
+    | {"norm_layers", "norm_bypass", "lrn", "conv_dropout", "survival"}
 )
 """Fields of a network that a family must know of; a family that does not refuses other values than the default."""
 

@@ -128,6 +128,7 @@ def _features(net: Builder) -> None:
             net.lrn(f"norm{number}")
 
 
+FACTORS = OPTIONAL_FACTORS - {"survival"}
 ALEXNET = {"widths": (96, 256, 384, 384, 256, 4096, 4096), "lrn": True}
 
 
@@ -137,11 +138,9 @@ ALEXNET = {"widths": (96, 256, 384, 384, 256, 4096, 4096), "lrn": True}
     "Krizhevsky et al. 2012",
     side=227,
     own=ALEXNET,
-    factors=OPTIONAL_FACTORS,
+    factors=FACTORS,
 )
-@network(
-    "caffenet", "AlexNet at 128 px with fc layers of 2048", "Mishkin et al. 2017", side=128, factors=OPTIONAL_FACTORS
-)
+@network("caffenet", "AlexNet at 128 px with fc layers of 2048", "Mishkin et al. 2017", side=128, factors=FACTORS)
 def caffenet(net: Builder) -> None:
     """CaffeNet for images of any size its maps survive.
 

@@ -71,6 +71,44 @@ class Residual(nn.Module):
         return total
 
 
+class StochasticDepth(nn.Module):
+    """A body that training leaves out at random, and test weighs by how often it was there (Huang et al. 2016).
+
+    For each batch one draw from the CPU's generator, which checkpoints keep. What is left out is not computed.
+    """
+
+    def __init__(self, body: nn.Module, survival: float, shape: Sequence[int]) -> None:
+        """The body stays with probability `survival`; its output has the given shape for one image."""
+        super().__init__()
+        self.body = body
+        self.survival = survival
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, ...) -> (N, *shape), zero where the body was left out."""
+        if self.training and torch.rand(()) >= self.survival:
+            return x.new_zeros(len(x), *self.shape)
+        result: Tensor = self.body(x)
+        return result if self.training else self.survival * result
+
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f"survival={self.survival:.3g}"
+
+
+class PaddedShortcut(nn.Module):
+    """Every `stride`th pixel, with zeros as further channels: option A of He et al. 2016a, without parameters."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride))."""
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels - x.shape[1]))
+
+
 class PairSkips(nn.Module):
     """Layers in sequence with an identity skip over every two; a last odd one has none."""
 

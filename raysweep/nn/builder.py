@@ -15,7 +15,17 @@ from torch import nn
 
 from raysweep.errors import InapplicableError
 from raysweep.nn.activations import ACTIVATIONS, Shape
-from raysweep.nn.blocks import AuxiliaryHead, Branches, ConcatImage, Layers, PairSkips, Residual, Unit
+from raysweep.nn.blocks import (
+    AuxiliaryHead,
+    Branches,
+    ConcatImage,
+    Layers,
+    PaddedShortcut,
+    PairSkips,
+    Residual,
+    StochasticDepth,
+    Unit,
+)
 from raysweep.nn.input_nets import INPUT_NETS
 from raysweep.nn.norms import NORMS
 from raysweep.nn.pooling import POOLINGS, Window, replaces_pooling
@@ -221,11 +231,19 @@ class Builder:
         channels = sum(shape[0] for _, shape in built)
         self.add(name, Branches(layers for layers, _ in built), (channels, *built[0][1][1:]))
 
-    def residual(self, name: str, body: Part, shortcut: Part | None = None) -> None:
-        """shortcut(x) + body(x), the identity where no shortcut is given; `activate` is what follows it."""
+    def residual(self, name: str, body: Part, shortcut: Part | None = None, survival: float = 1.0) -> None:
+        """shortcut(x) + body(x), the identity where no shortcut is given; `activate` is what follows it.
+
+        With a `survival` below 1 training leaves the body out at random.
+        """
         (layers, shape), (skip, skipped) = self.part(body), self.part(shortcut or (lambda net: None))
         self._same_maps(name, [shape, skipped])
-        self.add(name, Residual(layers, skip), shape)
+        self.add(name, Residual(StochasticDepth(layers, survival, shape) if survival < 1 else layers, skip), shape)
+
+    def padded_shortcut(self, name: str, channels: int, stride: int) -> None:
+        """Every `stride`th pixel, with zeros as further channels."""
+        sizes = [-(-size // stride) for size in self.shape[1:]]
+        self.add(name, PaddedShortcut(channels, stride), (channels, *sizes))
 
     def _same_maps(self, name: str, shapes: Sequence[Shape]) -> None:
         if len(set(shapes)) > 1:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from raysweep.nn.blocks import StochasticDepth
 from raysweep.registry import Registry
 
 Init = Callable[[nn.Module, Tensor, torch.Generator], None]
@@ -116,7 +117,12 @@ def unit_variance(network: nn.Module, images: Tensor) -> None:
     hooks = [layer.register_forward_hook(_scale_to_unit_variance) for layer in weighted_layers(network)]
     was_training = network.training
     try:
-        network.train()(images)
+        network.train()
+        for layer in network.modules():
+            if isinstance(layer, StochasticDepth):
+                layer.eval()  # all blocks are there, each at its mean weight
+                layer.body.train()
+        network(images)
     finally:
         network.train(was_training)
         network.load_state_dict(before, strict=False)

@@ -101,6 +101,11 @@ def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa
     ):
         registry.entry(name)
     check_batch(recipe, place.world_size)
+    if recipe.network.survival < 1 and place.world_size > 1:
+        raise RaysweepError(
+            f"on {place.world_size} workers each would leave out other blocks (network.survival "
+            f"{recipe.network.survival:g}). Use --workers-per-trial 1."
+        )
     normalised = recipe.network.norm != "none" or INPUT_NETS[recipe.network.input_net](3).batch_statistics
     if normalised and place.world_size > 1:
         raise RaysweepError(

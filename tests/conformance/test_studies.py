@@ -111,7 +111,9 @@ def step(recipe: Recipe) -> None:
     images = (pixels - torch.tensor(recipe.data.mean).view(-1, 1, 1)) * recipe.data.scale
     loss_of(net(images), torch.tensor([0, 1, 2, 4]), recipe.network.aux_weight).backward()  # type: ignore[no-untyped-call]
     for name, weight in net.named_parameters():
-        assert weight.grad is not None, name
+        if weight.grad is None:
+            assert recipe.network.survival < 1, name  # a block left out has none
+            continue
         assert torch.isfinite(weight.grad).all(), name
 
 

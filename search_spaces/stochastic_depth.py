@@ -1,0 +1,36 @@
+"""Does leaving out residual blocks in training help a deep network?
+
+Paper: Huang et al. 2016 (arXiv 1603.09382), quoted in the deck of Mishkin et al.
+Published finding: on CIFAR-10 with 110 layers 94.77 against 93.59, and 1202 layers gain where without it they overfit.
+Cost: 6 trials a seed of 64 epochs.
+
+Survival falls in a straight line from 1 at the first block to the value named at the last. Not established here: the
+paper's solver (Nesterov, 500 epochs, rate 0.1); the protocol's stands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raysweep.study import Study, Variant
+
+
+def _layers(depth: int, survival: float = 1.0) -> dict[str, Any]:
+    return {"network.name": f"resnet{depth}_cifar", "network.survival": survival}
+
+
+STUDY = Study(
+    name="stochastic_depth",
+    question="Does leaving out residual blocks in training help a deep network?",
+    paper="Huang et al. 2016",
+    finding="Yes, the more the deeper the network.",
+    baseline="resnet110",
+    variants=(
+        Variant("resnet110", _layers(110), "110 layers, every block in every update"),
+        Variant("resnet110_survival08", _layers(110, 0.8), "the last block in four updates of five"),
+        Variant("resnet110_survival05", _layers(110, 0.5), "the last block in every other update, as published"),
+        Variant("resnet56", _layers(56), "56 layers"),
+        Variant("resnet56_survival05", _layers(56, 0.5), "56 layers, the last block in every other update"),
+        Variant("resnet20", _layers(20), "20 layers"),
+    ),
+)
