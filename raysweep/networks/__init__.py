@@ -107,6 +107,7 @@ def build_network(recipe: NetworkRecipe, shape: tuple[int, ...]) -> nn.Module:
     for factor in sorted(OPTIONAL_FACTORS - found.factors):
         if getattr(recipe, factor) != getattr(NetworkRecipe(), factor):
             raise InapplicableError(f"network.{factor} means nothing in {recipe.name}: leave it at its default.")
+    # Who knows what convolutions do without borders also knows which of them stride in place of a pooling.
     net = Builder(recipe, shape, strides_itself="conv_pad" in found.factors)
     found.describe(net)
     return net.build()

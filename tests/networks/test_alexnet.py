@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from tests.networks.comparison import native, size
 
 
@@ -9,6 +7,10 @@ def test_the_original_has_as_many_parameters_as_published() -> None:
     assert size(native("alexnet"))[0] == 60_965_224
 
 
-@pytest.mark.parametrize("side", [128, 224, 227])
-def test_any_side(side: int) -> None:
-    assert size(native("alexnet"))[0] >= size(native("alexnet", width=0.5))[0]
+def test_local_response_normalisation_has_no_parameters() -> None:
+    assert size(native("alexnet", lrn=False)) == size(native("alexnet"))
+
+
+def test_without_groups_three_convolutions_see_all_channels() -> None:
+    more = 25 * 48 * 256 + 9 * 192 * 384 + 9 * 192 * 256
+    assert size(native("alexnet", groups=False))[0] - size(native("alexnet"))[0] == more
