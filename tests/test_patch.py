@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysweep.errors import RaysweepError
-from raysweep.patch import Times, coerce, diff, flatten, get, parse, patch, recipe_fields
+from raysweep.patch import Times, coerce, diff, flatten, get, parse, patch, recipe_fields, set_fields
 from raysweep.recipe import Recipe
 
 FIELDS = sorted(recipe_fields())
@@ -32,18 +32,23 @@ def test_every_field_has_a_sentence_and_a_known_type() -> None:
 
 
 @given(patches())
-def test_patch_sets_exactly_what_it_names(changes: dict[str, object]) -> None:
+def test_exactly_the_fields_named_are_set(changes: dict[str, object]) -> None:
     before = Recipe()
-    after = patch(before, changes)
+    after = set_fields(before, changes)
     for path in FIELDS:
         assert get(after, path) == changes.get(path, get(before, path))
     assert before == Recipe()
 
 
+def test_a_patch_without_another_network_sets_exactly_what_it_names() -> None:
+    changes = {"network.norm": "batch", "solver.lr": 0.5, "data.side": 64}
+    assert patch(Recipe(), changes) == set_fields(Recipe(), changes)
+
+
 @given(patches(), patches())
 def test_diff_is_the_patch_between_two_recipes(first: dict[str, object], second: dict[str, object]) -> None:
-    one, other = patch(Recipe(), first), patch(Recipe(), second)
-    assert patch(one, diff(other, one)) == other
+    one, other = set_fields(Recipe(), first), set_fields(Recipe(), second)
+    assert set_fields(one, diff(other, one)) == other
     assert diff(one, one) == {}
 
 
