@@ -114,9 +114,7 @@ def _stage(net: Builder, number: int, stage: ConvStage) -> None:
 
 def _features(net: Builder) -> None:
     recipe = net.recipe
-    dropouts = recipe.conv_dropout or (0.0,) * len(CONV_STAGES)
-    if len(dropouts) != len(CONV_STAGES):
-        raise RaysweepError(f"network.conv_dropout has {len(dropouts)} entries; caffenet takes {len(CONV_STAGES)}.")
+    dropouts = net.conv_dropouts(len(CONV_STAGES))
     for number, stage in enumerate(conv_stages(recipe), 1):
         _stage(net, number, stage)
         if number == 1:

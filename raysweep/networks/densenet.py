@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from raysweep.networks import network
-from raysweep.networks.resnet import OWN
+from raysweep.networks.resnet import OWN, OWN_CIFAR
 
 if TYPE_CHECKING:
     from raysweep.nn.builder import Builder
@@ -78,7 +78,7 @@ network(
     "Huang et al. 2017",
     side=32,
     classes=10,
-    own=OWN | {"stem_kernel": 3, "stem_stride": 1},
+    own=OWN_CIFAR,
 )(
     partial(
         densenet,

@@ -2,7 +2,8 @@
 
 Where the first convolution does not stride (small images) the pooling after it is left out. Not established for the
 residual form of the benchmark: where skips begin and end; here every inception module has one, projected by a 1x1
-convolution where channels differ.
+convolution where channels differ. Nor is the file of the lim0606 form: here each 5x5 convolution is two of 3x3, batch
+normalisation with scale and bias comes before the non-linearity, LRN and auxiliary heads are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raysweep.networks import network
+from raysweep.networks.resnet import BATCH_NORM
 
 if TYPE_CHECKING:
     from raysweep.nn.builder import Builder
@@ -51,8 +53,8 @@ HIDDEN = 1024
 class Form:
     """What tells one network of the family from another."""
 
-    five: int = 5
-    """Kernel of the branch that the paper has as 5x5, px."""
+    five: tuple[int, ...] = (5,)
+    """Kernels of the branch that the paper has as one of 5x5, px."""
     lrn: bool = True
     last_pool: int | None = None
     """Window of the pooling before 5a, px; none: as the others."""
@@ -66,7 +68,8 @@ def _inception(net: Builder, form: Form, module: Inception) -> None:
 
     def five(part: Builder) -> None:
         part.conv("conv5_reduce", net.scaled(module.five_reduce), 1)
-        part.conv("conv5", net.scaled(module.five), form.five, pad=form.five // 2)
+        for number, kernel in enumerate(form.five):
+            part.conv(f"conv5{'abc'[number] if number else ''}", net.scaled(module.five), kernel, pad=kernel // 2)
 
     def pooled(part: Builder) -> None:
         part.pool("pool", stride=1, kernel=3, pad=1)
@@ -128,12 +131,16 @@ def googlenet(form: Form, net: Builder) -> None:
 
 
 OWN: dict[str, Any] = {"stem_kernel": 7, "stem_stride": 2, "head": "avepool_clf", "dropout": 0.4, "aux_weight": 0.3}
-BN = {"norm": "batch_affine", "norm_position": "before", "conv_bias": False, "dropout": 0.2, "aux_weight": 0.0}
+BN: dict[str, Any] = {**BATCH_NORM, "dropout": 0.2, "aux_weight": 0.0}
+BENCHMARK = "Mishkin et al. 2017, repository"
 PAPER = "Szegedy et al. 2015"
 network("googlenet", "nine inception modules and two auxiliary heads", PAPER, own=OWN)(partial(googlenet, Form()))
-network("googlenet_res", "googlenet with a skip around every inception module", "Mishkin et al. 2017", own=OWN)(
+network("googlenet_res", "googlenet with a skip around every inception module", BENCHMARK, own=OWN)(
     partial(googlenet, Form(skips=True))
 )
 network("googlenet_bn", "torchvision's form: batch normalisation, no LRN, 3x3 in place of 5x5", PAPER, own=OWN | BN)(
-    partial(googlenet, Form(five=3, lrn=False, last_pool=2))
+    partial(googlenet, Form(five=(3,), lrn=False, last_pool=2))
+)
+network("googlenet_lim0606", "two 3x3 for each 5x5, batch normalisation; a reconstruction", BENCHMARK, own=OWN | BN)(
+    partial(googlenet, Form(five=(3, 3), lrn=False))
 )

@@ -1,24 +1,33 @@
-"""Residual networks of 6n + 2 layers for CIFAR (He et al. 2016a, section 4.2); stochastic depth (Huang et al. 2016).
+"""Residual networks for CIFAR: He et al. 2016a, section 4.2; stochastic depth; forms that change the block.
 
-Three stages of n blocks of two 3x3 convolutions. Shortcuts have no parameters: where a stage begins they take every
-second pixel and zeros for the further channels. With `network.survival` below 1 training leaves blocks out: block l of
-L stays with probability 1 - l / L (1 - survival).
+Three stages of n blocks of two 3x3 convolutions, 6n + 2 layers. Shortcuts have no parameters: where a stage begins they
+take every second pixel and zeros for the further channels. With `network.survival` below 1 training leaves blocks out
+(Huang et al. 2016): block l of L stays with probability 1 - l / L (1 - survival).
+
+`elu_` (Shah et al. 2016): ELU in place of normalisation and ReLU inside a block, normalisation at its end, nothing
+after the sum. `weighted_` (Shen & Zeng 2016): non-linearity before the sum, nothing after it, and a learned weight on
+what is added. `rir` (Targ et al. 2016): every convolution is a generalised residual layer, where half of the channels
+are a stream with a skip and half one without. Not established for the last two: how they shorten maps and what stands
+before the first block; here as in the others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from raysweep.networks import network
-from raysweep.networks.resnet import OWN
+from raysweep.networks.resnet import OWN_CIFAR
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.builder import Builder, Part
 
-WIDTHS = (16, 32, 64)
 HIDDEN = 256
 DEPTHS = (20, 32, 44, 56, 110, 1202)
+Body = Callable[["Builder", int, int], None]
+"""Adds what a block adds to its input, of a width and with a stride."""
 
 
 def _body(net: Builder, width: int, stride: int) -> None:
@@ -26,37 +35,99 @@ def _body(net: Builder, width: int, stride: int) -> None:
     net.conv("conv2", width, 3, 1, 1, act=False)
 
 
-def resnet_cifar(blocks: int, net: Builder) -> None:
-    """The network with so many blocks a stage.
+def _elu_body(net: Builder, width: int, stride: int) -> None:
+    net.conv("conv1", width, 3, stride, 1, norm=False)
+    net.conv("conv2", width, 3, 1, 1, act=False)
+
+
+def _weighted_body(net: Builder, width: int, stride: int) -> None:
+    net.conv("conv1", width, 3, stride, 1)
+    net.conv("conv2", width, 3, 1, 1)
+    net.learned_weight("weight")
+
+
+def _streams_body(net: Builder, width: int, stride: int) -> None:
+    _generalised(net, "layer1", width, stride)
+    net.activate("layer1_act")
+    _generalised(net, "layer2", width, 1)
+
+
+def _generalised(net: Builder, name: str, width: int, stride: int) -> None:
+    """A convolution of both streams; the first half of the channels is added to the result (equations 1 and 2)."""
+    half = net.shape[0] // 2
+    net.residual(
+        name,
+        lambda part: part.conv("conv", width, 3, stride, 1, act=False),
+        lambda part: part.padded_shortcut("stream", width, stride, taken=half),
+    )
+
+
+@dataclass(frozen=True)
+class Form:
+    """What tells one network of the family from another."""
+
+    depth: int
+    """Layers with weights on the longest path: 6n + 2."""
+    body: Body = _body
+    activated: bool = True
+    """The non-linearity follows the sum."""
+    widths: tuple[int, int, int] = (16, 32, 64)
+
+
+def resnet_cifar(form: Form, net: Builder) -> None:
+    """The network of that form.
 
     Raises:
         InapplicableError: a non-linearity that cannot follow a sum, or images too small.
     """
     recipe = net.recipe
     net.input()
-    net.conv("conv1", net.scaled(WIDTHS[0]), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2)
-    places = [(width, block) for width in WIDTHS for block in range(blocks)]
+    net.conv("conv1", net.scaled(form.widths[0]), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2)
+    places = [(width, block) for width in form.widths for block in range((form.depth - 2) // 6)]
     for number, (base, block) in enumerate(places, 1):
-        width, stride = net.scaled(base), 2 if block == 0 and base > WIDTHS[0] else 1
-        changes = stride > 1 or net.shape[0] != width
-        shortcut = partial(_shortcut, width=width, stride=stride) if changes else None
+        width, stride = net.scaled(base), 2 if block == 0 and base > form.widths[0] else 1
         survival = 1 - number / len(places) * (1 - recipe.survival)
-        net.residual(f"block{number}", partial(_body, width=width, stride=stride), shortcut, survival)
-        net.activate(f"block{number}_act")
+        body = partial(_block, form=form, width=width, stride=stride)
+        net.residual(f"block{number}", body, _shortcut(net, width, stride), survival)
+        if form.activated:
+            net.activate(f"block{number}_act")
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
-def _shortcut(net: Builder, width: int, stride: int) -> None:
-    net.padded_shortcut("pad", width, stride)
+def _block(net: Builder, form: Form, width: int, stride: int) -> None:
+    form.body(net, width, stride)
+
+
+def _shortcut(net: Builder, width: int, stride: int) -> Part | None:
+    if stride == 1 and net.shape[0] == width:
+        return None
+    return lambda part: part.padded_shortcut("pad", width, stride)
+
+
+def _member(name: str, form: Form, summary: str, paper: str, activation: str = "relu") -> None:
+    own = {**OWN_CIFAR, "activation": activation}
+    network(name, summary, paper, side=32, classes=10, own=own, factors=["survival"])(partial(resnet_cifar, form))
 
 
 for _depth in DEPTHS:
-    network(
-        f"resnet{_depth}_cifar",
-        f"{_depth} layers for 32 px, shortcuts without parameters",
-        "He et al. 2016a",
-        side=32,
-        classes=10,
-        own=OWN | {"stem_kernel": 3, "stem_stride": 1, "pool_pad": 0},
-        factors=["survival"],
-    )(partial(resnet_cifar, (_depth - 2) // 6))
+    _words = f"{_depth} layers for 32 px, shortcuts without parameters"
+    _member(f"resnet{_depth}_cifar", Form(_depth), _words, "He et al. 2016a")
+_member(
+    "elu_resnet110_cifar",
+    Form(110, _elu_body, activated=False),
+    "resnet110_cifar with ELU in its blocks and nothing after the sum",
+    "Shah et al. 2016",
+    "elu",
+)
+_member(
+    "weighted_resnet110_cifar",
+    Form(110, _weighted_body, activated=False),
+    "resnet110_cifar with a learned weight on what a block adds",
+    "Shen & Zeng 2016",
+)
+_member(
+    "rir20_cifar",
+    Form(20, _streams_body, widths=(32, 64, 128)),
+    "ResNet in ResNet: resnet20_cifar of generalised residual layers; a reconstruction",
+    "Targ et al. 2016",
+)

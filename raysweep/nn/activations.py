@@ -113,6 +113,12 @@ def softplus_shifted(x: Tensor) -> Tensor:
     return F.softplus(x) - LN_2
 
 
+@pointwise("leaky_relu", "x, or 0.1 x below 0", "Maas et al. 2013; Redmon 2013-2016")
+def leaky_relu(x: Tensor) -> Tensor:
+    """Leaky ReLU of slope 0.1, Darknet's."""
+    return F.leaky_relu(x, 0.1)
+
+
 @pointwise("vlrelu", "x, or 0.3 x below 0: very leaky ReLU", "Maas et al. 2013; Graham 2014")
 def vlrelu(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.3."""

@@ -96,17 +96,32 @@ class StochasticDepth(nn.Module):
         return f"survival={self.survival:.3g}"
 
 
+class LearnedWeight(nn.Module):
+    """One learned factor, which starts at 0 and stays in [-1, 1] (Shen & Zeng 2016, section 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        return x * self.weight.clamp(-1, 1)
+
+
 class PaddedShortcut(nn.Module):
     """Every `stride`th pixel, with zeros as further channels: option A of He et al. 2016a, without parameters."""
 
-    def __init__(self, channels: int, stride: int) -> None:
+    def __init__(self, channels: int, stride: int, taken: int | None = None) -> None:
+        """Gives `channels` channels, of which the first are those `taken` from the input, all where none is said."""
         super().__init__()
         self.channels = channels
         self.stride = stride
+        self.taken = taken
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) -> (N, channels, ceil(H / stride), ceil(W / stride))."""
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.channels - x.shape[1]))
+        kept = x[:, : self.taken, :: self.stride, :: self.stride]
+        return F.pad(kept, (0, 0, 0, 0, 0, self.channels - kept.shape[1]))
 
 
 class PairSkips(nn.Module):

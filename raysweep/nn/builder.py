@@ -13,13 +13,14 @@ from math import prod
 
 from torch import nn
 
-from raysweep.errors import InapplicableError
+from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.nn.activations import ACTIVATIONS, Shape
 from raysweep.nn.blocks import (
     AuxiliaryHead,
     Branches,
     ConcatImage,
     Layers,
+    LearnedWeight,
     PaddedShortcut,
     PairSkips,
     Residual,
@@ -65,7 +66,13 @@ class Builder:
         return network
 
     def add(self, name: str, layer: nn.Module, shape: Shape | None = None) -> None:
-        """A layer as it is; its output has the given shape, or that of its input."""
+        """A layer as it is; its output has the given shape, or that of its input.
+
+        Raises:
+            ValueError: there is a layer of that name, which would silently give its place.
+        """
+        if name in self.layers:
+            raise ValueError(f"{self.recipe.name} has two layers named {name}.")
         self.layers[name] = layer
         self.shape = shape or self.shape
 
@@ -212,6 +219,22 @@ class Builder:
         if share:
             self.add(name, nn.Dropout(share))
 
+    def conv_dropouts(self, count: int) -> tuple[float, ...]:
+        """The recipe's share of dropout after each of `count` convolutions.
+
+        Raises:
+            RaysweepError: another number of shares.
+        """
+        shares = self.recipe.conv_dropout or (0.0,) * count
+        if len(shares) != count:
+            raise RaysweepError(f"network.conv_dropout has {len(shares)} entries; {self.recipe.name} takes {count}.")
+        return shares
+
+    def border(self, name: str, end: int) -> None:
+        """So many pixels of zeros at the right and lower end."""
+        channels, *sizes = self.shape
+        self.add(name, nn.ZeroPad2d((0, end, 0, end)), (channels, *(size + end for size in sizes)))
+
     def flatten(self) -> None:
         """The map as one vector, once."""
         if len(self.shape) > 1:
@@ -240,10 +263,14 @@ class Builder:
         self._same_maps(name, [shape, skipped])
         self.add(name, Residual(StochasticDepth(layers, survival, shape) if survival < 1 else layers, skip), shape)
 
-    def padded_shortcut(self, name: str, channels: int, stride: int) -> None:
-        """Every `stride`th pixel, with zeros as further channels."""
+    def padded_shortcut(self, name: str, channels: int, stride: int, taken: int | None = None) -> None:
+        """Every `stride`th pixel of the first `taken` channels or of all, with zeros as further channels."""
         sizes = [-(-size // stride) for size in self.shape[1:]]
-        self.add(name, PaddedShortcut(channels, stride), (channels, *sizes))
+        self.add(name, PaddedShortcut(channels, stride, taken), (channels, *sizes))
+
+    def learned_weight(self, name: str) -> None:
+        """One learned factor on the whole map."""
+        self.add(name, LearnedWeight())
 
     def _same_maps(self, name: str, shapes: Sequence[Shape]) -> None:
         if len(set(shapes)) > 1:

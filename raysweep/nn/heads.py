@@ -104,6 +104,13 @@ def spp321_fc(net: Builder, first: int, second: int) -> None:
     _fc_layers(net, first, second)
 
 
+@HEADS.add("spp4_fc", "pyramid of 1x1, 2x2, 3x3 and 6x6 bins in place of pool5, then as fc", PYRAMID)
+def spp4_fc(net: Builder, first: int, second: int) -> None:
+    """Pyramid of four levels (He et al. 2014, section 3.1)."""
+    _pyramid(net, 1, 2, 3, 6)
+    _fc_layers(net, first, second)
+
+
 @HEADS.add("spp3_max_plus_average_fc", "sum of a maximum and an average pyramid of three levels, then as fc", PAPER)
 def spp3_max_plus_average_fc(net: Builder, first: int, second: int) -> None:
     """The head of the authors' network with everything applied."""

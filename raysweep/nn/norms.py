@@ -29,8 +29,10 @@ class CaffeBatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, current: bool = False) -> None:
+        """With `current` test too normalises by the statistics of its own batch."""
         super().__init__()
+        self.current = current
         self.batches = 0
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
@@ -43,9 +45,11 @@ class CaffeBatchNorm(nn.Module):
         if self.training:
             self.batches += 1
             newest = (1 - KEPT) / (1 - KEPT**self.batches)
-        return F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, self.training, newest, eps=1e-5
-        )
+        averages: tuple[Tensor | None, Tensor | None] = (self.running_mean, self.running_var)
+        if self.current and not self.training:
+            averages = (None, None)  # or torch would take in the batches of test
+        mean, variance = averages
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, self.training or self.current, newest, eps=1e-5)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The number of batches seen; a plain number, since reading a tensor would wait for the accelerator."""
@@ -90,9 +94,13 @@ def batch(channels: int) -> nn.Module:
 @NORMS.add("batch_affine", "batch normalisation with a scale (start 1) and a bias (start 0.0001)", BATCH_NORM)
 def batch_affine(channels: int) -> nn.Module:
     """The bias is named so, hence learns by the solver's rule for biases."""
-    norm = CaffeBatchNorm(channels)
+    return _affine(CaffeBatchNorm(channels))
+
+
+def _affine(norm: CaffeBatchNorm) -> CaffeBatchNorm:
+    channels = norm.running_mean.shape
     norm.weight = nn.Parameter(torch.ones(channels))
-    norm.bias = nn.Parameter(torch.full((channels,), 1e-4))
+    norm.bias = nn.Parameter(torch.full(channels, 1e-4))
     return norm
 
 
@@ -100,3 +108,18 @@ def batch_affine(channels: int) -> nn.Module:
 def batch_scale(channels: int) -> nn.Module:
     """The shift has the learning rate and the decay of weights, as in the published files that use this layer."""
     return nn.Sequential(CaffeBatchNorm(channels), ScaleLayer(channels, 1.0000001))
+
+
+@NORMS.add("batch_current", "as batch, by the statistics of its own batch at test too", BATCH_NORM)
+def batch_current(channels: int) -> nn.Module:
+    """`use_global_stats: false` in both phases, as the published files of normalised GoogLeNets have it.
+
+    What is answered for an image then depends on the images beside it.
+    """
+    return CaffeBatchNorm(channels, current=True)
+
+
+@NORMS.add("batch_affine_current", "as batch_affine, by the statistics of its own batch at test too", BATCH_NORM)
+def batch_affine_current(channels: int) -> nn.Module:
+    """See `batch_current`."""
+    return _affine(CaffeBatchNorm(channels, current=True))

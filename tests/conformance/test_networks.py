@@ -17,8 +17,10 @@ from raysweep.recipe import NetworkRecipe, Recipe
 from raysweep.train.loop import check_trial
 from raysweep.train.update import loss_of
 
-NAMES = [entry.name for entry in networks() if entry.name != "resnet1202_cifar"]
-"""All but the one that differs from resnet110_cifar in nothing but seconds: its number of blocks."""
+DEEPER = {"resnet1202_cifar", "resnet152", "resnet152_v1", "resnet101", "thinresnet101", "preresnet101"}
+DEEPER |= {"preresnet164_cifar"}
+"""They differ from others of their family in seconds and the number of blocks alone."""
+NAMES = [entry.name for entry in networks() if entry.name not in DEEPER]
 FAMILIES = {
     getattr(entry.make.describe, "func", entry.make.describe): entry.name for entry in reversed(list(networks()))
 }
@@ -36,6 +38,8 @@ FACTORS = {
     "no_bias": {"bias": False},
     "fc": {"head": "fc"},
     "spp": {"head": "spp2_fc"},
+    "conv_head": {"head": "c3_c1_c512_avepool_clf"},
+    "three_convs": {"head": "c512_c1024_c1536_drop_clf_avepool"},
     "avepool": {"head": "avepool_clf"},
     "colour": {"input_net": "vlrelu_10_3"},
 }
@@ -50,7 +54,7 @@ def on(protocol: str, name: str, **factors: object) -> Recipe:
 
 
 @pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "resnet152_v1"])
 def test_every_network_learns_from_a_batch(name: str, protocol: str) -> None:
     recipe = on(protocol, name)
     check_trial(recipe)
@@ -90,7 +94,7 @@ def test_wider_networks_cost_more(name: str) -> None:
     assert (narrow.params, narrow.macs) < (wide.params, wide.macs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [entry.name for entry in networks()])
 def test_its_own_factors_come_with_the_name_and_go_with_it(name: str) -> None:
     recipe = patch(Recipe(), {"network.name": name})
     assert recipe.network == replace(NetworkRecipe(name=name), **networks()[name].own)

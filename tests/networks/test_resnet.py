@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -25,13 +27,45 @@ def test_with_torchvisions_weights_it_is_torchvisions_function(name: str) -> Non
     assert_the_same_function(native(name), theirs(name, "cpu"))
 
 
-@pytest.mark.parametrize("name", MEMBERS)
+def test_strides_in_the_first_convolution_of_a_block_are_cheaper() -> None:
+    """11.3 G MACs, table 1 of He et al. 2016a; torchvision's placement has 11.5."""
+    first, second = size(native("resnet152_v1")), size(native("resnet152"))
+    assert first[0] == second[0]
+    assert round(first[1] / 1e9, 1) == 11.3
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("wrn28_10_cifar", 36.48),
+        ("resnext29_8x64d_cifar", 34.43),
+        ("preresnet164_cifar", 1.70),
+        ("preresnet110_cifar", 1.73),
+    ],
+)
+def test_published_parameters_at_32_px(name: str, params: float) -> None:
+    """Millions: 36.5 in Zagoruyko & Komodakis 2016, 34.4 in Xie et al. 2017, 1.7 and 1.7 in He et al. 2016b."""
+    assert size(native(name))[0] / 1e6 == pytest.approx(params, abs=0.005)
+
+
+@pytest.mark.parametrize("name", ["resnext50_2x40d", "resnext50_4x24d", "resnext50_8x14d", "resnext50_32x4d"])
+def test_cardinality_changes_the_cost_little(name: str) -> None:
+    """Table 2 of Xie et al. 2017 gives widths that keep parameters and MACs about those of one group."""
+    for theirs_, ours in zip(size(native("resnet50")), size(native(name)), strict=True):
+        assert ours == pytest.approx(theirs_, rel=0.05)
+
+
+COUNTED_OTHERWISE = {"wrn28_10_cifar", "resnet45"}
+"""28 counts the projections and not the classifier, 45 not the classifier."""
+
+
+@pytest.mark.parametrize("name", sorted(MEMBERS.keys() - COUNTED_OTHERWISE))
 def test_the_layers_are_those_of_the_name(name: str) -> None:
     """Projections do not count."""
     layers = [key for key, layer in built(native(name)).named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    assert len([key for key in layers if "project" not in key]) == MEMBERS[name].form.layers
-    digits = name.removesuffix("_2").removesuffix("_32x4d").lstrip("abcdefghijklmnopqrstuvwxyz_")
-    assert MEMBERS[name].form.layers == int(digits)
+    found = re.search(r"\d+", name)
+    assert found
+    assert len([key for key in layers if "project" not in key]) == int(found.group())
 
 
 def test_without_skips_the_convolutions_are_the_same() -> None:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from raysweep.nn.blocks import PaddedShortcut, StochasticDepth
+from raysweep.nn.blocks import LearnedWeight, PaddedShortcut, StochasticDepth
 from raysweep.nn.inits import lsuv, weighted_layers
+from raysweep.nn.norms import CaffeBatchNorm
 from tests.networks.comparison import built, native, size
 
 
@@ -69,3 +71,37 @@ def test_lsuv_reaches_every_block_and_draws_nothing() -> None:
             block.forward = lambda x, block=block: block.survival * block.body(x)  # type: ignore[method-assign]
     network.train()(images)
     assert outputs == pytest.approx([1.0] * 20, abs=1e-3)
+
+
+def test_a_learned_weight_starts_at_the_identity_and_stays_small() -> None:
+    """Shen & Zeng 2016: at first every block hands on what it was given."""
+    network = built(native("weighted_resnet110_cifar", width=0.25), "cpu").eval()
+    x = torch.randn(2, 4, 8, 8)
+    assert torch.equal(network.block2(x), x)
+    weight = next(layer for layer in network.block2.modules() if isinstance(layer, LearnedWeight))
+    weight.weight.data.fill_(3.0)
+    torch.testing.assert_close(weight(x), x)
+
+
+def test_elu_stands_for_normalisation_and_relu_within_a_block() -> None:
+    network = built(native("elu_resnet110_cifar"))
+    plain = built(native("resnet110_cifar"))
+    norms = [sum(isinstance(layer, CaffeBatchNorm) for layer in net.modules()) for net in (network, plain)]
+    assert norms == [1 + 54, 1 + 2 * 54]
+    assert "block1_act" not in dict(network.named_children())
+
+
+def test_a_generalised_residual_layer_adds_its_first_stream_alone() -> None:
+    """Equations 1 and 2 of Targ et al. 2016, held against four convolutions of their own."""
+    network = built(native("rir20_cifar", width=0.25, norm="none"), "cpu")
+    layer = dict(network.block1.named_modules())["body.layer1"]
+    conv = next(weighted_layers(layer)).weight
+    x = torch.randn(2, 8, 6, 6)
+    residual, transient = x[:, :4], x[:, 4:]
+
+    def through(weight: torch.Tensor, stream: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(stream, weight, padding=1)
+
+    kept = residual + through(conv[:4, :4], residual) + through(conv[:4, 4:], transient)
+    free = through(conv[4:, :4], residual) + through(conv[4:, 4:], transient)
+    torch.testing.assert_close(layer(x), torch.cat([kept, free], 1))

@@ -20,6 +20,7 @@ CLOSED_FORMS = {
     "scaled_tanh": 1.759 * (0.6667 * X).tanh(),
     "arcsinh": (X + (X * X + 1).sqrt()).log(),
     "softplus_shifted": (1 + X.exp()).log() - math.log(2),
+    "leaky_relu": torch.where(X > 0, X, 0.1 * X),
     "vlrelu": torch.where(X > 0, X, 0.3 * X),
     "prelu": torch.where(X > 0, X, 0.3 * X),
     "elu": torch.where(X > 0, X, X.exp() - 1),

@@ -124,3 +124,10 @@ def test_poolings_round_up_or_down(round_up: bool, side: int) -> None:
     net.pool("pool", round_up=round_up)
     assert net.shape == (3, side, side)
     assert net.build()(torch.randn(2, 3, 16, 16)).shape == (2, 3, side, side)
+
+
+def test_a_layer_never_takes_the_place_of_another() -> None:
+    net = builder()
+    net.conv("conv", 4, 3, pad=1)
+    with pytest.raises(ValueError, match="mine has two layers named conv"):
+        net.conv("conv", 4, 3, pad=1)

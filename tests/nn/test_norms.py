@@ -93,3 +93,14 @@ def test_the_running_average_continues_from_a_checkpoint() -> None:
         net(x)
         net.eval()
     assert torch.equal(first(x), second(x))
+
+
+@pytest.mark.parametrize("name", ["batch_current", "batch_affine_current"])
+def test_the_published_googlenets_normalise_by_the_batch_of_test(name: str) -> None:
+    current, running = NORMS[name](3), NORMS[name.removesuffix("_current")](3)
+    x = torch.randn(16, 3, 5, 5) * 4 + 7
+    torch.testing.assert_close(current.train()(x), running.train()(x))
+    kept = {key: value.clone() for key, value in current.state_dict().items() if "running" in key}
+    y = torch.randn(16, 3, 5, 5) * 2 - 3
+    torch.testing.assert_close(current.eval()(y), running.train()(y))
+    assert all(torch.equal(current.state_dict()[key], value) for key, value in kept.items())

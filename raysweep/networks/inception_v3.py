@@ -1,0 +1,187 @@
+"""Inception v3 (Szegedy et al. 2016): factorised convolutions, batch normalisation, one auxiliary head; 299 px.
+
+The widths are torchvision's, whose network this is. Where the first convolution does not stride (small images) the
+stem keeps the size of the map: its convolutions have borders and its poolings are left out. Reductions of a map smaller
+than their window have a border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from raysweep.networks import network
+from raysweep.networks.resnet import BATCH_NORM
+
+if TYPE_CHECKING:
+    from raysweep.nn.builder import Builder, Kernel, Part
+
+HIDDEN = 2048
+ROW, COLUMN = (1, 7), (7, 1)
+WIDE, TALL = (1, 3), (3, 1)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution that keeps the size of the map."""
+
+    width: int
+    kernel: Kernel = 1
+
+
+Chain = tuple[Layer, ...]
+
+
+def _conv(net: Builder, name: str, layer: Layer) -> None:
+    kernels = (layer.kernel,) * 2 if isinstance(layer.kernel, int) else layer.kernel
+    net.conv(name, net.scaled(layer.width), layer.kernel, pad=(kernels[0] // 2, kernels[1] // 2))
+
+
+def _convs(chain: Chain) -> Part:
+    def describe(net: Builder) -> None:
+        for number, layer in enumerate(chain, 1):
+            _conv(net, f"conv{number}", layer)
+
+    return describe
+
+
+def _averaged(width: int) -> Part:
+    def describe(net: Builder) -> None:
+        net.pool("pool", stride=1, kernel=3, pad=1, kind="average")
+        net.conv("conv", net.scaled(width), 1)
+
+    return describe
+
+
+def _window_pad(net: Builder) -> int:
+    return 0 if net.shape[1] >= 3 else 1
+
+
+def _reducing(before: Chain, width: int) -> Part:
+    """Convolutions, then one of 3x3 with stride 2."""
+
+    def describe(net: Builder) -> None:
+        _convs(before)(net)
+        net.conv("reduce", net.scaled(width), 3, 2, _window_pad(net))
+
+    return describe
+
+
+def _reducing_pool(net: Builder) -> None:
+    net.pool("pool", kernel=3, pad=_window_pad(net), round_up=False)
+
+
+def _split(before: Chain, width: int) -> Part:
+    """Convolutions, then 1x3 and 3x1 side by side."""
+
+    def describe(net: Builder) -> None:
+        _convs(before)(net)
+        net.branches("split", _convs((Layer(width, WIDE),)), _convs((Layer(width, TALL),)))
+
+    return describe
+
+
+def _figure_5(pooled: int) -> tuple[Part, ...]:
+    """5x5 and two 3x3."""
+    return (
+        _convs((Layer(64),)),
+        _convs((Layer(48), Layer(64, 5))),
+        _convs((Layer(64), Layer(96, 3), Layer(96, 3))),
+        _averaged(pooled),
+    )
+
+
+def _figure_6(inner: int) -> tuple[Part, ...]:
+    """7x7 as rows and columns."""
+    return (
+        _convs((Layer(192),)),
+        _convs((Layer(inner), Layer(inner, ROW), Layer(192, COLUMN))),
+        _convs((Layer(inner), Layer(inner, COLUMN), Layer(inner, ROW), Layer(inner, COLUMN), Layer(192, ROW))),
+        _averaged(192),
+    )
+
+
+def _figure_7() -> tuple[Part, ...]:
+    """Wide, with split ends."""
+    return (
+        _convs((Layer(320),)),
+        _split((Layer(384),), 384),
+        _split((Layer(448), Layer(384, 3)), 384),
+        _averaged(192),
+    )
+
+
+FIRST_REDUCTION = (_reducing((), 384), _reducing((Layer(64), Layer(96, 3)), 96), _reducing_pool)
+SECOND_REDUCTION = (
+    _reducing((Layer(192),), 320),
+    _reducing((Layer(192), Layer(192, ROW), Layer(192, COLUMN)), 192),
+    _reducing_pool,
+)
+MODULES: dict[str, tuple[Part, ...]] = {
+    "5b": _figure_5(32),
+    "5c": _figure_5(64),
+    "5d": _figure_5(64),
+    "6a": FIRST_REDUCTION,
+    "6b": _figure_6(128),
+    "6c": _figure_6(160),
+    "6d": _figure_6(160),
+    "6e": _figure_6(192),
+    "7a": SECOND_REDUCTION,
+    "7b": _figure_7(),
+    "7c": _figure_7(),
+}
+"""By the figures of the paper's section 6 and torchvision's names."""
+AUXILIARY = "6e"
+"""The module with the auxiliary head after it."""
+
+
+def _auxiliary(net: Builder) -> None:
+    side = net.shape[1]
+    net.pool("pool", stride=3, kernel=min(5, side), pad=0, kind="average", round_up=False)
+    net.conv("conv1", net.scaled(128), 1)
+    net.conv("conv2", net.scaled(768), min(5, net.shape[1]))
+    net.pool("average", stride=1, kernel=net.shape[1], pad=0, kind="average")
+    net.classifier("clf")
+
+
+def _stem(net: Builder) -> None:
+    kernel, strides = net.recipe.stem_kernel, net.recipe.stem_stride > 1
+    border = partial(_border, strides)
+    net.conv("conv1a", net.scaled(32), kernel, net.recipe.stem_stride, border(kernel))
+    net.conv("conv2a", net.scaled(32), 3, pad=border(3))
+    net.conv("conv2b", net.scaled(64), 3, pad=1)
+    if strides:
+        net.pool("pool1", round_up=False)
+    net.conv("conv3b", net.scaled(80), 1)
+    net.conv("conv4a", net.scaled(192), 3, pad=border(3))
+    if strides:
+        net.pool("pool2", round_up=False)
+
+
+def _border(strides: bool, kernel: int) -> int:
+    return 0 if strides else kernel // 2
+
+
+def inception_v3(net: Builder) -> None:
+    """Inception v3.
+
+    Raises:
+        InapplicableError: images too small.
+    """
+    net.input()
+    _stem(net)
+    for name, parts in MODULES.items():
+        net.branches(f"mixed_{name}", *parts)
+        if name == AUXILIARY:
+            net.auxiliary_head(f"aux_{name}", _auxiliary)
+    net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
+
+
+network(
+    "inception_v3",
+    "eleven modules of factorised convolutions and an auxiliary head",
+    "Szegedy et al. 2016",
+    side=299,
+    own=BATCH_NORM | {"stem_kernel": 3, "stem_stride": 2, "head": "avepool_clf", "aux_weight": 0.4},
+)(inception_v3)

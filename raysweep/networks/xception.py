@@ -1,0 +1,80 @@
+"""Xception (Chollet 2017, figure 5): convolutions of one channel each, then of 1x1, between skips; 299 px.
+
+A pooling that halves an odd map has its border on both sides, where Keras has it at the end. Where the first
+convolution does not stride (small images) the two of the stem have borders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from raysweep.networks import network
+from raysweep.networks.resnet import BATCH_NORM
+
+if TYPE_CHECKING:
+    from raysweep.nn.builder import Builder
+
+ENTRY = ((128, 128), (256, 256), (728, 728))
+"""Widths of the two separable convolutions of each block, a pooling after them."""
+MIDDLE, MIDDLE_BLOCKS = (728, 728, 728), 8
+EXIT = (728, 1024)
+LAST = (1536, 2048)
+HIDDEN = 2048
+
+
+def _separable(net: Builder, name: str, width: int, act: bool) -> None:
+    """3x3 in each channel by itself, then 1x1 over all of them, nothing between (section 3 of the paper)."""
+    channels = net.shape[0]
+    net.conv(f"{name}_depthwise", channels, 3, pad=1, groups=channels, act=False, norm=False)
+    net.conv(f"{name}_pointwise", net.scaled(width), 1, act=act)
+
+
+def _body(net: Builder, widths: Iterable[int], starts_activated: bool, pools: bool) -> None:
+    """Separable convolutions, the non-linearity between them; in front of the first one unless it was there."""
+    if not starts_activated:
+        net.activate("act")
+    widths = tuple(widths)
+    for number, width in enumerate(widths, 1):
+        _separable(net, f"conv{number}", width, act=number < len(widths))
+    if pools:
+        net.pool("pool", kernel=3, pad=1, round_up=False)
+
+
+def _halving(net: Builder, name: str, widths: tuple[int, int], starts_activated: bool = False) -> None:
+    channels = net.scaled(widths[-1])
+    net.residual(
+        name,
+        partial(_body, widths=widths, starts_activated=starts_activated, pools=True),
+        lambda part: part.conv("project", channels, 1, 2, act=False),
+    )
+
+
+def xception(net: Builder) -> None:
+    """Xception.
+
+    Raises:
+        InapplicableError: a non-linearity that takes several layers, or images too small.
+    """
+    kernel, stride = net.recipe.stem_kernel, net.recipe.stem_stride
+    net.input()
+    net.conv("conv1", net.scaled(32), kernel, stride, 0 if stride > 1 else kernel // 2)
+    net.conv("conv2", net.scaled(64), 3, pad=0 if stride > 1 else 1)
+    for number, widths in enumerate(ENTRY, 1):
+        _halving(net, f"entry{number}", widths, starts_activated=number == 1)
+    for number in range(1, MIDDLE_BLOCKS + 1):
+        net.residual(f"middle{number}", partial(_body, widths=MIDDLE, starts_activated=False, pools=False))
+    _halving(net, "exit", EXIT)
+    for number, width in enumerate(LAST, 1):
+        _separable(net, f"last{number}", width, act=True)
+    net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
+
+
+network(
+    "xception",
+    "separable convolutions with skips",
+    "Chollet 2017",
+    side=299,
+    own=BATCH_NORM | {"stem_kernel": 3, "stem_stride": 2, "head": "avepool_clf"},
+)(xception)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from raysweep.networks.he_sun import MODELS, ROWS
+from raysweep.nn.inits import weighted_layers
+from tests.networks.comparison import built, native, size
+
+
+def cost_of_convolutions(name: str) -> int:
+    """MACs without the head, whose layers are the same in A to J."""
+    recipe = native(name)
+    fully = sum(layer.weight.numel() for layer in weighted_layers(built(recipe)) if isinstance(layer, nn.Linear))
+    return size(recipe)[1] - fully
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["model"])
+def test_the_relative_cost_is_the_tables(row: dict[str, str]) -> None:
+    cost = cost_of_convolutions(f"he_sun_{row['model'].lower()}") / cost_of_convolutions("he_sun_a")
+    assert cost == pytest.approx(float(row["comp"]), abs=0.01)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["model"])
+def test_the_depth_is_the_tables(row: dict[str, str]) -> None:
+    assert sum(len(stage.layers) for stage in MODELS[row["model"]]) == int(row["depth"])
+
+
+def test_3x1_and_1x3_cost_what_3x3_cost() -> None:
+    assert cost_of_convolutions("he_sun_a_3x1") == cost_of_convolutions("he_sun_a")
+
+
+def test_filters_of_the_benchmarks_network() -> None:
+    kernels = {
+        name: [layer.kernel_size for layer in weighted_layers(built(native(name))) if isinstance(layer, nn.Conv2d)]
+        for name in ("henet_2x2", "henet_3x1")
+    }
+    assert kernels["henet_2x2"] == [(7, 7)] + [(2, 2)] * 10
+    assert kernels["henet_3x1"] == [(7, 7)] + [(3, 1), (1, 3)] * 5
