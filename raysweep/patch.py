@@ -100,14 +100,15 @@ def field_info(path: str) -> FieldInfo:
 def patch(recipe: Recipe, changes: Patch) -> Recipe:
     """A copy of the recipe with the fields at the given dotted paths replaced.
 
-    Another `network.name` brings the factors of that network's own, unless the changes name them.
+    Another `network.name` brings the factors of that network's own, unless the changes name them; `Times` of one of
+    them is that of the network's own.
 
     Raises:
         RaysweepError: unknown field or network, or a value of the wrong type.
     """
     name = changes.get("network.name", recipe.network.name)
     if isinstance(name, str) and name != recipe.network.name:
-        changes = own_factors(recipe.network, name) | dict(changes)
+        recipe = set_fields(recipe, own_factors(recipe.network, name))
     return set_fields(recipe, changes)
 
 

@@ -75,3 +75,23 @@ def batch(size: int, lr_factor: float = 1.0) -> Patch:
     """So many images an update where the baseline has 256, and a multiple of its rate; epochs stay."""
     changed: Patch = {} if size == 256 else {"training.batch_size": Times(size / 256)}
     return changed if lr_factor == 1 else changed | {"solver.lr": Times(lr_factor)}
+
+
+def net(name: str) -> Patch:
+    """That network with what is its own."""
+    return {"network.name": name}
+
+
+GOOGLENET: Patch = LINEAR | net("googlenet") | {"solver.weight_decay": 2e-4}
+"""As in the files of its normalised forms."""
+GOOGLENET_RES: Patch = GOOGLENET | net("googlenet_res")
+GOOGLENET_LIM0606: Patch = (
+    GOOGLENET | net("googlenet_lim0606") | {"solver.lr": Times(0.5), "training.batch_size": Times(0.5)}
+)
+"""640,000 updates of 128 images, so the protocol's epochs."""
+TEST_BATCH_NOTE = "normalised at test too by the statistics of the batch, there 20 or 50 images"
+
+
+def googlenet_bn(position: str, norm: str) -> Patch:
+    """GoogLeNet with a normalisation on the outputs of all its layers, LRN and biases kept."""
+    return GOOGLENET | {"network.norm": norm, "network.norm_position": position}

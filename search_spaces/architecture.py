@@ -2,26 +2,33 @@
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
 Published finding: VGG-16 (65.1) and residual GoogLeNet (63.8) are far above CaffeNet (47.1) at 128 px.
-Cost: 22 trials a seed of 34 to 128 epochs.
+Cost: 28 trials a seed of 34 to 128 epochs.
 
 Not established: rate and weight decay of most rows (here the protocol's; 0.0002 for GoogLeNet, as in the files of its
 normalised forms; 0.04 and 0.0002 for SqueezeNet's newer solver, those of its release), which release of SqueezeNet it
 was (here 1.0), whether the plain GoogLeNet had auxiliary heads (here it had, as the forms tested at them must have),
-and where the skips of the residual one are (here around every inception module). DarkNet, HeNet and the factorised
-GoogLeNet of the table are not built yet.
+and where the skips of the residual one are (here around every inception module), where DarkNet's normalisation is (here
+before the non-linearity, as in Darknet), how the rate of the lim0606 form falls (here in a straight line).
 """
 
 from __future__ import annotations
 
 from raysweep.study import Study, Times, Variant
 from search_spaces._shared import (
+    EXP_160K,
     FC4096_LRN_224,
     FC4096_LRN_224_NOTE,
+    GOOGLENET,
+    GOOGLENET_LIM0606,
+    GOOGLENET_RES,
     HALF_BATCH_SAME_UPDATES,
     HALF_EPOCHS_NOTE,
     LINEAR,
+    TEST_BATCH_NOTE,
     act,
     fc_widths,
+    googlenet_bn,
+    net,
     sides,
     updates,
 )
@@ -30,9 +37,7 @@ _CONV_DROPOUT = {"network.conv_dropout": (0.0, 0.1, 0.1, 0.2, 0.0)}
 
 _SQUEEZENET = {"network.name": "squeezenet1_0"}
 _NEW_SOLVER = _SQUEEZENET | LINEAR | {"solver.lr": Times(4), "solver.weight_decay": 2e-4}
-_GOOGLENET = LINEAR | {"network.name": "googlenet", "solver.weight_decay": 2e-4}
-_GOOGLENET_RES = _GOOGLENET | {"network.name": "googlenet_res"}
-_GOOGLENET_COLOR = _GOOGLENET_RES | {"network.input_net": "vlrelu_10_3"}
+_GOOGLENET_COLOR = GOOGLENET_RES | {"network.input_net": "vlrelu_10_3"}
 
 STUDY = Study(
     name="architecture",
@@ -71,8 +76,8 @@ STUDY = Study(
         ),
         Variant("squeezenet224_new_solver_clean", _NEW_SOLVER | sides(224, 256), "the same at 224 px, all epochs"),
         Variant("nin128", {"network.name": "nin"}, "network in network"),
-        Variant("googlenet128", _GOOGLENET, "GoogLeNet with auxiliary heads"),
-        Variant("googlenet128_res", _GOOGLENET_RES, "GoogLeNet with skips around its inception modules"),
+        Variant("googlenet128", GOOGLENET, "GoogLeNet with auxiliary heads"),
+        Variant("googlenet128_res", GOOGLENET_RES, "GoogLeNet with skips around its inception modules"),
         Variant("googlenet128_res_color", _GOOGLENET_COLOR, "the same with a learned colour space of 10 and 3 units"),
         Variant(
             "googlenet128_res_color_aux2",
@@ -84,6 +89,17 @@ STUDY = Study(
             _GOOGLENET_COLOR | {"network.aux_tested": 1},
             "the same, tested at the auxiliary head after 4a",
         ),
+        Variant(
+            "googlenet128_bn_after",
+            googlenet_bn("after", "batch_current"),
+            "GoogLeNet with batch normalisation after the non-linearity",
+            as_published=TEST_BATCH_NOTE,
+        ),
+        Variant("googlenet128_bn_after_clean", googlenet_bn("after", "batch"), "the same, running averages at test"),
+        Variant("googlenet128_bn_lim0606", GOOGLENET_LIM0606, "two 3x3 for each 5x5, normalised; batch 128"),
+        Variant("darknet128_bn", net("darknet") | act("prelu") | EXP_160K, "Darknet with PReLU, the faster schedule"),
+        Variant("henet128_2x2", net("henet_2x2"), "model J of He & Sun with a plain pooling and VLReLU"),
+        Variant("henet128_3x1", net("henet_3x1"), "the same with 3x1 and 1x3 for 2x2"),
         Variant("fitnet1_elu", {"network.name": "fitnet1"} | act("elu"), "FitNet-1 with ELU"),
         Variant("vgg16_128", {"network.name": "vgg16"}, "VGG-16"),
         Variant("caffenet256", FC4096_LRN_224, "CaffeNet at 227 px", as_published=FC4096_LRN_224_NOTE),

@@ -7,6 +7,8 @@ Cost: 5 trials a seed of 64 epochs.
 Normalisation of the outputs of conv1..conv5, fc6, fc7 by Caffe's layer: epsilon 1e-5, running sums that keep 0.95 of
 themselves, running variance with the factor m / (m - 1), biases of the layers kept. The authors' slide compares before
 *with* against after *without* scale and bias; like with like are `before` and `after`, and the two `_scale_bias` forms.
+The same names are published for GoogLeNet: `--network googlenet`; as they were run there, with their schedule and test,
+they are in `bn_init`.
 """
 
 from __future__ import annotations

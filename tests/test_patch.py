@@ -123,3 +123,8 @@ def test_whole_numbers_become_floats_where_the_field_is_one() -> None:
 
 def test_flatten_holds_every_field_once() -> None:
     assert list(flatten(Recipe())) == list(recipe_fields())
+
+
+def test_a_multiple_of_a_networks_own_factor_is_of_the_new_networks() -> None:
+    assert patch(Recipe(), {"network.stem_stride": Times(2), "network.name": "resnet45"}).network.stem_stride == 4
+    assert patch(Recipe(), {"network.stem_stride": Times(2)}).network.stem_stride == 8

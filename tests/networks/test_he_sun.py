@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from analysis.published import published_study
 from raysweep.networks.he_sun import MODELS, ROWS
 from raysweep.nn.inits import weighted_layers
+from raysweep.study import find_study
 from tests.networks.comparison import built, native, size
 
 
@@ -37,3 +39,21 @@ def test_filters_of_the_benchmarks_network() -> None:
     }
     assert kernels["henet_2x2"] == [(7, 7)] + [(2, 2)] * 10
     assert kernels["henet_3x1"] == [(7, 7)] + [(3, 1), (1, 3)] * 5
+
+
+@pytest.mark.parametrize("study", ["constrained_time", "small_filters"])
+def test_published_accuracies_are_the_tables(study: str) -> None:
+    errors = {f"he_sun_{row['model'].lower()}": float(row["top1_err"]) for row in ROWS}
+    accuracies = published_study(study, find_study(study).baseline)["published_top1"]
+    for variant in find_study(study).variants:
+        name = variant.patch["network.name"]
+        assert (variant.name in accuracies.index) == (name in errors)
+        if name in errors:
+            assert accuracies[variant.name] == pytest.approx(1 - errors[name] / 100)
+
+
+def test_small_filters_cost_what_large_ones_cost() -> None:
+    costs = [
+        size(variant.apply(native("caffenet", outputs=1000)))[1] for variant in find_study("small_filters").variants
+    ]
+    assert max(costs) / min(costs) < 1.1
