@@ -32,6 +32,7 @@ __all__ = [
     "Times",
     "Variant",
     "find_study",
+    "init_stats",
     "plan",
     "results",
     "run",
@@ -69,4 +70,16 @@ def results(study: str, store: str = "results") -> pd.DataFrame:
     from raysweep.results.store import Store
 
     frame: pd.DataFrame = results_table(Store.open(store), study).to_pandas()
+    return frame
+
+
+def init_stats(store: str = "results") -> pd.DataFrame:
+    """What `raysweep init-stats` has measured: one row a trial, update and layer.
+
+    Raises:
+        RaysweepError: no such store.
+    """
+    from raysweep.results.store import Store
+
+    frame: pd.DataFrame = Store.open(store).init_stats().to_pandas()
     return frame

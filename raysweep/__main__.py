@@ -12,6 +12,7 @@ from raysweep.run import run
 from raysweep.verbs.alone import trial
 from raysweep.verbs.doctor import doctor
 from raysweep.verbs.images import data
+from raysweep.verbs.init_stats import init_stats
 from raysweep.verbs.listing import list_things
 from raysweep.verbs.planning import plan
 from raysweep.verbs.stored import report, results, show, status
@@ -36,7 +37,7 @@ def raysweep() -> None:
     """
 
 
-for command in (list_things, plan, run, status, results, report, show, trial, data, doctor):
+for command in (list_things, plan, run, status, results, report, show, trial, init_stats, data, doctor):
     raysweep.add_command(command)
 
 

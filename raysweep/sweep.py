@@ -48,14 +48,21 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A request that has passed every check: its plan and where it reads and writes."""
+class Checked:
+    """A request that has passed every check."""
 
     plan: list[PlannedTrial]
     omitted: list[PlannedTrial]
     """What means nothing in the network that was asked for, and is not in the plan."""
     folders: Mapping[str, Path]
     """Trial -> folder of its images."""
+    manifests: list[Manifest]
+
+
+@dataclass(frozen=True)
+class Prepared(Checked):
+    """A request that is written down in the store it writes to."""
+
     store: str
     protocol: str
 
@@ -80,8 +87,24 @@ def prepare(request: Request, resources: Resources) -> Prepared:
     Raises:
         RaysweepError: data, settings, studies or store that do not serve. Nothing has been trained then.
     """
-    from raysweep.data.image_sets import ImageSets
     from raysweep.results.store import Store
+
+    checked = check(request, resources)
+    store = Store.open(request.store or "results", create=True)
+    for manifest in checked.manifests:
+        store.write_manifest(manifest)
+    for study in planned_studies(checked.plan):
+        store.write_members(member_rows(checked.plan, study, request.protocol))
+    return Prepared(**vars(checked), store=store.uri, protocol=request.protocol)
+
+
+def check(request: Request, resources: Resources) -> Checked:
+    """Check everything that can be checked before training; the demo's images are generated.
+
+    Raises:
+        RaysweepError: data, settings or studies that do not serve.
+    """
+    from raysweep.data.image_sets import ImageSets
     from raysweep.train.loop import check_trial
 
     sets = ImageSets(find_data(request))
@@ -94,13 +117,7 @@ def prepare(request: Request, resources: Resources) -> Prepared:
     refuse_missing(plan, sets)
     folders = {planned.trial: sets.folder_of(planned.recipe.data) for planned in plan}
     manifests = check_sums(sets, folders.values())
-    store = Store.open(request.store or "results", create=True)
-    for manifest in manifests:
-        store.write_manifest(manifest)
-    for study in planned_studies(plan):
-        store.write_members(member_rows(plan, study, request.protocol))
-    resolved = {trial: folder.resolve() for trial, folder in folders.items()}
-    return Prepared(plan, omitted, resolved, store.uri, request.protocol)
+    return Checked(plan, omitted, {trial: folder.resolve() for trial, folder in folders.items()}, manifests)
 
 
 def check_sums(sets: ImageSets, folders: Iterable[Path]) -> list[Manifest]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -103,31 +104,83 @@ def lsuv_gaussian(network: nn.Module, images: Tensor, generator: torch.Generator
     unit_variance(network, images)
 
 
+@INITS.add(
+    "lsuv_released", "as lsuv by the rounds of the released script, to within 0.02", "Mishkin & Matas 2016, code"
+)
+def lsuv_released(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    """A layer of nearly unit variance stays; each round has a forward pass, hence a draw of dropout, of its own.
+
+    The paper's algorithm 1 has the same loop; `lsuv` is its fixed point.
+    """
+    orthonormal(network, images, generator)
+    with _passes_of_training(network), torch.no_grad():
+        for layer in executed_layers(network, images):
+            _rounds_to_unit_variance(network, layer, images)
+
+
+TOLERANCE = 0.02
+ROUNDS = 20
+"""Both as in the released script."""
+
+
+def executed_layers(network: nn.Module, images: Tensor) -> list[nn.Conv2d | nn.Linear]:
+    """The weighted layers in the order in which a batch runs through them."""
+    found: list[nn.Conv2d | nn.Linear] = []
+    with _hooks(network, lambda layer, _inputs, _output: found.append(layer)):
+        network(images)
+    return found
+
+
+def _rounds_to_unit_variance(network: nn.Module, layer: nn.Conv2d | nn.Linear, images: Tensor) -> None:
+    outputs: list[Tensor] = []
+    hook = layer.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output))
+    for _ in range(ROUNDS):
+        network(images)
+        variance = outputs.pop().float().var(correction=0)
+        if not torch.isfinite(variance) or variance == 0 or abs(variance - 1) <= TOLERANCE:
+            break
+        layer.weight.div_(variance.sqrt())
+    hook.remove()
+
+
+@contextmanager
+def _hooks(network: nn.Module, hook: Callable[..., Tensor | None]) -> Iterator[None]:
+    handles = [layer.register_forward_hook(hook) for layer in weighted_layers(network)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _passes_of_training(network: nn.Module) -> Iterator[None]:
+    """Training mode, as the released script has it: dropout is active. Running averages are as before afterwards."""
+    weights = dict(network.named_parameters())
+    before = {name: copy.deepcopy(value) for name, value in network.state_dict().items() if name not in weights}
+    was_training = network.training
+    network.train()
+    for layer in network.modules():
+        if isinstance(layer, StochasticDepth):
+            layer.eval()  # all blocks are there, each at its mean weight
+            layer.body.train()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+        network.load_state_dict(before, strict=False)
+
+
 @torch.no_grad()
 def unit_variance(network: nn.Module, images: Tensor) -> None:
     """Scale every layer so that the variance of its output over the whole batch is 1.
 
     `images` is a normalised batch (N, 3, side, side). Biases are 0, so a layer is linear in its weights: one division
-    is exact and the released script's rounds of trial and error are not needed. Each layer hands its scaled output on,
-    so one forward pass does the network. Training mode, as the released script has it: dropout is active. Running
-    averages of normalisations are as before.
+    is exact and the rounds of the released script are not needed. Each layer hands its scaled output on, so one forward
+    pass does the network.
     """
-    weights = dict(network.named_parameters())
-    before = {name: copy.deepcopy(value) for name, value in network.state_dict().items() if name not in weights}
-    hooks = [layer.register_forward_hook(_scale_to_unit_variance) for layer in weighted_layers(network)]
-    was_training = network.training
-    try:
-        network.train()
-        for layer in network.modules():
-            if isinstance(layer, StochasticDepth):
-                layer.eval()  # all blocks are there, each at its mean weight
-                layer.body.train()
+    with _passes_of_training(network), _hooks(network, _scale_to_unit_variance):
         network(images)
-    finally:
-        network.train(was_training)
-        network.load_state_dict(before, strict=False)
-        for hook in hooks:
-            hook.remove()
 
 
 def _scale_to_unit_variance(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:

@@ -89,3 +89,25 @@ MEMBERS = _schema(
     ("recipe", pa.string(), "the recipe as canonical JSON"),
     ("assignment", pa.string(), "the point of a search space, JSON; null for a variant of a study"),
 )
+
+INIT_STATS = _schema(
+    ("trial", pa.string(), "id of the trial whose first updates these are"),
+    ("seed", pa.int64(), "seed"),
+    ("protocol", pa.string(), "protocol"),
+    ("recipe", pa.string(), "the recipe as canonical JSON"),
+    ("network", pa.string(), "network"),
+    ("init", pa.string(), "initialisation"),
+    ("activation", pa.string(), "non-linearity"),
+    ("norm", pa.string(), "normalisation"),
+    ("norm_position", pa.string(), "before or after the non-linearity; null without normalisation"),
+    ("update", pa.int64(), "updates done before the batch that was measured"),
+    ("depth", pa.int32(), "place of the layer in the order in which a batch runs through them, from 1"),
+    ("layer", pa.string(), "name of the layer"),
+    ("kind", pa.string(), "conv or fc"),
+    ("output_variance", pa.float64(), "variance of the layer's own output over the batch; null: not finite"),
+    ("activation_variance", pa.float64(), "variance after normalisation and non-linearity; null: there are none"),
+    ("weight_rms", pa.float64(), "root mean square of the weights before the update"),
+    ("gradient_rms", pa.float64(), "root mean square of their gradient, clipped as the recipe says, without decay"),
+    ("gradient_to_weight", pa.float64(), "gradient_rms / weight_rms"),
+    ("train_loss", pa.float64(), "loss of the batch, nats; null: not finite"),
+)

@@ -5,6 +5,7 @@
     epochs/TRIAL.parquet             one row an epoch
     members/STUDY-DIGEST.parquet     what trials stand for, one file a distinct request
     checkpoints/TRIAL.pt             state of a trial that has not ended
+    init_stats/TRIAL.parquet         layers in the first updates of a trial, one row a layer and update
     data/DIGEST.json                 manifests of the image sets
 
 Where many files are read, one that cannot be (damage from outside) is listed in `problems` and the others are read;
@@ -28,7 +29,7 @@ from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
 from raysweep.results.files import FAILURES, Files
-from raysweep.results.schema import EPOCHS, MEMBERS, SCHEMA_VERSION, TRIAL
+from raysweep.results.schema import EPOCHS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
 
 T = TypeVar("T")
 READERS = 16
@@ -116,9 +117,7 @@ class Store:
 
     def epochs(self, trials: Iterable[str] | None = None) -> pa.Table:
         """The epochs of these trials, or of all, each once; trials without any have no rows."""
-        wanted = None if trials is None else {f"epochs/{trial}.parquet" for trial in trials}
-        paths = [path for path in self._names("epochs") if wanted is None or path in wanted]
-        return _last_of_each(("trial", "epoch"), self._read_all(paths, EPOCHS))
+        return _last_of_each(("trial", "epoch"), self._read_all(self._paths("epochs", trials), EPOCHS))
 
     def write_members(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add what trials of one study stand for; the same rows again change nothing.
@@ -132,6 +131,18 @@ class Store:
     def members(self) -> pa.Table:
         """What every trial stands for, each (study, variant, trial) once."""
         return _last_of_each(("study", "variant", "trial"), self._read_all(self._names("members"), MEMBERS))
+
+    def write_init_stats(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace what was measured in the first updates of a trial.
+
+        Raises:
+            RaysweepError: the store cannot be written; the old rows are still whole.
+        """
+        self.files.write(f"init_stats/{trial}.parquet", _parquet(rows, INIT_STATS))
+
+    def init_stats(self, trials: Iterable[str] | None = None) -> pa.Table:
+        """What was measured in the first updates of these trials, or of all; those not measured have no rows."""
+        return self._read_all(self._paths("init_stats", trials), INIT_STATS)
 
     def find_trial(self, prefix: str) -> str:
         """The one trial id that begins like this.
@@ -186,6 +197,12 @@ class Store:
 
     def _names(self, folder: str) -> list[str]:
         return self.files.names(folder, ".parquet")
+
+    def _paths(self, folder: str, trials: Iterable[str] | None) -> list[str]:
+        """The files of these trials that are in a folder, or all of them."""
+        if trials is None:
+            return self._names(folder)
+        return [path for trial in trials if self.files.exists(path := f"{folder}/{trial}.parquet")]
 
     def _read_table(self, name: str, schema: pa.Schema) -> pa.Table:
         content = self.files.read(name)

@@ -13,7 +13,7 @@ from raysweep.errors import RaysweepError
 from raysweep.patch import parse
 from raysweep.request import Request
 from raysweep.search import SCHEDULERS, SEARCHERS, SearchOptions
-from raysweep.study import space_names
+from raysweep.study import Study, space_names
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -30,13 +30,12 @@ SHORTHANDS: dict[str, tuple[str, Any, str]] = {
 """Options that stand for `--set PATH=VALUE` of the fields changed most."""
 
 
-def recipe_options(command: Command) -> Command:
-    """Studies, protocol, settings, seeds, data and store."""
+def setting_options(command: Command) -> Command:
+    """Protocol, settings, data and store."""
     for name, (path, kind, words) in reversed(SHORTHANDS.items()):
         option = f"--{name.replace('_', '-')}"
         command = click.option(option, name, type=kind, default=None, help=f"{words} Sets {path}.")(command)
     decorators = (
-        click.argument("studies", nargs=-1, required=True, metavar="STUDY..."),
         click.option(
             "--protocol",
             default="imagenet128",
@@ -44,7 +43,6 @@ def recipe_options(command: Command) -> Command:
             help="Baseline recipe, see `raysweep list protocols`.",
         ),
         click.option("--seeds", type=int, default=1, show_default=True, help="Repeats: seeds 0 to N-1."),
-        click.option("--variants", default="", help="Only these variants and the baseline, comma-separated."),
         click.option(
             "--data",
             type=click.Path(path_type=Path),
@@ -65,8 +63,16 @@ def recipe_options(command: Command) -> Command:
     return command
 
 
-def take_request(options: dict[str, Any]) -> Request:
-    """The request that the shared options make; takes them out of `options`.
+def recipe_options(command: Command) -> Command:
+    """Studies and their variants, besides the settings."""
+    command = click.option("--variants", default="", help="Only these variants and the baseline, comma-separated.")(
+        setting_options(command)
+    )
+    return click.argument("studies", nargs=-1, required=True, metavar="STUDY...")(command)
+
+
+def take_request(options: dict[str, Any], studies: tuple[Study, ...] = ()) -> Request:
+    """The request that the shared options make, of the studies they name or these; takes them out of `options`.
 
     Raises:
         RaysweepError: unknown field or a value of the wrong type.
@@ -80,11 +86,12 @@ def take_request(options: dict[str, Any]) -> Request:
         if not equals:
             raise RaysweepError(f"--set {assignment}: write it as --set FIELD=VALUE, e.g. --set solver.lr=0.02.")
         settings[path.strip()] = parse(path.strip(), text.strip())
-    variants = tuple(name.strip() for name in options.pop("variants").split(",") if name.strip())
-    return Request(settings=settings, variants=variants, **{key: options.pop(key) for key in _KEPT})
+    variants = tuple(name.strip() for name in options.pop("variants", "").split(",") if name.strip())
+    named = studies or options.pop("studies")
+    return Request(named, settings=settings, variants=variants, **{key: options.pop(key) for key in _KEPT})
 
 
-_KEPT = ("studies", "protocol", "seeds", "data", "store")
+_KEPT = ("protocol", "seeds", "data", "store")
 
 
 SEARCH_OPTIONS: dict[str, tuple[type, str]] = {

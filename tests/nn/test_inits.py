@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from raysweep.networks import build_network
-from raysweep.nn.inits import INITS, weighted_layers
+from raysweep.nn.inits import INITS, TOLERANCE, _rounds_to_unit_variance, weighted_layers
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 
@@ -200,3 +200,20 @@ def test_the_loss_before_training_is_that_of_the_published_logs(real_images: Pat
     with torch.no_grad():
         loss = nn.functional.cross_entropy(net.eval()(x), torch.tensor([image["label"] for image in images]))
     assert 7.0 < loss < 7.15
+
+
+def test_the_released_script_leaves_what_is_within_its_tolerance() -> None:
+    exact, released = network(dropout=0.0), network(dropout=0.0)
+    images = initialise(exact, "lsuv")
+    initialise(released, "lsuv_released")
+    assert output_variances(released.train(), images) == pytest.approx([1.0] * 8, abs=TOLERANCE + 1e-4)
+    first = next(weighted_layers(released))
+    first.weight.data *= 1.009  # variance 1.018: within the tolerance
+    kept = first.weight.detach().clone()
+    with torch.no_grad():
+        _rounds_to_unit_variance(released, first, images)
+        assert torch.equal(first.weight, kept)
+        first.weight *= 1.02
+        _rounds_to_unit_variance(released, first, images)
+    assert not torch.equal(first.weight, 1.02 * kept)
+    assert output_variances(released, images)[0] == pytest.approx(1, abs=1e-4)

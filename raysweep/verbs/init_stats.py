@@ -1,0 +1,203 @@
+"""`raysweep init-stats`: what each initialisation does to activations and gradients of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from raysweep.errors import RaysweepError, unknown
+from raysweep.identity import recipe_json
+from raysweep.patch import Patch
+from raysweep.progress import counted
+from raysweep.study import Study, Variant, factorial
+from raysweep.tables import table
+from raysweep.verbs.options import Command, json_option, print_json, setting_options, take_request
+
+if TYPE_CHECKING:
+    from raysweep.plan import PlannedTrial
+    from raysweep.results.store import Store
+    from raysweep.sweep import Checked
+
+INITS = ("lsuv", "lsuv_released", "orthonormal", "glorot", "he", "gaussian")
+ACTIVATIONS = ("relu", "tanh", "elu", "prelu", "maxout")
+NORMS: Mapping[str, Patch] = {
+    "none": {"network.norm": "none", "network.conv_bias": True},
+    "before": {"network.norm": "batch_affine", "network.norm_position": "before"},
+    "after": {"network.norm": "batch", "network.norm_position": "after"},
+}
+"""Batch normalisation by its place, in the form that is usual there."""
+
+
+def cells(inits: Iterable[str], activations: Iterable[str], norms: Iterable[str]) -> Study:
+    """Every combination as a study, the first one its baseline.
+
+    Raises:
+        RaysweepError: an unknown place of normalisation.
+    """
+    for name in norms:
+        if name not in NORMS:
+            raise unknown("place of batch normalisation", name, NORMS)
+    variants = factorial(
+        {
+            "init": [Variant(name, {"init.method": name}, name) for name in inits],
+            "activation": [Variant(name, {"network.activation": name}, name) for name in activations],
+            "norm": [Variant(name, NORMS[name], f"batch normalisation: {name}") for name in norms],
+        }
+    )
+    return Study("init_stats", "What does initialisation do?", "Mishkin & Matas 2016", "-", variants[0].name, variants)
+
+
+def _names(context: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    if not names:
+        raise RaysweepError(f"--{option.name} is empty: name at least one.")
+    return names
+
+
+def _list_option(name: str, default: Iterable[str], words: str) -> Callable[[Command], Command]:
+    return click.option(f"--{name}", default=",".join(default), show_default=True, callback=_names, help=words)
+
+
+@click.command(name="init-stats", epilog="Combinations that are in the store are not measured again.")
+@setting_options
+@_list_option("inits", INITS, "Initialisations, see `raysweep list inits`.")
+@_list_option("activations", ACTIVATIONS, "Non-linearities, see `raysweep list activations`.")
+@_list_option("norms", NORMS, "Batch normalisation: none, before or after the non-linearity.")
+@click.option("--updates", type=click.IntRange(min=0), default=100, show_default=True, help="Updates to follow.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@json_option
+def init_stats(
+    inits: tuple[str, ...],
+    activations: tuple[str, ...],
+    norms: tuple[str, ...],
+    updates: int,
+    device: str,
+    threads: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure activations and gradients of every layer in the first updates, for every combination.
+
+    Per layer: variance of its output and of its non-linearity, magnitude of the gradient relative to the weights;
+    before training, and after 1, 2, 5, 10, 20, 50, ... updates. All numbers are in the store (init_stats/).
+
+    \b
+    raysweep init-stats --protocol demo --inits lsuv,he,gaussian --activations relu,tanh --updates 20
+    raysweep init-stats --protocol cifar10 --data data/cifar10 --network vgg16 --norms none,after
+    """
+    from raysweep.results.store import Store
+    from raysweep.sweep import Resources, check
+
+    request = take_request(options, studies=(cells(inits, activations, norms),))
+    checked = check(request, Resources(inline=True))
+    for planned in checked.omitted:
+        click.echo(f"left out: {planned.members[0].variant}, since {planned.reason}", err=True)
+    store = Store.open(request.store or "results", create=True)
+    measure(checked, store, request.protocol, updates, device, threads)
+    shown = [cell_summary(planned, store, updates) for planned in checked.plan]
+    print_json(shown) if as_json else click.echo(summary_table(shown))
+
+
+def measure(checked: Checked, store: Store, protocol: str, updates: int, device: str = "cpu", threads: int = 1) -> None:
+    """Measure the trials that the store does not have to that update, each written when it is done.
+
+    Raises:
+        RaysweepError: images, device or store that do not serve.
+    """
+    import torch
+
+    from raysweep.data.check import check_data
+    from raysweep.train.init_stats import measured_updates, record
+    from raysweep.train.loop import prepare
+    from raysweep.train.task import Placement
+
+    torch.set_num_threads(threads)
+    waiting = [planned for planned in checked.plan if not has(store, planned.trial, updates)]
+    click.echo(f"{len(checked.plan)} combinations, {len(checked.plan) - len(waiting)} in {store.uri} before", err=True)
+    with counted("init-stats") as show:
+        for number, planned in enumerate(waiting):
+            folder = Path(checked.folders[planned.trial])
+            manifest = check_data(planned.recipe, folder)
+            trial = prepare(planned.recipe, folder, manifest, Placement(device=device, threads=threads))
+
+            def done(update: int, before: int = number * (updates + 1)) -> None:
+                show(before + update, len(waiting) * (updates + 1))
+
+            rows = [row for measured in record(trial, measured_updates(updates), done) for row in measured]
+            store.write_init_stats(planned.trial, [row | _labels(planned, protocol) for row in rows])
+
+
+def has(store: Store, trial: str, updates: int) -> bool:
+    """Whether the trial was followed that far, or to the update in which it diverged."""
+    rows = _rows(store, trial)
+    return bool(rows) and (rows[-1]["update"] >= updates or rows[-1]["train_loss"] is None)
+
+
+def _rows(store: Store, trial: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = store.init_stats([trial]).to_pylist()
+    return rows
+
+
+def _labels(planned: PlannedTrial, protocol: str) -> dict[str, Any]:
+    recipe = planned.recipe
+    normalised = recipe.network.norm != "none"
+    return {
+        "trial": planned.trial,
+        "seed": recipe.seed,
+        "protocol": protocol,
+        "recipe": recipe_json(recipe),
+        "network": recipe.network.name,
+        "init": recipe.init.method,
+        "activation": recipe.network.activation,
+        "norm": recipe.network.norm,
+        "norm_position": recipe.network.norm_position if normalised else None,
+    }
+
+
+def cell_summary(planned: PlannedTrial, store: Store, updates: int) -> dict[str, Any]:
+    """One combination in a row: ranges over its layers before training and at the last update up to `updates`."""
+    rows = [row for row in _rows(store, planned.trial) if row["update"] <= updates]
+    first, last = rows[0]["update"], rows[-1]["update"]
+    found: dict[str, Any] = {"trial": planned.trial, "combination": planned.members[0].variant}
+    found |= {"seed": planned.recipe.seed, "updates": last}
+    for when, update in (("first", first), ("last", last)):
+        layers = [row for row in rows if row["update"] == update]
+        for key in ("output_variance", "gradient_to_weight"):
+            values = [row[key] for row in layers]
+            found[f"{when}_{key}"] = None if None in values else (min(values), max(values))
+        found[f"{when}_loss"] = layers[0]["train_loss"]
+    return found
+
+
+def summary_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The combinations for a terminal."""
+    keys = ("first_output_variance", "last_output_variance", "first_gradient_to_weight", "last_gradient_to_weight")
+    header = (
+        "trial",
+        "combination",
+        "seed",
+        "updates",
+        "variance at 0",
+        "at the end",
+        "gradient / weight at 0",
+        "at the end",
+    )
+    return table(
+        (*header, "loss at 0", "at the end"),
+        (
+            (
+                *(row[key] for key in ("trial", "combination", "seed", "updates")),
+                *(_range(row[key]) for key in keys),
+                *("diverged" if row[key] is None else f"{row[key]:.3f}" for key in ("first_loss", "last_loss")),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _range(values: tuple[float, float] | None) -> str:
+    return "not finite" if values is None else f"{values[0]:.2g} to {values[1]:.2g}"
