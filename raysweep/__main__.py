@@ -10,6 +10,7 @@ import click
 from raysweep.errors import RaysweepError
 from raysweep.run import run
 from raysweep.verbs.alone import trial
+from raysweep.verbs.benching import bench
 from raysweep.verbs.doctor import doctor
 from raysweep.verbs.images import data
 from raysweep.verbs.init_stats import init_stats
@@ -37,7 +38,7 @@ def raysweep() -> None:
     """
 
 
-for command in (list_things, plan, run, status, results, report, show, trial, init_stats, data, doctor):
+for command in (list_things, plan, run, status, results, report, show, trial, init_stats, bench, data, doctor):
     raysweep.add_command(command)
 
 

@@ -199,10 +199,11 @@ class Store:
         return self.files.names(folder, ".parquet")
 
     def _paths(self, folder: str, trials: Iterable[str] | None) -> list[str]:
-        """The files of these trials that are in a folder, or all of them."""
-        if trials is None:
-            return self._names(folder)
-        return [path for trial in trials if self.files.exists(path := f"{folder}/{trial}.parquet")]
+        """The files of these trials that are in a folder, or all of them; few are looked for, many are listed."""
+        wanted = None if trials is None else {f"{folder}/{trial}.parquet" for trial in trials}
+        if wanted is not None and len(wanted) <= READERS:
+            return sorted(path for path in wanted if self.files.exists(path))
+        return [path for path in self._names(folder) if wanted is None or path in wanted]
 
     def _read_table(self, name: str, schema: pa.Schema) -> pa.Table:
         content = self.files.read(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,41 +27,26 @@ from raysweep.recipe import Length, Recipe
 from raysweep.train import checkpoint, memory
 from raysweep.train.seeding import derive, generator, seed_torch
 from raysweep.train.task import Placement
-from raysweep.train.update import fitted_update
+from raysweep.train.update import Training, fitted_update
 from raysweep.validate import check_batch, check_recipe
 
 LOSS_CHECK_EVERY = 50
 """Updates between looks at the loss: each look waits for the accelerator."""
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass
-class Trial:
-    """What one trial holds while it trains."""
+class Trial(Training):
+    """What one trial holds while it trains: the network and its images."""
 
-    recipe: Recipe
-    place: Placement
-    device: torch.device
-    network: nn.Module
-    model: nn.Module
-    """The network, or what averages its gradients over the ranks."""
-    solver: torch.optim.Optimizer
     train: TrainStream
     test: TestStream
     length: Length
-    parts: int
-    """Sub-batches of every update: the recipe's, or more where memory was short."""
 
     @property
     def rows(self) -> slice:
         """This rank's rows of every batch."""
         share = self.recipe.training.batch_size // self.place.world_size
         return slice(self.place.rank * share, (self.place.rank + 1) * share)
-
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The recipe's precision."""
-        dtype = DTYPES[self.recipe.training.precision]
-        return torch.autocast(self.device.type, dtype) if dtype != torch.float32 else nullcontext()
 
     def inputs(self, batch: Batch) -> Tensor:
         """uint8 (N, side, side, C) to the network's input (N, C, side, side): mean subtracted first, then scaled."""
@@ -128,7 +112,7 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) 
     model = DistributedDataParallel(network) if place.world_size > 1 else network
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     seed_torch(derive(recipe.seed, f"rank {place.rank}"))
-    return Trial(recipe, place, device, network, model, solver, train, test, length, recipe.training.accumulate)
+    return Trial(recipe, place, device, network, model, solver, recipe.training.accumulate, train, test, length)
 
 
 def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> tuple[TrainStream, TestStream]:

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from raysweep.errors import RaysweepError
 from raysweep.nn.norms import uses_batch_statistics
 from raysweep.optim.solvers import clip_gradients
+from raysweep.recipe import Recipe
+from raysweep.train.task import Placement
 
-if TYPE_CHECKING:
-    from raysweep.train.loop import Trial
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def fitted_update(trial: Trial, inputs: Tensor, labels: Tensor) -> Tensor:
+@dataclass
+class Training:
+    """A network and what updates it."""
+
+    recipe: Recipe
+    place: Placement
+    device: torch.device
+    network: nn.Module
+    model: nn.Module
+    """The network, or what averages its gradients over the ranks."""
+    solver: torch.optim.Optimizer
+    parts: int
+    """Sub-batches of every update: the recipe's, or more where memory was short."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The recipe's precision."""
+        dtype = DTYPES[self.recipe.training.precision]
+        return torch.autocast(self.device.type, dtype) if dtype != torch.float32 else nullcontext()
+
+
+def fitted_update(trial: Training, inputs: Tensor, labels: Tensor) -> Tensor:
     """One update; where memory does not suffice, with more sub-batches from here on. Returns the mean loss.
 
     Without statistics over the batch the gradient is the same but for rounding. The epoch's row says how many.
@@ -37,7 +59,7 @@ def fitted_update(trial: Trial, inputs: Tensor, labels: Tensor) -> Tensor:
             torch.cuda.empty_cache()
 
 
-def more_parts(trial: Trial, rows: int) -> int:
+def more_parts(trial: Training, rows: int) -> int:
     """The next larger number of equal sub-batches of so many rows, at least twice as many.
 
     Raises:
@@ -57,7 +79,7 @@ def more_parts(trial: Trial, rows: int) -> int:
     return larger
 
 
-def update(trial: Trial, inputs: Tensor, labels: Tensor) -> Tensor:
+def update(trial: Training, inputs: Tensor, labels: Tensor) -> Tensor:
     """One update from this rank's rows of a batch; returns the mean loss."""
     trial.solver.zero_grad()
     total = torch.zeros((), device=trial.device)
@@ -80,7 +102,7 @@ def loss_of(logits: Tensor, classes: Tensor, aux_weight: float) -> Tensor:
     return F.cross_entropy(last, classes) + aux_weight * sum(F.cross_entropy(head, classes) for head in others)
 
 
-def _gradients_shared(trial: Trial, share: bool) -> AbstractContextManager[Any]:
+def _gradients_shared(trial: Training, share: bool) -> AbstractContextManager[Any]:
     # Ranks exchange gradients once per update, with the last sub-batch.
     if isinstance(trial.model, DistributedDataParallel) and not share:
         return trial.model.no_sync()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,6 +71,21 @@ def recipe_options(command: Command) -> Command:
     return click.argument("studies", nargs=-1, required=True, metavar="STUDY...")(command)
 
 
+def settings_from(assignments: Iterable[str]) -> dict[str, Any]:
+    """What `--set FIELD=VALUE ...` means: dotted path -> value.
+
+    Raises:
+        RaysweepError: unknown field or a value of the wrong type.
+    """
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise RaysweepError(f"--set {assignment}: write it as --set FIELD=VALUE, e.g. --set solver.lr=0.02.")
+        settings[path.strip()] = parse(path.strip(), text.strip())
+    return settings
+
+
 def take_request(options: dict[str, Any], studies: tuple[Study, ...] = ()) -> Request:
     """The request that the shared options make, of the studies they name or these; takes them out of `options`.
 
@@ -81,11 +96,7 @@ def take_request(options: dict[str, Any], studies: tuple[Study, ...] = ()) -> Re
     for name, (path, _, _) in SHORTHANDS.items():
         if (value := options.pop(name)) is not None:
             settings[path] = value
-    for assignment in options.pop("assignments"):
-        path, equals, text = assignment.partition("=")
-        if not equals:
-            raise RaysweepError(f"--set {assignment}: write it as --set FIELD=VALUE, e.g. --set solver.lr=0.02.")
-        settings[path.strip()] = parse(path.strip(), text.strip())
+    settings |= settings_from(options.pop("assignments"))
     variants = tuple(name.strip() for name in options.pop("variants", "").split(",") if name.strip())
     named = studies or options.pop("studies")
     return Request(named, settings=settings, variants=variants, **{key: options.pop(key) for key in _KEPT})
