@@ -91,7 +91,7 @@ def _section(line: Line, out: Path) -> dict[str, Any]:
         "chance": chance(line),
         "caption": caption(line),
         "settings": line.settings(),
-        "pictures": [_picture(entry, line, out / f"{stem}-{entry.name}") for entry in ordered],
+        "pictures": [picture for entry in ordered if (picture := _picture(entry, line, out / f"{stem}-{entry.name}"))],
         "table": Markup(html(table)),  # escapes its texts itself
         "provenance": provenance(line),
         "missing": missing(line),
@@ -115,8 +115,12 @@ def known_study(name: str) -> Study | Space | None:
         return None
 
 
-def _picture(entry: Entry[Figure], line: Line, stem: Path) -> dict[str, str]:
-    canvas = render(entry.make, entry.make.data(line), caption(line))
+def _picture(entry: Entry[Figure], line: Line, stem: Path) -> dict[str, str] | None:
+    """The picture, where the figure has anything to show of the line."""
+    frame = entry.make.data(line)
+    if frame.empty:
+        return None
+    canvas = render(entry.make, frame, caption(line))
     return {"title": entry.summary, "source": base64.b64encode(save(canvas, stem)).decode()}
 
 

@@ -34,6 +34,7 @@ class Figure:
     """Data and drawing apart: the one is a frame to test, the other turns it into a picture."""
 
     data: Callable[[Line], pd.DataFrame]
+    """An empty frame where the figure says nothing of a line."""
     draw: Callable[[pd.DataFrame, Axes], None]
     size: Callable[[pd.DataFrame], tuple[float, float]]
     """Inches that the frame needs to be legible."""
@@ -60,9 +61,9 @@ def render(figure: Figure, frame: pd.DataFrame, caption: str) -> Canvas:
         width, height = figure.size(frame)
         lines = textwrap.wrap(f"{caption} {figure.note}", int(width * CHARACTERS_PER_INCH))
         canvas = Canvas(figsize=(width, height + 0.14 * len(lines)), layout="constrained")
-        figure.draw(frame, canvas.add_subplot())
         # Left edge and size by hand: supxlabel reserves the room, text() would not.
         canvas.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, color=CAPTION_COLOUR, parse_math=False)
+        figure.draw(frame, canvas.add_subplot())
         canvas.draw_without_rendering()
         canvas.set_layout_engine("none")  # laid out once; saving would do it again for each format
     return canvas
