@@ -56,6 +56,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "train_loss": Metric("train_loss", "training loss, nats", identity, "{:.2f}".format),
         "published_top1": Metric("published_top1", "published top-1, %", points, "{:.1f}".format),
         "published_gain": Metric("published_gain", "published gain, points", points, signed),
+        "correlation": Metric("spearman", "rank correlation", identity, "{:.2f}".format),
         "params": Metric("params", "parameters", identity, short),
         "macs": Metric("macs", "MACs", identity, short),
         "images_per_s": Metric("images_per_s", "images/s", identity, "{:,.0f}".format),

@@ -133,6 +133,8 @@ def _planned(
 ) -> PlannedTrial:
     changes = diff(recipe, protocol)
     try:
+        if recipe.init.trunk != "none" and not recipe.init.trunk_trial:
+            raise InapplicableError("no trained network is named that it could start from: --trunks STORE")
         cost = find_cost(recipe)
     except InapplicableError as error:
         if any(member.variant == member.baseline for member in members):

@@ -126,6 +126,10 @@ class InitRecipe:
     """How the weights start."""
 
     method: Annotated[str, "initialisation, see `raysweep list inits`"] = "lsuv"
+    trunk: Annotated[
+        str, "none, or what becomes of a trained network's layers but the classifier: frozen or fine_tuned"
+    ] = "none"
+    trunk_trial: Annotated[str, "id of the finished trial whose layers these are; found by --trunks"] = ""
 
 
 @dataclass(frozen=True)

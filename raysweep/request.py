@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,8 @@ class Request:
     data: Path | None = None
     """Folder of FFCV files; none: `data/PROTOCOL` where that exists."""
     store: str | None = None
+    trunks: str | None = None
+    """Store of the trained networks that recipes with `init.trunk` start from."""
 
     @property
     def data_folder(self) -> Path | None:
@@ -83,13 +85,23 @@ class Request:
         found = found_in(self.store) if self.store else {}
         protocol, sets, seeds = find_protocol(self.protocol), self.image_sets(), range(self.seeds)
         baseline = patch(protocol, self.settings)
-        if sets is None:
-            return make_plan(self.find_studies(), baseline, seeds, protocol=protocol, found=found)
-        sets.bind_baseline(baseline)
-        plan = make_plan(self.find_studies(), baseline, seeds, protocol=protocol, found=found, bind=sets.bind)
-        if sets.are_generated:  # as are those still missing, when they are needed
+        if sets:
+            sets.bind_baseline(baseline)
+        bind = self._binding(sets)
+        plan = make_plan(self.find_studies(), baseline, seeds, protocol=protocol, found=found, bind=bind)
+        if sets is None or sets.are_generated:  # as are those still missing, when they are needed
             return plan
         return [needing(planned, need) if (need := sets.need(planned.recipe.data)) else planned for planned in plan]
+
+    def _binding(self, sets: ImageSets | None) -> Callable[[Recipe], Recipe]:
+        """What puts images and trained networks into a recipe."""
+        images = sets.bind if sets else (lambda recipe: recipe)
+        if self.trunks is None:
+            return images
+        from raysweep.trunks import Trunks
+
+        trunks = Trunks(self.trunks)
+        return lambda recipe: trunks.bind(images(recipe))
 
 
 def default_data(protocol: str) -> Path:

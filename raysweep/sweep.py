@@ -65,6 +65,8 @@ class Prepared(Checked):
 
     store: str
     protocol: str
+    trunks: str = ""
+    """Store of the trained networks that trials start from."""
 
     def tasks(self, keep_checkpoints: bool = False) -> list[TrialTask]:
         """The trials to train, in order."""
@@ -76,6 +78,7 @@ class Prepared(Checked):
                 store=self.store,
                 protocol=self.protocol,
                 keep_checkpoint=keep_checkpoints,
+                trunks=self.trunks,
             )
             for planned in to_run(self.plan)
         ]
@@ -95,7 +98,8 @@ def prepare(request: Request, resources: Resources) -> Prepared:
         store.write_manifest(manifest)
     for study in planned_studies(checked.plan):
         store.write_members(member_rows(checked.plan, study, request.protocol))
-    return Prepared(**vars(checked), store=store.uri, protocol=request.protocol)
+    trunks = Store.open(request.trunks).uri if request.trunks else ""
+    return Prepared(**vars(checked), store=store.uri, protocol=request.protocol, trunks=trunks)
 
 
 def check(request: Request, resources: Resources) -> Checked:

@@ -67,6 +67,7 @@ RULES: Mapping[str, Rule] = {
     "network.survival": SHARE,
     "network.aux_weight": NOT_NEGATIVE,
     "network.aux_tested": NOT_NEGATIVE,
+    "init.trunk": one_of("none", "frozen", "fine_tuned"),
     "solver.lr": POSITIVE,
     "solver.momentum": BELOW_1,
     "solver.weight_decay": NOT_NEGATIVE,
@@ -104,6 +105,7 @@ def check_recipe(recipe: Recipe) -> None:
         if not rule.holds(values[path]):
             raise RaysweepError(f"{path} is {values[path]}: it {rule.words}. Change it with --set {path}=VALUE.")
     _check_mean(recipe)
+    _check_trunk(recipe)
     check_batch(recipe)
 
 
@@ -114,6 +116,14 @@ def _check_mean(recipe: Recipe) -> None:
             f"data.mean is {', '.join(map('{:g}'.format, mean))}, {len(mean)} numbers, but data.preprocess "
             f"{recipe.data.preprocess} makes images of {channels} channel{'s' * (channels > 1)}: give one number, e.g. "
             f"--set data.mean={sum(mean) / len(mean):.4g}."
+        )
+
+
+def _check_trunk(recipe: Recipe) -> None:
+    if recipe.init.trunk_trial and recipe.init.trunk == "none":
+        raise RaysweepError(
+            f"init.trunk_trial is {recipe.init.trunk_trial}, but init.trunk is none: add --set init.trunk=frozen or "
+            "--set init.trunk=fine_tuned."
         )
 
 

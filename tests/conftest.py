@@ -37,6 +37,17 @@ def small_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def other_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second generated set, of other pictures of the same kinds."""
+    from raysweep.data.generated import GeneratedSource
+    from raysweep.data.write import write_images
+
+    folder = tmp_path_factory.mktemp("images") / "other"
+    write_images(GeneratedSource(200, 100, side=36, seed=7), folder)
+    return folder
+
+
 SMALL = {
     "network.width": 0.0625,
     "training.batch_size": 32,

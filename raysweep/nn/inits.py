@@ -172,14 +172,14 @@ def _passes_of_training(network: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def unit_variance(network: nn.Module, images: Tensor) -> None:
-    """Scale every layer so that the variance of its output over the whole batch is 1.
+def unit_variance(network: nn.Module, images: Tensor, within: nn.Module | None = None) -> None:
+    """Scale every layer, or those within a part of the network, to unit variance of its output over the whole batch.
 
     `images` is a normalised batch (N, 3, side, side). Biases are 0, so a layer is linear in its weights: one division
     is exact and the rounds of the released script are not needed. Each layer hands its scaled output on, so one forward
     pass does the network.
     """
-    with _passes_of_training(network), _hooks(network, _scale_to_unit_variance):
+    with _passes_of_training(network), _hooks(within or network, _scale_to_unit_variance):
         network(images)
 
 

@@ -59,6 +59,8 @@ TRIAL = _schema(
     ("data_wait_s", pa.float64(), "waiting for images, all epochs"),
     ("peak_memory_gib", pa.float64(), "largest of the epochs"),
     ("sub_batches", pa.int32(), "parts a batch was trained in: the recipe's, or more where memory was short"),
+    ("trunk_top1", pa.float64(), "top-1 accuracy, on its own images, of the trained network it started from"),
+    ("trunk_data", pa.string(), "name of those images"),
     ("started_at", _TIME, "first start"),
     ("updated_at", _TIME, "last change of this row"),
     ("data_digest", pa.string(), "content digest of the image set"),

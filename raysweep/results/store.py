@@ -4,7 +4,7 @@
     trials/TRIAL.parquet             one row
     epochs/TRIAL.parquet             one row an epoch
     members/STUDY-DIGEST.parquet     what trials stand for, one file a distinct request
-    checkpoints/TRIAL.pt             state of a trial that has not ended
+    checkpoints/TRIAL.pt             state of a trial that has not ended, or was to be kept
     init_stats/TRIAL.parquet         layers in the first updates of a trial, one row a layer and update
     data/DIGEST.json                 manifests of the image sets
 
@@ -173,6 +173,14 @@ class Store:
         """
         path = f"checkpoints/{trial}.pt"
         return self.files.read(path) if self.files.exists(path) else None
+
+    def has_checkpoint(self, trial: str) -> bool:
+        """Whether a trial's checkpoint is there.
+
+        Raises:
+            RaysweepError: the store cannot be reached.
+        """
+        return self.files.exists(f"checkpoints/{trial}.pt")
 
     def delete_checkpoint(self, trial: str) -> None:
         """Remove a trial's checkpoint, if there is one.

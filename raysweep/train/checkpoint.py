@@ -47,6 +47,19 @@ def load(content: bytes, network: nn.Module, solver: torch.optim.Optimizer, devi
     return position
 
 
+def weights(content: bytes) -> dict[str, Any]:
+    """The network's parameters and buffers in a checkpoint, on the CPU.
+
+    Raises:
+        RaysweepError: not a checkpoint of this raysweep.
+    """
+    try:
+        found: dict[str, Any] = dict(_read(content)["network"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RaysweepError(f"the checkpoint holds no network: {error}") from error
+    return found
+
+
 def _read(content: bytes) -> dict[str, Any]:
     try:
         # Generators need their state on the CPU; load_state_dict copies weights to wherever the network is.

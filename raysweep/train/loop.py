@@ -19,12 +19,12 @@ from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, prefetch, subset, wrong_labels
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
-from raysweep.nn.inits import INITS
+from raysweep.nn.inits import INITS, unit_variance
 from raysweep.nn.input_nets import INPUT_NETS
 from raysweep.optim.schedules import SCHEDULES, learning_rate
 from raysweep.optim.solvers import SOLVERS, make_solver, set_learning_rate
 from raysweep.recipe import Length, Recipe
-from raysweep.train import checkpoint, memory
+from raysweep.train import checkpoint, memory, trunk
 from raysweep.train.seeding import derive, generator, seed_torch
 from raysweep.train.task import Placement
 from raysweep.train.update import Training, fitted_update
@@ -98,16 +98,18 @@ def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa
         )
 
 
-def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> Trial:
+def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, trained: bytes | None = None) -> Trial:
     """Open the images, build the network and give it its initial weights, the same on every rank.
 
+    `trained` is a checkpoint of the trained network that the recipe starts from.
+
     Raises:
-        RaysweepError: images, network or batch that do not fit together.
+        RaysweepError: images, network, trunk or batch that do not fit together.
     """
     check_trial(recipe, place)
     device = torch.device(place.device)
     train, test = open_streams(recipe, folder, manifest, place)
-    network = initial_network(recipe, train, device)
+    network = initial_network(recipe, train, device, trained)
     solver = make_solver(network, recipe.solver)
     model = DistributedDataParallel(network) if place.world_size > 1 else network
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
@@ -141,15 +143,40 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
     return stream, TestStream(test, scale=data.test_scale, preprocess=preprocess, **shared)
 
 
-def initial_network(recipe: Recipe, train: TrainStream, device: torch.device) -> nn.Module:
-    """The network with its initial weights; data-driven ones see the first training batch."""
+def initial_network(
+    recipe: Recipe, train: TrainStream, device: torch.device, trained: bytes | None = None
+) -> nn.Module:
+    """The network with its initial weights; data-driven ones see the first training batch.
+
+    Raises:
+        RaysweepError: the recipe starts from a trained trunk, and none is given or it does not fit.
+    """
     seed_torch(recipe.seed)
     network = build_network(recipe.network, recipe.data.shape).to(device)
     if recipe.training.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = normalise(train.batch(0).images, recipe, device)
     INITS[recipe.init.method](network, images, generator(recipe.seed, "weights"))
+    if recipe.init.trunk != "none":
+        start_from(network, recipe, images, trained)
     return network
+
+
+def start_from(network: nn.Module, recipe: Recipe, images: Tensor, trained: bytes | None) -> None:
+    """Put the trained trunk in, and freeze it where the recipe says so; LSUV scales the classifier to its outputs.
+
+    Raises:
+        RaysweepError: there is none, or it does not fit.
+    """
+    if trained is None:
+        raise RaysweepError(
+            f"init.trunk is {recipe.init.trunk}, but no trained network is at hand: name its store with --trunks."
+        )
+    trunk.load_trunk(network, trained)
+    if recipe.init.method.startswith("lsuv"):
+        unit_variance(network, images, within=trunk.classifiers(network)[0])
+    if recipe.init.trunk == "frozen":
+        trunk.freeze(network)
 
 
 def restore(trial: Trial, saved: bytes | None) -> int:
@@ -222,6 +249,8 @@ def _lr(trial: Trial, iteration: int) -> float:
 def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
     """Updates first..last-1; returns the mean training loss, nats (not finite: stopped early), and s of waiting."""
     trial.model.train()
+    if trial.recipe.init.trunk == "frozen":
+        trunk.hold_norms(trial.network)
     total = torch.zeros((), device=trial.device)
     with prefetch(lambda iteration: trial.train.batch(iteration, rows=trial.rows), first, last) as batches:
         for iteration, batch in enumerate(batches, first):

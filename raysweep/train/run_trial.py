@@ -13,6 +13,7 @@ import torch
 from raysweep.cost import find_cost
 from raysweep.data.check import check_data
 from raysweep.data.manifest import Manifest
+from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_json
 from raysweep.results.provenance import provenance
 from raysweep.results.schema import EPOCHS
@@ -50,11 +51,20 @@ class Record:
             "device": device_name(self.place.device),
             "threads": self.place.threads,
             "world_size": self.place.world_size,
+            **self.trunk(),
             **provenance(),
         }
         kept = self.store.epochs([self.task.trial]).to_pylist() if done else []
         self.epochs = [row for row in kept if row["epoch"] <= done]
         self.write("running")
+
+    def trunk(self) -> dict[str, Any]:
+        """What the trained network that the trial starts from was worth on its own images."""
+        known = {name: self.row.get(name) for name in ("trunk_top1", "trunk_data")}
+        if known["trunk_top1"] is not None or not self.task.trunks or not self.task.recipe.init.trunk_trial:
+            return known
+        row = Store.open(self.task.trunks).trial(self.task.recipe.init.trunk_trial) or {}
+        return {"trunk_top1": row.get("top1"), "trunk_data": row.get("data_name")}
 
     def write(self, status: str, **changes: Any) -> None:
         """Write the trial's row as its epochs so far make it."""
@@ -109,8 +119,10 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         yield ended
         return
     manifest = check_data(task.recipe, Path(task.data))
-    trial = prepare(task.recipe, Path(task.data), manifest, place)
-    done = restore(trial, store.read_checkpoint(task.trial))
+    saved = store.read_checkpoint(task.trial)
+    # What has begun has its trunk in its own checkpoint.
+    trial = prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))
+    done = restore(trial, saved)
     record = Record(store, task, place) if place.rank == 0 else None
     if record:
         record.start(manifest, trial.length.num_epochs, done)
@@ -119,6 +131,20 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         if record:
             record.add(row, state(trial, row["epoch"]) if task.keep_checkpoint or row["status"] == "running" else None)
         yield row
+
+
+def trained_network(task: TrialTask) -> bytes | None:
+    """The checkpoint that the trial starts from, if it starts from any.
+
+    Raises:
+        RaysweepError: the store of trained networks cannot be read, or does not hold it.
+    """
+    if not task.trunks or not task.recipe.init.trunk_trial:
+        return None
+    saved = Store.open(task.trunks).read_checkpoint(task.recipe.init.trunk_trial)
+    if saved is None:
+        raise RaysweepError(f"the weights of {task.recipe.init.trunk_trial} are no longer in {task.trunks}.")
+    return saved
 
 
 def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:

@@ -21,6 +21,8 @@ class TrialTask:
     """Name of the protocol the recipe began with, for the results."""
     keep_checkpoint: bool = False
     """Whether the last checkpoint stays in the store after the trial has ended."""
+    trunks: str = ""
+    """Store with the trial that `init.trunk_trial` names."""
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,17 @@ from raysweep.verbs.stored import open_store, store_option, stored_trial
 )
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, default=1, show_default=True, help="CPU threads.")
+@click.option("--trunks", default="", help="Store of the trained network it starts from, if it starts from one.")
 @click.option("--keep-checkpoint", is_flag=True, help="Keep the last checkpoint.")
 def trial(
-    trial: str, store: str, data: Path | None, into: str | None, device: str, threads: int, keep_checkpoint: bool
+    trial: str,
+    store: str,
+    data: Path | None,
+    into: str | None,
+    device: str,
+    threads: int,
+    trunks: str,
+    keep_checkpoint: bool,
 ) -> None:
     """Train TRIAL (an id or its beginning, from a plan that has been run) alone, continuing where it was left."""
     from raysweep.data.image_sets import image_folder
@@ -40,7 +48,7 @@ def trial(
     target = Store.open(into, create=True).uri if into else store
     recipe = recipe_from_json(found["recipe"])
     folder = image_folder(data or default_data(found["protocol"]), recipe.data)
-    task = TrialTask(found["trial"], recipe, str(folder), target, found["protocol"], keep_checkpoint)
+    task = TrialTask(found["trial"], recipe, str(folder), target, found["protocol"], keep_checkpoint, trunks)
     click.echo(f"trial {task.trial}", err=True)
     for row in run_trial(task, Placement(device=device, threads=threads), attempt=1):
         click.echo(numbers(row))

@@ -68,6 +68,9 @@ def recipe_options(command: Command) -> Command:
     command = click.option("--variants", default="", help="Only these variants and the baseline, comma-separated.")(
         setting_options(command)
     )
+    command = click.option(
+        "--trunks", default=None, help="Store of trained networks that `transfer` starts from (--keep-checkpoints)."
+    )(command)
     return click.argument("studies", nargs=-1, required=True, metavar="STUDY...")(command)
 
 
@@ -99,7 +102,10 @@ def take_request(options: dict[str, Any], studies: tuple[Study, ...] = ()) -> Re
     settings |= settings_from(options.pop("assignments"))
     variants = tuple(name.strip() for name in options.pop("variants", "").split(",") if name.strip())
     named = studies or options.pop("studies")
-    return Request(named, settings=settings, variants=variants, **{key: options.pop(key) for key in _KEPT})
+    trunks = options.pop("trunks", None)
+    return Request(
+        named, settings=settings, variants=variants, trunks=trunks, **{key: options.pop(key) for key in _KEPT}
+    )
 
 
 _KEPT = ("protocol", "seeds", "data", "store")
