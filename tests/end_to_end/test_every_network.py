@@ -16,7 +16,7 @@ from tests.verbs.test_cli import good
 SETTINGS = {
     "network.width": 0.125,
     "network.dropout": 0.0,
-    "training.batch_size": 32,
+    "training.batch_size": 16,
     "training.epochs": 3.0,
     "solver.lr": 0.01,
     "solver.momentum": 0.5,
@@ -29,7 +29,7 @@ def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not real.is_file():
         pytest.skip("no real images on this machine")
     folder = tmp_path_factory.mktemp("cifar10")
-    good("data", "write", few_images(real, folder / "few.parquet", train=100, test=10), folder / "data")
+    good("data", "write", few_images(real, folder / "few.parquet", train=50, test=10), folder / "data")
     return folder / "data"
 
 
