@@ -60,6 +60,11 @@ class ImageFile:
         """How many there are."""
         return len(self.beton)
 
+    @property
+    def is_encoded(self) -> bool:
+        """Whether any of them has to be decoded."""
+        return self.scratch_pixels > 0
+
     def sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N, 2): height and width of these images, px."""
         return np.stack([self.beton.heights[ids], self.beton.widths[ids]], 1)

@@ -23,7 +23,17 @@ from raysweep.data.randomness import below, bits, epoch_order, key, share, subse
 from raysweep.data.windows import window_side
 from raysweep.errors import RaysweepError
 
-__all__ = ["Batch", "ImageFile", "ImageStream", "Prefetch", "TestStream", "TrainStream", "prefetch", "subset", "wrong_labels"]
+__all__ = [
+    "Batch",
+    "ImageFile",
+    "ImageStream",
+    "Prefetch",
+    "TestStream",
+    "TrainStream",
+    "prefetch",
+    "subset",
+    "wrong_labels",
+]
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,23 @@ class ImageStream(ABC):
         self.file, self.labels = file, labels
         self.side, self.pad, self.batch_size, self.preprocess = side, pad, batch_size, preprocess
         self.pool = Pool(threads)
+
+    @property
+    @abstractmethod
+    def num_images(self) -> int:
+        """Images in an epoch."""
+
+    @property
+    @abstractmethod
+    def resamples(self) -> bool:
+        """Whether any crop is turned or resized."""
+
+    @property
+    def num_batches(self) -> int:
+        """Batches to the end of the stream, which must have one."""
+        if self.end is None:
+            raise TypeError("this stream has no end")
+        return -(-self.end // self.batch_size)
 
     @abstractmethod
     def crops(self, positions: NDArray[np.int64]) -> Crops:
@@ -151,14 +178,16 @@ class TrainStream(ImageStream):
         """Images in an epoch."""
         return len(self.indices)
 
+    @property
+    def resamples(self) -> bool:
+        """Whether any crop is turned or resized."""
+        return bool((self.windows != self.side).any() or self.rotation)
+
     def crops(self, positions: NDArray[np.int64]) -> Crops:
         """See `ImageStream`; positions may lie in several epochs."""
         epochs = positions // self.num_images
         return joined(
-            [
-                self._epoch_part(int(epoch), positions[epochs == epoch] % self.num_images)
-                for epoch in np.unique(epochs)
-            ]
+            [self._epoch_part(int(epoch), positions[epochs == epoch] % self.num_images) for epoch in np.unique(epochs)]
         )
 
     def pixels_key(self) -> tuple[object, ...]:
@@ -219,7 +248,17 @@ class TestStream(ImageStream):
         self.window, self.end = window_side(side, scale), file.num_images
 
     def __len__(self) -> int:
-        return -(-self.file.num_images // self.batch_size)
+        return self.num_batches
+
+    @property
+    def num_images(self) -> int:
+        """All of them."""
+        return self.file.num_images
+
+    @property
+    def resamples(self) -> bool:
+        """Whether the crops are resized."""
+        return self.window != self.side
 
     def crops(self, positions: NDArray[np.int64]) -> Crops:
         """See `ImageStream`; a position is the number of an image."""

@@ -1,0 +1,198 @@
+"""Numbered chunks of bytes in shared memory: whoever needs one that is not there makes it, the others copy it.
+
+There is no producer that could die and no order in which anybody must come. Each user reads chunks in rising order from
+a place of its own; what stays in the cache is what will be needed soonest by one of them, so that a user far from the
+others, behind or ahead, takes no room from them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.data.segment import Layout, Segment, UnavailableError
+
+SLOT = np.dtype([("state", "<i8"), ("chunk", "<i8"), ("generation", "<i8"), ("owner", "<i8"), ("since_ns", "<i8")])
+EMPTY, CLAIMED, READY = range(3)
+OVERDUE_S = 2.0
+"""Making a chunk takes milliseconds: who claimed it so long ago is suspended, and somebody else makes it instead."""
+SUSPECT_S = 0.1
+"""Age of a claim from which on its owner is looked for among the living."""
+NEVER = np.iinfo(np.int64).max
+"""Chunks from any user to a chunk that none of them will come to."""
+
+
+class Answer(Enum):
+    """What became of a wish for a chunk."""
+
+    READY = "it is there: copy it, then see that it still was"
+    YOURS = "it is yours to make"
+    BUSY = "somebody else makes it"
+    FULL = "it is not there, and all there is will be needed sooner"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One chunk's place in the cache, as it was when it was looked at."""
+
+    answer: Answer
+    chunk: int
+    number: int = -1
+    generation: int = -1
+    is_own: bool = False
+    """Whether this user made it."""
+
+
+class ChunkCache:
+    """The cache of one name, of this process and others. Thread-safe."""
+
+    def __init__(self, path: Path, chunk_bytes: int, slots: int, overdue_s: float = OVERDUE_S) -> None:
+        """Join the cache of that name, or create it with room for `slots` chunks.
+
+        Raises:
+            UnavailableError: there is no memory for it.
+        """
+        self._segment = Segment(path, Layout(slots, chunk_bytes, SLOT.itemsize))
+        self.num_slots = self._segment.layout.items
+        self._slots = self._segment.table.view(SLOT)
+        self._positions, self._place = self._segment.users["position"], self._segment.place
+        self._overdue_ns = int(overdue_s * 1e9)
+        with self._segment.locked():
+            self._reap()
+            self._release_of([self._place])  # who had the place before us may have died
+
+    def close(self) -> None:
+        """Leave; the last user's leaving gives the memory back."""
+        self._segment.close()
+
+    @property
+    def num_users(self) -> int:
+        """How many there are, this one among them."""
+        return int(np.count_nonzero(self._segment.users["pid"]))
+
+    def memory(self, slot: Slot) -> NDArray[np.uint8]:
+        """The bytes of a slot."""
+        memory: NDArray[np.uint8] = self._segment.data[slot.number]
+        return memory
+
+    def look(self, chunk: int) -> Slot:
+        """Ask for a chunk, the one this user needs now. One that is yours must be published or released.
+
+        Raises:
+            UnavailableError: the cache cannot be used just now.
+        """
+        with self._segment.locked():
+            self._positions[self._place] = chunk
+            return self._ready(chunk) or self._claim(chunk, distance=0)
+
+    def claim_ahead(self, chunks: Iterable[int]) -> Slot | None:
+        """The first of these chunks that is neither there nor being made: yours to make, while you wait.
+
+        Raises:
+            UnavailableError: the cache cannot be used just now.
+        """
+        with self._segment.locked():
+            for distance, chunk in enumerate(chunks, 1):
+                if self._ready(chunk) is None and (slot := self._claim(chunk, distance)).answer is not Answer.BUSY:
+                    return slot if slot.answer is Answer.YOURS else None
+        return None
+
+    def publish(self, slot: Slot) -> None:
+        """Your chunk is made."""
+        self._finish(slot, READY)
+
+    def release(self, slot: Slot) -> None:
+        """Your chunk will not be made."""
+        self._finish(slot, EMPTY)
+
+    def still_holds(self, slot: Slot) -> bool:
+        """Whether the slot has held its chunk all the while, so that what was copied is that chunk.
+
+        Raises:
+            UnavailableError: the cache cannot be used just now.
+        """
+        with self._segment.locked():
+            return self._is_current(slot, READY)
+
+    def _finish(self, slot: Slot, state: int) -> None:
+        with self._segment.locked():
+            # Another state or generation: it was taken for that of a dead user.
+            if self._is_current(slot, CLAIMED):
+                self._slots["state"][slot.number] = state
+
+    def _is_current(self, slot: Slot, state: int) -> bool:
+        entry = self._slots[slot.number]
+        return bool(entry["state"] == state and entry["generation"] == slot.generation)
+
+    def _ready(self, chunk: int) -> Slot | None:
+        found = np.flatnonzero((self._slots["chunk"] == chunk) & (self._slots["state"] == READY))
+        if not len(found):
+            return None
+        entry = self._slots[found[0]]
+        return Slot(Answer.READY, chunk, int(found[0]), int(entry["generation"]), bool(entry["owner"] == self._place))
+
+    def _claim(self, chunk: int, distance: int) -> Slot:
+        """Claim a slot for a chunk that this user needs in `distance` chunks."""
+        if self._is_being_made(chunk):
+            return Slot(Answer.BUSY, chunk)
+        number = self._victim(distance)
+        if number is None:
+            return Slot(Answer.FULL, chunk)
+        entry = self._slots[number]
+        # Killed at any point between these lines, we leave an empty slot or a whole claim.
+        entry["state"] = EMPTY
+        entry["chunk"], entry["owner"], entry["since_ns"] = chunk, self._place, time.monotonic_ns()
+        entry["generation"] += 1
+        entry["state"] = CLAIMED
+        return Slot(Answer.YOURS, chunk, number, int(entry["generation"]), is_own=True)
+
+    def _is_being_made(self, chunk: int) -> bool:
+        claims = np.flatnonzero((self._slots["chunk"] == chunk) & (self._slots["state"] == CLAIMED))
+        ages = time.monotonic_ns() - self._slots["since_ns"][claims]
+        if (ages > SUSPECT_S * 1e9).any() and self._reap():
+            return self._is_being_made(chunk)
+        return bool((ages < self._overdue_ns).any())
+
+    def _victim(self, distance: int) -> int | None:
+        """The slot for a chunk that is needed in `distance` chunks: an empty one, or that of what is needed last."""
+        states = self._slots["state"]
+        if not (states == EMPTY).any() and not (states == READY).any():
+            self._reap()
+        empty = np.flatnonzero(states == EMPTY)
+        if len(empty):
+            return int(empty[0])
+        ready = np.flatnonzero(states == READY)
+        if not len(ready):
+            return None
+        chunks = self._slots["chunk"][ready]
+        waits = self._distances(chunks)
+        last = ready[np.lexsort((chunks, -waits))[0]]  # among equals the oldest
+        return int(last) if waits.max() > distance else None
+
+    def _distances(self, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many chunks from each of these the next of the users is that will come to it."""
+        positions = self._positions[self._segment.users["pid"] > 0]
+        away = chunks[None] - positions[positions >= 0, None]
+        nearest: NDArray[np.int64] = np.where(away >= 0, away, NEVER).min(0, initial=NEVER)
+        return nearest
+
+    def _reap(self) -> list[int]:
+        """Give back the places and claims of the dead."""
+        dead = self._segment.dead()
+        self._release_of(dead)
+        for place in dead:
+            self._segment.free(place)
+        return dead
+
+    def _release_of(self, places: list[int]) -> None:
+        claims = (self._slots["state"] == CLAIMED) & np.isin(self._slots["owner"], places)
+        self._slots["state"][claims] = EMPTY
+
+
+__all__ = ["Answer", "ChunkCache", "Slot", "UnavailableError"]

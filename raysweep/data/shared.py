@@ -1,0 +1,243 @@
+"""One decoded stream for many trials: whichever of them comes to an image first decodes it for all on the machine.
+
+The positions of a stream are divided into chunks, and the chunks of streams with the same pixels lie in one
+`ChunkCache`. Labels, conversions of single pixels and normalisation are each trial's own, so that trials which differ
+in these alone share too, as do those of different batch sizes. Every trial sees what it would see alone, to the bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.data.chunk_cache import Answer, ChunkCache, Slot, UnavailableError
+from raysweep.data.image_file import preprocessed
+from raysweep.data.preprocess import needs_whole_image, rgb
+from raysweep.data.stream import Batch, ImageStream
+from raysweep.errors import RaysweepError
+
+MEMORY = Path("/dev/shm")
+CHUNK = 64
+"""Positions in a chunk."""
+MOST_BYTES = 256 * 2**20
+"""Of one cache, which is for one set of images in one order; or a quarter of what is free, if that is less."""
+LEAST_SLOTS = 16
+"""Chunks below which trials have no room to be apart."""
+AHEAD = 8
+"""How far beyond the chunk it waits for a trial decodes others, in chunks."""
+LEAST_WAIT_S, MOST_WAIT_S = 0.001, 0.008
+"""Sleeps between looks at a chunk that another trial decodes; each is twice as long as the one before."""
+
+INDEX = np.dtype(np.int64)
+Parts = tuple[NDArray[np.int64], NDArray[np.uint8]]
+Stream = TypeVar("Stream", bound=ImageStream)
+
+
+class SharedStream:
+    """A stream some of whose images other trials have decoded; its batches are those of the stream itself.
+
+    The window is `num_slots * CHUNK` positions. A trial that falls further behind has a stream of its own, shared with
+    whoever is where it is; nobody ever waits for it.
+    """
+
+    def __init__(self, stream: ImageStream, folder: Path = MEMORY, most_bytes: int = MOST_BYTES) -> None:
+        """Share the stream through a file in a folder that lies in memory.
+
+        Raises:
+            UnavailableError: there is too little memory; says how much is needed and free.
+        """
+        self.stream = stream
+        # What is done once for all, and what each trial does by itself.
+        common = needs_whole_image(stream.preprocess)
+        self._common, self._own = (stream.preprocess, rgb) if common else (rgb, stream.preprocess)
+        self._shape = self._common(np.zeros((1, stream.side, stream.side, 3), np.uint8)).shape[1:]
+        chunk_bytes = CHUNK * (INDEX.itemsize + int(np.prod(self._shape)))
+        path = folder / segment_name(stream)
+        self._cache = ChunkCache(path, chunk_bytes, _num_slots(path, stream, chunk_bytes, most_bytes))
+        self.num_slots = self._cache.num_slots
+        self.num_made = 0
+        """Chunks this trial has decoded for all."""
+        self.num_taken = 0
+        """Chunks that others had decoded."""
+        self.num_alone = 0
+        """Chunks this trial has decoded, wholly or in part, for itself alone."""
+        self.num_waits = 0
+        """Sleeps while others decoded what it wanted."""
+        self._last = -1
+        self._spoilt: set[int] = set()
+
+    @property
+    def num_images(self) -> int:
+        """Images in an epoch."""
+        return self.stream.num_images
+
+    @property
+    def num_batches(self) -> int:
+        """Batches to the end of a stream that has one."""
+        return self.stream.num_batches
+
+    def close(self) -> None:
+        """Give the place among the sharers back; batches can still be had."""
+        self._cache.close()
+
+    def batch(self, number: int, *, rows: slice | None = None) -> Batch:
+        """Batch `number`, or those rows of it: as of the stream itself.
+
+        Raises:
+            RaysweepError: an image cannot be decoded.
+            IndexError: there is no such batch.
+        """
+        positions = self.stream.positions(number)[rows or slice(None)]
+        ids, images = np.empty(len(positions), np.int64), np.empty((len(positions), *self._shape), np.uint8)
+        chunks = positions // CHUNK
+        for chunk in np.unique(chunks).tolist():
+            first, last = np.searchsorted(chunks, [chunk, chunk + 1])
+            self._read(chunk, positions[first:last], (ids[first:last], images[first:last]))
+        return Batch(preprocessed(images, self._own, self.stream.pool), self.stream.labels[ids], ids)
+
+    def _read(self, chunk: int, positions: NDArray[np.int64], out: Parts) -> None:
+        """Images at some positions of a chunk, from the cache if it can have them."""
+        try:
+            slot = None if chunk in self._spoilt else self._copy(chunk, positions, out)
+        except UnavailableError:
+            slot = None
+        if slot is None:
+            self._cut(positions, out)
+        if chunk != self._last:
+            self._last = chunk
+            self.num_alone += slot is None
+            self.num_taken += slot is not None and not slot.is_own
+
+    def _copy(self, chunk: int, positions: NDArray[np.int64], out: Parts) -> Slot | None:
+        """Copy from the cache, once the chunk is there; returns the slot, or none where it will not be there."""
+        step = int(positions[1] - positions[0]) if len(positions) > 1 else 1
+        rows = slice(int(positions[0]) % CHUNK, int(positions[-1]) % CHUNK + 1, step)
+        wait_s = LEAST_WAIT_S
+        while True:
+            slot = self._cache.look(chunk)
+            if slot.answer is Answer.READY:
+                ids, images = self._parts(slot)
+                out[0][:], out[1][:] = ids[rows], images[rows]
+                if self._cache.still_holds(slot):
+                    return slot
+            elif slot.answer is Answer.FULL or (slot.answer is Answer.YOURS and not self._make(slot)):
+                return None
+            elif slot.answer is Answer.BUSY and not self._make_ahead(chunk):
+                self.num_waits += 1
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, MOST_WAIT_S)
+
+    def _make_ahead(self, chunk: int) -> bool:
+        """Decode one of the next chunks, if there is one that nobody has decoded."""
+        last = chunk + min(AHEAD, self.num_slots // 4) + 1
+        if self.stream.end is not None:
+            last = min(last, -(-self.stream.end // CHUNK))
+        slot = self._cache.claim_ahead(number for number in range(chunk + 1, last) if number not in self._spoilt)
+        return slot is not None and self._make(slot)
+
+    def _make(self, slot: Slot) -> bool:
+        """Decode a chunk for all; returns whether that went well, and if not nobody has to wait for it."""
+        first, last = slot.chunk * CHUNK, (slot.chunk + 1) * CHUNK
+        positions = np.arange(first, last if self.stream.end is None else min(last, self.stream.end))
+        ids, images = self._parts(slot)
+        try:
+            self._cut(positions, (ids[: len(positions)], images[: len(positions)]))
+        except RaysweepError:
+            # Who comes to the damaged image is told then; the rest of the chunk each trial decodes alone.
+            self._spoilt.add(slot.chunk)
+            self._cache.release(slot)
+            return False
+        except BaseException:
+            self._cache.release(slot)
+            raise
+        self.num_made += 1
+        self._cache.publish(slot)
+        return True
+
+    def _cut(self, positions: NDArray[np.int64], out: Parts) -> None:
+        stream, (ids, images) = self.stream, out
+        crops = stream.crops(positions)
+        if self._common is rgb:
+            stream.file.cut(crops, stream.side, stream.pad, stream.pool, out=images)
+        else:
+            images[:] = stream.file.cut(crops, stream.side, stream.pad, stream.pool, self._common)
+        ids[:] = crops.ids
+
+    def _parts(self, slot: Slot) -> Parts:
+        """What a slot holds: the images' indices in their file (CHUNK,), and the images (CHUNK, side, side, C)."""
+        ids, images = np.split(self._cache.memory(slot), [CHUNK * INDEX.itemsize])
+        return ids.view(INDEX), images.reshape(CHUNK, *self._shape)
+
+
+def share(stream: Stream) -> Stream | SharedStream:
+    """The stream, shared with other trials of this machine where that is worth it and there is memory for it."""
+    if not is_worth_sharing(stream):
+        return stream
+    try:
+        return SharedStream(stream)
+    except UnavailableError as error:
+        _warn_once(str(error))
+        return stream
+
+
+def is_worth_sharing(stream: ImageStream) -> bool:
+    """Whether an image costs more to make than to copy.
+
+    Not where crops are cut as they are from stored pixels: those lie in a mapped file, which is shared as it is.
+    """
+    return stream.file.is_encoded or stream.resamples or needs_whole_image(stream.preprocess)
+
+
+def segment_name(stream: ImageStream) -> str:
+    """The name of the memory that a stream shares: of the user and all that decides the pixels."""
+    status = stream.file.beton.path.stat()
+    # The file itself, not its manifest: of two copies one may be damaged.
+    file = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    common = stream.preprocess if needs_whole_image(stream.preprocess) else rgb
+    key = (CHUNK, file, stream.pixels_key(), common.__module__, common.__qualname__, _code())
+    return f"raysweep-{os.geteuid()}-{hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()}"
+
+
+@cache
+def _code() -> tuple[str, str]:
+    """What turns files into pixels: this package's sources, and the environment with the libraries they call."""
+    digest = hashlib.blake2b()
+    for path in sorted(Path(__file__).parent.glob("*.*")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest(), sys.prefix
+
+
+def _num_slots(path: Path, stream: ImageStream, chunk_bytes: int, most_bytes: int) -> int:
+    """How many chunks to make room for, unless others have done so: no more than an epoch needs.
+
+    Raises:
+        UnavailableError: there is too little memory.
+    """
+    status = os.statvfs(path.parent)
+    free = status.f_bavail * status.f_frsize
+    num_slots = min(most_bytes, free // 4) // chunk_bytes
+    if num_slots < LEAST_SLOTS and not path.exists():
+        raise UnavailableError(
+            f"{path.parent} has {free / 2**20:.0f} MiB free, and to share these images takes "
+            f"{LEAST_SLOTS * chunk_bytes / 2**20:.0f} MiB at least and a quarter of what is free at most"
+        )
+    return max(LEAST_SLOTS, min(num_slots, -(-stream.num_images // CHUNK) + AHEAD))
+
+
+_warned = threading.Event()
+
+
+def _warn_once(reason: str) -> None:
+    if not _warned.is_set():
+        _warned.set()
+        warnings.warn(f"each trial decodes its images by itself: {reason}.", RuntimeWarning, stacklevel=3)
