@@ -8,7 +8,7 @@ others, behind or ahead, takes no room from them.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -81,27 +81,32 @@ class ChunkCache:
         memory: NDArray[np.uint8] = self._segment.data[slot.number]
         return memory
 
-    def look(self, chunk: int) -> Slot:
-        """Ask for a chunk, the one this user needs now. One that is yours must be published or released.
+    def look(self, chunks: Sequence[int]) -> tuple[list[Slot], Slot | None]:
+        """Ask for chunks, in rising order, of which the first is what this user needs now.
+
+        Returns those that are there, to be copied, and what became of the first that is not. One that is yours must be
+        published or released.
 
         Raises:
             UnavailableError: the cache cannot be used just now.
         """
         with self._segment.locked():
-            self._positions[self._place] = chunk
-            return self._ready(chunk) or self._claim(chunk, distance=0)
+            self._positions[self._place] = chunks[0]
+            ready = self._ready(chunks)
+            missing = next((chunk for chunk in chunks if chunk not in ready), None)
+            return list(ready.values()), None if missing is None else self._claim(missing, missing - chunks[0])
 
-    def claim_ahead(self, chunks: Iterable[int]) -> Slot | None:
+    def claim_ahead(self, chunks: Sequence[int]) -> Slot | None:
         """The first of these chunks that is neither there nor being made: yours to make, while you wait.
 
         Raises:
             UnavailableError: the cache cannot be used just now.
         """
         with self._segment.locked():
-            for distance, chunk in enumerate(chunks, 1):
-                if self._ready(chunk) is None and (slot := self._claim(chunk, distance)).answer is not Answer.BUSY:
-                    return slot if slot.answer is Answer.YOURS else None
-        return None
+            known = set(self._slots["chunk"][self._slots["state"] != EMPTY].tolist())
+            distance, chunk = next((pair for pair in enumerate(chunks, 1) if pair[1] not in known), (0, None))
+            slot = None if chunk is None else self._claim(chunk, distance)
+        return slot if slot and slot.answer is Answer.YOURS else None
 
     def publish(self, slot: Slot) -> None:
         """Your chunk is made."""
@@ -111,14 +116,14 @@ class ChunkCache:
         """Your chunk will not be made."""
         self._finish(slot, EMPTY)
 
-    def still_holds(self, slot: Slot) -> bool:
-        """Whether the slot has held its chunk all the while, so that what was copied is that chunk.
+    def still_held(self, slots: Iterable[Slot]) -> list[Slot]:
+        """Those slots that have held their chunk all the while, so that what was copied is that chunk.
 
         Raises:
             UnavailableError: the cache cannot be used just now.
         """
         with self._segment.locked():
-            return self._is_current(slot, READY)
+            return [slot for slot in slots if self._is_current(slot, READY)]
 
     def _finish(self, slot: Slot, state: int) -> None:
         with self._segment.locked():
@@ -130,15 +135,19 @@ class ChunkCache:
         entry = self._slots[slot.number]
         return bool(entry["state"] == state and entry["generation"] == slot.generation)
 
-    def _ready(self, chunk: int) -> Slot | None:
-        found = np.flatnonzero((self._slots["chunk"] == chunk) & (self._slots["state"] == READY))
-        if not len(found):
-            return None
-        entry = self._slots[found[0]]
-        return Slot(Answer.READY, chunk, int(found[0]), int(entry["generation"]), bool(entry["owner"] == self._place))
+    def _ready(self, chunks: Sequence[int]) -> dict[int, Slot]:
+        """Chunk -> slot of those chunks that are there."""
+        wanted = (self._slots["chunk"] >= chunks[0]) & (self._slots["chunk"] <= chunks[-1])
+        numbers = np.flatnonzero(wanted & (self._slots["state"] == READY))
+        found = zip(numbers.tolist(), self._slots[numbers].tolist(), strict=True)
+        slots = [
+            Slot(Answer.READY, chunk, number, generation, owner == self._place)
+            for number, (_, chunk, generation, owner, _) in found
+        ]
+        return {slot.chunk: slot for slot in slots if slot.chunk in chunks}
 
     def _claim(self, chunk: int, distance: int) -> Slot:
-        """Claim a slot for a chunk that this user needs in `distance` chunks."""
+        """Claim a slot for a chunk that this user needs in `distance` chunks and that is not there."""
         if self._is_being_made(chunk):
             return Slot(Answer.BUSY, chunk)
         number = self._victim(distance)

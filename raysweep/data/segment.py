@@ -144,7 +144,7 @@ def remove_abandoned(folder: Path, prefix: str) -> None:
 
 @contextmanager
 def _alone(file: int, patience_s: float) -> Iterator[None]:
-    deadline = time.monotonic() + patience_s
+    deadline, wait_s = time.monotonic() + patience_s, 1e-4
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,7 +152,8 @@ def _alone(file: int, patience_s: float) -> Iterator[None]:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise UnavailableError("its lock is not given back") from None
-            time.sleep(1e-4)
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, 2e-3)
     try:
         yield
     finally:
@@ -214,10 +215,9 @@ def _create(file: int, path: Path, layout: Layout) -> None:
 
 
 def _populate(mapped: mmap.mmap) -> None:
-    """Have all pages at once, large ones where there are any: one by one each costs a fault. Kernels may refuse."""
-    for advice in (mmap.MADV_HUGEPAGE, POPULATE_WRITE):
-        with suppress(OSError):
-            mapped.madvise(advice)
+    """Have all pages at once: one by one each costs a fault. Older kernels cannot."""
+    with suppress(OSError):
+        mapped.madvise(POPULATE_WRITE)
 
 
 def _users(file: int) -> list[tuple[int, int, int]]:

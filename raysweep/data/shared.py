@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +29,7 @@ from raysweep.data.stream import Batch, ImageStream
 from raysweep.errors import RaysweepError
 
 MEMORY = Path("/dev/shm")
-CHUNK = 64
+CHUNK = 128
 """Positions in a chunk."""
 MOST_BYTES = 256 * 2**20
 """Of one cache, which is for one set of images in one order; or a quarter of what is free, if that is less."""
@@ -39,8 +41,22 @@ LEAST_WAIT_S, MOST_WAIT_S = 0.001, 0.008
 """Sleeps between looks at a chunk that another trial decodes; each is twice as long as the one before."""
 
 INDEX = np.dtype(np.int64)
-Parts = tuple[NDArray[np.int64], NDArray[np.uint8]]
 Stream = TypeVar("Stream", bound=ImageStream)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Room for what a batch has of one chunk: positions (n,), equally far apart; indices (n,); images (n, ...)."""
+
+    positions: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    images: NDArray[np.uint8]
+
+    def copy(self, chunk: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> None:
+        """Take these positions from the indices and images of the whole chunk."""
+        step = int(self.positions[1] - self.positions[0]) if len(self.positions) > 1 else 1
+        rows = slice(int(self.positions[0]) % CHUNK, int(self.positions[-1]) % CHUNK + 1, step)
+        self.ids[:], self.images[:] = (values[rows] for values in chunk)
 
 
 class SharedStream:
@@ -99,59 +115,63 @@ class SharedStream:
         """
         positions = self.stream.positions(number)[rows or slice(None)]
         ids, images = np.empty(len(positions), np.int64), np.empty((len(positions), *self._shape), np.uint8)
-        chunks = positions // CHUNK
-        for chunk in np.unique(chunks).tolist():
-            first, last = np.searchsorted(chunks, [chunk, chunk + 1])
-            self._read(chunk, positions[first:last], (ids[first:last], images[first:last]))
+        numbers = positions // CHUNK
+        parts = {}
+        for chunk in np.unique(numbers).tolist():
+            first, last = np.searchsorted(numbers, [chunk, chunk + 1])
+            parts[chunk] = Part(positions[first:last], ids[first:last], images[first:last])
+        copied = self._copy(parts)
+        for chunk, part in parts.items():
+            if chunk not in copied:
+                self._cut(part)
+            self._count(chunk, copied.get(chunk))
         return Batch(preprocessed(images, self._own, self.stream.pool), self.stream.labels[ids], ids)
 
-    def _read(self, chunk: int, positions: NDArray[np.int64], out: Parts) -> None:
-        """Images at some positions of a chunk, from the cache if it can have them."""
-        try:
-            slot = None if chunk in self._spoilt else self._copy(chunk, positions, out)
-        except UnavailableError:
-            slot = None
-        if slot is None:
-            self._cut(positions, out)
-        if chunk != self._last:
+    def _count(self, chunk: int, slot: Slot | None) -> None:
+        if chunk != self._last:  # else the batch before this one had its other part
             self._last = chunk
             self.num_alone += slot is None
             self.num_taken += slot is not None and not slot.is_own
 
-    def _copy(self, chunk: int, positions: NDArray[np.int64], out: Parts) -> Slot | None:
-        """Copy from the cache, once the chunk is there; returns the slot, or none where it will not be there."""
-        step = int(positions[1] - positions[0]) if len(positions) > 1 else 1
-        rows = slice(int(positions[0]) % CHUNK, int(positions[-1]) % CHUNK + 1, step)
+    def _copy(self, parts: Mapping[int, Part]) -> dict[int, Slot]:
+        """Copy what is in the cache or can be put there; returns the slots by chunk. Fewer: the rest cannot be had."""
+        copied: dict[int, Slot] = {}
+        given_up = set(self._spoilt)
         wait_s = LEAST_WAIT_S
-        while True:
-            slot = self._cache.look(chunk)
-            if slot.answer is Answer.READY:
-                ids, images = self._parts(slot)
-                out[0][:], out[1][:] = ids[rows], images[rows]
-                if self._cache.still_holds(slot):
-                    return slot
-            elif slot.answer is Answer.FULL or (slot.answer is Answer.YOURS and not self._make(slot)):
-                return None
-            elif slot.answer is Answer.BUSY and not self._make_ahead(chunk):
-                self.num_waits += 1
-                time.sleep(wait_s)
-                wait_s = min(2 * wait_s, MOST_WAIT_S)
+        try:
+            while wanted := [chunk for chunk in parts if chunk not in copied and chunk not in given_up]:
+                ready, missing = self._cache.look(wanted)
+                for slot in ready:
+                    parts[slot.chunk].copy(self._whole(slot))
+                if ready:
+                    copied |= {slot.chunk: slot for slot in self._cache.still_held(ready)}
+                if missing is None:
+                    continue
+                if missing.answer is Answer.FULL or (missing.answer is Answer.YOURS and not self._make(missing)):
+                    given_up.add(missing.chunk)
+                elif missing.answer is Answer.BUSY and not ready and not self._make_ahead(missing.chunk):
+                    self.num_waits += 1
+                    time.sleep(wait_s)
+                    wait_s = min(2 * wait_s, MOST_WAIT_S)
+        except UnavailableError:
+            pass
+        return copied
 
     def _make_ahead(self, chunk: int) -> bool:
         """Decode one of the next chunks, if there is one that nobody has decoded."""
         last = chunk + min(AHEAD, self.num_slots // 4) + 1
         if self.stream.end is not None:
             last = min(last, -(-self.stream.end // CHUNK))
-        slot = self._cache.claim_ahead(number for number in range(chunk + 1, last) if number not in self._spoilt)
+        slot = self._cache.claim_ahead([number for number in range(chunk + 1, last) if number not in self._spoilt])
         return slot is not None and self._make(slot)
 
     def _make(self, slot: Slot) -> bool:
         """Decode a chunk for all; returns whether that went well, and if not nobody has to wait for it."""
         first, last = slot.chunk * CHUNK, (slot.chunk + 1) * CHUNK
         positions = np.arange(first, last if self.stream.end is None else min(last, self.stream.end))
-        ids, images = self._parts(slot)
+        ids, images = self._whole(slot)
         try:
-            self._cut(positions, (ids[: len(positions)], images[: len(positions)]))
+            self._cut(Part(positions, ids[: len(positions)], images[: len(positions)]))
         except RaysweepError:
             # Who comes to the damaged image is told then; the rest of the chunk each trial decodes alone.
             self._spoilt.add(slot.chunk)
@@ -164,19 +184,19 @@ class SharedStream:
         self._cache.publish(slot)
         return True
 
-    def _cut(self, positions: NDArray[np.int64], out: Parts) -> None:
-        stream, (ids, images) = self.stream, out
-        crops = stream.crops(positions)
+    def _cut(self, part: Part) -> None:
+        stream, crops = self.stream, self.stream.crops(part.positions)
         if self._common is rgb:
-            stream.file.cut(crops, stream.side, stream.pad, stream.pool, out=images)
+            stream.file.cut(crops, stream.side, stream.pad, stream.pool, out=part.images)
         else:
-            images[:] = stream.file.cut(crops, stream.side, stream.pad, stream.pool, self._common)
-        ids[:] = crops.ids
+            part.images[:] = stream.file.cut(crops, stream.side, stream.pad, stream.pool, self._common)
+        part.ids[:] = crops.ids
 
-    def _parts(self, slot: Slot) -> Parts:
+    def _whole(self, slot: Slot) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """What a slot holds: the images' indices in their file (CHUNK,), and the images (CHUNK, side, side, C)."""
-        ids, images = np.split(self._cache.memory(slot), [CHUNK * INDEX.itemsize])
-        return ids.view(INDEX), images.reshape(CHUNK, *self._shape)
+        memory = self._cache.memory(slot)
+        start = CHUNK * INDEX.itemsize
+        return memory[:start].view(INDEX), memory[start:].reshape(CHUNK, *self._shape)
 
 
 def share(stream: Stream) -> Stream | SharedStream:
