@@ -12,20 +12,33 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.segment import Layout, Segment, UnavailableError
+from raysweep.data.segment import NOWHERE, Layout, Segment, UnavailableError
 
-SLOT = np.dtype([("state", "<i8"), ("chunk", "<i8"), ("generation", "<i8"), ("owner", "<i8"), ("since_ns", "<i8")])
 EMPTY, CLAIMED, READY = range(3)
 OVERDUE_S = 2.0
 """Making a chunk takes milliseconds: who claimed it so long ago is suspended, and somebody else makes it instead."""
-SUSPECT_S = 0.1
+SUSPECT_NS = 200_000_000
 """Age of a claim from which on its owner is looked for among the living."""
 NEVER = np.iinfo(np.int64).max
 """Chunks from any user to a chunk that none of them will come to."""
+
+
+class Entry(NamedTuple):
+    """A row of the table of slots."""
+
+    state: int
+    chunk: int
+    generation: int
+    owner: int
+    since_ns: int
+
+
+SLOT = np.dtype([(name, "<i8") for name in Entry._fields])
 
 
 class Answer(Enum):
@@ -92,9 +105,15 @@ class ChunkCache:
         """
         with self._segment.locked():
             self._positions[self._place] = chunks[0]
-            ready = self._ready(chunks)
+            entries = self._entries()
+            ready = {
+                entry.chunk: Slot(Answer.READY, entry.chunk, number, entry.generation, entry.owner == self._place)
+                for number, entry in enumerate(entries)
+                if entry.state == READY and entry.chunk in chunks
+            }
             missing = next((chunk for chunk in chunks if chunk not in ready), None)
-            return list(ready.values()), None if missing is None else self._claim(missing, missing - chunks[0])
+            claim = None if missing is None else self._claim(missing, missing - chunks[0], entries)
+            return list(ready.values()), claim
 
     def claim_ahead(self, chunks: Sequence[int]) -> Slot | None:
         """The first of these chunks that is neither there nor being made: yours to make, while you wait.
@@ -103,9 +122,10 @@ class ChunkCache:
             UnavailableError: the cache cannot be used just now.
         """
         with self._segment.locked():
-            known = set(self._slots["chunk"][self._slots["state"] != EMPTY].tolist())
+            entries = self._entries()
+            known = {entry.chunk for entry in entries if entry.state != EMPTY}
             distance, chunk = next((pair for pair in enumerate(chunks, 1) if pair[1] not in known), (0, None))
-            slot = None if chunk is None else self._claim(chunk, distance)
+            slot = None if chunk is None else self._claim(chunk, distance, entries)
         return slot if slot and slot.answer is Answer.YOURS else None
 
     def publish(self, slot: Slot) -> None:
@@ -135,61 +155,46 @@ class ChunkCache:
         entry = self._slots[slot.number]
         return bool(entry["state"] == state and entry["generation"] == slot.generation)
 
-    def _ready(self, chunks: Sequence[int]) -> dict[int, Slot]:
-        """Chunk -> slot of those chunks that are there."""
-        wanted = (self._slots["chunk"] >= chunks[0]) & (self._slots["chunk"] <= chunks[-1])
-        numbers = np.flatnonzero(wanted & (self._slots["state"] == READY))
-        found = zip(numbers.tolist(), self._slots[numbers].tolist(), strict=True)
-        slots = [
-            Slot(Answer.READY, chunk, number, generation, owner == self._place)
-            for number, (_, chunk, generation, owner, _) in found
-        ]
-        return {slot.chunk: slot for slot in slots if slot.chunk in chunks}
+    def _entries(self) -> list[Entry]:
+        # A list: the table is small, and in the cache of a processor that decodes there is no room for NumPy's code.
+        return [Entry(*row) for row in self._slots.tolist()]
 
-    def _claim(self, chunk: int, distance: int) -> Slot:
+    def _claim(self, chunk: int, distance: int, entries: list[Entry]) -> Slot:
         """Claim a slot for a chunk that this user needs in `distance` chunks and that is not there."""
-        if self._is_being_made(chunk):
+        if self._is_being_made(chunk, entries):
             return Slot(Answer.BUSY, chunk)
-        number = self._victim(distance)
+        number = self._victim(distance, entries)
         if number is None:
             return Slot(Answer.FULL, chunk)
-        entry = self._slots[number]
+        generation = entries[number].generation + 1
         # Killed at any point between these lines, we leave an empty slot or a whole claim.
-        entry["state"] = EMPTY
-        entry["chunk"], entry["owner"], entry["since_ns"] = chunk, self._place, time.monotonic_ns()
-        entry["generation"] += 1
-        entry["state"] = CLAIMED
-        return Slot(Answer.YOURS, chunk, number, int(entry["generation"]), is_own=True)
+        self._slots["state"][number] = EMPTY
+        self._slots[number] = EMPTY, chunk, generation, self._place, time.monotonic_ns()
+        self._slots["state"][number] = CLAIMED
+        return Slot(Answer.YOURS, chunk, number, generation, is_own=True)
 
-    def _is_being_made(self, chunk: int) -> bool:
-        claims = np.flatnonzero((self._slots["chunk"] == chunk) & (self._slots["state"] == CLAIMED))
-        ages = time.monotonic_ns() - self._slots["since_ns"][claims]
-        if (ages > SUSPECT_S * 1e9).any() and self._reap():
-            return self._is_being_made(chunk)
-        return bool((ages < self._overdue_ns).any())
+    def _is_being_made(self, chunk: int, entries: list[Entry]) -> bool:
+        now_ns = time.monotonic_ns()
+        claims = [entry for entry in entries if entry.chunk == chunk and entry.state == CLAIMED]
+        old = {claim.owner for claim in claims if now_ns - claim.since_ns > SUSPECT_NS}
+        if not all(map(self._segment.is_alive, old)):
+            dead = self._reap()
+            claims = [claim for claim in claims if claim.owner not in dead]
+        return any(now_ns - claim.since_ns < self._overdue_ns for claim in claims)
 
-    def _victim(self, distance: int) -> int | None:
+    def _victim(self, distance: int, entries: list[Entry]) -> int | None:
         """The slot for a chunk that is needed in `distance` chunks: an empty one, or that of what is needed last."""
-        states = self._slots["state"]
-        if not (states == EMPTY).any() and not (states == READY).any():
-            self._reap()
-        empty = np.flatnonzero(states == EMPTY)
-        if len(empty):
-            return int(empty[0])
-        ready = np.flatnonzero(states == READY)
-        if not len(ready):
-            return None
-        chunks = self._slots["chunk"][ready]
-        waits = self._distances(chunks)
-        last = ready[np.lexsort((chunks, -waits))[0]]  # among equals the oldest
-        return int(last) if waits.max() > distance else None
-
-    def _distances(self, chunks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many chunks from each of these the next of the users is that will come to it."""
-        positions = self._positions[self._segment.users["pid"] > 0]
-        away = chunks[None] - positions[positions >= 0, None]
-        nearest: NDArray[np.int64] = np.where(away >= 0, away, NEVER).min(0, initial=NEVER)
-        return nearest
+        positions = self._positions[self._segment.users["pid"] > 0].tolist()
+        best, victim = (distance, 0), None
+        for number, entry in enumerate(entries):
+            if entry.state == EMPTY:
+                return number
+            if entry.state == READY:
+                waits = [entry.chunk - position for position in positions if NOWHERE < position <= entry.chunk]
+                wait = min(waits, default=NEVER)
+                if (wait, -entry.chunk) > best:  # among equals the oldest
+                    best, victim = (wait, -entry.chunk), number
+        return victim
 
     def _reap(self) -> list[int]:
         """Give back the places and claims of the dead."""
