@@ -204,7 +204,7 @@ def share(stream: Stream) -> Stream | SharedStream:
     if not is_worth_sharing(stream):
         return stream
     try:
-        return SharedStream(stream)
+        return SharedStream(stream, MEMORY)
     except UnavailableError as error:
         _warn_once(str(error))
         return stream
