@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,8 +29,8 @@ from raysweep.data.stream import Batch, ImageStream
 from raysweep.errors import RaysweepError
 
 MEMORY = Path("/dev/shm")
-CHUNK = 128
-"""Positions in a chunk."""
+CHUNK, CHUNK_BYTES = 128, 8 * 2**20
+"""Positions in a chunk; half as many, or a quarter, ... where that many images are more than so many bytes."""
 MOST_BYTES = 256 * 2**20
 """Of one cache, which is for one set of images in one order; or a quarter of what is free, if that is less."""
 LEAST_SLOTS = 16
@@ -46,24 +46,23 @@ Stream = TypeVar("Stream", bound=ImageStream)
 
 @dataclass(frozen=True)
 class Part:
-    """Room for what a batch has of one chunk: positions (n,), equally far apart; indices (n,); images (n, ...)."""
+    """What a batch has of a chunk: positions (n,), rows of the chunk, and room for indices (n,) and images (n, ...)."""
 
     positions: NDArray[np.int64]
+    rows: slice
     ids: NDArray[np.int64]
     images: NDArray[np.uint8]
 
     def copy(self, chunk: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> None:
-        """Take these positions from the indices and images of the whole chunk."""
-        step = int(self.positions[1] - self.positions[0]) if len(self.positions) > 1 else 1
-        rows = slice(int(self.positions[0]) % CHUNK, int(self.positions[-1]) % CHUNK + 1, step)
-        self.ids[:], self.images[:] = (values[rows] for values in chunk)
+        """Take the rows of the indices and images of the whole chunk."""
+        self.ids[:], self.images[:] = (values[self.rows] for values in chunk)
 
 
 class SharedStream:
     """A stream some of whose images other trials have decoded; its batches are those of the stream itself.
 
-    The window is `num_slots * CHUNK` positions. A trial that falls further behind has a stream of its own, shared with
-    whoever is where it is; nobody ever waits for it.
+    A trial that falls further behind than the window has a stream of its own, shared with whoever is where it is;
+    nobody ever waits for it. `close` gives its place up; it is given up too when the process ends, however it does.
     """
 
     def __init__(self, stream: ImageStream, folder: Path = MEMORY, most_bytes: int = MOST_BYTES) -> None:
@@ -77,10 +76,12 @@ class SharedStream:
         common = needs_whole_image(stream.preprocess)
         self._common, self._own = (stream.preprocess, rgb) if common else (rgb, stream.preprocess)
         self._shape = self._common(np.zeros((1, stream.side, stream.side, 3), np.uint8)).shape[1:]
-        chunk_bytes = CHUNK * (INDEX.itemsize + int(np.prod(self._shape)))
-        path = folder / segment_name(stream)
-        self._cache = ChunkCache(path, chunk_bytes, _num_slots(path, stream, chunk_bytes, most_bytes))
-        self.num_slots = self._cache.num_slots
+        self._chunk = _chunk_length(int(np.prod(self._shape)))
+        size = self._chunk * (INDEX.itemsize + int(np.prod(self._shape)))
+        path, useful = folder / segment_name(stream), -(-stream.num_images // self._chunk) + AHEAD
+        self._cache = ChunkCache(path, size, min(_num_slots(path, size, most_bytes), max(LEAST_SLOTS, useful)))
+        self.window = self._cache.num_slots * self._chunk
+        """Positions within which trials share."""
         self.num_made = 0
         """Chunks this trial has decoded for all."""
         self.num_taken = 0
@@ -115,17 +116,24 @@ class SharedStream:
         """
         positions = self.stream.positions(number)[rows or slice(None)]
         ids, images = np.empty(len(positions), np.int64), np.empty((len(positions), *self._shape), np.uint8)
-        numbers = positions // CHUNK
-        parts = {}
-        for chunk in np.unique(numbers).tolist():
-            first, last = np.searchsorted(numbers, [chunk, chunk + 1])
-            parts[chunk] = Part(positions[first:last], ids[first:last], images[first:last])
+        parts = dict(self._parts(positions, ids, images))
         copied = self._copy(parts)
         for chunk, part in parts.items():
             if chunk not in copied:
                 self._cut(part)
             self._count(chunk, copied.get(chunk))
         return Batch(preprocessed(images, self._own, self.stream.pool), self.stream.labels[ids], ids)
+
+    def _parts(
+        self, positions: NDArray[np.int64], ids: NDArray[np.int64], images: NDArray[np.uint8]
+    ) -> Iterator[tuple[int, Part]]:
+        """Chunk and part of the batch, by chunk; positions are equally far apart."""
+        chunks, step = positions // self._chunk, int(np.diff(positions[:2]).sum()) or 1
+        for chunk in np.unique(chunks).tolist():
+            first, last = np.searchsorted(chunks, [chunk, chunk + 1])
+            mine, start = positions[first:last], chunk * self._chunk
+            rows = slice(int(mine[0]) - start, int(mine[-1]) - start + 1, step)
+            yield chunk, Part(mine, rows, ids[first:last], images[first:last])
 
     def _count(self, chunk: int, slot: Slot | None) -> None:
         if chunk != self._last:  # else the batch before this one had its other part
@@ -159,19 +167,20 @@ class SharedStream:
 
     def _make_ahead(self, chunk: int) -> bool:
         """Decode one of the next chunks, if there is one that nobody has decoded."""
-        last = chunk + min(AHEAD, self.num_slots // 4) + 1
+        last = chunk + min(AHEAD, self._cache.num_slots // 4) + 1
         if self.stream.end is not None:
-            last = min(last, -(-self.stream.end // CHUNK))
+            last = min(last, -(-self.stream.end // self._chunk))
         slot = self._cache.claim_ahead([number for number in range(chunk + 1, last) if number not in self._spoilt])
         return slot is not None and self._make(slot)
 
     def _make(self, slot: Slot) -> bool:
         """Decode a chunk for all; returns whether that went well, and if not nobody has to wait for it."""
-        first, last = slot.chunk * CHUNK, (slot.chunk + 1) * CHUNK
+        first, last = slot.chunk * self._chunk, (slot.chunk + 1) * self._chunk
         positions = np.arange(first, last if self.stream.end is None else min(last, self.stream.end))
         ids, images = self._whole(slot)
         try:
-            self._cut(Part(positions, ids[: len(positions)], images[: len(positions)]))
+            rows = slice(len(positions))
+            self._cut(Part(positions, rows, ids[rows], images[rows]))
         except RaysweepError:
             # Who comes to the damaged image is told then; the rest of the chunk each trial decodes alone.
             self._spoilt.add(slot.chunk)
@@ -193,10 +202,10 @@ class SharedStream:
         part.ids[:] = crops.ids
 
     def _whole(self, slot: Slot) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """What a slot holds: the images' indices in their file (CHUNK,), and the images (CHUNK, side, side, C)."""
+        """What a slot holds: the indices of images in their file (n,), and the images (n, side, side, C)."""
         memory = self._cache.memory(slot)
-        start = CHUNK * INDEX.itemsize
-        return memory[:start].view(INDEX), memory[start:].reshape(CHUNK, *self._shape)
+        start = self._chunk * INDEX.itemsize
+        return memory[:start].view(INDEX), memory[start:].reshape(self._chunk, *self._shape)
 
 
 def share(stream: Stream) -> Stream | SharedStream:
@@ -224,7 +233,7 @@ def segment_name(stream: ImageStream) -> str:
     # The file itself, not its manifest: of two copies one may be damaged.
     file = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     common = stream.preprocess if needs_whole_image(stream.preprocess) else rgb
-    key = (CHUNK, file, stream.pixels_key(), common.__module__, common.__qualname__, _code())
+    key = (CHUNK, CHUNK_BYTES, file, stream.pixels_key(), common.__module__, common.__qualname__, _code())
     return f"raysweep-{os.geteuid()}-{hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()}"
 
 
@@ -237,8 +246,15 @@ def _code() -> tuple[str, str]:
     return digest.hexdigest(), sys.prefix
 
 
-def _num_slots(path: Path, stream: ImageStream, chunk_bytes: int, most_bytes: int) -> int:
-    """How many chunks to make room for, unless others have done so: no more than an epoch needs.
+def _chunk_length(image_bytes: int) -> int:
+    length = CHUNK
+    while length > 1 and length * image_bytes > CHUNK_BYTES:
+        length //= 2
+    return length
+
+
+def _num_slots(path: Path, chunk_bytes: int, most_bytes: int) -> int:
+    """For how many chunks there is room, unless others have made it already.
 
     Raises:
         UnavailableError: there is too little memory.
@@ -248,10 +264,10 @@ def _num_slots(path: Path, stream: ImageStream, chunk_bytes: int, most_bytes: in
     num_slots = min(most_bytes, free // 4) // chunk_bytes
     if num_slots < LEAST_SLOTS and not path.exists():
         raise UnavailableError(
-            f"{path.parent} has {free / 2**20:.0f} MiB free, and to share these images takes "
-            f"{LEAST_SLOTS * chunk_bytes / 2**20:.0f} MiB at least and a quarter of what is free at most"
+            f"sharing them takes {LEAST_SLOTS * chunk_bytes / 2**20:.0f} MiB, and may take up to a quarter of what is "
+            f"free in {path.parent}, {free / 2**20:.0f} MiB, and {most_bytes / 2**20:.0f} MiB at most"
         )
-    return max(LEAST_SLOTS, min(num_slots, -(-stream.num_images // CHUNK) + AHEAD))
+    return max(LEAST_SLOTS, num_slots)
 
 
 _warned = threading.Event()
