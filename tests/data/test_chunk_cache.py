@@ -278,23 +278,26 @@ def _read_wildly(path: Path, seed: int, steps: int, results: str) -> None:
     """Read chunks in rising order with leaps back, from a cache far too small, and write down what was seen."""
     random.seed(seed)
     user, chunk, seen = cache(path, 3), 0, []
+    quarters = [slice(start, start + BYTES // 4) for start in range(0, BYTES, BYTES // 4)]
     for _ in range(steps):
-        slot = wish(user, chunk)
-        if slot.answer is Answer.YOURS:
-            memory = user.memory(slot)
-            for start in range(0, BYTES, BYTES // 4):  # a torn copy would show
-                memory[start : start + BYTES // 4] = chunk % 251
-            user.publish(slot)
-        elif slot.answer is Answer.READY:
-            copy = user.memory(slot).copy()
-            if user.still_held([slot]):
-                seen.append((chunk, int(copy.min()), int(copy.max())))
+        # Of several, the first alone is safe from being dropped while it is read.
+        ready, missing = user.look(range(chunk, chunk + 4))
+        if missing and missing.answer is Answer.YOURS:
+            for quarter in quarters:
+                user.memory(missing)[quarter] = missing.chunk % 251
+            user.publish(missing)
+        values: dict[Slot, list[int]] = {slot: [] for slot in ready}
+        for quarter in quarters:
+            for slot in ready:
+                values[slot] += [int(user.memory(slot)[quarter].min()), int(user.memory(slot)[quarter].max())]
+            time.sleep(0.0001)  # time for the others to use the slot again
+        seen += [(slot.chunk, min(values[slot]), max(values[slot])) for slot in user.still_held(ready)]
         chunk = 0 if random.random() < 0.01 else chunk + random.randrange(2)
     np.save(results, np.array(seen))
 
 
 def test_many_processes_on_a_cache_far_too_small_never_see_a_wrong_byte(path: Path, tmp_path: Path) -> None:
-    steps = 3000
+    steps = 1000
     processes = [
         CONTEXT.Process(target=_read_wildly, args=(path, seed, steps, str(tmp_path / f"{seed}.npy")))
         for seed in range(5)
@@ -306,6 +309,6 @@ def test_many_processes_on_a_cache_far_too_small_never_see_a_wrong_byte(path: Pa
         process.join(100)
     assert [process.exitcode for process in processes[1:]] == [0] * 4
     seen = np.concatenate([np.load(tmp_path / f"{seed}.npy") for seed in range(1, 5)])
-    assert len(seen) > steps
+    assert len(seen) > steps / 4
     np.testing.assert_array_equal(seen[:, 1], seen[:, 0] % 251)
     np.testing.assert_array_equal(seen[:, 2], seen[:, 0] % 251)
