@@ -128,12 +128,17 @@ class SharedStream:
         self, positions: NDArray[np.int64], ids: NDArray[np.int64], images: NDArray[np.uint8]
     ) -> Iterator[tuple[int, Part]]:
         """Chunk and part of the batch, by chunk; positions are equally far apart."""
-        chunks, step = positions // self._chunk, int(np.diff(positions[:2]).sum()) or 1
-        for chunk in np.unique(chunks).tolist():
-            first, last = np.searchsorted(chunks, [chunk, chunk + 1])
-            mine, start = positions[first:last], chunk * self._chunk
-            rows = slice(int(mine[0]) - start, int(mine[-1]) - start + 1, step)
-            yield chunk, Part(mine, rows, ids[first:last], images[first:last])
+        # Whole numbers one by one: there are few, and in a decoding processor's cache there is no room for NumPy's code.
+        begin, end, step = int(positions[0]), int(positions[-1]) + 1, int(np.diff(positions[:2]).sum()) or 1
+        last = 0
+        for chunk in range(begin // self._chunk, -(-end // self._chunk)):
+            start = chunk * self._chunk
+            first, last = last, -(-(min(start + self._chunk, end) - begin) // step)
+            if first < last:
+                row = begin + first * step - start
+                mine = slice(first, last)
+                rows = slice(row, row + (last - first - 1) * step + 1, step)
+                yield chunk, Part(positions[mine], rows, ids[mine], images[mine])
 
     def _count(self, chunk: int, slot: Slot | None) -> None:
         if chunk != self._last:  # else the batch before this one had its other part
