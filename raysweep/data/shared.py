@@ -128,7 +128,7 @@ class SharedStream:
         self, positions: NDArray[np.int64], ids: NDArray[np.int64], images: NDArray[np.uint8]
     ) -> Iterator[tuple[int, Part]]:
         """Chunk and part of the batch, by chunk; positions are equally far apart."""
-        # Whole numbers one by one: there are few, and in a decoding processor's cache there is no room for NumPy's code.
+        # Number by number: there are few, and in a decoding processor's cache there is no room for NumPy's code.
         begin, end, step = int(positions[0]), int(positions[-1]) + 1, int(np.diff(positions[:2]).sum()) or 1
         last = 0
         for chunk in range(begin // self._chunk, -(-end // self._chunk)):
