@@ -60,24 +60,34 @@ class ImageFile:
         """How many there are."""
         return len(self.beton)
 
+    @property
+    def is_encoded(self) -> bool:
+        """Whether any of them has to be decoded."""
+        return self.scratch_pixels > 0
+
     def sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N, 2): height and width of these images, px."""
         return np.stack([self.beton.heights[ids], self.beton.widths[ids]], 1)
 
-    def cut(self, crops: Crops, side: int, pad: int, pool: Pool, preprocess: Preprocessing = rgb) -> NDArray[np.uint8]:
+    def cut(
+        self,
+        crops: Crops,
+        side: int,
+        pad: int,
+        pool: Pool,
+        preprocess: Preprocessing = rgb,
+        out: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
         """The crops, (N, side, side, C), with a black border of `pad` px around the images.
+
+        They are cut into `out` (N, side, side, 3) where that is given; what is then pre-processed is another array.
 
         Raises:
             RaysweepError: an image cannot be decoded; names it.
         """
-        images = np.empty((len(crops), side, side, 3), np.uint8)
-
-        def work(part: slice) -> NDArray[np.uint8]:
-            self._cut_part(crops[part], pad, images[part])
-            return preprocess(images[part])
-
-        made = pool.map(work, pool.shares(len(crops)))
-        return images if preprocess is rgb else np.concatenate(made)
+        images = np.empty((len(crops), side, side, 3), np.uint8) if out is None else out
+        pool.map(lambda part: self._cut_part(crops[part], pad, images[part]), pool.shares(len(crops)))
+        return preprocessed(images, preprocess, pool)
 
     def _cut_part(self, crops: Crops, pad: int, out: NDArray[np.uint8]) -> None:
         room, side = scratch(self.scratch_pixels), out.shape[1]
@@ -119,3 +129,10 @@ class Pool:
         if self._executor is None:
             return list(map(work, parts))
         return list(self._executor.map(work, parts))
+
+
+def preprocessed(images: NDArray[np.uint8], preprocess: Preprocessing, pool: Pool) -> NDArray[np.uint8]:
+    """What the pre-processing makes of the images (N, side, side, 3), the work shared among the threads."""
+    if preprocess is rgb:
+        return images
+    return np.concatenate(pool.map(lambda part: preprocess(images[part]), pool.shares(len(images))))

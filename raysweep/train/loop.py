@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, prefetch, subset, wrong_labels
+from raysweep.data.shared import SharedStream, share
+from raysweep.data.stream import Batch, ImageFile, ImageStream, TestStream, TrainStream, prefetch, subset, wrong_labels
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS, unit_variance
@@ -38,9 +40,14 @@ LOSS_CHECK_EVERY = 50
 class Trial(Training):
     """What one trial holds while it trains: the network and its images."""
 
-    train: TrainStream
-    test: TestStream
+    train: TrainStream | SharedStream
+    test: TestStream | SharedStream
     length: Length
+
+    def close(self) -> None:
+        """Give back what is shared with other trials."""
+        for stream in (self.train, self.test):
+            close_stream(stream)
 
     @property
     def rows(self) -> slice:
@@ -108,17 +115,29 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, 
     """
     check_trial(recipe, place)
     device = torch.device(place.device)
-    train, test = open_streams(recipe, folder, manifest, place)
-    network = initial_network(recipe, train, device, trained)
-    solver = make_solver(network, recipe.solver)
-    model = DistributedDataParallel(network) if place.world_size > 1 else network
+    with ExitStack() as opened:
+        train, test = open_streams(recipe, folder, manifest, place)
+        for stream in (train, test):
+            opened.callback(close_stream, stream)
+        network = initial_network(recipe, train, device, trained)
+        solver = make_solver(network, recipe.solver)
+        model = DistributedDataParallel(network) if place.world_size > 1 else network
+        opened.pop_all()  # from here on the trial's to close
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     seed_torch(derive(recipe.seed, f"rank {place.rank}"))
     return Trial(recipe, place, device, network, model, solver, recipe.training.accumulate, train, test, length)
 
 
-def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> tuple[TrainStream, TestStream]:
-    """The training and the test images as the recipe wants them.
+def close_stream(stream: ImageStream | SharedStream) -> None:
+    """Give back what a stream shares, if it does."""
+    if isinstance(stream, SharedStream):
+        stream.close()
+
+
+def open_streams(
+    recipe: Recipe, folder: Path, manifest: Manifest, place: Placement
+) -> tuple[TrainStream | SharedStream, TestStream | SharedStream]:
+    """The training and the test images as the recipe wants them, shared with other trials if the place says so.
 
     Raises:
         RaysweepError: images smaller than the crop, or damaged files.
@@ -127,7 +146,7 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
     train, test = (ImageFile.open(folder, manifest, split) for split in ("train", "test"))
     kept = None if data.train_fraction == 1 else subset(train.labels, data.train_fraction, recipe.seed)
     preprocess = PREPROCESSINGS[data.preprocess]
-    shared = {"side": data.side, "batch_size": recipe.training.batch_size, "threads": place.threads}
+    common = {"side": data.side, "batch_size": recipe.training.batch_size, "threads": place.threads}
     stream = TrainStream(
         train,
         seed=derive(recipe.seed, "images"),
@@ -138,13 +157,14 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
         scales=data.scales,
         rotation=data.rotation,
         preprocess=preprocess,
-        **shared,
+        **common,
     )
-    return stream, TestStream(test, scale=data.test_scale, preprocess=preprocess, **shared)
+    tests = TestStream(test, scale=data.test_scale, preprocess=preprocess, **common)
+    return (share(stream), share(tests)) if place.share_images else (stream, tests)
 
 
 def initial_network(
-    recipe: Recipe, train: TrainStream, device: torch.device, trained: bytes | None = None
+    recipe: Recipe, train: TrainStream | SharedStream, device: torch.device, trained: bytes | None = None
 ) -> nn.Module:
     """The network with its initial weights; data-driven ones see the first training batch.
 
@@ -275,7 +295,7 @@ def test(trial: Trial) -> tuple[float, float, float]:
     """Top-1 accuracy (0..1), mean log loss (nats) over every test image once, and seconds of waiting for data."""
     trial.network.eval()
     sums = torch.zeros(3, device=trial.device, dtype=torch.float64)
-    mine = range(trial.place.rank, len(trial.test), trial.place.world_size)
+    mine = range(trial.place.rank, trial.test.num_batches, trial.place.world_size)
     with prefetch(lambda k: trial.test.batch(mine[k]), 0, len(mine)) as batches:
         for batch in batches:
             with trial.autocast():
