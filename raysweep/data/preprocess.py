@@ -92,3 +92,7 @@ def local_mean(images: Images) -> Images:
     sigma = images.shape[1] / 2 / 30
     blurred = (cv2.GaussianBlur(image, (0, 0), sigma) for image in images)
     return np.stack([cv2.addWeighted(image, 4, mean, -4, 128) for image, mean in zip(images, blurred, strict=True)])
+
+
+POINTWISE = frozenset({rgb, gray, hsv, ycrcb, lab})
+"""Those that look at every pixel by itself: before the crop or after it is the same."""

@@ -86,17 +86,26 @@ class TrainStream:
         Raises:
             RaysweepError: an image cannot be decoded.
         """
+        crops = self.crops(iteration, rows)
+        images = self.file.cut(crops, self.side, self.pad, self._pool, self.preprocess)
+        return Batch(images, self.labels[crops.ids], crops.ids.copy())
+
+    def crops(self, iteration: int, rows: slice | None = None) -> Crops:
+        """What batch number `iteration`, or those rows of it, is made of."""
         if iteration < 0:
             raise IndexError(f"batch {iteration}")
         positions = np.arange(iteration * self.batch_size, (iteration + 1) * self.batch_size)[rows or slice(None)]
-        crops = joined(
+        return joined(
             [
                 self._epoch_part(int(epoch), positions[positions // self.num_images == epoch] % self.num_images)
                 for epoch in np.unique(positions // self.num_images)
             ]
         )
-        images = self.file.cut(crops, self.side, self.pad, self._pool, self.preprocess)
-        return Batch(images, self.labels[crops.ids], crops.ids.copy())
+
+    @property
+    def cuts_as_stored(self) -> bool:
+        """Whether no crop of any batch is turned or resized."""
+        return not self.rotation and bool((self.windows == self.side).all())
 
     def _epoch_part(self, epoch: int, places: NDArray[np.int64]) -> Crops:
         ids = self.indices[epoch_order(self.seed, epoch, self.num_images)[places]]
@@ -140,6 +149,7 @@ class TestStream:
         _check_batch_size(batch_size)
         _check_room(file, np.arange(file.num_images), side, 0, scale, "data.test_scale")
         self.file, self.side, self.batch_size, self.preprocess = file, side, batch_size, preprocess
+        self.pad = 0
         self.window = window_side(side, scale)
         self._pool = Pool(threads)
 
@@ -152,13 +162,29 @@ class TestStream:
         Raises:
             RaysweepError: an image cannot be decoded.
         """
+        crops = self.crops(k)
+        images = self.file.cut(crops, self.side, self.pad, self._pool, self.preprocess)
+        return Batch(images, self.labels[crops.ids], crops.ids.copy())
+
+    def crops(self, k: int, rows: slice | None = None) -> Crops:
+        """What batch number k, or those rows of it, is made of."""
         if not 0 <= k < len(self):
             raise IndexError(f"batch {k} of {len(self)}")
-        ids = np.arange(k * self.batch_size, min((k + 1) * self.batch_size, self.file.num_images))
+        last = min((k + 1) * self.batch_size, self.file.num_images)
+        ids = np.arange(k * self.batch_size, last)[rows or slice(None)]
         corner = (self.file.sizes(ids) - self.window) // 2
         where = np.column_stack([ids, corner, np.zeros_like(ids)])
-        crops = Crops(where, np.full(len(ids), self.window), np.zeros(len(ids)))
-        return Batch(self.file.cut(crops, self.side, 0, self._pool, self.preprocess), self.file.labels[ids], ids)
+        return Crops(where, np.full(len(ids), self.window), np.zeros(len(ids)))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class number of every image of the file."""
+        return self.file.labels
+
+    @property
+    def cuts_as_stored(self) -> bool:
+        """Whether no crop is resized."""
+        return self.window == self.side
 
 
 def _corner(spare: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> NDArray[np.int64]:

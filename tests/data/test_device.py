@@ -1,0 +1,98 @@
+"""Batches cut on a device (here torch's CPU) are the stream's own, bit for bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from raysweep.data import device as device_module
+from raysweep.data.device import DeviceImages, DeviceStream, can_be_cut_there
+from raysweep.data.image_file import ImageFile
+from raysweep.data.manifest import Manifest
+from raysweep.data.preprocess import POINTWISE, PREPROCESSINGS
+from raysweep.data.sources import open_source
+from raysweep.data.stream import TestStream, TrainStream, subset
+from raysweep.data.write import write_images
+from tests.data.conftest import encoded, noise
+
+CPU = torch.device("cpu")
+SIZES = [(30, 30), (31, 47), (52, 30), (30, 64), (77, 33)]
+
+
+@pytest.fixture(scope="module", params=["raw", "jpg"])
+def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ImageFile:
+    """Images of several sizes, of two classes."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for split, repeats in (("train", 4), ("val", 1)):
+        for number, (height, width) in enumerate(SIZES * repeats):
+            path = folder / "set" / split / f"class{number % 2}" / f"{number:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(Image.fromarray(noise(height, width, number))))
+    manifest = write_images(open_source(str(folder / "set")), folder / "ffcv", encoding=request.param)
+    return ImageFile.open(folder / "ffcv", manifest, "train")
+
+
+def same(stream: TrainStream | TestStream, cut: DeviceStream, number: int, **rows: Any) -> bool:
+    batch, there = stream.batch(number, **rows), cut.batch(number, **rows)
+    assert there.images.dtype == torch.uint8
+    assert there.labels.numpy().tolist() == batch.labels.tolist()
+    return np.array_equal(there.images.numpy(), batch.images)
+
+
+@pytest.mark.parametrize("index", [torch.int32, torch.int64])
+@pytest.mark.parametrize("chunk", [1, 10_000, device_module.CHUNK])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"pad": 5, "side": 40},
+        {"pad": 35, "side": 20},
+        {"mirror": False, "side": 29},
+        {"indices": np.array([7, 2, 3])},
+    ],
+    ids=["plain", "border", "wide border", "no mirrors", "subset"],
+)
+def test_training_batches_of_images_of_several_sizes(
+    mixed: ImageFile, changes: dict[str, Any], chunk: int, index: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_module, "CHUNK", chunk)
+    stream = TrainStream(mixed, **({"side": 30, "batch_size": 8, "seed": 3} | changes))
+    images = DeviceImages(mixed, CPU, threads=2)
+    images.index = index
+    cut = DeviceStream(stream, images)
+    assert all(same(stream, cut, number) for number in range(8))
+    assert same(stream, cut, 5, rows=slice(2, 7))
+
+
+def test_test_batches(mixed: ImageFile) -> None:
+    stream = TestStream(mixed, side=30, batch_size=7)
+    cut = DeviceStream(stream, DeviceImages(mixed, CPU))
+    assert len(cut) == len(stream) == 3
+    assert all(same(stream, cut, number) for number in range(3))
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in PREPROCESSINGS])
+def test_every_pointwise_preprocessing_and_its_border(name: str, stored: dict[str, tuple[Path, Manifest]]) -> None:
+    """Pre-processed before the crop and after it is the same for those that are declared so, and for no other."""
+    file = ImageFile.open(*stored["raw"], "train")
+    preprocess = PREPROCESSINGS[name]
+    stream = TrainStream(file, side=36, batch_size=40, seed=1, pad=4, preprocess=preprocess)
+    try:
+        cut = DeviceStream(stream, DeviceImages(file, CPU, preprocess))
+        agrees = all(same(stream, cut, number) for number in range(4))
+    except Exception:  # some cannot even work on a row of pixels
+        agrees = False
+    assert agrees == (preprocess in POINTWISE) == can_be_cut_there(stream)
+
+
+def test_what_is_turned_or_resized_is_left_to_the_host(mixed: ImageFile) -> None:
+    shared = {"side": 24, "batch_size": 8, "seed": 0}
+    assert can_be_cut_there(TrainStream(mixed, **shared, indices=subset(mixed.labels, 0.5, 0)))
+    assert not can_be_cut_there(TrainStream(mixed, **shared, scales=(1.0, 0.9)))
+    assert not can_be_cut_there(TrainStream(mixed, **shared, rotation=3.0))
+    assert not can_be_cut_there(TestStream(mixed, side=24, batch_size=8, scale=0.9))
