@@ -93,10 +93,11 @@ def test_batches_for_a_gpu_are_pinned_copied_waited_for_and_kept(
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: copies)
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda part: copies.asked.append("pin") or part)
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda part, stream: stream.asked.append("keep"))
-    for made, expected in (
-        (trial.feed.train_batch(3, slice(4, 9)), trial.train.batch(3, rows=slice(4, 9))),
-        (trial.feed.test_batch(1), trial.test.batch(1)),
+    for make, expected in (
+        (lambda: trial.feed.train_batch(3, slice(4, 9)), trial.train.batch(3, rows=slice(4, 9))),
+        (lambda: trial.feed.test_batch(1), trial.test.batch(1)),
     ):
+        made = make()
         assert copies.asked == ["stream", "pin", "pin", "synchronize"]
         taken = trial.feed.take(made)
         assert copies.asked[4:] == ["keep", "keep"]
