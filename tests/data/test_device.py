@@ -8,33 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from raysweep.data import device as device_module
 from raysweep.data.device import DeviceImages, DeviceStream, can_be_cut_there
 from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import POINTWISE, PREPROCESSINGS
-from raysweep.data.sources import open_source
 from raysweep.data.stream import TestStream, TrainStream, subset
-from raysweep.data.write import write_images
-from tests.data.conftest import encoded, noise
 
 CPU = torch.device("cpu")
-SIZES = [(30, 30), (31, 47), (52, 30), (30, 64), (77, 33)]
 
 
-@pytest.fixture(scope="module", params=["raw", "jpg"])
-def mixed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ImageFile:
-    """Images of several sizes, of two classes."""
-    folder = tmp_path_factory.mktemp("mixed")
-    for split, repeats in (("train", 4), ("val", 1)):
-        for number, (height, width) in enumerate(SIZES * repeats):
-            path = folder / "set" / split / f"class{number % 2}" / f"{number:02}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encoded(Image.fromarray(noise(height, width, number))))
-    manifest = write_images(open_source(str(folder / "set")), folder / "ffcv", encoding=request.param)
-    return ImageFile.open(folder / "ffcv", manifest, "train")
+@pytest.fixture(params=["raw", "jpg"])
+def mixed(request: pytest.FixtureRequest, mixed_sizes: dict[str, tuple[Path, Manifest]]) -> ImageFile:
+    """Images of several sizes."""
+    return ImageFile.open(*mixed_sizes[request.param], "train")
 
 
 def same(stream: TrainStream | TestStream, cut: DeviceStream, number: int, **rows: Any) -> bool:
@@ -72,8 +60,8 @@ def test_training_batches_of_images_of_several_sizes(
 def test_test_batches(mixed: ImageFile) -> None:
     stream = TestStream(mixed, side=30, batch_size=7)
     cut = DeviceStream(stream, DeviceImages(mixed, CPU))
-    assert len(cut) == len(stream) == 3
-    assert all(same(stream, cut, number) for number in range(3))
+    assert len(cut) == len(stream) == 5
+    assert all(same(stream, cut, number) for number in range(5))
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in PREPROCESSINGS])
