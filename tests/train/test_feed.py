@@ -21,6 +21,14 @@ from raysweep.train.task import Placement
 TIMES = {"wall_s", "train_s", "test_s", "data_wait_s", "images_per_s", "peak_memory_gib"}
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if the device were an accelerator with room."""
