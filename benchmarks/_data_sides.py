@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 CROP, BATCH, WORKERS = 128, 256, 2
 FFCV_SETS = 8
-"""Times that one epoch of FFCV goes through the set: it allocates its memory anew in each, little beside a large set."""
+"""Times that an epoch of FFCV goes through the set: it allocates memory in each, which is little beside a large set."""
 Pixels = NDArray[np.uint8]
 Epoch = Callable[[], Iterator[Any]]
 """Batches of an epoch, another one each time."""

@@ -85,17 +85,17 @@ def ffcv_library() -> ctypes.CDLL:
 def stored_code() -> bytes:
     """The object file of the loops, compiled and kept where it is not there yet."""
     name = f"loops-{code_key()}.o"
-    folders = [folder for folder in code_folders() if _can_write(folder)]
-    for folder in folders or code_folders():
+    for folder in code_folders():
         if (code := read_code(folder / name)) is not None:
             return code
-    if not folders:
+    home = next(filter(_can_write, code_folders()), None)
+    if home is None:
         return compile_loops()  # nowhere to keep it: compiled again in every process
-    with _lock(folders[0] / f"{name}.lock"):
-        code = read_code(folders[0] / name)  # another process may have been faster
+    with _lock(home / f"{name}.lock"):
+        code = read_code(home / name)  # another process may have been faster
         if code is None:
             code = compile_loops()
-            _write_code(folders[0] / name, code)
+            _write_code(home / name, code)
     return code
 
 
