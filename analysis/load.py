@@ -31,7 +31,8 @@ class Line:
     line: str
     baseline: str
     trials: pd.DataFrame
-    """One row a variant and seed: members joined with trial rows; `status` is `waiting` where it has not started."""
+    """One row a variant and seed: members joined with trial rows; `status` is `waiting` where it has not started, and
+    `data_wait` the share of its time (0..1) that it waited for images."""
     epochs: pd.DataFrame
     """One row an epoch of a variant and seed, with `order`."""
 
@@ -97,6 +98,7 @@ def _no_study(study: str, known: Sequence[str], uri: str) -> RaysweepError:
 def _with_trials(members: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     own = trials.drop(columns=["seed", "protocol", "recipe"])
     joined = members.merge(own, on="trial", how="left")
+    joined["data_wait"] = (joined["data_wait_s"].astype(float) / joined["wall_s"].astype(float)).clip(upper=1)
     return joined.assign(status=joined["status"].fillna(WAITING), epochs=joined["epochs"].fillna(0).astype(int))
 
 

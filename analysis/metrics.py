@@ -60,6 +60,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "params": Metric("params", "parameters", identity, short),
         "macs": Metric("macs", "MACs", identity, short),
         "images_per_s": Metric("images_per_s", "images/s", identity, "{:,.0f}".format),
+        "data_wait": Metric("data_wait", "data wait, % of time", points, "{:.0f}".format),
     }
 )
 

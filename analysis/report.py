@@ -18,7 +18,7 @@ from markupsafe import Markup
 from analysis.figures import figures, render, save
 from analysis.load import Line, load_lines
 from analysis.tables import html, markdown, summary
-from analysis.words import caption, chance, headline, missing
+from analysis.words import caption, chance, headline, missing, waiting
 from raysweep.errors import RaysweepError
 from raysweep.registry import Entry
 from raysweep.results.store import Store
@@ -94,6 +94,7 @@ def _section(line: Line, out: Path) -> dict[str, Any]:
         "pictures": [picture for entry in ordered if (picture := _picture(entry, line, out / f"{stem}-{entry.name}"))],
         "table": Markup(html(table)),  # escapes its texts itself
         "provenance": provenance(line),
+        "waiting": waiting(line),
         "missing": missing(line),
         "trials": len(line.trials),
         "variants": _variants(line),

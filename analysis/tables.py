@@ -11,7 +11,7 @@ from analysis.metrics import METRICS
 from analysis.published import published_study
 from analysis.stats import Estimate, estimate, gains, top1
 
-COSTS = ("params", "macs", "images_per_s")
+COSTS = ("params", "macs", "images_per_s", "data_wait")
 
 
 def summary(line: Line) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.load import FINISHED, Line
 from analysis.metrics import METRICS
 from analysis.stats import CONFIDENCE, Estimate, gains
+from raysweep.waiting import NEXT_STEP, is_bottleneck, wait_share
 
 MOST_NAMES = 5
 """Variants that a headline names; the figure and the table have all."""
@@ -91,6 +92,20 @@ def _seeds(line: Line) -> str:
         return "n = 1 seed: no intervals, no claim."
     n = f"n = {counts.min()}" if counts.nunique() == 1 else f"n = {counts.min()} to {counts.max()}"
     return f"{n} seeds."
+
+
+def waiting(line: Line) -> str:
+    """How much of the trials' time was spent waiting for images, and what helps where that is a lot; in a sentence."""
+    timed = line.trials[line.trials["data_wait"].notna()]
+    if timed.empty:
+        return ""
+    share = wait_share(timed["data_wait_s"].sum(), timed["wall_s"].sum())
+    means = timed.groupby("variant")["data_wait"].mean()
+    worst, most = means.idxmax(), float(means.max())
+    told = f"Data wait: {share:.0%} of the time of training and testing, at most {most:.0%} ({worst})."
+    if not is_bottleneck(most):
+        return told
+    return f"{told} Data is a bottleneck there: {NEXT_STEP}."
 
 
 def missing(line: Line) -> list[str]:

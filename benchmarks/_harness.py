@@ -58,19 +58,31 @@ def hardware() -> dict[str, object]:
     }
 
 
-def report(name: str, unit: str, rows: list[Row], ratios: Mapping[str, float]) -> None:
-    """Print the table and write `benchmarks/results/NAME.json`."""
+def report(
+    name: str,
+    unit: str,
+    rows: list[Row],
+    ratios: Mapping[str, float],
+    columns: Mapping[str, Mapping[str, float]] | None = None,
+) -> None:
+    """Print the table and write `benchmarks/results/NAME.json`; `columns` are further figures of each side, by name."""
+    more = columns or {}
+    names = list(dict.fromkeys(name for found in more.values() for name in found))
     RESULTS.mkdir(exist_ok=True)
     content = {
         "benchmark": name,
         "unit": unit,
         "hardware": hardware(),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "rows": [asdict(row) for row in rows],
+        "rows": [asdict(row) | dict(more.get(row.side, {})) for row in rows],
         "ratios": dict(ratios),
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-    cells = ((row.side, f"{row.median:.4g}", f"{row.minimum:.4g}", f"{row.maximum:.4g}", row.n) for row in rows)
-    print(table((unit, "median", "min", "max", "n"), cells))
+    further = {row.side: [f"{more[row.side][name]:,.0f}" for name in names] for row in rows}
+    cells = (
+        (row.side, *(f"{figure:.4g}" for figure in (row.median, row.minimum, row.maximum)), row.n, *further[row.side])
+        for row in rows
+    )
+    print(table((unit, "median", "min", "max", "n", *names), cells))
     for claim, ratio in ratios.items():
         print(f"{claim}: {ratio:.2f}")

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from raysweep.orchestrate.events import Event
 from raysweep.plan import PlannedTrial
 from raysweep.tables import duration, percent
+from raysweep.waiting import NEXT_STEP, is_bottleneck, wait_share
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from raysweep.orchestrate.events import Event
 
 ENDS = ("finished", "diverged", "failed", "stopped")
 LINE_EVERY_S = 10.0
@@ -114,6 +115,7 @@ class SweepProgress:
         self.planned = {planned.trial: planned for planned in trials}
         self.find = find
         self.work = Work(self.planned, max(1, workers), unknown=sum(more.values()))
+        self.warned = False
         self.view: View = (Bars if sys.stderr.isatty() else Lines)(trials, more)
 
     def __enter__(self) -> SweepProgress:
@@ -133,9 +135,18 @@ class SweepProgress:
             self.view.expect(planned)
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
+            self._warn_of_waiting(event.row)
         if event.kind in ENDS:
             self.work.end(event.trial)
         self.view.show(event, self.work)
+
+    def _warn_of_waiting(self, row: Mapping[str, Any]) -> None:
+        """Say once that data holds the sweep up, and what helps. A first epoch fills caches and is no sign."""
+        share = wait_share(row["data_wait_s"], row["wall_s"])
+        if row["epoch"] > 1 and is_bottleneck(share) and not self.warned:
+            self.warned = True
+            text = f"data is a bottleneck: {share:.0%} of the time is spent waiting for images. Next step: {NEXT_STEP}."
+            self.view.show(Event("note", text=text), self.work)
 
 
 def label(planned: PlannedTrial) -> str:
@@ -146,9 +157,10 @@ def label(planned: PlannedTrial) -> str:
 
 def numbers(row: Mapping[str, Any]) -> str:
     """An epoch's numbers in one line."""
+    share = wait_share(row["data_wait_s"], row["wall_s"])
     return (
         f"epoch {row['epoch']}/{row['planned_epochs']}  top-1 {percent(row['top1'])} %  loss {row['train_loss']:.3f}  "
-        f"{row['images_per_s']:,.0f} images/s  data wait {row['data_wait_s']:.1f} s"
+        f"{row['images_per_s']:,.0f} images/s  data wait {row['data_wait_s']:.1f} s, {share:.0%} of the time"
     )
 
 

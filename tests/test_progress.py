@@ -57,11 +57,26 @@ def test_plain_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert captured.out == ""
     assert lines[0] == "note  2 trials at once"
     assert lines[1] == f"{RELU} activation/relu seed 0  started"
-    assert "epoch 1/4  top-1 12.3 %  loss 2.300  1,000 images/s  data wait 0.1 s  ETA " in lines[2]
+    assert "epoch 1/4  top-1 12.3 %  loss 2.300  1,000 images/s  data wait 0.1 s, 5% of the time  ETA " in lines[2]
     assert lines[3].startswith(f"[1/2] {RELU} activation/relu seed 0  finished  top-1 12.3 %")
     assert "failed  ValueError: bad" in lines[4]
     assert len(lines) == 5
     assert "\x1b" not in captured.err
+
+
+def test_waiting_for_images_is_told_once_with_the_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+    def waited(trial: str, number: int, wait_s: float) -> Event:
+        row = epoch(trial, number).row
+        return Event("epoch", trial, dict(row) | {"data_wait_s": wait_s})
+
+    with SweepProgress(PLAN, workers=1) as shown:
+        shown.on_event(waited(RELU, 1, 1.9))  # a first epoch is no sign
+        shown.on_event(waited(RELU, 2, 0.19))  # nor is this much
+        assert "bottleneck" not in capsys.readouterr().err
+        shown.on_event(waited(RELU, 3, 0.82))
+        shown.on_event(waited(MAXOUT, 2, 0.82))
+    (note,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("note"))
+    assert "data is a bottleneck: 41% of the time is spent waiting for images. Next step: give each trial more" in note
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

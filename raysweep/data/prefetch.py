@@ -19,10 +19,21 @@ class Prefetch(Generic[T]):
     that is being made and for nothing else.
     """
 
-    def __init__(self, make: Callable[[int], T], start: int, stop: int, depth: int = 2) -> None:
-        """`depth` values are made ahead, at least 1."""
+    def __init__(
+        self,
+        make: Callable[[int], T],
+        start: int,
+        stop: int,
+        depth: int = 2,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`depth` values are made ahead, at least 1.
+
+        `busy` tells at the end of a wait whether the consumer has had other work all the while; it is then not counted.
+        """
         self.wait_s = 0.0
-        """Seconds the consumer has waited."""
+        """Seconds the consumer has waited and had nothing else to do."""
+        self._busy = busy
         self._make = make
         self._numbers = iter(range(start, stop))
         self._ahead: deque[Future[T]] = deque()
@@ -44,7 +55,8 @@ class Prefetch(Generic[T]):
         while self._ahead:
             start = time.perf_counter()
             value = self._ahead.popleft().result()
-            self.wait_s += time.perf_counter() - start
+            if not self._busy():
+                self.wait_s += time.perf_counter() - start
             self._order_next()
             yield value
 
@@ -54,6 +66,8 @@ class Prefetch(Generic[T]):
             self._ahead.append(self._thread.submit(self._make, number))
 
 
-def prefetch(make: Callable[[int], T], start: int, stop: int, depth: int = 2) -> Prefetch[T]:
+def prefetch(
+    make: Callable[[int], T], start: int, stop: int, depth: int = 2, busy: Callable[[], bool] = lambda: False
+) -> Prefetch[T]:
     """Values make(start) to make(stop - 1), made ahead in one thread."""
-    return Prefetch(make, start, stop, depth)
+    return Prefetch(make, start, stop, depth, busy)

@@ -26,7 +26,8 @@ CLAHE_CLIP = 4.0
 def whole_image(operation: Preprocessing) -> Preprocessing:
     """Mark an operation that needs more of an image than the pixel itself: it costs about what decoding does.
 
-    Trials that share their images share its result; any other operation each of them does by itself.
+    Trials that share their images share its result; any other operation each of them does by itself. Of any other it is
+    the same whether it is done before the crop or after it.
     """
     _WHOLE_IMAGE.add(operation)
     return operation

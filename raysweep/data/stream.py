@@ -2,6 +2,9 @@
 
 FFCV's own loader can be neither addressed nor resumed, draws crops from per-thread state and sets thread counts of the
 whole process; this one only reads its files, with its decoder.
+
+An image that cannot be decoded is named and ends the trial: without it, or with another one in its place, the trial
+would not be what its recipe says. The other trials of a sweep go on.
 """
 
 from __future__ import annotations

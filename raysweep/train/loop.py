@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from raysweep.data.decoded import open_images
+from raysweep.data.device import DeviceBatch
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.shared import SharedStream, share
-from raysweep.data.stream import Batch, ImageFile, ImageStream, TestStream, TrainStream, prefetch, subset, wrong_labels
+from raysweep.data.stream import Batch, TestStream, TrainStream, prefetch, subset, wrong_labels
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS, unit_variance
@@ -27,6 +28,7 @@ from raysweep.optim.schedules import SCHEDULES, learning_rate
 from raysweep.optim.solvers import SOLVERS, make_solver, set_learning_rate
 from raysweep.recipe import Length, Recipe
 from raysweep.train import checkpoint, memory, trunk
+from raysweep.train.feed import Feed
 from raysweep.train.seeding import derive, generator, seed_torch
 from raysweep.train.task import Placement
 from raysweep.train.update import Training, fitted_update
@@ -40,14 +42,14 @@ LOSS_CHECK_EVERY = 50
 class Trial(Training):
     """What one trial holds while it trains: the network and its images."""
 
-    train: TrainStream | SharedStream
-    test: TestStream | SharedStream
+    train: TrainStream
+    test: TestStream
     length: Length
+    feed: Feed
 
     def close(self) -> None:
         """Give back what is shared with other trials."""
-        for stream in (self.train, self.test):
-            close_stream(stream)
+        self.feed.close()
 
     @property
     def rows(self) -> slice:
@@ -55,25 +57,31 @@ class Trial(Training):
         share = self.recipe.training.batch_size // self.place.world_size
         return slice(self.place.rank * share, (self.place.rank + 1) * share)
 
-    def inputs(self, batch: Batch) -> Tensor:
+    def inputs(self, batch: Batch | DeviceBatch) -> Tensor:
         """uint8 (N, side, side, C) to the network's input (N, C, side, side): mean subtracted first, then scaled."""
         return normalise(batch.images, self.recipe, self.device)
 
-    def labels(self, batch: Batch) -> Tensor:
+    def labels(self, batch: Batch | DeviceBatch) -> Tensor:
         """Class numbers (N,) on the device."""
-        return torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+        return torch.as_tensor(batch.labels, device=self.device)
 
 
-def normalise(images: np.ndarray[Any, Any], recipe: Recipe, device: torch.device) -> Tensor:
+def normalise(images: np.ndarray[Any, Any] | Tensor, recipe: Recipe, device: torch.device) -> Tensor:
     """scale * (x - mean) on the device, where it costs least; (N, side, side, C) becomes (N, C, side, side).
 
-    `data.mean` has one number, or one for each of the C channels.
+    `data.mean` has one number, or one for each of the C channels. Pixels travel in 8 bits and in the order they are
+    stored in, which is that of channels-last.
     """
-    data = recipe.data
-    pixels = torch.from_numpy(images).to(device, non_blocking=True).permute(0, 3, 1, 2)
+    pixels = torch.as_tensor(images, device=device).permute(0, 3, 1, 2)
     layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format
-    mean = torch.tensor(data.mean, device=device).view(1, -1, 1, 1)
-    return pixels.float().sub_(mean).mul_(data.scale).contiguous(memory_format=layout)
+    mean = _mean_pixel(recipe.data.mean, device)
+    return pixels.float().sub_(mean).mul_(recipe.data.scale).contiguous(memory_format=layout)
+
+
+@cache
+def _mean_pixel(mean: tuple[float, ...], device: torch.device) -> Tensor:
+    # Made once: a copy to an accelerator in every update would wait for it.
+    return torch.tensor(mean, device=device).view(1, -1, 1, 1)
 
 
 def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa: B008 (frozen)
@@ -115,38 +123,27 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, 
     """
     check_trial(recipe, place)
     device = torch.device(place.device)
-    with ExitStack() as opened:
-        train, test = open_streams(recipe, folder, manifest, place)
-        for stream in (train, test):
-            opened.callback(close_stream, stream)
-        network = initial_network(recipe, train, device, trained)
-        solver = make_solver(network, recipe.solver)
-        model = DistributedDataParallel(network) if place.world_size > 1 else network
-        opened.pop_all()  # from here on the trial's to close
+    train, test = open_streams(recipe, folder, manifest, place)
+    network = initial_network(recipe, train, device, trained)
+    solver = make_solver(network, recipe.solver)
+    model = DistributedDataParallel(network) if place.world_size > 1 else network
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     seed_torch(derive(recipe.seed, f"rank {place.rank}"))
-    return Trial(recipe, place, device, network, model, solver, recipe.training.accumulate, train, test, length)
+    feed = Feed(train, test, device, place.threads, place.share_images)
+    return Trial(recipe, place, device, network, model, solver, recipe.training.accumulate, train, test, length, feed)
 
 
-def close_stream(stream: ImageStream | SharedStream) -> None:
-    """Give back what a stream shares, if it does."""
-    if isinstance(stream, SharedStream):
-        stream.close()
-
-
-def open_streams(
-    recipe: Recipe, folder: Path, manifest: Manifest, place: Placement
-) -> tuple[TrainStream | SharedStream, TestStream | SharedStream]:
-    """The training and the test images as the recipe wants them, shared with other trials if the place says so.
+def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> tuple[TrainStream, TestStream]:
+    """The training and the test images as the recipe wants them.
 
     Raises:
         RaysweepError: images smaller than the crop, or damaged files.
     """
     data = recipe.data
-    train, test = (ImageFile.open(folder, manifest, split) for split in ("train", "test"))
+    train, test = (open_images(folder, manifest, split, place.threads) for split in ("train", "test"))
     kept = None if data.train_fraction == 1 else subset(train.labels, data.train_fraction, recipe.seed)
     preprocess = PREPROCESSINGS[data.preprocess]
-    common = {"side": data.side, "batch_size": recipe.training.batch_size, "threads": place.threads}
+    shared = {"side": data.side, "batch_size": recipe.training.batch_size, "threads": place.threads}
     stream = TrainStream(
         train,
         seed=derive(recipe.seed, "images"),
@@ -157,14 +154,13 @@ def open_streams(
         scales=data.scales,
         rotation=data.rotation,
         preprocess=preprocess,
-        **common,
+        **shared,
     )
-    tests = TestStream(test, scale=data.test_scale, preprocess=preprocess, **common)
-    return (share(stream), share(tests)) if place.share_images else (stream, tests)
+    return stream, TestStream(test, scale=data.test_scale, preprocess=preprocess, **shared)
 
 
 def initial_network(
-    recipe: Recipe, train: TrainStream | SharedStream, device: torch.device, trained: bytes | None = None
+    recipe: Recipe, train: TrainStream, device: torch.device, trained: bytes | None = None
 ) -> nn.Module:
     """The network with its initial weights; data-driven ones see the first training batch.
 
@@ -272,8 +268,9 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
     if trial.recipe.init.trunk == "frozen":
         trunk.hold_norms(trial.network)
     total = torch.zeros((), device=trial.device)
-    with prefetch(lambda iteration: trial.train.batch(iteration, rows=trial.rows), first, last) as batches:
-        for iteration, batch in enumerate(batches, first):
+    make = partial(trial.feed.train_batch, rows=trial.rows)
+    with prefetch(make, first, last, busy=trial.feed.is_busy) as batches:
+        for iteration, batch in enumerate(map(trial.feed.take, batches), first):
             set_learning_rate(trial.solver, _lr(trial, iteration))
             total += fitted_update(trial, trial.inputs(batch), trial.labels(batch))
             if (iteration - first) % LOSS_CHECK_EVERY == LOSS_CHECK_EVERY - 1 and not np.isfinite(_mean(trial, total)):
@@ -295,9 +292,9 @@ def test(trial: Trial) -> tuple[float, float, float]:
     """Top-1 accuracy (0..1), mean log loss (nats) over every test image once, and seconds of waiting for data."""
     trial.network.eval()
     sums = torch.zeros(3, device=trial.device, dtype=torch.float64)
-    mine = range(trial.place.rank, trial.test.num_batches, trial.place.world_size)
-    with prefetch(lambda k: trial.test.batch(mine[k]), 0, len(mine)) as batches:
-        for batch in batches:
+    mine = range(trial.place.rank, len(trial.test), trial.place.world_size)
+    with prefetch(lambda k: trial.feed.test_batch(mine[k]), 0, len(mine), busy=trial.feed.is_busy) as batches:
+        for batch in map(trial.feed.take, batches):
             with trial.autocast():
                 logits = torch.cat([trial.network(part) for part in trial.inputs(batch).chunk(trial.parts)]).float()
             labels = trial.labels(batch)

@@ -121,6 +121,8 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         return
     manifest = check_data(task.recipe, Path(task.data))
     saved = store.read_checkpoint(task.trial)
+    if saved is not None:
+        check_same_images(store, task, manifest)
     # What has begun has its trunk in its own checkpoint.
     with closing(prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))) as trial:
         done = restore(trial, saved)
@@ -133,6 +135,20 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
                 kept = task.keep_checkpoint or row["status"] == "running"
                 record.add(row, state(trial, row["epoch"]) if kept else None)
             yield row
+
+
+def check_same_images(store: Store, task: TrialTask, manifest: Manifest) -> None:
+    """Refuse to go on with a trial on other images than it began with, also where its recipe names none.
+
+    Raises:
+        RaysweepError: names both digests and what to do.
+    """
+    began = (store.trial(task.trial) or {}).get("data_digest")
+    if began and began != manifest.digest:
+        raise RaysweepError(
+            f"trial {task.trial} began on the images with digest {began}, {task.data} holds {manifest.name} with "
+            f"digest {manifest.digest}: name the folder of the first with --data, or write to another --store."
+        )
 
 
 def trained_network(task: TrialTask) -> bytes | None:

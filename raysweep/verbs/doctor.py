@@ -50,5 +50,5 @@ def _gpus() -> str:
 
 
 def _reader() -> str:
-    importlib.import_module("raysweep.data.kernels")
+    importlib.import_module("raysweep.data.native").loops()
     return "ok"

@@ -56,9 +56,11 @@ def write(source: str, folder: Path, download: bool, root: Path, **options: Any)
     raysweep data write /data/imagenet data/imagenet128/short80 --side 80
     raysweep data write /data/imagenet data/imagenet128/short144-nearest --side 144 --rescale nearest
     """
+    from raysweep.data.native import loops
     from raysweep.data.sources import open_source
     from raysweep.data.write import write_images
 
+    loops()  # compiled now, so that the first trial finds them
     found = open_source(source, root=root, download=download)
     with counted(f"writing {folder}") as progress:
         manifest = write_images(found, folder, progress=progress, **options)

@@ -16,6 +16,8 @@ from raysweep.results.store import Store
 from raysweep.sweep import member_rows
 
 EPOCHS = 4
+WAITS = {"linear_nopool": 0.82}
+"""Seconds of 2 that a trial waits for images; 0.1 for others."""
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -36,6 +38,7 @@ def write(store: Store, planned: PlannedTrial, end: str, top1: float) -> None:
     """Write one trial's rows."""
     done = {"running": 2, "diverged": 3, "failed": 0}.get(end, EPOCHS)
     common: dict[str, Any] = {"trial": planned.trial, "wall_s": 2.0, "data_wait_s": 0.1, "images_per_s": 900.0}
+    common["data_wait_s"] = WAITS.get(planned.members[0].variant, common["data_wait_s"])
     rows = [{"epoch": e, "top1": top1 * e / EPOCHS, "train_loss": 2.3 / e} | common for e in range(1, done + 1)]
     store.write_epochs(planned.trial, rows)
     row = common | {

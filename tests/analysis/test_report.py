@@ -12,7 +12,7 @@ import pytest
 from analysis.load import load_lines
 from analysis.report import write_report
 from analysis.tables import html, markdown, readable, summary
-from analysis.words import chance, headline, missing
+from analysis.words import chance, headline, missing, waiting
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.results.store import Store
@@ -47,6 +47,7 @@ def test_the_page_says_what_is_missing_and_where_numbers_come_from(out: Path) ->
     for words in (
         *("Which non-linearity?", "diverged in epoch 3", "waiting, 0 epochs done", "running, 2 of 4 epochs done"),
         *("12 of 21 trials have no final accuracy", "training.epochs = 4.0", "0123abcd (with uncommitted changes)"),
+        "at most 41% (linear_nopool). Data is a bottleneck there: give each trial more threads (--threads)",
         *("ray 2.60.0", "2026-01-02 03:04 to 2026-01-02 05:06 UTC", "Worse: linear_nopool"),
     ):
         assert words in text, words
@@ -89,7 +90,7 @@ def test_hostile_names_are_escaped(store: Store, tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(1)" in page.read_text()
     assert {path.parent for path in tmp_path.rglob("*.svg")} == {page.parent}
     (table,) = page.parent.glob("*.md")
-    assert {line.replace("\\|", "").count("|") for line in table.read_text().splitlines()} == {9}
+    assert {line.replace("\\|", "").count("|") for line in table.read_text().splitlines()} == {10}
 
 
 def test_a_report_of_nothing_finished(store: Store, tmp_path: Path) -> None:
@@ -104,6 +105,17 @@ def test_a_folder_that_cannot_be_written(full_store: Store, tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     with pytest.raises(RaysweepError, match="cannot write the report"):
         write_report(full_store.uri, ["activation"], tmp_path / "file")
+
+
+def test_a_little_waiting_needs_no_next_step(store: Store) -> None:
+    fill(store, Request(("activation",), "cifar10", variants=("elu",), seeds=2))
+    assert waiting(load_lines(store, ["activation"])[0]).startswith("Data wait: 5% of the time of training and test")
+    assert "bottleneck" not in waiting(load_lines(store, ["activation"])[0])
+
+
+def test_where_nothing_has_run_no_waiting_is_told(store: Store) -> None:
+    fill(store, Request(("activation",), "cifar10", variants=("elu",)), relu="waiting", elu="waiting")
+    assert waiting(load_lines(store, ["activation"])[0]) == ""
 
 
 def test_the_headline_with_intervals(full_store: Store) -> None:
@@ -132,6 +144,7 @@ def test_the_table_has_every_variant_and_its_numbers(full_store: Store) -> None:
     by = frame.set_index("variant")
     assert by.loc["elu", ["published_top1", "published_gain"]].tolist() == pytest.approx([48.8, 1.7])
     assert by.loc["relu", ["params", "images_per_s"]].tolist() == [11_239_306, 900]
+    assert by.loc[["relu", "linear_nopool"], "data_wait"].tolist() == pytest.approx([5, 41])
     assert by["trials"][["arcsinh", "elu"]].tolist() == ["3 diverged", "3 finished"]
     assert by[["gain", "gain_half"]].loc["relu"].isna().all()
     text = readable(frame).set_index("variant")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from raysweep.data.generated import GeneratedSource
 from raysweep.data.manifest import Manifest
+from raysweep.data.sources import open_source
 from raysweep.data.write import write_images
 
 Folder = Callable[[Mapping[str, bytes | Image.Image]], Path]
@@ -46,3 +47,22 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Ma
     source = GeneratedSource(120, 50, side=40, seed=3)
     folders = {encoding: tmp_path_factory.mktemp("stored") / encoding for encoding in ("raw", "jpg")}
     return {encoding: (path, write_images(source, path, encoding=encoding)) for encoding, path in folders.items()}
+
+
+SIZES = [(30, 30), (31, 47), (52, 30), (30, 64), (77, 33), (30, 41), (45, 30), (36, 36)]
+
+
+@pytest.fixture(scope="session")
+def mixed_sizes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Manifest]]:
+    """32 + 8 images of several sizes, of two classes, stored both ways."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for split, repeats in (("train", 4), ("val", 1)):
+        for number, (height, width) in enumerate(SIZES * repeats):
+            path = folder / "set" / split / f"class{number % 2}" / f"{number:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(Image.fromarray(noise(height, width, number))))
+    source = open_source(str(folder / "set"))
+    return {
+        encoding: (folder / encoding, write_images(source, folder / encoding, encoding=encoding))
+        for encoding in ("raw", "jpg")
+    }

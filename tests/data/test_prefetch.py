@@ -56,3 +56,9 @@ def test_waiting_is_counted() -> None:
     with prefetch(lambda k: time.sleep(0.05), 0, 4) as values:
         list(values)
     assert 0.1 < values.wait_s < 2
+
+
+def test_waiting_beside_other_work_is_not_counted() -> None:
+    with prefetch(lambda k: time.sleep(0.05), 0, 4, busy=lambda: True) as values:
+        assert len(list(values)) == 4
+    assert values.wait_s == 0

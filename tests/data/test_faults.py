@@ -1,0 +1,112 @@
+"""Image sets that are damaged, old or exchanged while a sweep is under way: named, and nobody else's fault."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from raysweep.data import decoded
+from raysweep.data.beton import HEADER, read_beton
+from raysweep.data.check import bind_data
+from raysweep.data.manifest import FILE_NAME, Manifest
+from raysweep.data.randomness import subset
+from raysweep.errors import RaysweepError
+from raysweep.identity import trial_id
+from raysweep.orchestrate.events import Event
+from raysweep.orchestrate.inline import run_inline
+from raysweep.patch import patch
+from raysweep.recipe import Recipe
+from raysweep.results.store import Store
+from raysweep.train.run_trial import run_trial
+from raysweep.train.task import Placement, TrialTask
+
+Stored = dict[str, tuple[Path, Manifest]]
+BAD = 17
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def damaged(stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Manifest]:
+    """A JPEG set too large for memory, of which a training image has been overwritten."""
+    monkeypatch.setattr(decoded, "LARGEST", 0)
+    folder, manifest = stored["jpg"]
+    shutil.copytree(folder, tmp_path / "damaged")
+    path = tmp_path / "damaged" / manifest.splits["train"].file
+    content, start = bytearray(path.read_bytes()), int(read_beton(path).starts[BAD])
+    content[start : start + 40] = bytes(40)
+    path.write_bytes(content)
+    return tmp_path / "damaged", manifest
+
+
+def task_of(recipe: Recipe, data: Path, store: Path) -> TrialTask:
+    Store.open(str(store), create=True)
+    return TrialTask(trial_id(recipe), recipe, str(data), str(store), "demo")
+
+
+def test_a_damaged_image_fails_the_trial_that_meets_it_and_no_other(
+    damaged: tuple[Path, Manifest], small_recipe: Recipe, tmp_path: Path
+) -> None:
+    folder, manifest = damaged
+    whole = bind_data(patch(small_recipe, {"data.short_side": 40, "training.epochs": 1.0}), manifest)
+    labels = read_beton(folder / "train.beton").labels
+    seed = next(seed for seed in range(9) if BAD not in subset(labels, 0.3, seed))
+    tasks = [
+        task_of(recipe, folder, tmp_path / "store")
+        for recipe in (whole, patch(whole, {"data.train_fraction": 0.3, "seed": seed}))
+    ]
+    events: list[Event] = []
+    outcome = run_inline(tasks, events.append)
+    assert (outcome.failed, outcome.finished) == ((tasks[0].trial,), (tasks[1].trial,))
+    (told,) = (event for event in events if event.kind == "failed")
+    sentence = f"train.beton: image {BAD} cannot be decoded; the file has been damaged. Compare it with its manifest"
+    assert f"train.beton: image {BAD} cannot be decoded" in told.text
+    row = Store.open(tasks[0].store).trial(tasks[0].trial)
+    assert row is not None
+    assert row["status"] == "failed"
+    assert sentence in row["error"]
+
+
+@pytest.mark.parametrize("version", [0, 1, 3])
+def test_files_of_other_versions_of_ffcv_are_refused_by_their_version(
+    stored: Stored, tmp_path: Path, version: int
+) -> None:
+    content = bytearray((stored["jpg"][0] / "train.beton").read_bytes())
+    header = np.frombuffer(content, HEADER, 1)
+    header["version"] = version
+    (tmp_path / "x.beton").write_bytes(content)
+    with pytest.raises(RaysweepError, match=rf"not an FFCV file .*: it has version {version} with 2 fields. Write it"):
+        read_beton(tmp_path / "x.beton")
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_trial_does_not_go_on_with_other_images_than_it_began_with(
+    stored: Stored, small_recipe: Recipe, tmp_path: Path, bound: bool
+) -> None:
+    """Also where the recipe itself names no images, as one written by hand may."""
+    folder, first = stored["raw"]
+    shutil.copytree(folder, tmp_path / "images")
+    recipe = bind_data(patch(small_recipe, {"data.short_side": 40}), first)
+    task = task_of(recipe if bound else patch(recipe, {"data.digest": ""}), tmp_path / "images", tmp_path / "store")
+    rows = run_trial(task, Placement(), 1)
+    next(rows)
+    rows.close()  # type: ignore[attr-defined]
+    file = tmp_path / "images" / FILE_NAME
+    text = file.read_text()
+    file.write_text(json.dumps(json.loads(text) | {"digest": "0" * 12}))
+    with pytest.raises(RaysweepError, match=rf"{first.digest}.*{'0' * 12}"):
+        next(run_trial(task, Placement(), 2))
+    file.write_text(text)
+    assert next(run_trial(task, Placement(), 3))["epoch"] == 2
