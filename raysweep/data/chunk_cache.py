@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.segment import NOWHERE, Layout, Segment, UnavailableError
+from raysweep.data.segment import NOWHERE, Layout, Segment
 
 EMPTY, CLAIMED, READY = range(3)
 OVERDUE_S = 2.0
@@ -207,6 +207,3 @@ class ChunkCache:
     def _release_of(self, places: list[int]) -> None:
         claims = (self._slots["state"] == CLAIMED) & np.isin(self._slots["owner"], places)
         self._slots["state"][claims] = EMPTY
-
-
-__all__ = ["Answer", "ChunkCache", "Slot", "UnavailableError"]

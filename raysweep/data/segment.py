@@ -80,7 +80,11 @@ class Segment:
         self._pid, self._threads = os.getpid(), threading.Lock()
         self.close = weakref.finalize(self, _leave, self._file, path, self.place, self._pid)
         """Give the place back; the last user removes the file. Also done when nobody holds the segment any more."""
-        mapped = mmap.mmap(self._file, self.layout.size)
+        try:
+            mapped = mmap.mmap(self._file, self.layout.size)
+        except OSError as error:
+            self.close()
+            raise UnavailableError(f"{path}: {error.strerror}") from error
         _populate(mapped)
         self.users = np.frombuffer(mapped, USER, MOST_USERS, HEADER.itemsize)
         self.table = np.frombuffer(mapped, np.uint8, self.layout.items * layout.row_bytes, USERS_END)

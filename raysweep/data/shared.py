@@ -22,9 +22,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.chunk_cache import Answer, ChunkCache, Slot, UnavailableError
+from raysweep.data.chunk_cache import Answer, ChunkCache, Slot
 from raysweep.data.image_file import preprocessed
 from raysweep.data.preprocess import needs_whole_image, rgb
+from raysweep.data.segment import UnavailableError
 from raysweep.data.stream import Batch, ImageStream
 from raysweep.errors import RaysweepError
 
@@ -219,7 +220,7 @@ def share(stream: Stream) -> Stream | SharedStream:
         return stream
     try:
         return SharedStream(stream, MEMORY)
-    except UnavailableError as error:
+    except (UnavailableError, OSError) as error:  # a system without Linux's folders, say
         _warn_once(str(error))
         return stream
 
@@ -239,7 +240,9 @@ def segment_name(stream: ImageStream) -> str:
     file = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     common = stream.preprocess if needs_whole_image(stream.preprocess) else rgb
     key = (CHUNK, CHUNK_BYTES, file, stream.pixels_key(), common.__module__, common.__qualname__, _code())
-    return f"raysweep-{os.geteuid()}-{hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()}"
+    # Among processes that see each other: a container's may be unable to tell who of another one's is alive.
+    processes = Path("/proc/self/ns/pid").stat().st_ino
+    return f"raysweep-{os.geteuid()}-{processes}-{hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()}"
 
 
 @cache

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from raysweep.data.preprocess import PREPROCESSINGS
+from raysweep.data.preprocess import PREPROCESSINGS, needs_whole_image
 from raysweep.recipe import DataRecipe
 
 Images = np.ndarray[Any, np.dtype[np.uint8]]
@@ -182,3 +182,13 @@ def test_opencv_is_loaded_only_when_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["rgb", "False", "gray", "True"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_shared_are_the_operations_that_need_more_than_a_pixel(name: str) -> None:
+    """To an operation on pixels by themselves the other half of the image is nothing."""
+    images, operation = random_images(), PREPROCESSINGS[name]
+    changed = images.copy()
+    changed[:, :16] = changed[:, 16:] // 2
+    by_pixel = np.array_equal(operation(changed)[:, 16:], operation(images)[:, 16:])
+    assert by_pixel is not needs_whole_image(operation)
