@@ -93,12 +93,9 @@ class DeviceStream:
         self.images = images
         self.labels = torch.from_numpy(stream.labels).to(images.pixels.device)
 
-    def __len__(self) -> int:
-        return len(self.stream) if isinstance(self.stream, TestStream) else self.stream.num_images
-
     def batch(self, number: int, *, rows: slice | None = None) -> DeviceBatch:
         """Batch `number` of the stream, or those rows of it."""
-        crops = self.stream.crops(number, rows)
+        crops = self.stream.crops(self.stream.positions(number)[rows or slice(None)])
         ids = torch.from_numpy(crops.ids.copy()).to(self.labels.device, non_blocking=True)
         return DeviceBatch(self.images.cut(crops, self.stream.side, self.stream.pad), self.labels[ids])
 
@@ -106,7 +103,7 @@ class DeviceStream:
 def can_be_cut_there(stream: TrainStream | TestStream) -> bool:
     """Whether a device can make the stream's batches; it cannot where they come from elsewhere than a file."""
     own = isinstance(stream, TrainStream | TestStream)
-    return own and stream.cuts_as_stored and stream.preprocess in POINTWISE
+    return own and not stream.resamples and stream.preprocess in POINTWISE
 
 
 def size_there(file: ImageFile) -> int:

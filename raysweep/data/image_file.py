@@ -63,38 +63,8 @@ class ImageFile:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether any image is stored as JPEG, not as pixels."""
+        """Whether any of them has to be decoded."""
         return self.scratch_pixels > 0
-
-    @cached_property
-    def firsts(self) -> NDArray[np.int64]:
-        """(N + 1,): where each image begins if all are laid out one after another, px; last, how many px there are."""
-        return np.concatenate([[0], np.cumsum(self.beton.heights * self.beton.widths)])
-
-    def unpack(self, images: slice, out: NDArray[np.uint8], pool: Pool) -> None:
-        """Write the pixels of a range of images, one after another, into the bytes `out`.
-
-        Raises:
-            RaysweepError: an image cannot be decoded; names it.
-        """
-        at = self.firsts[images.start : images.stop + 1]
-
-        def work(part: slice) -> None:
-            begin, end = PIXEL * (at[[part.start, part.stop]] - at[0])
-            first, count = images.start + part.start, part.stop - part.start
-            done = unpack(self.beton, first, count, out[begin:end])
-            if done < count:
-                raise self._undecodable(first + done)
-
-        pool.map(work, pool.shares(len(at) - 1))
-
-    def as_pixels(self, pixels: NDArray[np.uint8]) -> ImageFile:
-        """The same images, read from what `unpack` wrote of all of them."""
-        starts, count = PIXEL * self.firsts, self.num_images
-        modes = np.full(count, RAW, np.uint8)
-        sizes = np.diff(starts).astype(np.uint64)
-        beton = replace(self.beton, store=pixels, starts=starts[:-1].astype(np.uint64), sizes=sizes, modes=modes)
-        return ImageFile(beton, 0)
 
     def sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """(N, 2): height and width of these images, px."""
@@ -137,6 +107,36 @@ class ImageFile:
             f"{path}: image {image} cannot be decoded; the file has been damaged. Compare it with its manifest: "
             f"`raysweep data check {path.parent}`."
         )
+
+    @cached_property
+    def firsts(self) -> NDArray[np.int64]:
+        """(N + 1,): where each image begins if all are laid out one after another, px; last, how many px there are."""
+        return np.concatenate([[0], np.cumsum(self.beton.heights * self.beton.widths)])
+
+    def unpack(self, images: slice, out: NDArray[np.uint8], pool: Pool) -> None:
+        """Write the pixels of a range of images, one after another, into the bytes `out`.
+
+        Raises:
+            RaysweepError: an image cannot be decoded; names it.
+        """
+        at = self.firsts[images.start : images.stop + 1]
+
+        def work(part: slice) -> None:
+            begin, end = PIXEL * (at[[part.start, part.stop]] - at[0])
+            first, count = images.start + part.start, part.stop - part.start
+            done = unpack(self.beton, first, count, out[begin:end])
+            if done < count:
+                raise self._undecodable(first + done)
+
+        pool.map(work, pool.shares(len(at) - 1))
+
+    def as_pixels(self, pixels: NDArray[np.uint8]) -> ImageFile:
+        """The same images, read from what `unpack` wrote of all of them."""
+        starts, count = PIXEL * self.firsts, self.num_images
+        modes = np.full(count, RAW, np.uint8)
+        sizes = np.diff(starts).astype(np.uint64)
+        beton = replace(self.beton, store=pixels, starts=starts[:-1].astype(np.uint64), sizes=sizes, modes=modes)
+        return ImageFile(beton, 0)
 
 
 class Pool:

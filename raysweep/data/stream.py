@@ -9,6 +9,8 @@ would not be what its recipe says. The other trials of a sweep go on.
 
 from __future__ import annotations
 
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +26,17 @@ from raysweep.data.randomness import below, bits, epoch_order, key, share, subse
 from raysweep.data.windows import window_side
 from raysweep.errors import RaysweepError
 
-__all__ = ["Batch", "ImageFile", "Prefetch", "TestStream", "TrainStream", "prefetch", "subset", "wrong_labels"]
+__all__ = [
+    "Batch",
+    "ImageFile",
+    "ImageStream",
+    "Prefetch",
+    "TestStream",
+    "TrainStream",
+    "prefetch",
+    "subset",
+    "wrong_labels",
+]
 
 
 @dataclass(frozen=True)
@@ -36,11 +48,93 @@ class Batch:
     indices: NDArray[np.int64]
 
 
-class TrainStream:
+class ImageStream(ABC):
+    """Images at numbered positions; batch k has positions k * batch_size to (k + 1) * batch_size - 1."""
+
+    end: int | None = None
+    """How many positions there are; none: they never end."""
+
+    def __init__(
+        self,
+        file: ImageFile,
+        *,
+        labels: NDArray[np.int64],
+        side: int,
+        pad: int,
+        batch_size: int,
+        preprocess: Preprocessing,
+        threads: int,
+    ) -> None:
+        if batch_size < 1:
+            raise RaysweepError(f"the batch size is {batch_size}: it must be at least 1.")
+        self.file, self.labels = file, labels
+        self.side, self.pad, self.batch_size, self.preprocess = side, pad, batch_size, preprocess
+        self.pool = Pool(threads)
+
+    @property
+    @abstractmethod
+    def num_images(self) -> int:
+        """Images in an epoch."""
+
+    @property
+    @abstractmethod
+    def resamples(self) -> bool:
+        """Whether any crop is turned or resized."""
+
+    @property
+    def num_batches(self) -> int:
+        """Batches to the end of the stream, which must have one."""
+        if self.end is None:
+            raise TypeError("this stream has no end")
+        return -(-self.end // self.batch_size)
+
+    @abstractmethod
+    def crops(self, positions: NDArray[np.int64]) -> Crops:
+        """What is cut for these positions, rising and not empty."""
+
+    @abstractmethod
+    def pixels_key(self) -> tuple[object, ...]:
+        """All that decides, besides the file, which pixels are cut for a position: equal keys, equal pixels.
+
+        Not part of it is what is done after cutting (labels, pre-processing) and what changes nothing (batch size).
+        """
+
+    def positions(self, number: int) -> NDArray[np.int64]:
+        """The positions of a batch; the last one may be short.
+
+        Raises:
+            IndexError: there is no such batch.
+        """
+        first, last = number * self.batch_size, (number + 1) * self.batch_size
+        if number < 0 or (self.end is not None and first >= self.end):
+            raise IndexError(f"batch {number}")
+        return np.arange(first, last if self.end is None else min(last, self.end))
+
+    def batch(self, number: int, *, rows: slice | None = None) -> Batch:
+        """Batch `number`, or those rows of it: a rank's part.
+
+        Raises:
+            RaysweepError: an image cannot be decoded.
+            IndexError: there is no such batch.
+        """
+        return self.read(self.positions(number)[rows or slice(None)])
+
+    def read(self, positions: NDArray[np.int64]) -> Batch:
+        """The images at these positions, rising and not empty.
+
+        Raises:
+            RaysweepError: an image cannot be decoded.
+        """
+        crops = self.crops(positions)
+        images = self.file.cut(crops, self.side, self.pad, self.pool, self.preprocess)
+        return Batch(images, self.labels[crops.ids], crops.ids.copy())
+
+
+class TrainStream(ImageStream):
     """Endless training batches with random crops and mirrors, scales and rotations.
 
-    Position p of the stream is image p % n of epoch p // n, and batch k has positions k * batch_size to
-    (k + 1) * batch_size - 1: every image once per epoch, nothing dropped, batches run on over the end of an epoch.
+    Position p of the stream is image p % n of epoch p // n: every image once per epoch, nothing dropped, batches run on
+    over the end of an epoch.
     """
 
     def __init__(
@@ -68,47 +162,42 @@ class TrainStream:
         Raises:
             RaysweepError: images smaller than the crop, or indices that are not images of the file.
         """
-        _check_batch_size(batch_size)
-        self.file = file
+        super().__init__(
+            file,
+            labels=file.labels if labels is None else labels,
+            side=side,
+            pad=pad,
+            batch_size=batch_size,
+            preprocess=preprocess,
+            threads=threads,
+        )
         self.indices = np.arange(file.num_images) if indices is None else _checked(indices, file.num_images)
-        self.labels = file.labels if labels is None else labels
         _check_room(file, self.indices, side, pad, min(scales), "data.scales")
-        self.side, self.batch_size, self.seed, self.mirror, self.pad = side, batch_size, seed, mirror, pad
+        self.seed, self.mirror, self.rotation = seed, mirror, rotation
         self.windows = np.array([window_side(side, scale) for scale in scales])
-        self.rotation, self.preprocess = rotation, preprocess
-        self._pool = Pool(threads)
 
     @property
     def num_images(self) -> int:
         """Images in an epoch."""
         return len(self.indices)
 
-    def batch(self, iteration: int, *, rows: slice | None = None) -> Batch:
-        """Batch number `iteration`, or those rows of it: a rank's part.
+    @property
+    def resamples(self) -> bool:
+        """Whether any crop is turned or resized."""
+        return bool((self.windows != self.side).any() or self.rotation)
 
-        Raises:
-            RaysweepError: an image cannot be decoded.
-        """
-        crops = self.crops(iteration, rows)
-        images = self.file.cut(crops, self.side, self.pad, self._pool, self.preprocess)
-        return Batch(images, self.labels[crops.ids], crops.ids.copy())
-
-    def crops(self, iteration: int, rows: slice | None = None) -> Crops:
-        """What batch number `iteration`, or those rows of it, is made of."""
-        if iteration < 0:
-            raise IndexError(f"batch {iteration}")
-        positions = np.arange(iteration * self.batch_size, (iteration + 1) * self.batch_size)[rows or slice(None)]
+    def crops(self, positions: NDArray[np.int64]) -> Crops:
+        """See `ImageStream`; positions may lie in several epochs."""
+        epochs = positions // self.num_images
         return joined(
-            [
-                self._epoch_part(int(epoch), positions[positions // self.num_images == epoch] % self.num_images)
-                for epoch in np.unique(positions // self.num_images)
-            ]
+            [self._epoch_part(int(epoch), positions[epochs == epoch] % self.num_images) for epoch in np.unique(epochs)]
         )
 
-    @property
-    def cuts_as_stored(self) -> bool:
-        """Whether no crop of any batch is turned or resized."""
-        return not self.rotation and bool((self.windows == self.side).all())
+    def pixels_key(self) -> tuple[object, ...]:
+        """See `ImageStream`."""
+        images = hashlib.blake2b(self.indices.tobytes()).hexdigest()
+        windows = tuple(self.windows.tolist())
+        return ("train", self.side, self.pad, self.seed, self.mirror, images, windows, self.rotation)
 
     def _epoch_part(self, epoch: int, places: NDArray[np.int64]) -> Crops:
         ids = self.indices[epoch_order(self.seed, epoch, self.num_images)[places]]
@@ -129,7 +218,7 @@ class TrainStream:
         return self.rotation * share(bits(key("rotation", self.seed, epoch), ids))
 
 
-class TestStream:
+class TestStream(ImageStream):
     """The centre crop of every image, once, in the order of the file; the last batch may be short."""
 
     __test__ = False  # the name would make pytest collect it
@@ -149,55 +238,45 @@ class TestStream:
         Raises:
             RaysweepError: images smaller than the crop.
         """
-        _check_batch_size(batch_size)
+        super().__init__(
+            file,
+            labels=file.labels,
+            side=side,
+            pad=0,
+            batch_size=batch_size,
+            preprocess=preprocess,
+            threads=threads,
+        )
         _check_room(file, np.arange(file.num_images), side, 0, scale, "data.test_scale")
-        self.file, self.side, self.batch_size, self.preprocess = file, side, batch_size, preprocess
-        self.pad = 0
-        self.window = window_side(side, scale)
-        self._pool = Pool(threads)
+        self.window, self.end = window_side(side, scale), file.num_images
 
     def __len__(self) -> int:
-        return -(-self.file.num_images // self.batch_size)
-
-    def batch(self, k: int) -> Batch:
-        """Batch number k.
-
-        Raises:
-            RaysweepError: an image cannot be decoded.
-        """
-        crops = self.crops(k)
-        images = self.file.cut(crops, self.side, self.pad, self._pool, self.preprocess)
-        return Batch(images, self.labels[crops.ids], crops.ids.copy())
-
-    def crops(self, k: int, rows: slice | None = None) -> Crops:
-        """What batch number k, or those rows of it, is made of."""
-        if not 0 <= k < len(self):
-            raise IndexError(f"batch {k} of {len(self)}")
-        last = min((k + 1) * self.batch_size, self.file.num_images)
-        ids = np.arange(k * self.batch_size, last)[rows or slice(None)]
-        corner = (self.file.sizes(ids) - self.window) // 2
-        where = np.column_stack([ids, corner, np.zeros_like(ids)])
-        return Crops(where, np.full(len(ids), self.window), np.zeros(len(ids)))
+        return self.num_batches
 
     @property
-    def labels(self) -> NDArray[np.int64]:
-        """Class number of every image of the file."""
-        return self.file.labels
+    def num_images(self) -> int:
+        """All of them."""
+        return self.file.num_images
 
     @property
-    def cuts_as_stored(self) -> bool:
-        """Whether no crop is resized."""
-        return self.window == self.side
+    def resamples(self) -> bool:
+        """Whether the crops are resized."""
+        return self.window != self.side
+
+    def crops(self, positions: NDArray[np.int64]) -> Crops:
+        """See `ImageStream`; a position is the number of an image."""
+        corner = (self.file.sizes(positions) - self.window) // 2
+        where = np.column_stack([positions, corner, np.zeros_like(positions)])
+        return Crops(where, np.full(len(positions), self.window), np.zeros(len(positions)))
+
+    def pixels_key(self) -> tuple[object, ...]:
+        """See `ImageStream`."""
+        return ("test", self.side, self.window)
 
 
 def _corner(spare: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> NDArray[np.int64]:
     """First row or column, uniform over the `spare` places there are; centred where there is none."""
     return np.where(spare > 0, below(np.maximum(spare, 1), random, shift), (spare - 1) // 2)
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if batch_size < 1:
-        raise RaysweepError(f"the batch size is {batch_size}: it must be at least 1.")
 
 
 def _checked(indices: NDArray[Any], count: int) -> NDArray[np.int64]:
