@@ -40,6 +40,12 @@ EXIT_FAILED = 1
 @click.option("--workers-per-trial", type=int, default=1, show_default=True, help="Data-parallel workers of one trial.")
 @click.option("--threads", type=int, default=1, show_default=True, help="CPU threads per worker.")
 @click.option("--attempts", type=int, default=2, show_default=True, help="Attempts before a trial counts as failed.")
+@click.option(
+    "--share-images/--no-share-images",
+    default=True,
+    show_default=True,
+    help="Decode an image once for all trials on the same node that need it.",
+)
 @click.option("--address", default=None, help="Ray cluster to join.  [default: RAY_ADDRESS, else a local one]")
 @click.option("--inline", is_flag=True, help="Without Ray: one trial after another in this process.")
 @click.option("--keep-checkpoints", is_flag=True, help="Keep the last checkpoint of finished trials.")
@@ -63,6 +69,7 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
         gpus_per_worker=options["gpus"],
         threads=options["threads"],
         max_attempts=options["attempts"],
+        share_images=options["share_images"],
     )
     try:
         if search:

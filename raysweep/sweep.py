@@ -34,6 +34,8 @@ class Resources:
     """None: one where the cluster has any."""
     threads: int = 1
     max_attempts: int = 2
+    share_images: bool = True
+    """Trials on the same node share decoded images."""
 
     def for_ray(self) -> dict[str, Any]:
         """As `run_on_ray` takes them."""
@@ -44,6 +46,7 @@ class Resources:
             "gpus_per_worker": self.gpus_per_worker,
             "cpus_per_worker": self.threads,
             "max_attempts": self.max_attempts,
+            "share_images": self.share_images,
         }
 
 

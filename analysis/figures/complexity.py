@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 from matplotlib.transforms import Bbox
 
 from analysis.figures import FIGURES, Figure
@@ -74,6 +75,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     ax.set_xscale("log")
     ax.margins(0.12)
     ax.set_xlabel("multiply-accumulates of one image")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(lambda value, _: METRICS["macs"].text(value))
     ax.xaxis.set_minor_formatter(lambda value, _: "")
     ax.set_ylabel(METRICS["top1"].label)

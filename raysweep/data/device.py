@@ -16,8 +16,8 @@ from torch import Tensor
 from raysweep.data.crops import Crops
 from raysweep.data.image_file import ImageFile, Pool
 from raysweep.data.kernels import PIXEL
-from raysweep.data.preprocess import POINTWISE, Preprocessing, rgb
-from raysweep.data.stream import TestStream, TrainStream
+from raysweep.data.preprocess import Preprocessing, needs_whole_image, rgb
+from raysweep.data.stream import ImageStream
 
 CHUNK = 1 << 26
 """Bytes of pixels on their way to the device."""
@@ -87,7 +87,7 @@ class DeviceBatch:
 class DeviceStream:
     """The batches of a stream, cut on a device."""
 
-    def __init__(self, stream: TrainStream | TestStream, images: DeviceImages) -> None:
+    def __init__(self, stream: ImageStream, images: DeviceImages) -> None:
         """`images` are those of the stream's file, pre-processed as the stream says."""
         self.stream = stream
         self.images = images
@@ -100,10 +100,9 @@ class DeviceStream:
         return DeviceBatch(self.images.cut(crops, self.stream.side, self.stream.pad), self.labels[ids])
 
 
-def can_be_cut_there(stream: TrainStream | TestStream) -> bool:
-    """Whether a device can make the stream's batches; it cannot where they come from elsewhere than a file."""
-    own = isinstance(stream, TrainStream | TestStream)
-    return own and not stream.resamples and stream.preprocess in POINTWISE
+def can_be_cut_there(stream: ImageStream) -> bool:
+    """Whether a device can make the stream's batches."""
+    return not (stream.resamples or needs_whole_image(stream.preprocess))
 
 
 def size_there(file: ImageFile) -> int:

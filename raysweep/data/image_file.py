@@ -63,50 +63,8 @@ class ImageFile:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether any of them has to be decoded."""
+        """Whether any image is stored as JPEG, not as pixels."""
         return self.scratch_pixels > 0
-
-    def sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(N, 2): height and width of these images, px."""
-        return np.stack([self.beton.heights[ids], self.beton.widths[ids]], 1)
-
-    def cut(self, crops: Crops, side: int, pad: int, pool: Pool, preprocess: Preprocessing = rgb) -> NDArray[np.uint8]:
-        """The crops, (N, side, side, C), with a black border of `pad` px around the images.
-
-        Raises:
-            RaysweepError: an image cannot be decoded; names it.
-        """
-        images = np.empty((len(crops), side, side, 3), np.uint8)
-
-        def work(part: slice) -> NDArray[np.uint8]:
-            self._cut_part(crops[part], pad, images[part])
-            return preprocess(images[part])
-
-        made = pool.map(work, pool.shares(len(crops)))
-        return images if preprocess is rgb else np.concatenate(made)
-
-    def _cut_part(self, crops: Crops, pad: int, out: NDArray[np.uint8]) -> None:
-        room, side = scratch(self.scratch_pixels), out.shape[1]
-        if crops.are_cut_as_they_are(side):
-            self._cut_squares(crops.where, pad, room, out)
-            return
-        for k, span in enumerate(crops.spans):
-            square = np.empty((1, span, span, 3), np.uint8)
-            self._cut_squares(crops.where[k : k + 1], pad, room, square)
-            out[k] = finish(square[0], int(crops.windows[k]), float(crops.angles[k]), side)
-
-    def _cut_squares(self, where: NDArray[np.int64], pad: int, room: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        b = self.beton
-        done = cut(b.store, b.starts, b.sizes, b.modes, b.heights, b.widths, where, pad, room, out)
-        if done < len(where):
-            raise self._undecodable(int(where[done, 0]))
-
-    def _undecodable(self, image: int) -> RaysweepError:
-        path = self.beton.path
-        return RaysweepError(
-            f"{path}: image {image} cannot be decoded; the file has been damaged. Compare it with its manifest: "
-            f"`raysweep data check {path.parent}`."
-        )
 
     @cached_property
     def firsts(self) -> NDArray[np.int64]:
@@ -138,6 +96,53 @@ class ImageFile:
         beton = replace(self.beton, store=pixels, starts=starts[:-1].astype(np.uint64), sizes=sizes, modes=modes)
         return ImageFile(beton, 0)
 
+    def sizes(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N, 2): height and width of these images, px."""
+        return np.stack([self.beton.heights[ids], self.beton.widths[ids]], 1)
+
+    def cut(
+        self,
+        crops: Crops,
+        side: int,
+        pad: int,
+        pool: Pool,
+        preprocess: Preprocessing = rgb,
+        out: NDArray[np.uint8] | None = None,
+    ) -> NDArray[np.uint8]:
+        """The crops, (N, side, side, C), with a black border of `pad` px around the images.
+
+        They are cut into `out` (N, side, side, 3) where that is given; what is then pre-processed is another array.
+
+        Raises:
+            RaysweepError: an image cannot be decoded; names it.
+        """
+        images = np.empty((len(crops), side, side, 3), np.uint8) if out is None else out
+        pool.map(lambda part: self._cut_part(crops[part], pad, images[part]), pool.shares(len(crops)))
+        return preprocessed(images, preprocess, pool)
+
+    def _cut_part(self, crops: Crops, pad: int, out: NDArray[np.uint8]) -> None:
+        room, side = scratch(self.scratch_pixels), out.shape[1]
+        if crops.are_cut_as_they_are(side):
+            self._cut_squares(crops.where, pad, room, out)
+            return
+        for k, span in enumerate(crops.spans):
+            square = np.empty((1, span, span, 3), np.uint8)
+            self._cut_squares(crops.where[k : k + 1], pad, room, square)
+            out[k] = finish(square[0], int(crops.windows[k]), float(crops.angles[k]), side)
+
+    def _cut_squares(self, where: NDArray[np.int64], pad: int, room: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        b = self.beton
+        done = cut(b.store, b.starts, b.sizes, b.modes, b.heights, b.widths, where, pad, room, out)
+        if done < len(where):
+            raise self._undecodable(int(where[done, 0]))
+
+    def _undecodable(self, image: int) -> RaysweepError:
+        path = self.beton.path
+        return RaysweepError(
+            f"{path}: image {image} cannot be decoded; the file has been damaged. Compare it with its manifest: "
+            f"`raysweep data check {path.parent}`."
+        )
+
 
 class Pool:
     """Threads that share the images of a batch; with one the caller does the work."""
@@ -159,3 +164,10 @@ class Pool:
         if self._executor is None:
             return list(map(work, parts))
         return list(self._executor.map(work, parts))
+
+
+def preprocessed(images: NDArray[np.uint8], preprocess: Preprocessing, pool: Pool) -> NDArray[np.uint8]:
+    """What the pre-processing makes of the images (N, side, side, 3), the work shared among the threads."""
+    if preprocess is rgb:
+        return images
+    return np.concatenate(pool.map(lambda part: preprocess(images[part]), pool.shares(len(images))))

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -52,15 +53,23 @@ class Loops:
         return function
 
 
-@cache
+_made: list[Loops] = []
+_making = threading.Lock()
+
+
 def loops() -> Loops:
     """The loops of this process, compiled first where this machine has not yet done so (some seconds).
 
     Raises:
         RaysweepError: FFCV is not installed.
     """
-    library = ffcv_library()
-    return Loops(stored_code(), library)
+    if not _made:
+        # Two threads that come first at once must not each make them: the code of those thrown away would be running.
+        with _making:
+            if not _made:
+                library = ffcv_library()  # known to LLVM before the code that calls it
+                _made.append(Loops(stored_code(), library))
+    return _made[0]
 
 
 @cache

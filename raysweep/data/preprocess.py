@@ -18,8 +18,24 @@ Images = NDArray[np.uint8]
 Preprocessing = Callable[[Images], Images]
 PREPROCESSINGS: Registry[Preprocessing] = Registry("pre-processing", "raysweep list preprocessings")
 PAPER = "Mishkin et al. 2017"
+_WHOLE_IMAGE: set[Preprocessing] = set()
 CLAHE_CLIP = 4.0
 """Clip limit, in multiples of the mean bin, on OpenCV's 8x8 tiles: a common choice; the paper names none."""
+
+
+def whole_image(operation: Preprocessing) -> Preprocessing:
+    """Mark an operation that needs more of an image than the pixel itself: it costs about what decoding does.
+
+    Trials that share their images share its result; any other operation each of them does by itself. Of any other it is
+    the same whether it is done before the crop or after it.
+    """
+    _WHOLE_IMAGE.add(operation)
+    return operation
+
+
+def needs_whole_image(operation: Preprocessing) -> bool:
+    """Whether the operation is marked so."""
+    return operation in _WHOLE_IMAGE
 
 
 def _converted(images: Images, code: str) -> Images:
@@ -69,6 +85,7 @@ def lab(images: Images) -> Images:
 
 
 @PREPROCESSINGS.add("clahe", "contrast-limited adaptive histogram equalisation of the lightness, 8x8 tiles", PAPER)
+@whole_image
 def clahe(images: Images) -> Images:
     """CLAHE on L of Lab, then back to RGB."""
     # One for each call: it keeps its tables, and two threads would share them.
@@ -77,12 +94,14 @@ def clahe(images: Images) -> Images:
 
 
 @PREPROCESSINGS.add("histeq", "histogram equalisation of the luma, colour differences kept", PAPER)
+@whole_image
 def histeq(images: Images) -> Images:
     """On Y of YCrCb, then back to RGB: equalising the three colours apart would shift hues."""
     return _with_first_channel(images, "RGB2YCrCb", opencv().equalizeHist, "YCrCb2RGB")
 
 
 @PREPROCESSINGS.add("local_mean", "4 (x - local mean) + 128, the local mean a Gaussian blur", "Graham 2015")
+@whole_image
 def local_mean(images: Images) -> Images:
     """Sigma is a thirtieth of the radius, the radius half the side; saturated to 8 bits.
 
@@ -92,7 +111,3 @@ def local_mean(images: Images) -> Images:
     sigma = images.shape[1] / 2 / 30
     blurred = (cv2.GaussianBlur(image, (0, 0), sigma) for image in images)
     return np.stack([cv2.addWeighted(image, 4, mean, -4, 128) for image, mean in zip(images, blurred, strict=True)])
-
-
-POINTWISE = frozenset({rgb, gray, hsv, ycrcb, lab})
-"""Those that look at every pixel by itself: before the crop or after it is the same."""

@@ -40,6 +40,37 @@ class Unit(nn.Module):
         return result if self.after is None else self.after(result)
 
 
+class StridedPointwise(nn.Conv2d):
+    """A 1x1 convolution that takes every `stride`th pixel first and then convolves all that are left: the same sums.
+
+    For few channels: there oneDNN 3.12 writes past its workspace in the backward pass of a strided 1x1 convolution in
+    the channels-last layout (uxlfoundation/oneDNN, issue 6035). The process dies, or other numbers are overwritten.
+    """
+
+    FEWER_THAN = 16
+    """Input channels of a group: the block of AVX-512, twice that of AVX2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        rows, columns = self.stride
+        return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias, groups=self.groups)
+
+
+def convolution(
+    channels: int,
+    width: int,
+    kernel: tuple[int, int],
+    stride: int = 1,
+    pad: tuple[int, int] = (0, 0),
+    groups: int = 1,
+    bias: bool = True,
+) -> nn.Conv2d:
+    """A convolution from `channels` to `width` channels, in a form that is safe on every processor."""
+    pointwise = kernel == (1, 1) and pad == (0, 0) and stride > 1
+    form = StridedPointwise if pointwise and channels // groups < StridedPointwise.FEWER_THAN else nn.Conv2d
+    return form(channels, width, kernel, stride, pad, groups=groups, bias=bias)
+
+
 class ConcatImage(nn.Module):
     """Appends the image, averaged to the size of the map, as further channels."""
 

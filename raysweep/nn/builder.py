@@ -26,6 +26,7 @@ from raysweep.nn.blocks import (
     Residual,
     StochasticDepth,
     Unit,
+    convolution,
 )
 from raysweep.nn.input_nets import INPUT_NETS
 from raysweep.nn.norms import NORMS
@@ -114,9 +115,7 @@ class Builder:
         shape = (width, *out)
         spec = ACTIVATIONS[self.recipe.activation if act else "linear"]
         bias = self.recipe.bias and self.recipe.conv_bias
-        layers = [
-            nn.Conv2d(channels, width, kernels, stride, pads, groups=groups, bias=bias) for _ in range(spec.pieces)
-        ]
+        layers = [convolution(channels, width, kernels, stride, pads, groups, bias) for _ in range(spec.pieces)]
         self._unit(name, layers, spec.build(shape), shape, number, act, norm)
 
     def fc(self, name: str, width: int, number: int = 0) -> None:

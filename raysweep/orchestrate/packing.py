@@ -26,6 +26,11 @@ def count_gangs(nodes: Sequence[Node], shape: GangShape, at_once: int | None, tr
     return min(fitting, trials, at_once or fitting)
 
 
+def meet_on_a_node(nodes: Iterable[Node], shape: GangShape, gangs: int) -> bool:
+    """Whether two of the gangs may find themselves on one node."""
+    return gangs > 1 and any(_workers_on(node, shape) >= 2 * shape.workers for node in nodes)
+
+
 def choose_shape(nodes: Iterable[Node], workers: int, cpus: int, gpus: float | None) -> GangShape:
     """The shape of every gang; with no word on GPUs, one for each worker where the cluster has any."""
     if gpus is None:

@@ -27,7 +27,7 @@ from raysweep.orchestrate.events import (
     train_trial,
 )
 from raysweep.orchestrate.gangs import Gangs
-from raysweep.orchestrate.packing import choose_shape, count_gangs
+from raysweep.orchestrate.packing import choose_shape, count_gangs, meet_on_a_node
 from raysweep.orchestrate.pool import Pool
 from raysweep.orchestrate.searchers import PlanOrder, Search
 from raysweep.orchestrate.tuner import HEAD, run_tuner
@@ -58,12 +58,13 @@ def run_on_ray(
     search: Search | None = None,
     metadata: Mapping[str, str] | None = None,
     dashboard: bool | None = None,
+    share_images: bool = True,
 ) -> Outcome:
     """Train every task on the cluster; a trial that fails in all its attempts is recorded and the rest go on.
 
     With a search there are no tasks at the start: Tune asks it for one trial after another.
     `workers` is how many trials run at once, none: as many as fit; `gpus_per_worker` none: one where the cluster has
-    any. Events arrive in this thread, in order.
+    any. With `share_images` trials on the same node share what they decode. Events arrive in this thread, in order.
 
     Raises:
         RaysweepError: the cluster has not what one trial asks for, or could not start a single worker.
@@ -78,7 +79,8 @@ def run_on_ray(
         gangs = count_gangs(nodes, shape, workers, search.limit if search else len(tasks))
         where = f"dashboard at http://{url}" if url else "no dashboard"
         on_event(Event("note", text=f"{gangs} trial(s) at once on Ray, {where}"))
-        with _Sweep(tasks, shape, gangs, train or train_trial, max_attempts, scheduler, search) as sweep:
+        share = share_images and meet_on_a_node(nodes, shape, gangs)
+        with _Sweep(tasks, shape, gangs, train or train_trial, max_attempts, scheduler, search, share) as sweep:
             sweep.follow(on_event, record_end or record_trial_end)
             return sweep.outcome()
 
@@ -95,6 +97,7 @@ class _Sweep:
         max_attempts: int,
         scheduler: TrialScheduler | None,
         search: Search | None = None,
+        share_images: bool = False,
     ) -> None:
         self.search = search
         self.tasks = search.tasks if search else {task.trial: task for task in tasks}
@@ -104,7 +107,7 @@ class _Sweep:
         names = [f"gang-{number}" for number in range(gangs)]
         actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
         self.pool = actor.remote(tasks, names, max_attempts, patient=scheduler is not None)
-        members = [Gang(name, shape, self.pool, train) for name in names]
+        members = [Gang(name, shape, self.pool, train, share_images) for name in names]
         self.gangs = Gangs(self.pool, members, Path(self.folder.name), f"raysweep-{uuid.uuid4().hex[:8]}")
         self.tuner = threading.Thread(target=self._tune, args=(gangs, scheduler), daemon=True)
 

@@ -1,9 +1,10 @@
 """Batches on their way to the device: made and copied in the loading thread while the device computes.
 
 A batch crosses the bus as uint8, from pinned memory, on a CUDA stream of its own: batch k + 1 is copied while batch k
-is trained on. Images that fit on the accelerator do not cross it at all: they lie there, and batches are cut there. On
-the CPU a batch is what the stream made, and images stay in the mapped file, which is the faster way there. What is for
-CUDA alone has not run on a GPU yet.
+is trained on. Images that fit on the accelerator do not cross it at all: they lie there, and batches are cut there.
+Those that do not are decoded once for all trials of the machine that want them, where the trial's place says so. On the
+CPU a batch is what the stream made, and images stay in the mapped file, which is the faster way there. What is for CUDA
+alone has not run on a GPU yet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from raysweep.data.device import DeviceBatch, DeviceImages, DeviceStream, can_be_cut_there, size_there
+from raysweep.data.shared import SharedStream, share
 from raysweep.data.stream import Batch, TestStream, TrainStream
 
 DEVICE_SHARE = 1 / 2
@@ -24,18 +26,28 @@ _resident: dict[object, DeviceImages] = {}
 
 
 class Feed:
-    """The batches of one trial, for one device."""
+    """The batches of one trial, for one device. `close` gives back what it shares with other trials."""
 
-    def __init__(self, train: TrainStream, test: TestStream, device: torch.device, threads: int = 1) -> None:
-        """Put the images on the device where they fit; `threads` decode at once."""
+    def __init__(
+        self, train: TrainStream, test: TestStream, device: torch.device, threads: int = 1, share_images: bool = False
+    ) -> None:
+        """Put the images on the device where they fit, `threads` decoding at once; else share them if that is asked."""
         self.device = device
         self.copies: Any = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        self.train: TrainStream | DeviceStream = train
-        self.test: TestStream | DeviceStream = test
+        self.train: TrainStream | DeviceStream | SharedStream = train
+        self.test: TestStream | DeviceStream | SharedStream = test
         if fits((train, test), device):
             self.train, self.test = (DeviceStream(s, images_on(device, s, threads)) for s in (train, test))
             if self.copies is not None:
                 torch.cuda.synchronize(device)  # they are read on another stream than they were written on
+        elif share_images:
+            self.train, self.test = share(train), share(test)
+
+    def close(self) -> None:
+        """Give the places among the sharers back."""
+        for stream in (self.train, self.test):
+            if isinstance(stream, SharedStream):
+                stream.close()
 
     def train_batch(self, iteration: int, rows: slice | None = None) -> Batch | DeviceBatch:
         """Training batch number `iteration`, or those rows of it, on the device; called in the loading thread.

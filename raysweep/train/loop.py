@@ -47,6 +47,10 @@ class Trial(Training):
     length: Length
     feed: Feed
 
+    def close(self) -> None:
+        """Give back what is shared with other trials."""
+        self.feed.close()
+
     @property
     def rows(self) -> slice:
         """This rank's rows of every batch."""
@@ -125,7 +129,7 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, 
     model = DistributedDataParallel(network) if place.world_size > 1 else network
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     seed_torch(derive(recipe.seed, f"rank {place.rank}"))
-    feed = Feed(train, test, device, place.threads)
+    feed = Feed(train, test, device, place.threads, place.share_images)
     return Trial(recipe, place, device, network, model, solver, recipe.training.accumulate, train, test, length, feed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -123,16 +124,17 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
     if saved is not None:
         check_same_images(store, task, manifest)
     # What has begun has its trunk in its own checkpoint.
-    trial = prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))
-    done = restore(trial, saved)
-    record = Record(store, task, place) if place.rank == 0 else None
-    if record:
-        record.start(manifest, trial.length.num_epochs, done)
-    for row in epochs(trial, done):
-        row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
+    with closing(prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))) as trial:
+        done = restore(trial, saved)
+        record = Record(store, task, place) if place.rank == 0 else None
         if record:
-            record.add(row, state(trial, row["epoch"]) if task.keep_checkpoint or row["status"] == "running" else None)
-        yield row
+            record.start(manifest, trial.length.num_epochs, done)
+        for row in epochs(trial, done):
+            row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
+            if record:
+                kept = task.keep_checkpoint or row["status"] == "running"
+                record.add(row, state(trial, row["epoch"]) if kept else None)
+            yield row
 
 
 def check_same_images(store: Store, task: TrialTask, manifest: Manifest) -> None:

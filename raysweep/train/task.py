@@ -33,3 +33,5 @@ class Placement:
     world_size: int = 1
     device: str = "cpu"
     threads: int = 1
+    share_images: bool = False
+    """Whether decoded images are shared with other trials of the machine."""

@@ -54,6 +54,8 @@ class Gang:
     pool: Any
     """Handle of the pool actor."""
     train: Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
+    share_images: bool = False
+    """Whether trials of other gangs may run on the same node."""
 
 
 def run_gang(gang: Gang, run_name: str, storage: Path) -> None:
@@ -117,7 +119,7 @@ class _Lifeline(ControllerCallback):  # type: ignore[misc]
 
 def gang_loop(setup: dict[str, Any]) -> None:
     """What each worker process runs: trials from the pool until there are no more."""
-    worker = _Worker(setup["gang"], _placement(setup["gang"].shape))
+    worker = _Worker(setup["gang"], _placement(setup["gang"]))
     torch.set_num_threads(worker.place.threads)
     if worker.place.rank == 0:
         ray.get(worker.gang.pool.attach_group.remote(worker.gang.name, ray.util.get_current_placement_group()))
@@ -126,11 +128,13 @@ def gang_loop(setup: dict[str, Any]) -> None:
             worker.train(offer.task, offer.attempt)
 
 
-def _placement(shape: GangShape) -> Placement:
-    context = get_context()
+def _placement(gang: Gang) -> Placement:
+    context, shape = get_context(), gang.shape
     # A cluster may count GPUs that torch cannot use; Train's own choice would name one all the same.
     device = str(get_device()) if shape.gpus and torch.cuda.is_available() else "cpu"
-    return Placement(context.get_world_rank(), context.get_world_size(), device, shape.cpus)
+    # Ranks on several nodes would each decode what only the others need.
+    share = gang.share_images and context.get_local_world_size() == context.get_world_size()
+    return Placement(context.get_world_rank(), context.get_world_size(), device, shape.cpus, share)
 
 
 class _Worker:

@@ -13,7 +13,7 @@ from raysweep.data import device as device_module
 from raysweep.data.device import DeviceImages, DeviceStream, can_be_cut_there
 from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest
-from raysweep.data.preprocess import POINTWISE, PREPROCESSINGS
+from raysweep.data.preprocess import PREPROCESSINGS, needs_whole_image
 from raysweep.data.stream import TestStream, TrainStream, subset
 
 CPU = torch.device("cpu")
@@ -75,7 +75,7 @@ def test_every_pointwise_preprocessing_and_its_border(name: str, stored: dict[st
         agrees = all(same(stream, cut, number) for number in range(4))
     except Exception:  # some cannot even work on a row of pixels
         agrees = False
-    assert agrees == (preprocess in POINTWISE) == can_be_cut_there(stream)
+    assert agrees == can_be_cut_there(stream) != needs_whole_image(preprocess)
 
 
 def test_what_is_turned_or_resized_is_left_to_the_host(mixed: ImageFile) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -87,3 +88,16 @@ def test_arrays_that_the_loops_would_misread_are_refused(wrong: str) -> None:
             scratch(0),
             out if wrong == "kind" else out.transpose(0, 2, 1, 3)[:, :, ::2],
         )
+
+
+def test_threads_that_come_first_at_once_use_the_same_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with loops of its own, those of the slower one would be freed while they run."""
+    monkeypatch.setattr(native, "_made", [])
+    at_once = threading.Barrier(4)
+
+    def come(_: int) -> native.Loops:
+        at_once.wait()
+        return native.loops()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(map(id, threads.map(come, range(4))))) == 1

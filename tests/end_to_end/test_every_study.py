@@ -5,19 +5,15 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 import raysweep
 from analysis.report import write_report
 from raysweep.errors import RaysweepError
 from raysweep.study import study_names
+from tests.end_to_end.few_images import few_images
 from tests.verbs.test_cli import good
 
-TRAIN, TEST = 8, 3
-"""Images of a class."""
 SIDES = {"cifar10": 32, "imagenette128": 144}
 FILES = {"cifar10": "cifar10.parquet", "imagenette128": "imagenette144.parquet"}
 TINY = {
@@ -27,18 +23,6 @@ TINY = {
     "training.epochs": 1.0,
     "solver.lr": 0.001,
 }
-
-
-def few_images(source: Path, target: Path) -> Path:
-    """A Parquet file of a few images of every class."""
-    table = pq.read_table(source)
-    parts = []
-    for split, count in (("train", TRAIN), ("test", TEST)):
-        of_split = table.filter(pc.equal(table["split"], split))
-        labels = pc.unique(of_split["label"]).to_pylist()
-        parts += [of_split.filter(pc.equal(of_split["label"], label)).slice(0, count) for label in labels]
-    pq.write_table(pa.concat_tables(parts), target)
-    return target
 
 
 @pytest.fixture(scope="module", params=list(FILES))
@@ -53,7 +37,7 @@ def images(protocol: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not real.is_file():
         pytest.skip("no real images on this machine")
     folder = tmp_path_factory.mktemp(protocol)
-    source = few_images(real, folder / "few.parquet")
+    source = few_images(real, folder / "few.parquet", train=8, test=3)
     good("data", "write", source, folder / "data", "--side", SIDES[protocol])
     request = {"protocol": protocol, "settings": TINY, "data": folder / "data", "store": str(folder / "unused")}
     with pytest.raises(RaysweepError, match="image sets are missing") as refusal:

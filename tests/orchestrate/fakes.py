@@ -53,7 +53,8 @@ def train_nothing(task: TrialTask, place: Placement, attempt: int) -> Iterator[d
     for epoch in range(1, NUM_EPOCHS + 1):
         if epoch == 2 and task.trial.startswith("bad"):
             raise ValueError(f"{task.trial} cannot go on")
-        row = make_row(task.trial, epoch, attempt=attempt, pid=os.getpid(), threads=place.threads, device=place.device)
+        where = {"threads": place.threads, "device": place.device, "share_images": place.share_images}
+        row = make_row(task.trial, epoch, attempt=attempt, pid=os.getpid(), **where)
         if epoch == 2 and task.trial.startswith("diverged"):
             yield row | {"status": "diverged"}
             return

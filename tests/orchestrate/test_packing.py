@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.orchestrate.packing import choose_shape, count_gangs
+from raysweep.orchestrate.packing import choose_shape, count_gangs, meet_on_a_node
 from raysweep.train.worker import GangShape
 
 LAPTOP = {"CPU": 2.0}
@@ -50,3 +50,18 @@ def test_a_gpu_each_unless_told_otherwise() -> None:
     assert choose_shape([LAPTOP], 1, 1, None).gpus == 0.0
     assert choose_shape([LAPTOP, GPU_NODE], 1, 1, None).gpus == 1.0
     assert choose_shape([GPU_NODE], 1, 1, 0.0).gpus == 0.0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shape", "gangs", "meet"),
+    [
+        ([LAPTOP], GangShape(), 2, True),
+        ([LAPTOP], GangShape(), 1, False),
+        ([{"CPU": 1.0}, {"CPU": 1.0}], GangShape(), 2, False),
+        ([{"CPU": 1.0}, GPU_NODE], GangShape(gpus=1.0), 4, True),
+        ([GPU_NODE], GangShape(workers=4, gpus=1.0), 2, False),
+        ([GPU_NODE], GangShape(workers=2, gpus=1.0), 2, True),
+    ],
+)
+def test_gangs_that_may_meet_on_a_node(nodes: list[dict[str, float]], shape: GangShape, gangs: int, meet: bool) -> None:
+    assert meet_on_a_node(nodes, shape, gangs) is meet

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from raysweep.data import shared
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_json, trial_id
 from raysweep.patch import patch
@@ -137,3 +138,58 @@ def test_images_that_changed_are_refused(small_recipe: Recipe, small_images: Pat
     task = make_task(patch(small_recipe, {"data.digest": "0" * 12}), small_images, tmp_path / "store")
     with pytest.raises(RaysweepError, match="0" * 12):
         next(run_trial(task, Placement(), 1))
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that stands for the machine's shared memory."""
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setattr(shared, "MEMORY", tmp_path / "memory")
+    return tmp_path / "memory"
+
+
+SCALED = {"data.scales": (1.0, 0.9)}  # stored pixels that are not resized are not worth sharing
+SHARING = Placement(share_images=True)
+
+
+def test_trials_that_share_images_give_the_numbers_they_give_alone(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path, memory: Path
+) -> None:
+    # Without dropout, whose numbers come from a generator that trials in one process have in common.
+    changes = SCALED | {"network.dropout": 0.0}
+    recipes = [patch(small_recipe, changes | {"network.activation": name}) for name in ("relu", "elu")]
+    for recipe in recipes:
+        list(run_trial(make_task(recipe, small_images, tmp_path / "alone"), Placement(), 1))
+    tasks = [make_task(recipe, small_images, tmp_path / "together") for recipe in recipes]
+    together = [run_trial(task, SHARING, 1) for task in tasks]
+    for _ in range(3):  # an epoch of each in turn
+        for steps in together:
+            next(steps)
+        assert len(list(memory.iterdir())) == 1
+    for task, steps in zip(tasks, together, strict=True):
+        assert list(steps) == []
+        assert stored(tmp_path / "together", task.trial) == stored(tmp_path / "alone", task.trial)
+    assert not list(memory.iterdir())
+
+
+def test_a_trial_that_is_stopped_or_fails_leaves_no_shared_memory(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = patch(small_recipe, SCALED)
+    steps = run_trial(make_task(recipe, small_images, tmp_path / "stopped"), SHARING, 1)
+    next(steps)
+    assert list(memory.iterdir())
+    steps.close()  # type: ignore[attr-defined]
+    assert not list(memory.iterdir())
+    no_trunk = patch(recipe, {"init.trunk": "frozen"})
+    with pytest.raises(RaysweepError, match="no trained network"):
+        next(run_trial(make_task(no_trunk, small_images, tmp_path / "failed"), SHARING, 1))
+    assert not list(memory.iterdir())
+
+    def fail(*_: object) -> None:
+        raise OSError("the store is gone")
+
+    monkeypatch.setattr(Store, "write_epochs", fail)
+    with pytest.raises(OSError, match="the store is gone"):
+        list(run_trial(make_task(recipe, small_images, tmp_path / "broken"), SHARING, 1))
+    assert not list(memory.iterdir())

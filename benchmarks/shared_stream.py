@@ -1,0 +1,154 @@
+"""What reading costs 1, 2, 4 and 8 trials that need the same images at once, each by itself or sharing.
+
+Generated images of 144 px stored as JPEG, a random crop of 128 px and a mirror each, batches of 256 as uint8; each
+trial is a process that starts warm, reads four epochs and does nothing else. The first table is CPU seconds of all
+trials together, joining the shared memory apart from reading; what is decoded ahead and never read is counted. The
+second is images per second of all trials together by the clock, from the first that begins to the last that ends.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks._harness import measure, report
+from raysweep.data.generated import GeneratedSource
+from raysweep.data.manifest import read_manifest
+from raysweep.data.shared import SharedStream
+from raysweep.data.stream import ImageFile, TrainStream
+from raysweep.data.write import write_images
+
+IMAGES, STORED, CROP, BATCH, EPOCHS, REPEATS = 2048, 144, 128, 256, 4, 5
+TRIALS = (1, 2, 4, 8)
+CONTEXT = multiprocessing.get_context("spawn")
+Barriers = Mapping[int, Barrier]
+"""Number of trials -> where so many wait for each other."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One trial's reading: CPU seconds of joining and of reading, when it began and ended, chunks decoded and taken."""
+
+    join_s: float
+    read_s: float
+    began: float
+    ended: float
+    num_made: int = 0
+    num_taken: int = 0
+    num_alone: int = 0
+
+
+def read(folder: Path, trials: int, sharing: bool, seed: int, barriers: Barriers) -> Reading:
+    """Read the epochs of a seed, together with the others."""
+    file = ImageFile.open(folder, read_manifest(folder), "train")
+    private = TrainStream(file, side=CROP, batch_size=BATCH, seed=seed)
+    private.batch(EPOCHS * IMAGES)  # loads the compiled code; none of the batches that are read
+    before = time.process_time()
+    stream = SharedStream(private) if sharing else private
+    joined = time.process_time()
+    barriers[trials].wait()
+    began, start = time.time(), time.process_time()
+    for number in range(EPOCHS * IMAGES // BATCH):
+        stream.batch(number)
+    read_s, ended = time.process_time() - start, time.time()
+    if not isinstance(stream, SharedStream):
+        return Reading(0.0, read_s, began, ended)
+    stream.close()
+    return Reading(joined - before, read_s, began, ended, stream.num_made, stream.num_taken, stream.num_alone)
+
+
+def serve(connection: Connection, folder: Path, barriers: Barriers) -> None:
+    """Read whenever asked to."""
+    with suppress(EOFError):  # nobody is left to ask
+        while True:
+            trials, sharing, seed = connection.recv()
+            connection.send(read(folder, trials, sharing, seed, barriers))
+
+
+class Readers:
+    """Eight processes, of which as many read as a measurement wants."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start them; they end with this process."""
+        self._barriers = barriers = {count: CONTEXT.Barrier(count) for count in TRIALS}
+        pipes = [CONTEXT.Pipe() for _ in range(max(TRIALS))]
+        self._connections = [ours for ours, _ in pipes]
+        for _, theirs in pipes:
+            CONTEXT.Process(target=serve, args=(theirs, folder, barriers), daemon=True).start()
+        self._seeds = iter(range(1_000_000))
+        self.images_per_s: dict[str, float] = {}
+        """Of the last reading on each side."""
+
+    def read(self, trials: int, sharing: bool) -> list[Reading]:
+        """What each of so many trials needed, all reading the same images at once, others than the last time."""
+        seed = next(self._seeds)
+        for connection in self._connections[:trials]:
+            connection.send((trials, sharing, seed))
+        found: list[Reading] = [connection.recv() for connection in self._connections[:trials]]
+        wall_s = max(reading.ended for reading in found) - min(reading.began for reading in found)
+        self.images_per_s[name(trials, sharing)] = trials * EPOCHS * IMAGES / wall_s
+        return found
+
+
+def name(trials: int, sharing: bool) -> str:
+    """A side's name in the tables."""
+    return f"{trials} {'sharing' if sharing else 'by themselves'}"
+
+
+@contextmanager
+def readers() -> Iterator[Readers]:
+    """The processes, and their images in a folder that goes away."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_images(GeneratedSource(IMAGES, 10, side=STORED), Path(folder) / "images", encoding="jpg")
+        found = Readers(Path(folder) / "images")
+        found.read(max(TRIALS), sharing=False)  # all of them warm
+        yield found
+
+
+def sides(found: Readers) -> dict[str, Callable[[], float]]:
+    """CPU seconds of each side, and after each what the trials together reached by the clock."""
+    joining: list[float] = []
+
+    def cpu_s(trials: int, sharing: bool) -> float:
+        readings = found.read(trials, sharing)
+        joining[:] = [reading.join_s for reading in readings]
+        return sum(reading.read_s for reading in readings)
+
+    made: dict[str, Callable[[], float]] = {}
+    for trials in TRIALS:
+        for sharing in (False, True):
+            side = name(trials, sharing)
+            made[side] = partial(cpu_s, trials, sharing)
+            made[f"{side}: images/s"] = partial(found.images_per_s.__getitem__, side)
+    made[f"{max(TRIALS)} joining"] = lambda: sum(joining)
+    return made
+
+
+def main() -> None:
+    """Measure all sides in turn."""
+    with readers() as found:
+        rows = measure(sides(found), REPEATS)
+    speed = [row for row in rows if row.side.endswith("images/s")]
+    cost = [row for row in rows if row not in speed]
+    medians = {row.side: row.median for row in rows}
+    most = max(TRIALS)
+    one, apart, together = name(1, False), name(most, False), name(most, True)
+    pairs = [(together, one), (name(1, True), one), (apart, together)]
+    report("shared_stream", "CPU s", cost, {f"{a} over {b}": medians[a] / medians[b] for a, b in pairs})
+    a, b = f"{together}: images/s", f"{apart}: images/s"
+    report("shared_stream_speed", "images/s", speed, {f"{a} over {b}": medians[a] / medians[b]})
+
+
+if __name__ == "__main__":
+    main()
