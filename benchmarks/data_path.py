@@ -84,17 +84,17 @@ def generated() -> Iterator[Path]:
         yield Path(name)
 
 
-def first_batch_s(name: str, folder: Path) -> float:
-    """Seconds from the first import, torch's aside, to the first batch of a new process."""
+def start_of(name: str, folder: Path) -> dict[str, float]:
+    """Seconds and core-seconds from the first import, torch's aside, to the first batch of a new process."""
     with Side(name, folder) as side:
-        return float(side.start["first_batch_s"])
+        return side.start
 
 
 def main() -> None:
     """Measure all sides in turn."""
     loops()  # compiled once per machine, and not by a side
     with generated() as folder, ExitStack() as stack:
-        started = {name: [first_batch_s(name, folder) for _ in range(STARTS)] for name in STARTED}
+        started = {name: [start_of(name, folder) for _ in range(STARTS)] for name in STARTED}
         sides = {name: stack.enter_context(Side(name, folder)) for name in SIDES}
         able = {name: side for name, side in sides.items() if "missing" not in side.start}
         rows = measure({name: side.rate for name, side in able.items()}, REPEATS)
@@ -102,7 +102,11 @@ def main() -> None:
     for name, side in sides.items():
         if name not in able:
             print(f"{name}: not measured, {side.start['missing']}")
-    starts = {f"first batch, s: {name}": statistics.median(found) for name, found in started.items()}
+    starts = {
+        f"first batch, {unit.replace('_', '-')}: {name}": statistics.median(s[f"first_batch_{unit}"] for s in found)
+        for name, found in started.items()
+        for unit in ("s", "core_s")
+    }
     report("data_path", "images/core-s", rows, ratios(rows) | starts, columns)
 
 

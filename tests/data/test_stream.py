@@ -43,9 +43,10 @@ def flat(stream: TrainStream, positions: int) -> Batch:
 
 FFCV_LOADER = """
 import sys, numpy as np
-from dataclasses import replace
-from raysweep.data.writer_process import import_ffcv
-import_ffcv()
+import numba.typed
+typed, numba.typed.Dict = numba.typed.Dict, dict  # compiled at import, which takes seconds; a plain one serves
+import ffcv
+numba.typed.Dict = typed
 from ffcv.fields.decoders import IntDecoder
 from ffcv.fields.rgb_image import Compiler, IMAGE_MODES, ResizedCropRGBImageDecoder, imdecode, resize_crop
 from ffcv.loader import Loader, OrderOption
