@@ -269,13 +269,15 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _tenths(what: str) -> Callable[[int, int], None]:
-    start, said = time.monotonic(), [0]
+    start, said = time.monotonic(), [-1, 0]
 
     def show(done: int, total: int) -> None:
+        if said[0] < 0:  # what was done before this run says nothing of its speed
+            said[:] = 10 * done // max(total, 1), done
         tenth = 10 * done // max(total, 1)
         if tenth > said[0]:
             said[0] = tenth
-            left = (time.monotonic() - start) * (total - done) / done
+            left = (time.monotonic() - start) * (total - done) / (done - said[1])
             click.echo(f"{what}  {done:,}/{total:,}  ETA {duration(left)}", err=True)
 
     return show

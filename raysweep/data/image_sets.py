@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from raysweep.data.check import bind_data, check_fit
+from raysweep.data.forms import subfolder_name
 from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, verify
 from raysweep.errors import RaysweepError
 from raysweep.recipe import DataRecipe, Recipe
@@ -16,7 +17,7 @@ from raysweep.recipe import DataRecipe, Recipe
 
 def subfolder(data: DataRecipe) -> str:
     """Name of the subfolder for these images where the folder itself has others."""
-    return f"short{data.short_side}" + (f"-{data.rescale}" if data.rescale != "auto" else "")
+    return subfolder_name(data.short_side, data.rescale)
 
 
 def image_folder(folder: Path, data: DataRecipe) -> Path:
