@@ -256,7 +256,10 @@ def _rich_progress() -> Progress:
 
 @contextmanager
 def counted(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A function of (done, total) that shows how far something is: a bar with ETA, or a line every tenth in a pipe."""
+    """A function of (done, total) that shows how far something is: a bar with ETA, or a line every tenth in a pipe.
+
+    Its first call says what was done before, of which the speed is not known.
+    """
     if not sys.stderr.isatty():
         yield _tenths(what)
         return
@@ -269,15 +272,17 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _tenths(what: str) -> Callable[[int, int], None]:
-    start, said = time.monotonic(), [-1, 0]
+    begun: list[tuple[float, int]] = []
+    said = [0]
 
     def show(done: int, total: int) -> None:
-        if said[0] < 0:  # what was done before this run says nothing of its speed
-            said[:] = 10 * done // max(total, 1), done
         tenth = 10 * done // max(total, 1)
-        if tenth > said[0]:
-            said[0] = tenth
-            left = (time.monotonic() - start) * (total - done) / (done - said[1])
+        if begun and tenth > said[0]:
+            start, before = begun[0]
+            left = (time.monotonic() - start) * (total - done) / (done - before)
             click.echo(f"{what}  {done:,}/{total:,}  ETA {duration(left)}", err=True)
+        if not begun:
+            begun.append((time.monotonic(), done))
+        said[0] = max(said[0], tenth)
 
     return show

@@ -106,8 +106,9 @@ def _write(request: Request, place: Path) -> None:
     left = find_matching(request, place)
     published: Sequence[str] = ()
     if left and left.manifests is not None:
+        published = list(left.job.forms)
         publish(place, request.folder, left.manifests, overwrite=True)
-        left, published = None, list(left.job.forms)
+        left = None
     forms = missing_forms(request, published)
     if not forms:
         return

@@ -43,7 +43,7 @@ def flat(stream: TrainStream, positions: int) -> Batch:
 
 FFCV_LOADER = """
 import sys, numpy as np
-from raysweep.data.writer_process import import_ffcv
+from tests.data.ffcv_reads import import_ffcv
 import_ffcv()
 from ffcv.fields.decoders import IntDecoder, SimpleRGBImageDecoder
 from ffcv.loader import Loader, OrderOption
