@@ -31,6 +31,8 @@ from raysweep.errors import RaysweepError
 
 STALL_S = 300.0
 """Seconds without an answer after which a worker is taken for dead."""
+EXIT_S = 5.0
+"""Seconds a worker that has closed its socket may take to end."""
 MAX_DEATHS = 20
 """Workers that may end with no image encoded in between: then it is not the images."""
 
@@ -113,11 +115,14 @@ class _Worker:
         rows, reasons, seconds = message
         return Encoded(rows, [self.connection.recv_bytes() for _ in self.busy[1].forms], reasons, seconds)
 
-    def end(self) -> str:
-        """Kill it, close the socket, and say how it ended if it did so itself."""
+    def end(self, patience_s: float = 0.0) -> str:
+        """Close the socket, kill it if it does not end by itself, and say how it ended."""
         self.connection.close()
-        self.process.kill()
-        code = self.process.wait()
+        try:
+            code = self.process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
         return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
 
 
@@ -189,7 +194,7 @@ class Encoders:
 
     def _replace(self, number: int, waiting: deque[tuple[_Job, Task]], what: str = "") -> None:
         worker = self.workers[number]
-        ended = worker.end()
+        ended = worker.end(0.0 if what else EXIT_S)
         what = what or f"ended {ended}"
         self._deaths += 1
         if not worker.is_ready or self._deaths > MAX_DEATHS:
@@ -198,7 +203,9 @@ class Encoders:
                 "for memory, use fewer --workers."
             )
         if worker.busy:
-            self._take_apart(*worker.busy, waiting, f"the process that decodes it {what}{self._last_words()}")
+            self._take_apart(
+                *worker.busy, waiting, f"the process that decodes it {what}.{self._last_words()}".rstrip(".")
+            )
         self.workers[number] = _Worker(self._errors.fileno())
 
     def _take_apart(self, job: _Job, task: Task, waiting: deque[tuple[_Job, Task]], reason: str) -> None:

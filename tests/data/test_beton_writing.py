@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ BATCHES = [[3000, 1000], [], [200, 4000, 1], [9000], [16384, 100]]
 def test_no_image_lies_across_the_end_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beton_writing, "PAGE", 4096)
     starts = written(tmp_path / "a", BATCHES)
-    for start, size in zip(starts, sum(BATCHES, []), strict=True):
+    for start, size in zip(starts, chain(*BATCHES), strict=True):
         assert start // 16384 == (start + size - 1) // 16384
     assert starts == sorted(starts)
     assert starts[0] == 4096  # behind the header and room for the table, 3 kB
