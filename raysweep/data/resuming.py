@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -33,7 +34,8 @@ class Request:
     forms: Forms
     skip_bad: bool
     overwrite: bool
-    workers: int
+    workers: int | None
+    """None: one per core."""
     progress: Progress
     say: Say
 
@@ -41,6 +43,10 @@ class Request:
     def images(self) -> int:
         """Of the source."""
         return sum(map(len, self.source.splits.values()))
+
+    def processes(self, chunk: int) -> int:
+        """How many encode: none that would have no `chunk` of images to do."""
+        return min(self.workers or len(os.sched_getaffinity(0)), -(-self.images // chunk))
 
 
 def options(source: Source, forms: Forms) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The folder `.writing` of an image set under way: files that grow, the journal of what is in them, and a lock.
+"""An image set under way, in the folder `.writing` of its own: files that grow, and the journal of what is in them.
 
 The journal never says more than is on the disk: at a checkpoint first the files are synced, then the records of the
 images in them are. A kill or a full disk loses what came after the last checkpoint; the next run cuts that off.
@@ -6,17 +6,13 @@ images in them are. A kill or a full disk loses what came after the last checkpo
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
-import socket
 import struct
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +25,7 @@ from raysweep.data.encoding import Encoded, row_type
 from raysweep.data.forms import Form
 from raysweep.data.journal import DONE, IMAGES, Journal, Record, begin_journal, read_journal
 from raysweep.data.manifest import SPLITS
-from raysweep.errors import RaysweepError
 
-NAME = ".writing"
 CHECKPOINT_S = 5.0
 """Seconds between checkpoints: of all workers' time, so much is lost at most."""
 _HEAD = struct.Struct("<BI")
@@ -102,60 +96,6 @@ def find_left(place: Path) -> Left | None:
         return None
     records = list(read_journal(place / "journal"))
     return Left(Job.from_bytes(records[0].content), records)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[Path]:
-    """The staging folder of `folder`, for this process alone; it is removed if nothing is kept in it.
-
-    Raises:
-        RaysweepError: another process has it, or the folder cannot be written.
-    """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    place = folder / NAME
-    lock = _lock(place, folder)
-    try:
-        yield place
-    finally:
-        if not (place / "journal").exists():
-            shutil.rmtree(place, ignore_errors=True)
-            _remove_empty(made)
-        os.close(lock)
-
-
-def _lock(place: Path, folder: Path) -> int:
-    try:
-        while True:
-            place.mkdir(parents=True, exist_ok=True)
-            lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.pread(lock, 200, 0).decode(errors="replace")
-                os.close(lock)
-                raise RaysweepError(f"{folder} is being written by another process ({owner}): wait for it.") from None
-            if _is_same(lock, place / "lock"):
-                break
-            os.close(lock)  # its owner has just finished and removed it
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
-    except OSError as error:
-        raise RaysweepError(f"{folder} cannot be written: {error.strerror}. Name another folder.") from None
-    return lock
-
-
-def _is_same(file: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    for path in folders:
-        if any(path.iterdir()):
-            break
-        path.rmdir()
 
 
 class Staging:

@@ -6,7 +6,6 @@ whatever ended it: see `staging.py`.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,11 +17,12 @@ from raysweep.data.encoders import Encoders
 from raysweep.data.estimate import measure
 from raysweep.data.finishing import finish, publish, refuse_bad
 from raysweep.data.forms import Form, Forms, make_forms
+from raysweep.data.locking import locked
 from raysweep.data.manifest import Manifest, read_manifest
 from raysweep.data.one_pass import CHUNK, OtherEncodingError, check_encodings, encode_rest
 from raysweep.data.resuming import Progress, Request, Say, check_source, find_matching, missing_forms, options
 from raysweep.data.sources.base import Source, check_labels
-from raysweep.data.staging import Job, Left, Staging, locked
+from raysweep.data.staging import Job, Left, Staging
 from raysweep.errors import RaysweepError
 
 
@@ -49,7 +49,7 @@ def write_sets(
 ) -> dict[Path, Manifest]:
     """Write train.beton, test.beton and, last, manifest.json into `folder`, and into a subfolder for every other size.
 
-    Killed or interrupted, the same call goes on where it was: at most `staging.CHECKPOINT_S` of work is done again.
+    Killed or interrupted, the same call goes on where it was: about `staging.CHECKPOINT_S` of work is done again.
 
     Args:
         source: see `open_source`.
@@ -74,24 +74,23 @@ def write_sets(
     """
     folder = Path(folder)
     forms = make_forms(Form(side, rescale, encoding, quality, raw_share), also)
-    if workers is not None and workers < 1:
-        raise RaysweepError(f"workers is {workers}: at least 1 process is needed.")
-    if folder.exists() and not folder.is_dir():
-        raise RaysweepError(f"{folder} is a file: name a folder.")
-    check_labels(source)
-    request = Request(
-        source,
-        folder,
-        forms,
-        skip_bad,
-        overwrite,
-        min(workers or len(os.sched_getaffinity(0)), -(-sum(map(len, source.splits.values())) // CHUNK)),
-        progress or (lambda done, total: None),
-        say or (lambda text: None),
-    )
+    request = Request(source, folder, forms, skip_bad, overwrite, workers, progress or _ignore, say or _ignore)
+    _check(request)
     with locked(folder) as place, _words_for_errors(folder):
         _write(request, place)
     return {folder / name: read_manifest(folder / name) for name in forms}
+
+
+def _ignore(*_: object) -> None:
+    """Where nobody wants to know."""
+
+
+def _check(request: Request) -> None:
+    if request.workers is not None and request.workers < 1:
+        raise RaysweepError(f"workers is {request.workers}: at least 1 process is needed.")
+    if request.folder.exists() and not request.folder.is_dir():
+        raise RaysweepError(f"{request.folder} is a file: name a folder.")
+    check_labels(request.source)
 
 
 @contextmanager
@@ -114,7 +113,7 @@ def _write(request: Request, place: Path) -> None:
         return
     if left and not check_source(request, left):
         left = None
-    with Encoders(request.source.splits, request.workers) as encoders:
+    with Encoders(request.source.splits, request.processes(CHUNK)) as encoders:
         manifests = _write_forms(request, place, forms, left, encoders)
     publish(place, request.folder, manifests, request.overwrite)
 
@@ -156,7 +155,7 @@ def _decide(request: Request, place: Path, forms: Forms, done: int, encoders: En
         request.say(f"going on: {done:,} of {request.images:,} images are in {place}")
     if estimate.bad:
         request.say(f"of {estimate.images} images tried {len(estimate.bad)} cannot be stored, first {estimate.bad[0]}")
-    request.say(estimate.text(decided, rest, request.workers, free))
+    request.say(estimate.text(decided, rest, len(encoders.workers), free))
     estimate.refuse_full(decided, rest, free, request.folder)
     return decided, estimate.chunk(decided, CHUNK)
 

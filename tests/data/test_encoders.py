@@ -102,10 +102,17 @@ def test_a_worker_that_was_killed_by_chance_is_replaced(tmp_path: Path) -> None:
     assert manifest == write_images(GeneratedSource(40, 10, side=20), tmp_path / "plain")
 
 
-def test_an_image_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders, "STALL_S", 2.0)
-    with pytest.raises(RaysweepError, match=r"1 of 50 images(.|\n)*train image 30 .*did not answer for 2 s"):
-        write_images(source_of(Faulty(hang, (30,))), tmp_path / "out")
+def test_an_image_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "STALL_S", 5.0)
+    tasks = [Task("train", [index], FORMS) for index in (29, 30, 31)]
+    with Encoders({"train": Faulty(hang, (30,))}, 2) as pool:
+        found = list(pool.encode(iter(tasks)))
+    assert [encoded.reasons for encoded in found] == [
+        {},
+        {30: "the process that decodes it did not answer for 5 s"},
+        {},
+    ]
+    assert [len(part.data[0]) > 0 for part in found] == [True, False, True]
 
 
 def test_workers_that_end_again_and_again_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ import pytest
 
 from raysweep.data import finishing, staging, write
 from raysweep.data.generated import GeneratedSamples, GeneratedSource
+from raysweep.data.locking import locked
 from raysweep.data.manifest import read_manifest, verify
-from raysweep.data.staging import locked
 from raysweep.data.write import write_images, write_sets
 from raysweep.errors import RaysweepError
 from tests.data.conftest import Folder, encoded, picture
