@@ -75,6 +75,11 @@ def subfolder_name(side: int, rescale: str) -> str:
     return f"short{side}" + (f"-{rescale}" if rescale != "auto" else "")
 
 
+def size_text(side: int, rescale: str, main: str) -> str:
+    """A further size as `make_forms` takes it, where the folder's own images are rescaled as `main` says."""
+    return f"{side}" + (f"-{rescale}" if rescale != main else "")
+
+
 def make_forms(main: Form, also: Sequence[str]) -> dict[str, Form]:
     """The form of the folder itself and those of its subfolders, given as `80` or `144-nearest`.
 

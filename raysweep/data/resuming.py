@@ -143,8 +143,8 @@ def _refuse_existing(request: Request, name: str) -> None:
         raise RaysweepError(f"{target} already has an image set: name another folder, or replace it with --overwrite.")
     manifest = read_manifest(target)
     differences = request.forms[name].differences(manifest)
-    if manifest.source != request.source.spec:
-        differences.append(f"source {manifest.source}, not {request.source.spec}")
+    if manifest.classes != tuple(request.source.classes):
+        differences.append(f"other classes than {request.source.spec}")
     count = sum(split.images for split in manifest.splits.values()) + len(manifest.skipped)
     if count != request.images:
         differences.append(f"{count:,} images, not {request.images:,}")

@@ -308,9 +308,11 @@ def test_sets_that_are_there_are_kept_where_further_sizes_are_asked_for(tmp_path
     assert write_sets(source, tmp_path / "out", side=40, also=["24"]) == sets
     with pytest.raises(RaysweepError, match=r"out already has an image set, with side 40, not 36.*--overwrite"):
         write_sets(source, tmp_path / "out", side=36, also=["20"])
-    other = GeneratedSource(41, 10, side=40, seed=5)
-    with pytest.raises(RaysweepError, match=r"with source generated.*51 images, not|with source.*; 50 images, not 51"):
-        write_sets(other, tmp_path / "out", side=40, also=["20"])
+    with pytest.raises(RaysweepError, match=r"with 50 images, not 51: ask for what is there, or"):
+        write_sets(GeneratedSource(41, 10, side=40), tmp_path / "out", side=40, also=["20"])
+    source.classes = source.classes[::-1]
+    with pytest.raises(RaysweepError, match="with other classes than generated"):
+        write_sets(source, tmp_path / "out", side=40, also=["20"])
     assert not (tmp_path / "out" / "short20").exists()
 
 
