@@ -37,7 +37,7 @@ from raysweep.data.sources import open_source
 from raysweep.data.sources.base import Samples
 from raysweep.data.write import write_sets
 
-IMAGES, REPEATS = 3000, 5
+IMAGES, REPEATS = 1500, 5
 SIDE, ALSO = 144, ("80", "256")
 SIZES = ((375, 500), (500, 375), (333, 500), (500, 333), (375, 500), (400, 400), (281, 500), (240, 320))
 """Height and width, px, in turn."""

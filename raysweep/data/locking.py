@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from raysweep.data.manifest import STAGING_NAME
 from raysweep.errors import RaysweepError
 
-NAME = ".writing"
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems answer that know no locks: that there is one writer is then the user's to see to."""
 
 
 @contextmanager
@@ -23,15 +26,15 @@ def locked(folder: Path) -> Iterator[Path]:
         RaysweepError: another process has it, or the folder cannot be written.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    place = folder / NAME
+    place = folder / STAGING_NAME
     lock = _lock(place, folder)
     try:
         yield place
     finally:
         if not (place / "journal").exists():
             shutil.rmtree(place, ignore_errors=True)
-            _remove_empty(made)
         os.close(lock)
+        _remove_empty([place, *made])  # after the lock is closed: NFS keeps a removed file while it is open
 
 
 def _lock(place: Path, folder: Path) -> int:
@@ -39,12 +42,7 @@ def _lock(place: Path, folder: Path) -> int:
         while True:
             place.mkdir(parents=True, exist_ok=True)
             lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = os.pread(lock, 200, 0).decode(errors="replace")
-                os.close(lock)
-                raise RaysweepError(f"{folder} is being written by another process ({owner}): wait for it.") from None
+            _take(lock, folder)
             if _is_same(lock, place / "lock"):
                 break
             os.close(lock)  # its owner has just finished and removed it
@@ -53,6 +51,19 @@ def _lock(place: Path, folder: Path) -> int:
     except OSError as error:
         raise RaysweepError(f"{folder} cannot be written: {error.strerror}. Name another folder.") from None
     return lock
+
+
+def _take(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(lock, 200, 0).decode(errors="replace")
+        os.close(lock)
+        raise RaysweepError(f"{folder} is being written by another process ({owner}): wait for it.") from None
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            os.close(lock)
+            raise
 
 
 def _is_same(file: int, path: Path) -> bool:
@@ -64,6 +75,9 @@ def _is_same(file: int, path: Path) -> bool:
 
 def _remove_empty(folders: Sequence[Path]) -> None:
     for path in folders:
-        if any(path.iterdir()):
-            break
-        path.rmdir()
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return

@@ -18,6 +18,8 @@ VERSION = 1
 FILE_NAME = "manifest.json"
 MEMORY_NAME = ".verified.json"
 """Remembers which files had the right checksum, so that it is computed once per file and not once per sweep."""
+STAGING_NAME = ".writing"
+"""Folder of a set under way."""
 SPLITS = ("train", "test")
 ENCODINGS = ("jpg", "raw", "mixed")
 
@@ -115,6 +117,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if (path.parent / STAGING_NAME / "journal").exists():
+            how = "give the command again that began to write it, which goes on where it was."
         raise RaysweepError(f"{folder} has no {FILE_NAME}, so no finished image set: {how}") from None
     except (ValueError, OSError) as error:
         raise RaysweepError(f"{path} cannot be used: {error}. If it cannot be mended, {how}") from None

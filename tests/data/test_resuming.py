@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -100,7 +102,7 @@ def test_an_interrupt_keeps_what_is_written(tmp_path: Path, plain: Path) -> None
     stop_at(120, tmp_path / "out", say=said.append)
     assert said[-1] == f"stopped; 120 of 350 images are kept in {tmp_path}/out/.writing. The same command goes on."
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".writing"}
-    with pytest.raises(RaysweepError, match="no finished image set"):
+    with pytest.raises(RaysweepError, match="no finished image set: give the command again"):
         read_manifest(tmp_path / "out")
     said.clear()
     steps = go_on(tmp_path / "out", say=said.append)
@@ -438,3 +440,34 @@ def test_a_file_that_may_not_grow_is_an_error_from_which_it_goes_on(tmp_path: Pa
     assert kept >= 20
     assert go_on(tmp_path / "out")[0] == kept
     assert_same(tmp_path / "out", plain)
+
+
+def test_a_file_system_without_locks_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(tmp_path / "new" / "out") as place:
+        assert place.is_dir()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_lock_that_was_removed_while_it_was_waited_for_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, calls = fcntl.flock, list[int]()
+
+    def slow(file: int, how: int) -> None:
+        calls.append(file)
+        if len(calls) == 1:  # its owner has just finished
+            shutil.rmtree(tmp_path / "out" / ".writing")
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    with locked(tmp_path / "out") as place:
+        assert (place / "lock").read_text().startswith(f"process {os.getpid()} on ")
+        with pytest.raises(RaysweepError, match="another process"), locked(tmp_path / "out"):
+            raise AssertionError
+    assert len(calls) == 3
