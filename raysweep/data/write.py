@@ -106,7 +106,7 @@ def _write(request: Request, place: Path) -> None:
     published: Sequence[str] = ()
     if left and left.manifests is not None:
         published = list(left.job.forms)
-        publish(place, request.folder, left.manifests, overwrite=True)
+        publish(place, request.folder, left.manifests, request.overwrite)
         left = None
     forms = missing_forms(request, published)
     if not forms:

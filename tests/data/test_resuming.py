@@ -377,6 +377,19 @@ def test_a_set_that_appears_meanwhile_is_not_overwritten(place: Path, tmp_path: 
     assert read_manifest(tmp_path / "out/short16") == other
 
 
+def test_a_set_that_appears_before_ours_is_put_in_place_is_not_overwritten_either(
+    all_written: Path, tmp_path: Path, plain: Path
+) -> None:
+    shutil.copytree(all_written, tmp_path / "out")
+    other = write_images(GeneratedSource(40, 10, side=24), tmp_path / "out/short16")
+    for _ in range(2):
+        with pytest.raises(RaysweepError, match="short16 has been written by another process meanwhile"):
+            go_on(tmp_path / "out")
+        assert read_manifest(tmp_path / "out/short16") == other
+    assert go_on(tmp_path / "out", overwrite=True) == []
+    assert_same(tmp_path / "out", plain)
+
+
 def test_the_old_set_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     old = write_images(GeneratedSource(40, 10, side=24), tmp_path / "out")
     stop_at(120, tmp_path / "out", overwrite=True)
