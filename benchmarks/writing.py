@@ -44,11 +44,11 @@ SIZES = ((375, 500), (500, 375), (333, 500), (500, 333), (375, 500), (400, 400),
 
 
 def make_picture(number: int, path: Path) -> None:
-    """A smooth picture with noise, about 100 kB as JPEG."""
+    """A picture with noise."""
     random = np.random.default_rng(number)
     height, width = SIZES[number % len(SIZES)]
     pixels = cv2.resize(draw(number % len(CLASSES), 96, random), (width, height), interpolation=cv2.INTER_CUBIC)
-    noise = random.normal(0, 7, pixels.shape)
+    noise = random.normal(0, 20, pixels.shape)
     cv2.imwrite(str(path), (pixels + noise).clip(0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 90])
 
 

@@ -27,7 +27,7 @@ from raysweep.data.journal import DONE, IMAGES, Journal, Record, begin_journal, 
 from raysweep.data.manifest import SPLITS
 
 CHECKPOINT_S = 5.0
-"""Seconds between checkpoints: of all workers' time, so much is lost at most."""
+"""Seconds between checkpoints: about so much of the workers' time a kill loses."""
 _HEAD = struct.Struct("<BI")
 
 
@@ -135,8 +135,7 @@ class Staging:
         """Go on with what an earlier process has left."""
         first, *records = left.records
         staging = cls(place, left.job, Journal(place / "journal", left.records[-1].end))
-        while records and not staging._is_whole(records[-1]):
-            records.pop()
+        records = records[: staging._whole(records)]
         staging._journal.cut([first, *records][-1].end)
         for record in records:
             staging._note(*_unpack(record, len(left.job.forms)))
@@ -146,10 +145,20 @@ class Staging:
                 file.go_on(staging.rows[split]["stored"][:, k])
         return staging
 
+    def _whole(self, records: Sequence[Record]) -> int:
+        """The first how many records agree with the ends of all files; the rest is looked at when the set is whole."""
+        keep, of_split = len(records), dict[str, list[int]]()
+        for k, record in enumerate(records):
+            of_split.setdefault(_unpack(record, len(self.job.forms))[0], []).append(k)
+        while broken := [at[-1] for at in of_split.values() if at and not self._is_whole(records[at[-1]])]:
+            keep = min(broken)
+            for at in of_split.values():
+                while at and at[-1] >= keep:
+                    at.pop()
+        return keep
+
     def _is_whole(self, record: Record) -> bool:
         """Whether the images of a record are in the files, as its checksums say."""
-        if record.kind != IMAGES:
-            return False
         split, rows, _ = _unpack(record, len(self.job.forms))
         return all(
             zlib.crc32(file.read(int(entry["start"]), int(entry["size"]))) == entry["crc"]

@@ -253,6 +253,13 @@ def test_a_damaged_end_is_cut_off_and_written_again(place: Path, tmp_path: Path,
     assert_same(tmp_path / "out", plain)
 
 
+def test_a_damaged_end_is_found_in_the_file_of_a_split_that_was_through(tmp_path: Path, plain: Path) -> None:
+    stop_at(340, tmp_path / "out")
+    os.truncate(tmp_path / "out/.writing/main/train.beton", 100_000)
+    assert 20 <= go_on(tmp_path / "out")[0] <= 280
+    assert_same(tmp_path / "out", plain)
+
+
 def test_damage_in_the_middle_is_found_before_a_set_is_made_of_it(place: Path, tmp_path: Path) -> None:
     overwrite(place / "main/train.beton", end_of(place) // 2)
     with pytest.raises(RaysweepError, match="does not hold what was written to it, first at image"):
