@@ -344,17 +344,14 @@ RESCALED = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": c
 def test_images_are_resized_as_asked(tmp_path: Path, side: int, auto: str) -> None:
     source = GeneratedSource(20, 10, side=40)
     pictures = [source.splits["test"].picture(index) for index in range(10)]
-    digests = {}
-    for rescale in ("auto", *RESCALED):
-        folder = tmp_path / rescale
-        manifest = write_images(source, folder, side=side, rescale=rescale)
-        assert read_manifest(folder).rescale == rescale
-        digests[rescale] = manifest.digest
+    sets = write_sets(source, tmp_path / "out", side=side, also=[f"{side}-{name}" for name in RESCALED])
+    assert [manifest.rescale for manifest in sets.values()] == ["auto", *RESCALED]
+    for folder, manifest in sets.items():
         found = TestStream(ImageFile.open(folder, manifest, "test"), side=side, batch_size=10).batch(0).images
-        method = RESCALED[auto if rescale == "auto" else rescale]
+        method = RESCALED[auto if manifest.rescale == "auto" else manifest.rescale]
         expected = [cv2.resize(picture, (side, side), interpolation=method) for picture in pictures]
         np.testing.assert_array_equal(found, np.stack(expected))
-    assert len(set(digests.values())) == 5
+    assert len({manifest.digest for manifest in sets.values()}) == 5
 
 
 def test_digests_of_sets_written_before_there_was_a_choice_stay() -> None:
