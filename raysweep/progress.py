@@ -268,7 +268,10 @@ def _rich_progress() -> Progress:
 
 @contextmanager
 def counted(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A function of (done, total) that shows how far something is: a bar with ETA, or a line every tenth in a pipe."""
+    """A function of (done, total) that shows how far something is: a bar with ETA, or a line every tenth in a pipe.
+
+    Its first call says what was done before, of which the speed is not known.
+    """
     if not sys.stderr.isatty():
         yield _tenths(what)
         return
@@ -281,13 +284,17 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _tenths(what: str) -> Callable[[int, int], None]:
-    start, said = time.monotonic(), [0]
+    begun: list[tuple[float, int]] = []
+    said = [0]
 
     def show(done: int, total: int) -> None:
         tenth = 10 * done // max(total, 1)
-        if tenth > said[0]:
-            said[0] = tenth
-            left = (time.monotonic() - start) * (total - done) / done
+        if begun and tenth > said[0]:
+            start, before = begun[0]
+            left = (time.monotonic() - start) * (total - done) / (done - before)
             click.echo(f"{what}  {done:,}/{total:,}  ETA {duration(left)}", err=True)
+        if not begun:
+            begun.append((time.monotonic(), done))
+        said[0] = max(said[0], tenth)
 
     return show

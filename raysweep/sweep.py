@@ -155,6 +155,9 @@ def refuse_missing(plan: Sequence[PlannedTrial], sets: ImageSets) -> None:
             users.setdefault(need, {}).update({f"{m.study}/{m.variant}": None for m in planned.members})
     if users:
         lines = "\n".join(f"  {need}    # for {', '.join(who)}" for need, who in users.items())
+        if len(users) > 1:
+            together = sets.need_together(planned.recipe.data for planned in plan)
+            lines = f"  {together}\nwhich is one pass for all of them, or one by one:\n{lines}"
         raise RaysweepError(
             f"image sets are missing; write them from the original images:\n{lines}\n{_without(plan, sets)}"
         )

@@ -31,6 +31,13 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def rough_duration(seconds: float) -> str:
+    """An estimate of a time in the unit that suits it: 40 s, 38 min, 5.2 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns padded to their widest entry, two spaces apart; the same on a terminal and in a pipe."""
     lines = [[str(cell) for cell in row] for row in (header, *rows)]

@@ -17,7 +17,7 @@ Image.MAX_IMAGE_PIXELS = None  # our own limit holds: Pillow's would be a warnin
 MAX_SIDE = 65_500
 """JPEG's limit; FFCV keeps sides in 16 bits."""
 MAX_BYTES = 1 << 30
-"""Decoded; FFCV keeps a page, which holds at least one image, in memory for each worker."""
+"""Decoded; FFCV's pages, of which each holds whole images, must stay below 4 GiB."""
 
 
 class BadImageError(Exception):
@@ -30,11 +30,20 @@ def to_rgb(picture: Picture, side: int | None = None, rescale: str = "auto") -> 
     Raises:
         BadImageError: not an image, damaged, or too large to be stored.
     """
-    pixels = _from_array(picture) if isinstance(picture, np.ndarray) else _from_bytes(picture)
+    pixels = upright(picture)
     height, width = _target(pixels.shape[0], pixels.shape[1], side)
     if max(height, width) > MAX_SIDE or height * width * 3 > MAX_BYTES:
         raise BadImageError(f"too large to be stored: {width}x{height}")
     return np.ascontiguousarray(resize(pixels, height, width, rescale))
+
+
+def upright(picture: Picture) -> Pixels:
+    """Upright RGB pixels (H, W, 3) in the size they have.
+
+    Raises:
+        BadImageError: not an image, damaged, or too large to be decoded.
+    """
+    return _from_array(picture) if isinstance(picture, np.ndarray) else _from_bytes(picture)
 
 
 def _target(height: int, width: int, side: int | None) -> tuple[int, int]:
@@ -68,8 +77,7 @@ def _from_bytes(data: bytes) -> Pixels:
             if image.width * image.height * 3 > MAX_BYTES:
                 raise BadImageError(f"too large: {image.width}x{image.height}")
             image.load()
-            upright = ImageOps.exif_transpose(image)
-            return _to_rgb_mode(upright)
+            return _to_rgb_mode(ImageOps.exif_transpose(image))
     except BadImageError:
         raise
     except UnidentifiedImageError:

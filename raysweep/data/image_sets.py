@@ -6,9 +6,11 @@ on the subfolder named after both, `short80` or `short144-nearest`. Standard lib
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from raysweep.data.check import bind_data, check_fit
+from raysweep.data.forms import size_text, subfolder_name
 from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, verify
 from raysweep.errors import RaysweepError
 from raysweep.recipe import DataRecipe, Recipe
@@ -16,7 +18,7 @@ from raysweep.recipe import DataRecipe, Recipe
 
 def subfolder(data: DataRecipe) -> str:
     """Name of the subfolder for these images where the folder itself has others."""
-    return f"short{data.short_side}" + (f"-{data.rescale}" if data.rescale != "auto" else "")
+    return subfolder_name(data.short_side, data.rescale)
 
 
 def image_folder(folder: Path, data: DataRecipe) -> Path:
@@ -109,3 +111,15 @@ class ImageSets:
             return ""
         rescale = f" --rescale {data.rescale}" if data.rescale != "auto" else ""
         return f"raysweep data write SOURCE {self.folder_of(data)} --side {data.short_side}{rescale}"
+
+    def need_together(self, wanted: Iterable[DataRecipe]) -> str:
+        """One command that writes all of these that are missing, in one pass; the folder's own images are kept.
+
+        Raises:
+            RaysweepError: the folder has no finished image set.
+        """
+        main = self.manifest(self.folder)
+        missing = [data for data in wanted if not self.has(data)]
+        sizes = dict.fromkeys(size_text(data.short_side, data.rescale, main.rescale) for data in missing)
+        rescale = f" --rescale {main.rescale}" if main.rescale != "auto" else ""
+        return f"raysweep data write SOURCE {self.folder} --side {main.short_side}{rescale} --also {','.join(sizes)}"

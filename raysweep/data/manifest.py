@@ -18,8 +18,10 @@ VERSION = 1
 FILE_NAME = "manifest.json"
 MEMORY_NAME = ".verified.json"
 """Remembers which files had the right checksum, so that it is computed once per file and not once per sweep."""
+STAGING_NAME = ".writing"
+"""Folder of a set under way."""
 SPLITS = ("train", "test")
-ENCODINGS = ("jpg", "raw")
+ENCODINGS = ("jpg", "raw", "mixed")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Manifest:
     short_side: int
     """Shortest side of all images, px; that of every image if one was asked for at write time."""
     encoding: str
-    """jpg, or raw: pixels as they are."""
+    """jpg, raw: pixels as they are, or mixed: some of the images this way, some that."""
     quality: int
     """JPEG quality; without meaning in raw files."""
     digest: str
@@ -54,6 +56,8 @@ class Manifest:
     """Images left out because they could not be decoded."""
     rescale: str = "auto"
     """How images were resized to the short side."""
+    raw_share: float | None = None
+    """Of mixed: which share of the images is stored as pixels."""
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -113,6 +117,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if (path.parent / STAGING_NAME / "journal").exists():
+            how = "give the command again that began to write it, which goes on where it was."
         raise RaysweepError(f"{folder} has no {FILE_NAME}, so no finished image set: {how}") from None
     except (ValueError, OSError) as error:
         raise RaysweepError(f"{path} cannot be used: {error}. If it cannot be mended, {how}") from None

@@ -87,6 +87,7 @@ def bench_networks(
     rows: list[dict[str, Any]] = []
     try:
         with counted("networks") as show:
+            show(0, len(recipes))
             for row in measured(recipes, conditions):
                 rows.append(row)
                 show(len(rows), len(recipes))

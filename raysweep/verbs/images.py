@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from raysweep.data.manifest import ENCODINGS
 from raysweep.progress import counted
 from raysweep.tables import table
 from raysweep.validate import RESCALES
@@ -24,24 +25,43 @@ def data() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--side", type=int, default=None, help="Short side to store, px.  [default: as the images are]")
 @click.option(
+    "--also",
+    default="",
+    metavar="SIZES",
+    help="Further sizes in the same pass, such as 80,110,144-nearest: into FOLDER/short80 and so on.",
+)
+@click.option(
     "--rescale",
     type=click.Choice(RESCALES),
     default="auto",
     show_default=True,
     help="How to resize to that side; auto: area where images shrink, cubic where they grow.",
 )
-@click.option("--encoding", type=click.Choice(["auto", "jpg", "raw"]), default="auto", show_default=True)
+@click.option(
+    "--encoding",
+    type=click.Choice(["auto", *ENCODINGS]),
+    default="auto",
+    show_default=True,
+    help="jpg, raw: pixels as they are, mixed: some this way, some that; auto: raw below a GiB, else jpg.",
+)
 @click.option("--quality", type=int, default=90, show_default=True, help="JPEG quality.")
+@click.option(
+    "--raw-share",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Of mixed: share of images stored as pixels; a hash of an image's number says which.",
+)
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out images that cannot be decoded; they are listed in the manifest."
 )
-@click.option("--overwrite", is_flag=True, help="Replace the image set in FOLDER.")
+@click.option("--overwrite", is_flag=True, help="Replace what is in FOLDER, and unfinished work that was another.")
 @click.option("--download", is_flag=True, help="Let torchvision download the set (the only use of the network).")
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path("downloads"), help="Where torchvision's sets lie."
 )
 @click.option("--workers", type=int, default=None, help="Processes.  [default: one per core]")
-def write(source: str, folder: Path, download: bool, root: Path, **options: Any) -> None:
+def write(source: str, folder: Path, also: str, download: bool, root: Path, **options: Any) -> None:
     """Write SOURCE into FOLDER as FFCV files with a manifest.
 
     \b
@@ -52,22 +72,33 @@ def write(source: str, folder: Path, download: bool, root: Path, **options: Any)
     raysweep data write /data/imagenet data/imagenet128 --side 144
     raysweep data write torchvision:CIFAR100 data/cifar100 --download
     \b
-    Variants that need the same images in another size or rescaled in another way have them in subfolders of FOLDER:
+    Variants that need the same images in another size or rescaled in another way have them in subfolders of FOLDER.
+    One pass over the originals writes all sizes; with --also, sets that are there already are kept:
+    raysweep data write /data/imagenet data/imagenet128 --side 144 --also 80,110,144-nearest
     raysweep data write /data/imagenet data/imagenet128/short80 --side 80
-    raysweep data write /data/imagenet data/imagenet128/short144-nearest --side 144 --rescale nearest
+    \b
+    How long it will take and how much room is said first; too small a disk is refused. Killed or stopped, the same
+    command goes on where it was: unfinished work is in FOLDER/.writing. Images that cannot be decoded are named at the
+    end, when all others are written; mended, or with --skip-bad, the same command then has little left to do.
     """
     from raysweep.data.native import loops
     from raysweep.data.sources import open_source
-    from raysweep.data.write import write_images
+    from raysweep.data.write import write_sets
 
     loops()  # compiled now, so that the first trial finds them
     found = open_source(source, root=root, download=download)
+    sizes = [size for size in also.split(",") if size.strip()]
     with counted(f"writing {folder}") as progress:
-        manifest = write_images(found, folder, progress=progress, **options)
-    splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
-    click.echo(f"{folder}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
-    for name in manifest.skipped:
+        sets = write_sets(found, folder, also=sizes, progress=progress, say=_say, **options)
+    for path, manifest in sets.items():
+        splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
+        click.echo(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
+    for name in sets[folder].skipped:
         click.echo(f"skipped {name}", err=True)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 @data.command()

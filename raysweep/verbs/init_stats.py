@@ -119,6 +119,7 @@ def measure(checked: Checked, store: Store, protocol: str, updates: int, device:
     waiting = [planned for planned in checked.plan if not has(store, planned.trial, updates)]
     click.echo(f"{len(checked.plan)} combinations, {len(checked.plan) - len(waiting)} in {store.uri} before", err=True)
     with counted("init-stats") as show:
+        show(0, len(waiting) * (updates + 1))
         for number, planned in enumerate(waiting):
             folder = Path(checked.folders[planned.trial])
             manifest = check_data(planned.recipe, folder)

@@ -27,6 +27,16 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return out.getvalue()
 
 
+def picture(height: int = 20, width: int = 20, seed: int = 0) -> Image.Image:
+    return Image.fromarray(noise(height, width, seed))
+
+
+def tiny(seed: int = 0) -> dict[str, bytes | Image.Image]:
+    """A class folder of two classes."""
+    places = [f"{split}/{name}/{k}.png" for split in ("train", "val") for name in ("cat", "dog") for k in range(2)]
+    return {place: picture(seed=seed + number) for number, place in enumerate(places)}
+
+
 @pytest.fixture
 def class_folder(tmp_path: Path) -> Folder:
     """Writes files given by path below a folder of the set; images as PNG."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from raysweep.data.check import bind_data, check_data
 from raysweep.data.generated import GeneratedSource
 from raysweep.data.image_sets import ImageSets, image_folder, subfolder
 from raysweep.data.manifest import FILE_NAME, read_manifest
-from raysweep.data.write import write_images
+from raysweep.data.write import write_images, write_sets
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.plan import PlannedTrial, make_plan
@@ -189,12 +190,32 @@ def test_a_run_refuses_missing_sets_and_says_how_to_do_without(folder: Path, siz
         prepare(request(folder, store=str(tmp_path / "s")), Resources(inline=True))
     lines = str(caught.value).splitlines()
     assert lines[1:] == [
+        f"  raysweep data write SOURCE {folder} --side 36 --also 24,36-nearest",
+        "which is one pass for all of them, or one by one:",
         f"  raysweep data write SOURCE {folder}/short24 --side 24    # for sizes/s20",
         f"  raysweep data write SOURCE {folder}/short36-nearest --side 36 --rescale nearest    # for sizes/nearest",
         "Or leave those variants out: --variants s28",
     ]
     assert not (tmp_path / "s").exists()
     assert len(prepare(request(folder, store=str(tmp_path / "s"), variants=("s28",)), Resources(inline=True)).plan) == 2
+
+
+@pytest.mark.parametrize("rescale", ["auto", "nearest"])
+def test_the_command_for_all_missing_sets_writes_them_and_keeps_what_is_there(folder: Path, rescale: str) -> None:
+    change_manifest(folder, rescale=rescale)
+    wanted = [DataRecipe(short_side=side, rescale=how) for side in (36, 24, 20) for how in ("auto", "nearest")]
+    before = read_manifest(folder)
+    sets = ImageSets(folder)
+    words = shlex.split(sets.need_together([*wanted, *wanted]))
+    also = words[words.index("--also") + 1].split(",")
+    write_sets(GeneratedSource(300, 100, side=36, seed=0), folder, side=int(words[6]), also=also, rescale=rescale)
+    assert words[:6] == ["raysweep", "data", "write", "SOURCE", str(folder), "--side"]
+    assert (words[7:9] == ["--rescale", rescale]) == (rescale != "auto")
+    assert read_manifest(folder) == before
+    assert len(also) == 5
+    for data in wanted:
+        manifest = read_manifest(ImageSets(folder).folder_of(data))
+        assert (manifest.short_side, manifest.rescale) == (data.short_side, data.rescale)
 
 
 @pytest.mark.parametrize(

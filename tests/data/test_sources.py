@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -42,6 +43,20 @@ def test_a_class_folder_gives_sorted_classes_and_its_images_only(class_folder: F
     assert train.labels.tolist() == [0, 0, 1]
     assert train.picture(1) == PNG[4]
     assert source.name == "set"
+
+
+def test_files_are_in_the_order_of_their_paths_whatever_their_names(class_folder: Folder) -> None:
+    names = ["b/2.png", "b-1.png", "b/1.PNG", "b.png", "a b/z.png", "\u00e9.png", "B.png", "b/c/1.png"]
+    root = class_folder(CAT | DOG | {f"train/cat/{name}": PNG[4] for name in names})
+    strange = os.fsencode(root / "train/cat") + b"/\xff.png"
+    Path(os.fsdecode(strange)).write_bytes(PNG[5])
+    train = open_source(str(root)).splits["train"]
+    paths = sorted(path for path in (root / "train").rglob("*") if path.is_file())
+    shown = [os.fsencode(path.relative_to(root)).decode(errors="replace") for path in paths]
+    assert [train.name(index) for index in range(len(train))] == shown
+    part = pickle.loads(pickle.dumps(train.fetch(range(3, len(train)))))
+    assert [part.picture(index) for index in range(3, len(train))] == [path.read_bytes() for path in paths[3:]]
+    assert train.picture(1) == paths[1].read_bytes()
 
 
 @pytest.mark.parametrize("name", ["val", "validation", "test"])
@@ -98,6 +113,8 @@ def test_a_parquet_file_with_a_split_column(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(parquet, "KEEP_WHOLE", limit)
         train = pickle.loads(pickle.dumps(source.splits["train"]))
         assert [train.picture(k) for k in (3, 0, 1, 2)] == [PNG[5], PNG[1], PNG[2], PNG[4]]
+        part = pickle.loads(pickle.dumps(train.fetch([3, 1])))
+        assert [part.picture(k) for k in (1, 3)] == [PNG[2], PNG[5]]
     assert source.splits["test"].name(1) == "some.parquet row group 1 row 1"
 
 

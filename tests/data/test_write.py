@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
-import signal
-import threading
-import time
-from collections import namedtuple
+from collections import Counter, namedtuple
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from raysweep.data import checking, write
+from raysweep.data import beton_writing, estimate, one_pass
+from raysweep.data.finishing import set_digest
+from raysweep.data.forms import Form
 from raysweep.data.generated import GeneratedSamples, GeneratedSource
 from raysweep.data.manifest import Manifest, read_manifest, verify
 from raysweep.data.sources import open_source
 from raysweep.data.stream import ImageFile, TestStream
-from raysweep.data.write import write_images
+from raysweep.data.write import write_images, write_sets
 from raysweep.errors import RaysweepError
-from tests.data.conftest import Folder, encoded, noise
+from tests.data.conftest import Folder, encoded, noise, picture, tiny
 
 Stored = dict[str, tuple[Path, Manifest]]
-
-
-def picture(height: int = 20, width: int = 20, seed: int = 0) -> Image.Image:
-    return Image.fromarray(noise(height, width, seed))
-
-
-def tiny(seed: int = 0) -> dict[str, bytes | Image.Image]:
-    """A class folder of two classes."""
-    places = [f"{split}/{name}/{k}.png" for split in ("train", "val") for name in ("cat", "dog") for k in range(2)]
-    return {place: picture(seed=seed + number) for number, place in enumerate(places)}
 
 
 def test_the_manifest_says_what_was_written(stored: Stored) -> None:
@@ -54,9 +43,17 @@ def test_the_digest_is_that_of_the_content(stored: Stored, tmp_path: Path) -> No
     assert again.encoding == "raw"
 
 
-def test_layout_in_the_file_does_not_change_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     source = GeneratedSource(250, 20, side=20, seed=1)
     one, two = (write_images(source, tmp_path / str(workers), workers=workers) for workers in (1, 3))
+    assert one == two
+
+
+def test_layout_in_the_file_does_not_change_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = GeneratedSource(50, 20, side=20, seed=1)
+    one = write_images(source, tmp_path / "one")
+    monkeypatch.setattr(beton_writing, "PAGE", 4096)
+    two = write_images(source, tmp_path / "two")
     assert one.digest == two.digest
     assert one.splits["train"].bytes != two.splits["train"].bytes
 
@@ -94,13 +91,13 @@ def test_side_makes_every_short_side_the_same(class_folder: Folder, tmp_path: Pa
 BAD = {"train/cat/cut.jpg": encoded(picture(90, 90), "JPEG")[:900], "val/dog/note.png": b"not an image"}
 
 
-def test_bad_images_are_listed_and_nothing_is_written(class_folder: Folder, tmp_path: Path) -> None:
-    source = open_source(str(class_folder(tiny() | BAD)))
+def test_bad_images_are_named_when_all_others_are_written(class_folder: Folder, tmp_path: Path) -> None:
+    root = class_folder(tiny() | BAD)
     with pytest.raises(
         RaysweepError, match=r"2 of 10 images(.|\n)*train/cat/cut\.jpg(.|\n)*val/dog/note\.png(.|\n)*--skip-bad"
     ):
-        write_images(source, tmp_path / "new" / "out")
-    assert not (tmp_path / "new").exists()
+        write_images(open_source(str(root)), tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".writing"}
 
 
 def test_bad_images_are_left_out_where_that_is_asked(class_folder: Folder, tmp_path: Path) -> None:
@@ -110,7 +107,48 @@ def test_bad_images_are_left_out_where_that_is_asked(class_folder: Folder, tmp_p
     assert [name.split(" ")[0] for name in manifest.skipped] == list(BAD)
     assert manifest.splits["train"].images == manifest.splits["test"].images == 4
     assert steps == sorted(steps)
-    assert steps[-1] == (20, 20)
+    assert steps[-1] == (10, 10)
+
+
+def test_after_a_refusal_skip_bad_finishes_at_once(class_folder: Folder, tmp_path: Path) -> None:
+    root = class_folder(tiny() | BAD)
+    plain = write_images(open_source(str(root)), tmp_path / "plain", skip_bad=True)
+    with pytest.raises(RaysweepError, match="2 of 10"):
+        write_images(open_source(str(root)), tmp_path / "out")
+    steps: list[tuple[int, int]] = []
+    manifest = write_images(
+        open_source(str(root)), tmp_path / "out", skip_bad=True, progress=lambda *step: steps.append(step)
+    )
+    assert set(steps) == {(10, 10)}
+    assert manifest == plain
+
+
+def test_after_a_refusal_mended_images_take_their_place(class_folder: Folder, tmp_path: Path) -> None:
+    root = class_folder(tiny() | BAD)
+    for _ in range(2):
+        with pytest.raises(RaysweepError, match="2 of 10"):
+            write_images(open_source(str(root)), tmp_path / "out")
+    class_folder({name: encoded(picture(seed=50)) for name in BAD})
+    manifest = write_images(open_source(str(root)), tmp_path / "out")
+    assert manifest.skipped == ()
+    assert manifest.digest == write_images(open_source(str(root)), tmp_path / "plain").digest
+
+
+def test_many_bad_images_are_all_named_in_a_file(class_folder: Folder, tmp_path: Path) -> None:
+    bad = {f"train/cat/bad{k:02}.png": b"" for k in range(13)}
+    with pytest.raises(RaysweepError, match=r"13 of 21(.|\n)*and 3 more, all of them in (.*)bad.txt"):
+        write_images(open_source(str(class_folder(tiny() | bad))), tmp_path / "out")
+    assert (tmp_path / "out/.writing/bad.txt").read_text().splitlines() == [f"{name} (empty)" for name in bad]
+
+
+def test_an_image_that_is_bad_in_one_size_is_in_no_set(class_folder: Folder, tmp_path: Path) -> None:
+    files = tiny() | {"train/cat/line.png": Image.fromarray(noise(2, 1000))}
+    source = open_source(str(class_folder(files)))
+    sets = write_sets(source, tmp_path / "out", side=20, also=["140"], skip_bad=True)
+    assert [manifest.skipped[0] for manifest in sets.values()] == [
+        "train/cat/line.png (too large to be stored: 70000x140)"
+    ] * 2
+    assert write_images(source, tmp_path / "alone", side=20).skipped == ()
 
 
 def test_a_class_that_loses_its_only_image_is_an_error(class_folder: Folder, tmp_path: Path) -> None:
@@ -118,11 +156,10 @@ def test_a_class_that_loses_its_only_image_is_an_error(class_folder: Folder, tmp
     source = open_source(str(class_folder(files)))
     with pytest.raises(RaysweepError, match="emu"):
         write_images(source, tmp_path / "out", skip_bad=True)
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "manifest.json").exists()
 
 
 def test_images_larger_than_ffcvs_page_are_stored(class_folder: Folder, tmp_path: Path) -> None:
-    # FFCV hangs when an image does not fit into a page; its default has 8 MiB.
     source = open_source(str(class_folder(tiny() | {"train/cat/huge.png": Image.new("RGB", (2200, 1900), (9, 8, 7))})))
     manifest = write_images(source, tmp_path / "out", encoding="raw")
     file = ImageFile.open(tmp_path / "out", manifest, "train")
@@ -145,80 +182,16 @@ def test_a_disk_that_is_too_small_is_refused_before_writing(tmp_path: Path, monk
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1_000_000))
     with pytest.raises(RaysweepError, match=r"0\.00 GB free.* need about 0\.01 GB"):
-        write_images(GeneratedSource(20, 10), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        write_images(GeneratedSource(1500, 500), tmp_path / "new" / "out", encoding="raw")
+    assert not (tmp_path / "new").exists()
 
 
-class KillsItsWorker(GeneratedSamples):
-    """Kills the process that asks for an image the second time: that is FFCV's worker."""
-
-    def __init__(self, marks: Path) -> None:
-        super().__init__("train", 40, 20, 0)
-        self.marks = marks
-
-    def picture(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        mark = self.marks / str(index)
-        if index == 30 and mark.exists():
-            os.kill(os.getpid(), signal.SIGKILL)
-        mark.touch()
-        return super().picture(index)
-
-
-def test_a_killed_worker_of_ffcv_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
-    source = GeneratedSource(40, 10, side=20)
-    (tmp_path / "marks").mkdir()
-    source.splits = {"train": KillsItsWorker(tmp_path / "marks"), "test": source.splits["test"]}
-    segments = set(Path("/dev/shm").glob("psm_*"))
-    start = time.monotonic()
-    with pytest.raises(RaysweepError, match="SIGKILL"):
-        write_images(source, tmp_path / "out", workers=1)
-    assert time.monotonic() - start < 60
-    assert not (tmp_path / "out").exists()
-    assert set(Path("/dev/shm").glob("psm_*")) <= segments
-
-
-class KillsTheDecoder(GeneratedSamples):
-    def picture(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        if index == 30:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().picture(index)
-
-
-def test_an_image_that_kills_its_decoder_is_an_error_and_not_a_wait(tmp_path: Path) -> None:
-    source = GeneratedSource(40, 10, side=20)
-    source.splits = {"train": KillsTheDecoder("train", 40, 20, 0), "test": source.splits["test"]}
-    with pytest.raises(RaysweepError, match="generated train image 0"):
-        write_images(source, tmp_path / "out")
-
-
-class Sleeps(GeneratedSamples):
-    def picture(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        time.sleep(1000)
-        raise AssertionError
-
-
-def test_a_writer_without_progress_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = GeneratedSource(40, 10, side=20)
-    source.splits = {"train": Sleeps("train", 40, 20, 0), "test": source.splits["test"]}
-    monkeypatch.setattr(write, "STALL_S", 6.0)
-    with pytest.raises(RaysweepError, match="no progress for 6 s"):
-        write_images(source, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-class Unpicklable(GeneratedSamples):
-    def __getstate__(self) -> Any:
-        raise KeyboardInterrupt
-
-
-def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
-    source = GeneratedSource(40, 10, side=20)
-    source.splits = {"train": Unpicklable("train", 40, 20, 0), "test": source.splits["test"]}
-    threads = threading.active_count()
-    with pytest.raises(KeyboardInterrupt):
-        write_images(source, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    assert threading.active_count() == threads
+def test_what_to_expect_is_said_first(tmp_path: Path) -> None:
+    said: list[str] = []
+    write_sets(GeneratedSource(1500, 500), tmp_path / "out", side=36, also=["24"], encoding="raw", say=said.append)
+    files = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*.beton"))
+    assert re.fullmatch(r"2,000 images, about 0\.01 GB and \d+ s with \d process(es)?; [\d.]+ GB free", said[0])
+    assert 0.0085e9 < files < 0.0115e9
 
 
 @pytest.mark.parametrize(
@@ -228,6 +201,11 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
         ({"encoding": "png"}, "'png'"),
         ({"quality": 101}, "101"),
         ({"workers": 0}, "workers"),
+        ({"side": 20, "also": ["40", "40-auto"]}, "40-auto.*named twice"),
+        ({"side": 20, "also": ["20"]}, "images of 20 px, rescaled auto, are named twice"),
+        ({"also": ["x"]}, "'x': give short sides in pixels, such as 80,110 or 144-nearest"),
+        ({"also": ["20-bicubic"]}, "'bicubic': use auto, nearest"),
+        ({"encoding": "mixed", "raw_share": 1.0}, "raw_share is 1.0"),
         ({"side": 20, "rescale": "bicubic"}, "'bicubic': use auto, nearest"),
         ({"rescale": "nearest"}, "without a side nothing is resized"),
     ],
@@ -250,12 +228,92 @@ def test_labels_out_of_range_are_named_with_their_number(tmp_path: Path) -> None
         write_images(source, tmp_path / "out")
 
 
-def test_auto_encoding_is_raw_for_small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = checking.Job({}, "", None, "auto", "auto", 90, False, 1, 0)
-    found = checking.Checked(np.arange(2), np.array([[10, 20], [30, 40]]), [], 0.5)
-    assert checking.choose_encoding(job, {"train": found}) == "raw"
-    monkeypatch.setattr(checking, "RAW_BELOW", (200 + 1200) * 3)
-    assert checking.choose_encoding(job, {"train": found}) == "jpg"
+@pytest.mark.parametrize(("limit", "encoding"), [(1, "raw"), (0, "jpg")])
+@pytest.mark.parametrize("guess", [0.5, 2.0])
+def test_auto_encoding_is_raw_for_small_sets_whatever_the_sample_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, encoding: str, guess: float
+) -> None:
+    monkeypatch.setattr(one_pass, "RAW_BELOW", 30 * 20 * 20 * 3 + limit)
+    monkeypatch.setattr(estimate, "RAW_BELOW", guess * 30 * 20 * 20 * 3)
+    said: list[str] = []
+    manifest = write_images(GeneratedSource(20, 10, side=20), tmp_path / "out", say=said.append)
+    assert manifest.encoding == encoding
+    assert ("beginning again" in " ".join(said)) == ((guess > 1) != bool(limit))
+    assert manifest == write_images(GeneratedSource(20, 10, side=20), tmp_path / "asked", encoding=encoding)
+
+
+def test_mixed_stores_a_share_as_pixels_the_same_images_every_time(tmp_path: Path) -> None:
+    source = GeneratedSource(400, 50, side=20)
+    sets = write_sets(source, tmp_path / "out", side=20, also=["16"], encoding="mixed", raw_share=0.25)
+    modes = [ImageFile.open(folder, manifest, "train").beton.modes for folder, manifest in sets.items()]
+    np.testing.assert_array_equal(*modes)
+    assert 0.18 < modes[0].mean() < 0.32
+    manifest = sets[tmp_path / "out"]
+    assert (manifest.encoding, manifest.raw_share) == ("mixed", 0.25)
+    files = {
+        kind: ImageFile.open(tmp_path / kind, write_images(source, tmp_path / kind, side=20, encoding=kind), "train")
+        for kind in ("raw", "jpg")
+    }
+    mixed = ImageFile.open(tmp_path / "out", manifest, "train")
+    for index in range(400):
+        same = files["raw" if modes[0][index] else "jpg"].beton.stored(index)
+        np.testing.assert_array_equal(mixed.beton.stored(index), same)
+
+
+def test_one_pass_writes_what_a_pass_for_each_size_does(tmp_path: Path) -> None:
+    source = GeneratedSource(120, 50, side=40)
+    sets = write_sets(source, tmp_path / "all", side=36, also=["24", "36-nearest", "60"], encoding="jpg")
+    assert [folder.name for folder in sets] == ["all", "short24", "short36-nearest", "short60"]
+    for folder, manifest in sets.items():
+        assert manifest == read_manifest(folder)
+        options = {"side": manifest.short_side, "rescale": manifest.rescale, "encoding": "jpg"}
+        assert manifest == write_images(source, tmp_path / f"one{folder.name}", **options)
+    assert not (tmp_path / "all" / ".writing").exists()
+
+
+def test_a_picture_is_read_once_for_all_sizes_and_a_sample_once_more(tmp_path: Path) -> None:
+    write_sets(Counting(tmp_path / "reads"), tmp_path / "out", side=20, also=["16", "30"], workers=1)
+    reads = Counter((tmp_path / "reads").read_text().split())
+    assert len(reads) == 170
+    assert Counter(reads.values()) == {1: 154, 2: 15, 3: 1}  # the worker is warmed up by the first of the sample
+
+
+class CountingSamples(GeneratedSamples):
+    """Notes in a file which image was read."""
+
+    def __init__(self, split: str, count: int, reads: Path) -> None:
+        super().__init__(split, count, 20, 0)
+        self.reads = reads
+
+    def picture(self, index: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        with self.reads.open("a") as file:
+            file.write(f"{self._split}{index}\n")
+        return super().picture(index)
+
+
+class Counting(GeneratedSource):
+    def __init__(self, reads: Path) -> None:
+        super().__init__(120, 50, side=20)
+        self.splits = {split: CountingSamples(split, count, reads) for split, count in (("train", 120), ("test", 50))}
+
+
+def test_sets_that_are_there_are_kept_where_further_sizes_are_asked_for(tmp_path: Path) -> None:
+    source, said = GeneratedSource(40, 10, side=40), list[str]()
+    first = write_images(source, tmp_path / "out", side=40)
+    inode = (tmp_path / "out" / "train.beton").stat().st_ino
+    sets = write_sets(source, tmp_path / "out", side=40, also=["24"], say=said.append)
+    assert said[0] == f"{tmp_path / 'out'} is there already: kept"
+    assert (sets[tmp_path / "out"], (tmp_path / "out" / "train.beton").stat().st_ino) == (first, inode)
+    assert read_manifest(tmp_path / "out" / "short24").short_side == 24
+    assert write_sets(source, tmp_path / "out", side=40, also=["24"]) == sets
+    with pytest.raises(RaysweepError, match=r"out already has an image set, with side 40, not 36.*--overwrite"):
+        write_sets(source, tmp_path / "out", side=36, also=["20"])
+    with pytest.raises(RaysweepError, match=r"with 50 images, not 51: ask for what is there, or"):
+        write_sets(GeneratedSource(41, 10, side=40), tmp_path / "out", side=40, also=["20"])
+    source.classes = source.classes[::-1]
+    with pytest.raises(RaysweepError, match="with other classes than generated"):
+        write_sets(source, tmp_path / "out", side=40, also=["20"])
+    assert not (tmp_path / "out" / "short20").exists()
 
 
 def test_real_images(real_images: Path, tmp_path: Path) -> None:
@@ -286,27 +344,20 @@ RESCALED = {"nearest": cv2.INTER_NEAREST, "linear": cv2.INTER_LINEAR, "cubic": c
 def test_images_are_resized_as_asked(tmp_path: Path, side: int, auto: str) -> None:
     source = GeneratedSource(20, 10, side=40)
     pictures = [source.splits["test"].picture(index) for index in range(10)]
-    digests = {}
-    for rescale in ("auto", *RESCALED):
-        folder = tmp_path / rescale
-        manifest = write_images(source, folder, side=side, rescale=rescale)
-        assert read_manifest(folder).rescale == rescale
-        digests[rescale] = manifest.digest
+    sets = write_sets(source, tmp_path / "out", side=side, also=[f"{side}-{name}" for name in RESCALED])
+    assert [manifest.rescale for manifest in sets.values()] == ["auto", *RESCALED]
+    for folder, manifest in sets.items():
         found = TestStream(ImageFile.open(folder, manifest, "test"), side=side, batch_size=10).batch(0).images
-        method = RESCALED[auto if rescale == "auto" else rescale]
+        method = RESCALED[auto if manifest.rescale == "auto" else manifest.rescale]
         expected = [cv2.resize(picture, (side, side), interpolation=method) for picture in pictures]
         np.testing.assert_array_equal(found, np.stack(expected))
-    assert len(set(digests.values())) == 5
+    assert len({manifest.digest for manifest in sets.values()}) == 5
 
 
 def test_digests_of_sets_written_before_there_was_a_choice_stay() -> None:
-    source = GeneratedSource(20, 10)
-    entry = {"bytes": 1, "sha256": "", "images": 20, "class_counts": [2] * 10}
-
     def digest(rescale: str) -> str:
-        splits = {name: dict(entry) for name in ("train", "test")}
-        made = {"encoding": "raw", "short_side": 36, "contents": {"train": "a", "test": "b"}, "skipped": []}
-        return write._manifest(source, 90, rescale, made | {"splits": splits}).digest
+        form = Form(rescale=rescale, encoding="raw")
+        return set_digest(form, 36, GeneratedSource(20, 10).classes, {"train": "a", "test": "b"})
 
     assert digest("auto") == OLD_DIGEST
     assert digest("nearest") != OLD_DIGEST
@@ -314,3 +365,23 @@ def test_digests_of_sets_written_before_there_was_a_choice_stay() -> None:
 
 OLD_DIGEST = "adabd3ddc029"
 """Of the same content by the code that had no --rescale."""
+
+
+@pytest.mark.parametrize(
+    ("options", "digest"),
+    [
+        ({"side": 24, "encoding": "jpg", "quality": 75}, "762cf6268bd3"),
+        ({"side": 60, "encoding": "jpg", "rescale": "nearest"}, "a045b9da9145"),
+        ({"side": 24}, "9d887304103a"),
+    ],
+)
+def test_digests_are_those_of_sets_that_ffcv_wrote(tmp_path: Path, options: dict[str, Any], digest: str) -> None:
+    """Computed by the code that let FFCV's DatasetWriter write the files: they are part of trial ids."""
+    assert write_images(GeneratedSource(120, 50, side=40, seed=3), tmp_path / "out", **options).digest == digest
+
+
+def test_digests_in_full_size_are_those_of_sets_that_ffcv_wrote(stored: Stored) -> None:
+    assert {encoding: manifest.digest for encoding, (_, manifest) in stored.items()} == {
+        "raw": "8c825a38f8fe",
+        "jpg": "d3dfb6356719",
+    }

@@ -42,11 +42,10 @@ def images(protocol: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     request = {"protocol": protocol, "settings": TINY, "data": folder / "data", "store": str(folder / "unused")}
     with pytest.raises(RaysweepError, match="image sets are missing") as refusal:
         raysweep.run("all", inline=True, **request)
-    commands = [line.partition("#")[0] for line in str(refusal.value).splitlines() if "data write SOURCE" in line]
-    assert len(commands) >= 8
-    for command in commands:
-        _, *words = shlex.split(command.replace("SOURCE", str(source)))
-        good(*words)
+    together, *each = [line for line in str(refusal.value).splitlines() if "data write SOURCE" in line]
+    assert len(each) >= 8
+    _, *words = shlex.split(together.replace("SOURCE", str(source)))
+    good(*words)
     return folder / "data"
 
 

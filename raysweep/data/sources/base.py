@@ -15,8 +15,27 @@ TEST_NAMES = ("val", "validation", "test")
 """Names of the test split, the first of them that is there. ImageNet's own `test` has no labels, its `val` has."""
 
 
+class Pictures(Protocol):
+    """A way to some images of a split, which crosses into a worker pickled."""
+
+    def picture(self, index: int) -> bytes | NDArray[Any]:
+        """The encoded image file, or its pixels."""
+
+
+class Held:
+    """Pictures that are in memory already."""
+
+    def __init__(self, pictures: dict[int, bytes | NDArray[Any]]) -> None:
+        """`pictures` by their numbers."""
+        self._pictures = pictures
+
+    def picture(self, index: int) -> bytes | NDArray[Any]:
+        """The encoded image file, or its pixels."""
+        return self._pictures[index]
+
+
 class Samples(Protocol):
-    """The images of one split. Crosses into the writing process pickled, so it opens what it reads lazily."""
+    """The images of one split."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -32,6 +51,9 @@ class Samples(Protocol):
 
     def picture(self, index: int) -> bytes | NDArray[Any]:
         """The encoded image file, or its pixels."""
+
+    def fetch(self, indices: Sequence[int]) -> Pictures:
+        """What a worker needs to get at these images, and not much more: every task carries it."""
 
 
 class Source(Protocol):
@@ -72,6 +94,10 @@ class Labelled:
     def label(self, index: int) -> int:
         """Class number of an image."""
         return int(self._labels[index])
+
+    def fetch(self, indices: Sequence[int]) -> Any:
+        """The samples themselves: they are small, and know their pictures by number."""
+        return self
 
 
 def check_labels(source: Source) -> None:

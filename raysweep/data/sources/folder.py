@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +16,48 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".
 """Other files (checksums, lists, thumbnails) lie in class folders too and are no images."""
 
 
-class FolderSamples(Labelled):
-    """The image files of one split, class after class in the order of their names."""
+class Files:
+    """Some files below a folder."""
 
-    def __init__(self, root: Path, files: list[tuple[int, str]]) -> None:
-        """`files` are class numbers and paths below `root`."""
-        super().__init__(np.array([label for label, _ in files], np.int64))
+    def __init__(self, root: Path, paths: dict[int, str]) -> None:
+        """`paths` below `root` by the numbers of the images."""
         self._root = root
-        self._paths = [path for _, path in files]
-
-    def name(self, index: int) -> str:
-        """The path below the folder of the set."""
-        return self._paths[index]
+        self._paths = paths
 
     def picture(self, index: int) -> bytes:
         """The file."""
         return (self._root / self._paths[index]).read_bytes()
+
+
+class FolderSamples(Labelled):
+    """The image files of one split, class after class in the order of their names."""
+
+    def __init__(self, root: Path, files: Iterable[tuple[int, str]]) -> None:
+        """`files` are class numbers and paths below `root`. A million paths lie in one string, not in a million."""
+        labels, ends, paths = array("q"), array("q"), bytearray()
+        for label, path in files:
+            paths += os.fsencode(path)
+            labels.append(label)
+            ends.append(len(paths))
+        super().__init__(np.array(labels, np.int64))
+        self._root = root
+        self._paths = bytes(paths)
+        self._ends = np.array([0, *ends], np.int64)
+
+    def name(self, index: int) -> str:
+        """The path below the folder of the set, as it can be printed."""
+        return self._bytes(index).decode(errors="replace")
+
+    def picture(self, index: int) -> bytes:
+        """The file."""
+        return self.fetch([index]).picture(index)
+
+    def fetch(self, indices: Sequence[int]) -> Files:
+        """Their paths: workers read the files."""
+        return Files(self._root, {index: os.fsdecode(self._bytes(index)) for index in indices})
+
+    def _bytes(self, index: int) -> bytes:
+        return self._paths[self._ends[index] : self._ends[index + 1]]
 
 
 class FolderSource:
@@ -75,10 +104,15 @@ def _check_same(classes: tuple[str, ...], folders: dict[str, Path]) -> None:
             )
 
 
-def _files(root: Path, folder: Path, classes: tuple[str, ...]) -> list[tuple[int, str]]:
-    return [
-        (label, str(path.relative_to(root)))
-        for label, name in enumerate(classes)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
+def _files(root: Path, folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    for label, name in enumerate(classes):
+        # Strings, since a million paths as objects take half a minute; parts are compared, as paths are.
+        found = [
+            f"{below}/{file}"
+            for parent, _, files in os.walk(folder / name)
+            for below in [os.path.relpath(parent, root)]
+            for file in files
+            if file.lower().endswith(SUFFIXES) and not file.startswith(".")
+        ]
+        for path in sorted(found, key=lambda path: path.split("/")):
+            yield label, path

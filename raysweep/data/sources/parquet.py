@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from raysweep.data.sources.base import Labelled, check_range, stem, test_split
+from raysweep.data.sources.base import Held, Labelled, check_range, stem, test_split
 from raysweep.errors import RaysweepError
 
 KEEP_WHOLE = 2 << 30
@@ -46,7 +47,7 @@ class _Groups:
         return self._read[file, group]
 
     def _read_whole(self) -> None:
-        """Read all of a set that is not too large, before workers are forked that would each do it again."""
+        """Read all of a set that is not too large: whatever the order of its rows, no group is then read twice."""
         groups = [
             (number, group, metadata.row_group(group).total_byte_size)
             for number, metadata in enumerate(map(pq.read_metadata, self.files))
@@ -80,6 +81,17 @@ class ParquetSamples(Labelled):
         file, group, row = self._places[index].tolist()
         value = self._groups.get(file, group)[row].as_py()
         return (value.get("bytes") if isinstance(value, dict) else value) or b""
+
+    def fetch(self, indices: Sequence[int]) -> Held:
+        """The encoded images, read here: a row group is then read once, and not by every worker that needs a part.
+
+        Raises:
+            RaysweepError: a row group that cannot be read.
+        """
+        try:
+            return Held({index: self.picture(index) for index in indices})
+        except (pa.ArrowException, OSError) as error:
+            raise RaysweepError(f"{self.name(indices[0])} and what follows cannot be read: {error}") from None
 
 
 class ParquetSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.sources.base import Labelled
+from raysweep.data.sources.base import Held, Labelled
 from raysweep.errors import RaysweepError, unknown
 
 SETS = ("CIFAR10", "CIFAR100")
@@ -33,6 +34,10 @@ class ArraySamples(Labelled):
     def picture(self, index: int) -> NDArray[np.uint8]:
         """The pixels."""
         return np.asarray(self._pixels[index])
+
+    def fetch(self, indices: Sequence[int]) -> Held:
+        """Their pixels: a worker needs no others."""
+        return Held({index: self.picture(index) for index in indices})
 
 
 class TorchvisionSource:
