@@ -16,10 +16,10 @@ demo: setup  ## a small study on generated images; prints the path of its report
 	$(BIN)/raysweep report activation --store demo/results --out demo/report
 
 test: setup lint  ## lint, types, import rules, tests
-	$(BIN)/python -m pytest -n logical --dist loadgroup --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n logical --dist loadgroup --max-worker-restart 0 --cov --cov-report=term:skip-covered
 
 test-all: setup lint  ## also the end-to-end checks of minutes
-	$(BIN)/python -m pytest -n logical --dist loadgroup -m "long or not long"
+	$(BIN)/python -m pytest -n logical --dist loadgroup --max-worker-restart 0 -m "long or not long"
 
 lint: setup
 	$(BIN)/ruff check .
