@@ -1,7 +1,8 @@
-"""The compiled inner loops as functions of arrays: stored images to crops, and to pixels one after another."""
+"""The compiled inner loops as functions of arrays: stored images to crops and pixels, pixels to network inputs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 PIXEL = 3
 """Bytes of a pixel."""
+BLOCK_PIXELS = 64
+"""Pixels that `normalise` takes at a time: a whole number of registers whatever the channels."""
 
 
 def cut(
@@ -45,6 +48,21 @@ def unpack(beton: Beton, first: int, count: int, out: NDArray[np.uint8]) -> int:
     """Decode whole images, one after another, into the bytes `out`; returns how many are done, as `cut` does."""
     tables = _tables(beton.store, beton.starts, beton.sizes, beton.modes, beton.heights, beton.widths)
     return loops().unpack(*tables, first, count, _address(out, np.uint8))
+
+
+def normalise(images: NDArray[np.uint8], means: Sequence[float], scale: float) -> NDArray[np.float32]:
+    """scale * (images - mean), channels last, in 32 bits and rounded after each step, as torch does it in two passes.
+
+    `means` has one number, or one for each of the C channels of `images` (..., C).
+    """
+    images = np.ascontiguousarray(images)
+    channels = images.shape[-1]
+    pattern = np.tile(np.broadcast_to(np.asarray(means, np.float32), channels), BLOCK_PIXELS)
+    out = np.empty(images.shape, np.float32)
+    source, target = _address(images, np.uint8), _address(out, np.float32)
+    blocks, rest = divmod(images.size, len(pattern))
+    loops().normalise(source, blocks, len(pattern), rest, _address(pattern, np.float32), scale, target)
+    return out
 
 
 def _tables(store: Any, starts: Any, sizes: Any, modes: Any, heights: Any, widths: Any) -> list[int]:

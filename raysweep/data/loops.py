@@ -145,10 +145,27 @@ def unpack(
     return count
 
 
+def normalise(source: Any, blocks: int, size: int, rest: int, means: Any, scale: float, out: Any) -> int:
+    """As `kernels.normalise`, of `blocks` times `size` bytes and the `rest`; `means` repeats those of the channels.
+
+    Block by block, since a loop that knows nothing of channels converts whole registers at a time.
+    """
+    first = 0
+    for _ in range(blocks):
+        for k in range(size):
+            out[first + k] = (types.float32(source[first + k]) - means[k]) * scale
+        first += size
+    for k in range(rest):
+        out[first + k] = (types.float32(source[first + k]) - means[k]) * scale
+    return first + rest
+
+
 ADDRESS, NUMBER = types.uintp, types.int64
+BYTES, FLOATS = types.CPointer(types.uint8), types.CPointer(types.float32)
 SIGNATURES: dict[Callable[..., Any], Any] = {
     cut: NUMBER(ADDRESS, *TABLES, INTEGERS, NUMBER, NUMBER, NUMBER, ADDRESS, ADDRESS, ADDRESS),
     unpack: NUMBER(ADDRESS, *TABLES, NUMBER, NUMBER, ADDRESS),
+    normalise: NUMBER(BYTES, NUMBER, NUMBER, NUMBER, FLOATS, types.float32, FLOATS),
 }
 
 

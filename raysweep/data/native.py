@@ -28,7 +28,7 @@ from raysweep.errors import RaysweepError
 DECODER = "raysweep_ffcv_imdecode"
 ALLOWED = frozenset({DECODER, "memcpy", "memset"})
 """What the loops may call. Any other symbol would end the process when the code is loaded without numba."""
-LOOPS = ("cut", "unpack")
+LOOPS = ("cut", "unpack", "normalise")
 PREFIX = "raysweep_loop_"
 SUM_BYTES = 32
 
@@ -46,6 +46,7 @@ class Loops:
         tables = [address] * 6
         self.cut = self._function("cut", [*tables, address, number, number, number, address, address, address])
         self.unpack = self._function("unpack", [*tables, number, number, address])
+        self.normalise = self._function("normalise", [address, *[number] * 3, address, ctypes.c_float, address])
 
     def _function(self, name: str, arguments: list[Any]) -> Callable[..., int]:
         made = ctypes.CFUNCTYPE(ctypes.c_int64, *arguments)(self._engine.get_function_address(PREFIX + name))
