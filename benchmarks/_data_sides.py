@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 CROP, BATCH, WORKERS = 128, 256, 2
+MEAN, SCALE = (124.0, 117.0, 104.0), 0.04
 FFCV_SETS = 8
 """Times that an epoch of FFCV goes through the set: it allocates memory in each, which is little beside a large set."""
 Pixels = NDArray[np.uint8]
@@ -170,6 +171,26 @@ def decoding_alone(folder: Path) -> Epoch:
     return epoch
 
 
+def network_inputs(folder: Path, normalise: Callable[[Pixels], Any]) -> Epoch:
+    """Batches in memory made float32, centred and scaled, channels last, on one thread."""
+    torch.set_num_threads(1)
+    images = [batch.images for batch in ours(opened(folder, "raw"))()]
+    return lambda: map(normalise, images)
+
+
+def by_torchs_operators(images: Pixels) -> torch.Tensor:
+    """Subtracted and multiplied in place."""
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+    return pixels.float().sub_(torch.tensor(MEAN).view(1, 3, 1, 1)).mul_(SCALE)
+
+
+def by_our_loop(images: Pixels) -> NDArray[np.float32]:
+    """In one pass."""
+    from raysweep.data.kernels import normalise
+
+    return normalise(images, MEAN, SCALE)
+
+
 def copying_alone(folder: Path) -> Epoch:
     """As many bytes as a crop has, from the place of each image in random order."""
     file = opened(folder, "raw")
@@ -196,6 +217,8 @@ SIDES: dict[str, Callable[[Path], Epoch]] = {
     "raysweep, JPEG decoded once": decoded_once,
     "raysweep, cut by torch": cut_by_torch,
     "limit: copying alone": copying_alone,
+    "network inputs by torch": lambda folder: network_inputs(folder, by_torchs_operators),
+    "network inputs by raysweep": lambda folder: network_inputs(folder, by_our_loop),
 }
 MANY_CORES = ("PIL + DataLoader", "torchvision + DataLoader")
 """Sides that are more than one process; all others stay on one core."""

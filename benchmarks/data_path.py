@@ -2,6 +2,7 @@
 
 Generated images of 144 px, a random crop of 128 px and a mirror each, batches of 256 as uint8. The limit of JPEG is
 libjpeg-turbo's decoder alone, in FFCV's build; that of stored pixels is a copy of as many bytes from random places.
+Network inputs are batches in memory made float32, centred and scaled.
 FFCV's own loader crops by its abstract decoder, which copies where nothing is to be resized. Every side is a process of
 its own, warm, on one core; torch's loader has two workers on two, whose CPU time is counted as well. A core-second is
 CPU time, which other processes of the machine disturb less than they do the clock.
@@ -126,6 +127,7 @@ def ratios(rows: list[Row]) -> dict[str, float]:
         ("raysweep, JPEG decoded once", "FFCV, pixels"),
         ("raysweep, pixels", "raysweep, cut by torch"),
         ("raysweep, pixels", "limit: copying alone"),
+        ("network inputs by raysweep", "network inputs by torch"),
     ]
     return {f"{a} over {b}": medians[a] / medians[b] for a, b in pairs}
 
