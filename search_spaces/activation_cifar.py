@@ -4,7 +4,8 @@ Paper: Xu et al. 2015 (arXiv 1505.00853), table 3, quoted by Mishkin et al.
 Published finding: slopes below zero gain most where data are few: NiN on CIFAR-10, RReLU 88.8 against ReLU 87.6.
 Cost: 4 trials a seed of 64 epochs.
 
-NiN for CIFAR. On CIFAR-100: `--data data/cifar100 --classes 100`. Not established: the solver (here the protocol's) and the slope of the leaky ReLU of that row (here 0.3).
+NiN for CIFAR; on CIFAR-100 with `--data data/cifar100 --classes 100`. Not established: the solver (here the
+protocol's) and the slope of the leaky ReLU of that row (here 0.3).
 """
 
 from __future__ import annotations
