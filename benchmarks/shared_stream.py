@@ -1,9 +1,11 @@
 """What reading costs 1, 2, 4 and 8 trials that need the same images at once, each by itself or sharing.
 
 Generated images of 144 px stored as JPEG, a random crop of 128 px and a mirror each, batches of 256 as uint8; each
-trial is a process that starts warm, reads four epochs and does nothing else. The first table is CPU seconds of all
-trials together, joining the shared memory apart from reading; what is decoded ahead and never read is counted. The
-second is images per second of all trials together by the clock, from the first that begins to the last that ends.
+trial is a process that starts warm, reads four epochs and does nothing else. Images are handed to it where they lie, as
+they are to what normalises them, and it looks at a pixel of each; one side copies them besides. The first table is CPU
+seconds of all trials together, joining the shared memory apart from reading; what is decoded ahead and never read is
+counted. The second is images per second of all trials together by the clock, from the first that begins to the last
+that ends.
 """
 
 from __future__ import annotations
@@ -16,9 +18,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -49,18 +55,28 @@ class Reading:
     num_alone: int = 0
 
 
-def read(folder: Path, trials: int, sharing: bool, seed: int, barriers: Barriers) -> Reading:
+ALONE, SHARING, COPYING = "by themselves", "sharing", "sharing, copied"
+"""Ways to read."""
+
+
+def look(_: slice, images: NDArray[np.uint8]) -> None:
+    """At a pixel of each."""
+    images[:, 0, 0, 0].sum()
+
+
+def read(folder: Path, trials: int, way: str, seed: int, barriers: Barriers) -> Reading:
     """Read the epochs of a seed, together with the others."""
     file = ImageFile.open(folder, read_manifest(folder), "train")
     private = TrainStream(file, side=CROP, batch_size=BATCH, seed=seed)
     private.batch(EPOCHS * IMAGES)  # loads the compiled code; none of the batches that are read
     before = time.process_time()
-    stream = SharedStream(private) if sharing else private
+    stream = private if way == ALONE else SharedStream(private)
+    take = stream.batch if way == COPYING else partial(stream.deliver, take=look)
     joined = time.process_time()
     barriers[trials].wait()
     began, start = time.time(), time.process_time()
     for number in range(EPOCHS * IMAGES // BATCH):
-        stream.batch(number)
+        take(number)
     read_s, ended = time.process_time() - start, time.time()
     if not isinstance(stream, SharedStream):
         return Reading(0.0, read_s, began, ended)
@@ -72,8 +88,8 @@ def serve(connection: Connection, folder: Path, barriers: Barriers) -> None:
     """Read whenever asked to."""
     with suppress(EOFError):  # nobody is left to ask
         while True:
-            trials, sharing, seed = connection.recv()
-            connection.send(read(folder, trials, sharing, seed, barriers))
+            trials, way, seed = connection.recv()
+            connection.send(read(folder, trials, way, seed, barriers))
 
 
 class Readers:
@@ -90,20 +106,15 @@ class Readers:
         self.images_per_s: dict[str, float] = {}
         """Of the last reading on each side."""
 
-    def read(self, trials: int, sharing: bool) -> list[Reading]:
+    def read(self, trials: int, way: str) -> list[Reading]:
         """What each of so many trials needed, all reading the same images at once, others than the last time."""
         seed = next(self._seeds)
         for connection in self._connections[:trials]:
-            connection.send((trials, sharing, seed))
+            connection.send((trials, way, seed))
         found: list[Reading] = [connection.recv() for connection in self._connections[:trials]]
         wall_s = max(reading.ended for reading in found) - min(reading.began for reading in found)
-        self.images_per_s[name(trials, sharing)] = trials * EPOCHS * IMAGES / wall_s
+        self.images_per_s[f"{trials} {way}"] = trials * EPOCHS * IMAGES / wall_s
         return found
-
-
-def name(trials: int, sharing: bool) -> str:
-    """A side's name in the tables."""
-    return f"{trials} {'sharing' if sharing else 'by themselves'}"
 
 
 @contextmanager
@@ -112,7 +123,7 @@ def readers() -> Iterator[Readers]:
     with tempfile.TemporaryDirectory() as folder:
         write_images(GeneratedSource(IMAGES, 10, side=STORED), Path(folder) / "images", encoding="jpg")
         found = Readers(Path(folder) / "images")
-        found.read(max(TRIALS), sharing=False)  # all of them warm
+        found.read(max(TRIALS), ALONE)  # all of them warm
         yield found
 
 
@@ -120,17 +131,16 @@ def sides(found: Readers) -> dict[str, Callable[[], float]]:
     """CPU seconds of each side, and after each what the trials together reached by the clock."""
     joining: list[float] = []
 
-    def cpu_s(trials: int, sharing: bool) -> float:
-        readings = found.read(trials, sharing)
+    def cpu_s(trials: int, way: str) -> float:
+        readings = found.read(trials, way)
         joining[:] = [reading.join_s for reading in readings]
         return sum(reading.read_s for reading in readings)
 
     made: dict[str, Callable[[], float]] = {}
-    for trials in TRIALS:
-        for sharing in (False, True):
-            side = name(trials, sharing)
-            made[side] = partial(cpu_s, trials, sharing)
-            made[f"{side}: images/s"] = partial(found.images_per_s.__getitem__, side)
+    for trials, way in [*product(TRIALS, (ALONE, SHARING)), (max(TRIALS), COPYING)]:
+        side = f"{trials} {way}"
+        made[side] = partial(cpu_s, trials, way)
+        made[f"{side}: images/s"] = partial(found.images_per_s.__getitem__, side)
     made[f"{max(TRIALS)} joining"] = lambda: sum(joining)
     return made
 
@@ -143,8 +153,8 @@ def main() -> None:
     cost = [row for row in rows if row not in speed]
     medians = {row.side: row.median for row in rows}
     most = max(TRIALS)
-    one, apart, together = name(1, False), name(most, False), name(most, True)
-    pairs = [(together, one), (name(1, True), one), (apart, together)]
+    one, apart, together, copied = f"1 {ALONE}", f"{most} {ALONE}", f"{most} {SHARING}", f"{most} {COPYING}"
+    pairs = [(together, one), (copied, one), (f"1 {SHARING}", one), (apart, together)]
     report("shared_stream", "CPU s", cost, {f"{a} over {b}": medians[a] / medians[b] for a, b in pairs})
     a, b = f"{together}: images/s", f"{apart}: images/s"
     report("shared_stream_speed", "images/s", speed, {f"{a} over {b}": medians[a] / medians[b]})

@@ -50,15 +50,17 @@ def unpack(beton: Beton, first: int, count: int, out: NDArray[np.uint8]) -> int:
     return loops().unpack(*tables, first, count, _address(out, np.uint8))
 
 
-def normalise(images: NDArray[np.uint8], means: Sequence[float], scale: float) -> NDArray[np.float32]:
+def normalise(
+    images: NDArray[np.uint8], means: Sequence[float], scale: float, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """scale * (images - mean), channels last, in 32 bits and rounded after each step, as torch does it in two passes.
 
-    `means` has one number, or one for each of the C channels of `images` (..., C).
+    `means` has one number, or one for each of the C channels of `images` (..., C); the result goes to `out`, if given.
     """
     images = np.ascontiguousarray(images)
     channels = images.shape[-1]
     pattern = np.tile(np.broadcast_to(np.asarray(means, np.float32), channels), BLOCK_PIXELS)
-    out = np.empty(images.shape, np.float32)
+    out = np.empty(images.shape, np.float32) if out is None else out
     source, target = _address(images, np.uint8), _address(out, np.float32)
     blocks, rest = divmod(images.size, len(pattern))
     loops().normalise(source, blocks, len(pattern), rest, _address(pattern, np.float32), scale, target)

@@ -13,9 +13,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from raysweep.data.chunk_cache import Answer, ChunkCache, Slot
 from raysweep.data.image_file import preprocessed
 from raysweep.data.preprocess import needs_whole_image, rgb
 from raysweep.data.segment import UnavailableError
-from raysweep.data.stream import Batch, ImageStream
+from raysweep.data.stream import Batch, ImageStream, Take
 from raysweep.errors import RaysweepError
 
 MEMORY = Path("/dev/shm")
@@ -47,16 +47,15 @@ Stream = TypeVar("Stream", bound=ImageStream)
 
 @dataclass(frozen=True)
 class Part:
-    """What a batch has of a chunk: positions (n,), rows of the chunk, and room for indices (n,) and images (n, ...)."""
+    """What a batch has of a chunk: positions (n,), which are rows of the chunk and rows of the batch."""
 
     positions: NDArray[np.int64]
-    rows: slice
-    ids: NDArray[np.int64]
-    images: NDArray[np.uint8]
+    of_chunk: slice
+    of_batch: slice
 
-    def copy(self, chunk: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> None:
-        """Take the rows of the indices and images of the whole chunk."""
-        self.ids[:], self.images[:] = (values[self.rows] for values in chunk)
+
+HandOver = Callable[[Part, NDArray[np.int64], NDArray[np.uint8]], None]
+"""Is given a part with the indices and images of it."""
 
 
 class SharedStream:
@@ -104,6 +103,10 @@ class SharedStream:
         """Batches to the end of a stream that has one."""
         return self.stream.num_batches
 
+    def positions(self, number: int) -> NDArray[np.int64]:
+        """The positions of a batch, see `ImageStream`."""
+        return self.stream.positions(number)
+
     def close(self) -> None:
         """Give the place among the sharers back; batches can still be had."""
         self._cache.close()
@@ -115,19 +118,40 @@ class SharedStream:
             RaysweepError: an image cannot be decoded.
             IndexError: there is no such batch.
         """
-        positions = self.stream.positions(number)[rows or slice(None)]
-        ids, images = np.empty(len(positions), np.int64), np.empty((len(positions), *self._shape), np.uint8)
-        parts = dict(self._parts(positions, ids, images))
-        copied = self._copy(parts)
-        for chunk, part in parts.items():
-            if chunk not in copied:
-                self._cut(part)
-            self._count(chunk, copied.get(chunk))
-        return Batch(preprocessed(images, self._own, self.stream.pool), self.stream.labels[ids], ids)
+        images = np.empty((len(self.positions(number)[rows or slice(None)]), *self.stream.shape), np.uint8)
 
-    def _parts(
-        self, positions: NDArray[np.int64], ids: NDArray[np.int64], images: NDArray[np.uint8]
-    ) -> Iterator[tuple[int, Part]]:
+        def copy(of_batch: slice, part: NDArray[np.uint8]) -> None:
+            images[of_batch] = part
+
+        labels, indices = self.deliver(number, copy, rows=rows)
+        return Batch(images, labels, indices)
+
+    def deliver(
+        self, number: int, take: Take, *, rows: slice | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The labels and indices of a batch, or of those rows of it, whose images are handed over where they lie.
+
+        Some may be handed over twice: others have made room for further images meanwhile, and the second time counts.
+
+        Raises:
+            RaysweepError: an image cannot be decoded.
+            IndexError: there is no such batch.
+        """
+        positions = self.positions(number)[rows or slice(None)]
+        ids, parts = np.empty(len(positions), np.int64), dict(self._parts(positions))
+
+        def hand_over(part: Part, indices: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
+            ids[part.of_batch] = indices
+            take(part.of_batch, preprocessed(images, self._own, self.stream.pool))
+
+        taken = self._take(parts, hand_over)
+        for chunk, part in parts.items():
+            if chunk not in taken:
+                hand_over(part, *self._cut(part.positions))
+            self._count(chunk, taken.get(chunk))
+        return self.stream.labels[ids], ids
+
+    def _parts(self, positions: NDArray[np.int64]) -> Iterator[tuple[int, Part]]:
         """Chunk and part of the batch, by chunk; positions are equally far apart."""
         # Number by number: there are few, and in a decoding processor's cache there is no room for NumPy's code.
         begin, end, step = int(positions[0]), int(positions[-1]) + 1, int(np.diff(positions[:2]).sum()) or 1
@@ -137,9 +161,8 @@ class SharedStream:
             first, last = last, -(-(min(start + self._chunk, end) - begin) // step)
             if first < last:
                 row = begin + first * step - start
-                mine = slice(first, last)
-                rows = slice(row, row + (last - first - 1) * step + 1, step)
-                yield chunk, Part(positions[mine], rows, ids[mine], images[mine])
+                of_batch = slice(first, last)
+                yield chunk, Part(positions[of_batch], slice(row, row + (last - first - 1) * step + 1, step), of_batch)
 
     def _count(self, chunk: int, slot: Slot | None) -> None:
         if chunk != self._last:  # else the batch before this one had its other part
@@ -147,18 +170,19 @@ class SharedStream:
             self.num_alone += slot is None
             self.num_taken += slot is not None and not slot.is_own
 
-    def _copy(self, parts: Mapping[int, Part]) -> dict[int, Slot]:
-        """Copy what is in the cache or can be put there; returns the slots by chunk. Fewer: the rest cannot be had."""
-        copied: dict[int, Slot] = {}
+    def _take(self, parts: Mapping[int, Part], hand_over: HandOver) -> dict[int, Slot]:
+        """Take what is in the cache or can be put there; returns the slots by chunk. Fewer: the rest cannot be had."""
+        taken: dict[int, Slot] = {}
         given_up = set(self._spoilt)
         wait_s = LEAST_WAIT_S
         try:
-            while wanted := [chunk for chunk in parts if chunk not in copied and chunk not in given_up]:
+            while wanted := [chunk for chunk in parts if chunk not in taken and chunk not in given_up]:
                 ready, missing = self._cache.look(wanted)
                 for slot in ready:
-                    parts[slot.chunk].copy(self._whole(slot))
+                    part, (ids, images) = parts[slot.chunk], self._whole(slot)
+                    hand_over(part, ids[part.of_chunk], images[part.of_chunk])
                 if ready:
-                    copied |= {slot.chunk: slot for slot in self._cache.still_held(ready)}
+                    taken |= {slot.chunk: slot for slot in self._cache.still_held(ready)}
                 if missing is None:
                     continue
                 if missing.answer is Answer.FULL or (missing.answer is Answer.YOURS and not self._make(missing)):
@@ -169,7 +193,7 @@ class SharedStream:
                     wait_s = min(2 * wait_s, MOST_WAIT_S)
         except UnavailableError:
             pass
-        return copied
+        return taken
 
     def _make_ahead(self, chunk: int) -> bool:
         """Decode one of the next chunks, if there is one that nobody has decoded."""
@@ -184,9 +208,9 @@ class SharedStream:
         first, last = slot.chunk * self._chunk, (slot.chunk + 1) * self._chunk
         positions = np.arange(first, last if self.stream.end is None else min(last, self.stream.end))
         ids, images = self._whole(slot)
+        rows = slice(len(positions))
         try:
-            rows = slice(len(positions))
-            self._cut(Part(positions, rows, ids[rows], images[rows]))
+            ids[rows], _ = self._cut(positions, out=images[rows])
         except RaysweepError:
             # Who comes to the damaged image is told then; the rest of the chunk each trial decodes alone.
             self._spoilt.add(slot.chunk)
@@ -199,13 +223,18 @@ class SharedStream:
         self._cache.publish(slot)
         return True
 
-    def _cut(self, part: Part) -> None:
-        stream, crops = self.stream, self.stream.crops(part.positions)
+    def _cut(
+        self, positions: NDArray[np.int64], out: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Indices and images of these positions, as they lie in the cache; the images in `out`, if that is given."""
+        stream, crops = self.stream, self.stream.crops(positions)
+        cut = partial(stream.file.cut, crops, stream.side, stream.pad, stream.pool)
         if self._common is rgb:
-            stream.file.cut(crops, stream.side, stream.pad, stream.pool, out=part.images)
-        else:
-            part.images[:] = stream.file.cut(crops, stream.side, stream.pad, stream.pool, self._common)
-        part.ids[:] = crops.ids
+            return crops.ids, cut(out=out)
+        images = cut(self._common)
+        if out is not None:
+            out[:] = images
+        return crops.ids, images
 
     def _whole(self, slot: Slot) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """What a slot holds: the indices of images in their file (n,), and the images (n, side, side, C)."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ __all__ = [
     "ImageFile",
     "ImageStream",
     "Prefetch",
+    "Take",
     "TestStream",
     "TrainStream",
     "prefetch",
@@ -46,6 +48,10 @@ class Batch:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     indices: NDArray[np.int64]
+
+
+Take = Callable[[slice, NDArray[np.uint8]], None]
+"""Is handed rows of a batch with their images (n, side, side, C), to be copied or converted before it returns."""
 
 
 class ImageStream(ABC):
@@ -118,6 +124,24 @@ class ImageStream(ABC):
             IndexError: there is no such batch.
         """
         return self.read(self.positions(number)[rows or slice(None)])
+
+    def deliver(
+        self, number: int, take: Take, *, rows: slice | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The labels and indices of a batch, or of those rows of it, whose images are handed over.
+
+        Raises:
+            RaysweepError: an image cannot be decoded.
+            IndexError: there is no such batch.
+        """
+        batch = self.batch(number, rows=rows)
+        take(slice(len(batch.labels)), batch.images)
+        return batch.labels, batch.indices
+
+    @cached_property
+    def shape(self) -> tuple[int, ...]:
+        """Of an image of a batch: (side, side, C)."""
+        return self.preprocess(np.zeros((1, self.side, self.side, 3), np.uint8)).shape[1:]
 
     def read(self, positions: NDArray[np.int64]) -> Batch:
         """The images at these positions, rising and not empty.

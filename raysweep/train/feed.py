@@ -2,40 +2,63 @@
 
 A batch crosses the bus as uint8, from pinned memory, on a CUDA stream of its own: batch k + 1 is copied while batch k
 is trained on. Images that fit on the accelerator do not cross it at all: they lie there, and batches are cut there.
-Those that do not are decoded once for all trials of the machine that want them, where the trial's place says so. On the
-CPU a batch is what the stream made, and images stay in the mapped file, which is the faster way there. What is for CUDA
-alone has not run on a GPU yet.
+Those that do not are decoded once for all trials of the machine that want them, where the trial's place says so.
+
+For the CPU images are normalised as they come out of the mapped file, the decoder or the shared memory, in one pass
+where torch's operators take four. What is for CUDA alone has not run on a GPU yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from raysweep.data.device import DeviceBatch, DeviceImages, DeviceStream, can_be_cut_there, size_there
+from raysweep.data.kernels import normalise
 from raysweep.data.shared import SharedStream, share
-from raysweep.data.stream import Batch, TestStream, TrainStream
+from raysweep.data.stream import Batch, ImageStream, TestStream, TrainStream
+from raysweep.recipe import DataRecipe
 
+Stream = ImageStream | DeviceStream | SharedStream
 DEVICE_SHARE = 1 / 2
 """Of the device's free memory that the images of a trial may take; the rest is the network's."""
 _resident: dict[object, DeviceImages] = {}
 """What lies on the device for the trials of this process: the images of the last one."""
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """A batch for a network on the CPU: (N, side, side, C), centred and scaled; class numbers (N,)."""
+
+    values: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
 class Feed:
     """The batches of one trial, for one device. `close` gives back what it shares with other trials."""
 
     def __init__(
-        self, train: TrainStream, test: TestStream, device: torch.device, threads: int = 1, share_images: bool = False
+        self,
+        train: TrainStream,
+        test: TestStream,
+        data: DataRecipe,
+        device: torch.device,
+        threads: int = 1,
+        share_images: bool = False,
     ) -> None:
         """Put the images on the device where they fit, `threads` decoding at once; else share them if that is asked."""
+        self.data = data
         self.device = device
+        self.pool = train.pool
         self.copies: Any = torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        self.train: TrainStream | DeviceStream | SharedStream = train
-        self.test: TestStream | DeviceStream | SharedStream = test
+        self.shape = train.shape
+        self.train: Stream = train
+        self.test: Stream = test
         if fits((train, test), device):
             self.train, self.test = (DeviceStream(s, images_on(device, s, threads)) for s in (train, test))
             if self.copies is not None:
@@ -49,27 +72,48 @@ class Feed:
             if isinstance(stream, SharedStream):
                 stream.close()
 
-    def train_batch(self, iteration: int, rows: slice | None = None) -> Batch | DeviceBatch:
+    @property
+    def depth(self) -> int:
+        """Batches to make ahead: those of a CPU are four times as large, and no copy has to be under way."""
+        return 1 if self.copies is None else 2
+
+    def train_batch(self, iteration: int, rows: slice | None = None) -> Inputs | DeviceBatch:
         """Training batch number `iteration`, or those rows of it, on the device; called in the loading thread.
 
         Raises:
             RaysweepError: an image cannot be decoded.
         """
-        if self.copies is None:
-            return self.train.batch(iteration, rows=rows)
-        with torch.cuda.stream(self.copies):
-            return self._arrived(self.train.batch(iteration, rows=rows))
+        return self._batch(self.train, iteration, rows)
 
-    def test_batch(self, k: int) -> Batch | DeviceBatch:
+    def test_batch(self, k: int) -> Inputs | DeviceBatch:
         """Test batch number k on the device; called in the loading thread.
 
         Raises:
             RaysweepError: an image cannot be decoded.
         """
-        if self.copies is None:
-            return self.test.batch(k)
-        with torch.cuda.stream(self.copies):
-            return self._arrived(self.test.batch(k))
+        return self._batch(self.test, k, None)
+
+    def _batch(self, stream: Stream, number: int, rows: slice | None) -> Inputs | DeviceBatch:
+        if self.copies is not None:
+            with torch.cuda.stream(self.copies):
+                return self._arrived(stream.batch(number, rows=rows))
+        return (
+            stream.batch(number, rows=rows) if isinstance(stream, DeviceStream) else self._inputs(stream, number, rows)
+        )
+
+    def _inputs(self, stream: ImageStream | SharedStream, number: int, rows: slice | None) -> Inputs:
+        """Normalised where the images lie: nothing is copied before."""
+        values = np.empty((len(stream.positions(number)[rows or slice(None)]), *self.shape), np.float32)
+
+        def take(of_batch: slice, images: NDArray[np.uint8]) -> None:
+            target = values[of_batch]
+            self.pool.map(
+                lambda part: normalise(images[part], self.data.mean, self.data.scale, target[part]),
+                self.pool.shares(len(images)),
+            )
+
+        labels, _ = stream.deliver(number, take, rows=rows)
+        return Inputs(values, labels)
 
     def _arrived(self, batch: Batch | DeviceBatch) -> DeviceBatch:
         """The batch on the device, all of it there: so the time of the copy is part of the wait, if there is one."""
@@ -80,11 +124,10 @@ class Feed:
         self.copies.synchronize()
         return batch
 
-    def take(self, batch: Batch | DeviceBatch) -> Batch | DeviceBatch:
+    def take(self, batch: Inputs | DeviceBatch) -> Inputs | DeviceBatch:
         """The same batch; called where it is used, so that its memory is not given away before it has been."""
-        if self.copies is not None:
+        if self.copies is not None and isinstance(batch, DeviceBatch):
             for part in (batch.images, batch.labels):
-                assert isinstance(part, Tensor)
                 part.record_stream(torch.cuda.current_stream(self.device))
         return batch
 

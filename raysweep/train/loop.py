@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raysweep.data import kernels
 from raysweep.data.decoded import open_images
 from raysweep.data.device import DeviceBatch
 from raysweep.data.manifest import Manifest
@@ -29,7 +28,7 @@ from raysweep.optim.schedules import SCHEDULES, learning_rate
 from raysweep.optim.solvers import SOLVERS, make_solver, set_learning_rate
 from raysweep.recipe import Length, Recipe
 from raysweep.train import checkpoint, memory, trunk
-from raysweep.train.feed import Feed
+from raysweep.train.feed import Feed, Inputs
 from raysweep.train.seeding import derive, generator, seed_torch
 from raysweep.train.task import Placement
 from raysweep.train.update import Training, fitted_update
@@ -58,11 +57,13 @@ class Trial(Training):
         share = self.recipe.training.batch_size // self.place.world_size
         return slice(self.place.rank * share, (self.place.rank + 1) * share)
 
-    def inputs(self, batch: Batch | DeviceBatch) -> Tensor:
+    def inputs(self, batch: Batch | Inputs | DeviceBatch) -> Tensor:
         """uint8 (N, side, side, C) to the network's input (N, C, side, side): mean subtracted first, then scaled."""
+        if isinstance(batch, Inputs):
+            return channels_first(torch.from_numpy(batch.values), self.recipe)
         return normalise(batch.images, self.recipe, self.device)
 
-    def labels(self, batch: Batch | DeviceBatch) -> Tensor:
+    def labels(self, batch: Batch | Inputs | DeviceBatch) -> Tensor:
         """Class numbers (N,) on the device."""
         return torch.as_tensor(batch.labels, device=self.device)
 
@@ -73,20 +74,21 @@ def normalise(images: np.ndarray[Any, Any] | Tensor, recipe: Recipe, device: tor
     `data.mean` has one number, or one for each of the C channels. Pixels travel in 8 bits and in the order they are
     stored in, which is that of channels-last.
     """
-    data, layout = recipe.data, torch.channels_last if recipe.training.channels_last else torch.contiguous_format
-    if device.type == "cpu" and isinstance(images, np.ndarray):
-        # One pass over memory, where torch's operators take four: they cost more than decoding a JPEG.
-        inputs = torch.from_numpy(kernels.normalise(images, data.mean, data.scale)).permute(0, 3, 1, 2)
-    else:
-        pixels = torch.as_tensor(images, device=device).permute(0, 3, 1, 2)
-        inputs = pixels.float().sub_(_mean_pixel(data.mean, device)).mul_(data.scale)
-    return inputs.contiguous(memory_format=layout)
+    data = recipe.data
+    pixels = torch.as_tensor(images, device=device)
+    return channels_first(pixels.float().sub_(_mean_pixel(data.mean, device)).mul_(data.scale), recipe)
+
+
+def channels_first(values: Tensor, recipe: Recipe) -> Tensor:
+    """(N, side, side, C) as (N, C, side, side), in memory as the recipe wants it."""
+    layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format
+    return values.permute(0, 3, 1, 2).contiguous(memory_format=layout)
 
 
 @cache
 def _mean_pixel(mean: tuple[float, ...], device: torch.device) -> Tensor:
     # Made once: a copy to an accelerator in every update would wait for it.
-    return torch.tensor(mean, device=device).view(1, -1, 1, 1)
+    return torch.tensor(mean, device=device)
 
 
 def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa: B008 (frozen)
@@ -134,7 +136,7 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, 
     model = DistributedDataParallel(network) if place.world_size > 1 else network
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     seed_torch(derive(recipe.seed, f"rank {place.rank}"))
-    feed = Feed(train, test, device, place.threads, place.share_images)
+    feed = Feed(train, test, recipe.data, device, place.threads, place.share_images)
     return Trial(recipe, place, device, network, model, solver, recipe.training.accumulate, train, test, length, feed)
 
 
@@ -274,7 +276,7 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
         trunk.hold_norms(trial.network)
     total = torch.zeros((), device=trial.device)
     make = partial(trial.feed.train_batch, rows=trial.rows)
-    with prefetch(make, first, last, busy=trial.feed.is_busy) as batches:
+    with prefetch(make, first, last, trial.feed.depth, trial.feed.is_busy) as batches:
         for iteration, batch in enumerate(map(trial.feed.take, batches), first):
             set_learning_rate(trial.solver, _lr(trial, iteration))
             total += fitted_update(trial, trial.inputs(batch), trial.labels(batch))
@@ -298,7 +300,9 @@ def test(trial: Trial) -> tuple[float, float, float]:
     trial.network.eval()
     sums = torch.zeros(3, device=trial.device, dtype=torch.float64)
     mine = range(trial.place.rank, len(trial.test), trial.place.world_size)
-    with prefetch(lambda k: trial.feed.test_batch(mine[k]), 0, len(mine), busy=trial.feed.is_busy) as batches:
+    with prefetch(
+        lambda k: trial.feed.test_batch(mine[k]), 0, len(mine), trial.feed.depth, trial.feed.is_busy
+    ) as batches:
         for batch in map(trial.feed.take, batches):
             with trial.autocast():
                 logits = torch.cat([trial.network(part) for part in trial.inputs(batch).chunk(trial.parts)]).float()

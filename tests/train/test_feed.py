@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from raysweep.data import shared
 from raysweep.data.device import DeviceStream
 from raysweep.data.manifest import read_manifest
+from raysweep.data.shared import SharedStream
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.train import feed
+from raysweep.train.feed import Inputs
 from raysweep.train.loop import Trial, epochs, prepare
 from raysweep.train.task import Placement
 
@@ -129,3 +132,28 @@ def test_images_that_leave_too_little_room_stay_on_the_host(
         monkeypatch.setattr(feed, "free_bytes", lambda device, free=free: free)
         assert isinstance(begin(small_recipe, small_images).feed.train, DeviceStream) is resident
     feed._resident.clear()
+
+
+@pytest.mark.parametrize("share_images", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_inputs_on_the_cpu_are_what_torchs_operators_make_of_the_batch(
+    small_recipe: Recipe,
+    small_images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    share_images: bool,
+) -> None:
+    monkeypatch.setattr(shared, "MEMORY", tmp_path)
+    # Stored pixels that are not resized are not worth sharing.
+    recipe = patch(small_recipe, {"data.scales": (1.0, 0.9), "data.preprocess": "hsv"})
+    place = Placement(threads=threads, share_images=share_images)
+    with closing(prepare(recipe, small_images, read_manifest(small_images), place)) as trial:
+        assert isinstance(trial.feed.train, SharedStream) is share_images
+        for made, batch in (
+            (trial.feed.train_batch(9, slice(3, 30)), trial.train.batch(9, rows=slice(3, 30))),
+            (trial.feed.test_batch(3), trial.test.batch(3)),
+        ):
+            assert isinstance(made, Inputs)
+            assert torch.equal(trial.inputs(made), trial.inputs(batch))
+            assert torch.equal(trial.labels(made), trial.labels(batch))
