@@ -23,12 +23,20 @@ class Times:
     """A patch value relative to what it replaces; whole numbers stay whole (at least 1)."""
 
     factor: float
+    at_most: str = ""
+    """Path of another field; the value becomes no larger than that one's."""
 
-    def of(self, value: Any, path: str) -> int | float:
-        """`value` times the factor, in the type of `value`."""
+    def of(self, recipe: Recipe, path: str) -> int | float:
+        """The value at the path times the factor, in its type.
+
+        Raises:
+            RaysweepError: it is no number.
+        """
+        value = get(recipe, path)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise RaysweepError(f"{path} is {value!r}: only a number can be multiplied by {self.factor:g}.")
-        return max(1, round(value * self.factor)) if isinstance(value, int) else value * self.factor
+        made = max(1, round(value * self.factor)) if isinstance(value, int) else value * self.factor
+        return min(made, get(recipe, self.at_most)) if self.at_most else made
 
 
 Patch = Mapping[str, Any]
@@ -121,7 +129,7 @@ def set_fields(recipe: Recipe, changes: Patch) -> Recipe:
     for path, value in changes.items():
         info = field_info(path)
         if isinstance(value, Times):
-            value = value.of(get(recipe, path), path)
+            value = value.of(recipe, path)
         recipe = _replace_at(recipe, path.split("."), coerce(info, value))
     return recipe
 

@@ -28,7 +28,7 @@ _DOUBLE_STRIDE_NOTE = "the first layer strides twice as far, by mistake"
 
 
 def _crop(side: int) -> dict[str, Any]:
-    return {"data.side": Times(side / 128)}
+    return {"data.side": Times(side / 128, at_most="data.short_side")}
 
 
 def _ror(name: str, network: str, words: str) -> Iterator[Variant]:

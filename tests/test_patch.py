@@ -69,6 +69,12 @@ def test_times_is_relative_and_keeps_whole_numbers_whole() -> None:
     assert patch(Recipe(), {"training.batch_size": Times(1e-9)}).training.batch_size == 1
 
 
+def test_times_stays_below_another_field() -> None:
+    larger = {"data.side": Times(136 / 128, at_most="data.short_side")}
+    assert patch(Recipe(), larger).data.side == 136
+    assert patch(patch(Recipe(), {"data.short_side": 130}), larger).data.side == 130
+
+
 def test_times_of_text_is_refused() -> None:
     with pytest.raises(RaysweepError, match="network.name is 'caffenet'"):
         patch(Recipe(), {"network.name": Times(2)})
