@@ -77,6 +77,7 @@ def test_a_driver_killed_twice_loses_no_epoch(small_images: Path, tmp_path: Path
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("source", "protocol", "settings"),
     [
@@ -89,7 +90,7 @@ def test_the_study_learns_on_real_images(
 ) -> None:
     good("data", "write", real_images / source, tmp_path / "data")
     words = ("activation", "--protocol", protocol, "--data", tmp_path / "data", "--store", tmp_path / "s", *settings)
-    good("run", *words, "--width", "0.25", "--variants", "elu")
+    good("run", *words, "--width", "0.25", "--variants", "elu", timeout=1000)
     store = Store.open(str(tmp_path / "s"))
     for row in store.trials().to_pylist():
         losses = [epoch["train_loss"] for epoch in store.epochs([row["trial"]]).to_pylist()]

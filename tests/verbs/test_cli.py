@@ -17,13 +17,13 @@ SMALL = ("--protocol", "demo", "--width", "0.0625", "--epochs", "2", "--variants
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def raysweep(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def raysweep(*words: object, cwd: Path | None = None, timeout: float = 240) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "raysweep", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=240)
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout)
 
 
-def good(*words: object, cwd: Path | None = None) -> str:
-    done = raysweep(*words, cwd=cwd)
+def good(*words: object, cwd: Path | None = None, timeout: float = 240) -> str:
+    done = raysweep(*words, cwd=cwd, timeout=timeout)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
