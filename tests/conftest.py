@@ -16,17 +16,6 @@ settings.load_profile("raysweep")
 REAL_IMAGES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
-RAY = ("orchestrate", "end_to_end")
-"""Folders of tests that start Ray: one after the other, since each wants all cores."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes of pytest-xdist one of them has all that starts Ray."""
-    for item in items:
-        if item.path.parent.name in RAY:
-            item.add_marker(pytest.mark.xdist_group("ray"))
-
-
 @pytest.fixture(autouse=True)
 def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test names by a relative path is its own, and so are the costs that it remembers."""

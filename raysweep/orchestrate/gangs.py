@@ -16,8 +16,11 @@ from ray.util import remove_placement_group
 
 from raysweep.train.worker import Gang, run_gang
 
-KILL_S = 10.0
-"""Longest wait for the threads of killed gangs: a controller that is only just starting cannot be killed yet."""
+KILL_S = 60.0
+"""Longest wait for the threads of killed gangs: a controller that is only just starting cannot be killed yet.
+
+Ray must not be shut down under a thread that waits for it: the process would die by a signal.
+"""
 
 
 class Gangs:
