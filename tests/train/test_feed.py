@@ -24,12 +24,7 @@ from raysweep.train.task import Placement
 TIMES = {"wall_s", "train_s", "test_s", "data_wait_s", "images_per_s", "peak_memory_gib"}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
