@@ -67,7 +67,7 @@ def report(
 ) -> None:
     """Print the table and write `benchmarks/results/NAME.json`; `columns` are further figures of each side, by name."""
     more = columns or {}
-    names = list(dict.fromkeys(name for found in more.values() for name in found))
+    names = list(dict.fromkeys(name for figures in more.values() for name in figures))
     RESULTS.mkdir(exist_ok=True)
     content = {
         "benchmark": name,
@@ -78,7 +78,8 @@ def report(
         "ratios": dict(ratios),
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-    further = {row.side: [f"{more[row.side][name]:,.0f}" for name in names] for row in rows}
+    of_side = {row.side: more.get(row.side, {}) for row in rows}
+    further = {side: [f"{f[name]:,.0f}" if name in f else "-" for name in names] for side, f in of_side.items()}
     cells = (
         (row.side, *(f"{figure:.4g}" for figure in (row.median, row.minimum, row.maximum)), row.n, *further[row.side])
         for row in rows

@@ -4,8 +4,9 @@ Generated images of 144 px stored as JPEG, a random crop of 128 px and a mirror 
 trial is a process that starts warm, reads four epochs and does nothing else. Images are handed to it where they lie, as
 they are to what normalises them, and it looks at a pixel of each; one side copies them besides. The first table is CPU
 seconds of all trials together, joining the shared memory apart from reading; what is decoded ahead and never read is
-counted. The second is images per second of all trials together by the clock, from the first that begins to the last
-that ends.
+counted; beside it the memory that they hold together after the last batch, which is their most: their own, and of the
+stream that they share, which each maps but which is there once. The second is images per second of all trials together
+by the clock, from the first that begins to the last that ends.
 """
 
 from __future__ import annotations
@@ -44,15 +45,15 @@ Barriers = Mapping[int, Barrier]
 
 @dataclass(frozen=True)
 class Reading:
-    """One trial's reading: CPU seconds of joining and of reading, when it began and ended, chunks decoded and taken."""
+    """One trial's reading: CPU seconds of joining and of reading, when it began and ended, and memory at its end."""
 
     join_s: float
     read_s: float
     began: float
     ended: float
-    num_made: int = 0
-    num_taken: int = 0
-    num_alone: int = 0
+    own_mib: float
+    shared_mib: float
+    """A trial's part of it: the parts of all that map it add up to what is there."""
 
 
 ALONE, SHARING, COPYING = "by themselves", "sharing", "sharing, copied"
@@ -78,10 +79,19 @@ def read(folder: Path, trials: int, way: str, seed: int, barriers: Barriers) -> 
     for number in range(EPOCHS * IMAGES // BATCH):
         take(number)
     read_s, ended = time.process_time() - start, time.time()
-    if not isinstance(stream, SharedStream):
-        return Reading(0.0, read_s, began, ended)
-    stream.close()
-    return Reading(joined - before, read_s, began, ended, stream.num_made, stream.num_taken, stream.num_alone)
+    barriers[trials].wait()  # all still hold what they share
+    own_mib, shared_mib = memory_mib()
+    barriers[trials].wait()
+    if isinstance(stream, SharedStream):
+        stream.close()
+    return Reading(joined - before, read_s, began, ended, own_mib, shared_mib)
+
+
+def memory_mib() -> tuple[float, float]:
+    """This process's own memory, and its part of memory in /dev/shm, by the kernel's proportional count."""
+    lines = (line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines())
+    found = {words[0]: int(words[1]) / 1024 for words in lines if words[0].startswith("Pss")}
+    return found["Pss_Anon:"], found["Pss_Shmem:"]
 
 
 def serve(connection: Connection, folder: Path, barriers: Barriers) -> None:
@@ -104,7 +114,8 @@ class Readers:
             CONTEXT.Process(target=serve, args=(theirs, folder, barriers), daemon=True).start()
         self._seeds = iter(range(1_000_000))
         self.images_per_s: dict[str, float] = {}
-        """Of the last reading on each side."""
+        self.memory_mib: dict[str, dict[str, float]] = {}
+        """Both of the last reading on each side."""
 
     def read(self, trials: int, way: str) -> list[Reading]:
         """What each of so many trials needed, all reading the same images at once, others than the last time."""
@@ -114,6 +125,10 @@ class Readers:
         found: list[Reading] = [connection.recv() for connection in self._connections[:trials]]
         wall_s = max(reading.ended for reading in found) - min(reading.began for reading in found)
         self.images_per_s[f"{trials} {way}"] = trials * EPOCHS * IMAGES / wall_s
+        self.memory_mib[f"{trials} {way}"] = {
+            "own MiB": sum(reading.own_mib for reading in found),
+            "shared MiB": sum(reading.shared_mib for reading in found),
+        }
         return found
 
 
@@ -155,7 +170,8 @@ def main() -> None:
     most = max(TRIALS)
     one, apart, together, copied = f"1 {ALONE}", f"{most} {ALONE}", f"{most} {SHARING}", f"{most} {COPYING}"
     pairs = [(together, one), (copied, one), (f"1 {SHARING}", one), (apart, together)]
-    report("shared_stream", "CPU s", cost, {f"{a} over {b}": medians[a] / medians[b] for a, b in pairs})
+    ratios = {f"{a} over {b}": medians[a] / medians[b] for a, b in pairs}
+    report("shared_stream", "CPU s", cost, ratios, found.memory_mib)
     a, b = f"{together}: images/s", f"{apart}: images/s"
     report("shared_stream_speed", "images/s", speed, {f"{a} over {b}": medians[a] / medians[b]})
 
