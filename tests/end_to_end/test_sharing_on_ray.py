@@ -14,6 +14,7 @@ from tests.end_to_end.few_images import few_images
 from tests.verbs.test_cli import good
 
 EXACT = ("trial", "epoch", "train_loss", "top1", "logloss")
+IN_ORDER = [("trial", "ascending"), ("epoch", "ascending")]
 
 
 def sharers() -> set[str]:
