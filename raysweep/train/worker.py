@@ -26,6 +26,7 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 from ray.train.v2._internal.execution.callback import ControllerCallback
 
 from raysweep.errors import RaysweepError
+from raysweep.train.memory import GIB
 from raysweep.train.task import Placement, TrialTask
 
 Answer = TypeVar("Answer")
@@ -38,11 +39,14 @@ class GangShape:
     workers: int = 1
     cpus: int = 1
     gpus: float = 0.0
+    memory_gib: float = 0.0
+    """Of the node, for each worker; 0: not reserved."""
 
     @property
     def resources(self) -> dict[str, float]:
         """What Ray reserves for one worker."""
-        return {"CPU": float(self.cpus)} | ({"GPU": self.gpus} if self.gpus else {})
+        named = {"CPU": float(self.cpus), "GPU": self.gpus, "memory": self.memory_gib * GIB}
+        return {name: amount for name, amount in named.items() if amount}
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,9 @@ def gang_loop(setup: dict[str, Any]) -> None:
     """What each worker process runs: trials from the pool until there are no more."""
     worker = _Worker(setup["gang"], _placement(setup["gang"]))
     torch.set_num_threads(worker.place.threads)
+    if worker.place.device != "cpu" and worker.gang.shape.gpus < 1:
+        # Who takes more than its share is out of memory itself, not the trials beside it.
+        torch.cuda.set_per_process_memory_fraction(worker.gang.shape.gpus)
     if worker.place.rank == 0:
         ray.get(worker.gang.pool.attach_group.remote(worker.gang.name, ray.util.get_current_placement_group()))
     while (offer := worker.ask("take")) is not None:
