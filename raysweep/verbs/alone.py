@@ -50,6 +50,7 @@ def trial(
     folder = image_folder(data or default_data(found["protocol"]), recipe.data)
     task = TrialTask(found["trial"], recipe, str(folder), target, found["protocol"], keep_checkpoint, trunks)
     click.echo(f"trial {task.trial}", err=True)
-    for row in run_trial(task, Placement(device=device, threads=threads), attempt=1):
+    place = Placement(device=device, threads=threads, on_wait=lambda reason: click.echo(f"waits {reason}", err=True))
+    for row in run_trial(task, place, attempt=1):
         click.echo(numbers(row))
     click.echo(row["status"])
