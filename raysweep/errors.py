@@ -14,6 +14,10 @@ class InapplicableError(RaysweepError):
     """A factor that a network does not have, or images too small for it. A plan leaves such a variant out, by name."""
 
 
+class OutOfMemoryError(RaysweepError):
+    """A trial that does not fit into the memory it was given: alone on a device it may."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known names, or with all of them when they are few, or nothing."""
     names = sorted(known)

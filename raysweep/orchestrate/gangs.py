@@ -38,9 +38,9 @@ class Gangs:
         self.threads: dict[str, threading.Thread] = {}
         self.controllers: dict[str, Any] = {}
 
-    def add(self, gang: Gang) -> None:
-        """Start a gang, at any time of the sweep."""
-        ray.get(self.pool.enlist.remote(gang.name))
+    def add(self, gang: Gang, wide: bool = False) -> None:
+        """Start a gang, at any time of the sweep; a wide one has a device to itself."""
+        ray.get(self.pool.enlist.remote(gang.name, wide))
         self.threads[gang.name] = threading.Thread(target=self._keep, args=(gang,), daemon=True, name=gang.name)
         self.threads[gang.name].start()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from raysweep.orchestrate.events import Row
@@ -19,6 +21,24 @@ class Offer:
     task: TrialTask | None = None
     attempt: int = 0
     leave: bool = False
+    alone: bool = False
+    """Whether the trial has a device to itself, since it ran out of memory beside others."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a sweep could use at the moment."""
+
+    gangs: int = 0
+    """Those that there are, but for the one that has a device to itself."""
+    trials: int = 0
+    """Those that have not ended, but for those that need a device to themselves."""
+    alone: int = 0
+    """Trials that need a device to themselves."""
+    has_wide: bool = False
+    """Whether there is a gang for these."""
+    unplaced: int = 0
+    """Gangs that have no place on any node."""
 
 
 @dataclass
@@ -59,6 +79,8 @@ class Lease:
     stop: bool = False
     end: str = ""
     setbacks: Setbacks = field(default_factory=Setbacks)
+    alone: bool = False
+    """Whether it is for the gang that has a device to itself, since it ran out of memory beside others."""
 
     @property
     def last(self) -> Row:
@@ -66,10 +88,44 @@ class Lease:
         return self.rows[-1] if self.rows else {}
 
 
+class Waiting:
+    """Trials that no gang has: those for any gang, and those that need a device to themselves, in the plan's order."""
+
+    def __init__(self, trials: Iterable[str]) -> None:
+        self.order = {trial: number for number, trial in enumerate(trials)}
+        self.heaps: dict[bool, list[tuple[int, str]]] = {False: [], True: []}
+
+    def know(self, trial: str) -> None:
+        """A trial that comes after all others; what is tried again comes before what has not begun."""
+        self.order.setdefault(trial, len(self.order))
+
+    def push(self, lease: Lease) -> None:
+        """Let a trial wait."""
+        heapq.heappush(self.heaps[lease.alone], (self.order[lease.task.trial], lease.task.trial))
+
+    def pop(self, alone: bool) -> str:
+        """The next trial of one kind."""
+        return heapq.heappop(self.heaps[alone])[1]
+
+    def any(self, alone: bool) -> bool:
+        """Whether trials of one kind wait."""
+        return bool(self.heaps[alone])
+
+    def remove(self, lease: Lease) -> bool:
+        """Let a trial wait no more; returns whether it did."""
+        heap, entry = self.heaps[lease.alone], (self.order[lease.task.trial], lease.task.trial)
+        if found := entry in heap:
+            heap.remove(entry)
+            heapq.heapify(heap)
+        return found
+
+
 @dataclass
 class Member:
     """One gang as the pool knows it."""
 
+    wide: bool = False
+    """Whether it has a device, or a node, to itself, and takes only trials that need that."""
     trial: str = ""
     """What it holds; empty: nothing."""
     nodes: set[str] = field(default_factory=set)
@@ -78,3 +134,8 @@ class Member:
     """Since it last took a trial."""
     heard: float = math.inf
     """When it last gave a sign of life, on the pool's clock; infinite: it owes none."""
+
+
+def killed_for_memory(error: str) -> bool:
+    """Whether Ray has killed a worker because its node ran out of memory."""
+    return "OutOfMemoryError" in error or "running low on memory" in error

@@ -23,9 +23,9 @@ NEAR = 0.25
 """Share of a node's memory beyond which an estimate is no reason not to measure."""
 
 
-def heaviest(recipes: Iterable[Recipe]) -> Recipe | None:
+def heaviest(recipes: Iterable[Recipe]) -> Recipe:
     """The recipe whose updates hold most in memory: activations of the images that are trained at a time."""
-    return max(recipes, key=_load, default=None)
+    return max(recipes, key=_load)
 
 
 def _load(recipe: Recipe) -> float:
@@ -47,7 +47,8 @@ def measured_shape(shape: GangShape, recipe: Recipe, nodes: Sequence[Node], tell
     if not may_be_short(estimated_gib(recipe), nodes, shape):
         return shape
     found = _known(recipe, nodes, shape, "cpu", tell)
-    return replace(shape, memory_gib=found.memory_gib) if found else shape
+    most = max(node.get("memory", 0.0) for node in nodes) / GIB  # what takes more still has a node to itself
+    return replace(shape, memory_gib=min(found.memory_gib, most)) if found else shape
 
 
 def estimated_gib(recipe: Recipe) -> float:

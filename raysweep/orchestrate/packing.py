@@ -4,36 +4,98 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.nodes import COUNTED, Node
 from raysweep.train.worker import GangShape
 
 
-def count_gangs(nodes: Sequence[Node], shape: GangShape, at_once: int | None, trials: int) -> int:
+@dataclass(frozen=True)
+class Layout:
+    """How a sweep uses its cluster."""
+
+    shape: GangShape
+    there: Sequence[Node]
+    coming: Sequence[Node]
+    at_once: int | None
+    """Trials at once, none: as many as fit."""
+    trials: int
+
+    def check(self) -> None:
+        """Refuse what cannot begin.
+
+        Raises:
+            RaysweepError: not even one gang fits, or none is allowed.
+        """
+        count_gangs(self.there, self.shape, self.at_once, self.trials, self.coming)
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Those that are there, and those that may come."""
+        return [*self.there, *self.coming]
+
+    @property
+    def gangs(self) -> int:
+        """Gangs to begin with: those that wait for a node are what makes a cluster grow."""
+        return count_gangs(self.there, self.shape, self.at_once, self.trials, self.coming)
+
+    @property
+    def can_widen(self) -> bool:
+        """Whether a trial that runs out of memory could be given more."""
+        return can_widen(self.nodes, self.shape)
+
+    @property
+    def meet(self) -> bool:
+        """Whether two trials may find themselves on one node."""
+        return meet_on_a_node(self.nodes, self.shape, self.gangs)
+
+    @property
+    def text(self) -> str:
+        """How many trials run at once."""
+        now = min(self.gangs, fitting(self.there, self.shape))
+        grown = f", {self.gangs} when the cluster has grown" if self.gangs > now else ""
+        return f"{now} trial(s) at once{grown}"
+
+
+def count_gangs(
+    nodes: Sequence[Node], shape: GangShape, at_once: int | None, trials: int, coming: Sequence[Node] = ()
+) -> int:
     """How many gangs to run: as many as fit, no more than there are trials or than are allowed to run at once.
+
+    Nodes that are still to come count: gangs that wait are what makes a cluster grow.
 
     Raises:
         RaysweepError: not even one fits, or none is allowed.
     """
-    fitting = sum(_workers_on(node, shape) for node in nodes) // shape.workers
-    if fitting < 1:
+    room = fitting([*nodes, *coming], shape)
+    if room < 1:
         raise RaysweepError(_refusal(nodes, shape))
     if at_once is not None and at_once < 1:
         raise RaysweepError(f"{at_once} trials at once: at least 1 is needed.")
-    return min(fitting, trials, at_once or fitting)
+    return min(room, trials, at_once or room)
+
+
+def fitting(nodes: Iterable[Node], shape: GangShape) -> int:
+    """How many gangs of a shape fit on nodes that are empty."""
+    return sum(_workers_on(node, shape) for node in nodes) // shape.workers
+
+
+def widest(nodes: Sequence[Node], shape: GangShape) -> GangShape:
+    """The shape of a gang that has a GPU to itself, or, where it has none, the largest node."""
+    if shape.gpus:
+        return replace(shape, gpus=max(1.0, shape.gpus))
+    return replace(shape, cpus=max(shape.cpus, int(max(node.get("CPU", 0.0) for node in nodes))), memory_gib=0.0)
+
+
+def can_widen(nodes: Sequence[Node], shape: GangShape) -> bool:
+    """Whether a trial that runs out of memory could be given more."""
+    return shape.workers == 1 and widest(nodes, shape) != replace(shape, memory_gib=0.0)
 
 
 def meet_on_a_node(nodes: Iterable[Node], shape: GangShape, gangs: int) -> bool:
     """Whether two of the gangs may find themselves on one node."""
     return gangs > 1 and any(_workers_on(node, shape) >= 2 * shape.workers for node in nodes)
-
-
-def choose_shape(nodes: Iterable[Node], workers: int, cpus: int, gpus: float | None) -> GangShape:
-    """The shape of every gang; with no word on GPUs, one for each worker where the cluster has any."""
-    if gpus is None:
-        gpus = 1.0 if _total(nodes, "GPU") else 0.0
-    return GangShape(workers, cpus, gpus)
 
 
 def _workers_on(node: Node, shape: GangShape) -> int:

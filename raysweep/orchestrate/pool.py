@@ -7,14 +7,13 @@ and report to it, the driver listens to the events. It holds no trial's state: t
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from raysweep.orchestrate.events import Event, Kind, Row, headline
-from raysweep.orchestrate.leases import Lease, Member, Offer
+from raysweep.orchestrate.leases import Demand, Lease, Member, Offer, Waiting, killed_for_memory
 from raysweep.train.task import TrialTask
 
 IDLE_S = 60.0
@@ -34,7 +33,8 @@ class Pool:
     """See the module.
 
     `patient` makes a gang wait for Tune's word on each epoch before it starts the next; `expected` is how many trials
-    there will be where not all are known at the start.
+    there will be where not all are known at the start. With `can_widen` a trial that runs out of memory is tried again
+    by a gang that has a device to itself, which the driver adds.
     """
 
     def __init__(
@@ -45,15 +45,18 @@ class Pool:
         patient: bool = False,
         expected: int = 0,
         silence_s: float = SILENCE_S,
+        can_widen: bool = False,
     ) -> None:
         self.max_attempts = max_attempts
         self.patient = patient
         self.expected = expected
         self.silence_s = silence_s
+        self.can_widen = can_widen
         self.leases = {task.trial: Lease(task) for task in tasks}
-        self.order = {task.trial: number for number, task in enumerate(tasks)}
-        self.waiting: list[tuple[int, str]] = []
+        self.waiting = Waiting(self.leases)
         self.num_ended = 0
+        self.num_alone = 0
+        """Trials that need a device to themselves and have not ended."""
         self.gangs = {name: Member() for name in gangs}
         """Those that are wanted."""
         self.draining: frozenset[str] = frozenset()
@@ -68,7 +71,7 @@ class Pool:
     async def add(self, task: TrialTask) -> None:
         """A trial that was not known at the start; it comes after all others."""
         self.leases.setdefault(task.trial, Lease(task))
-        self.order.setdefault(task.trial, len(self.order))
+        self.waiting.know(task.trial)
 
     async def result(self, trial: str) -> tuple[str, list[Row]]:
         """How a trial has ended, empty where it has not, and its rows so far."""
@@ -82,7 +85,7 @@ class Pool:
         lease = self.leases[trial]
         if not lease.submitted:
             lease.submitted = True
-            self._queue(trial)
+            self.waiting.push(lease)
             await self._announce()
         return lease.judged
 
@@ -98,9 +101,7 @@ class Pool:
         """A scheduler wants no more of this trial; returns when its gang has let go of it."""
         lease = self.leases[trial]
         lease.stop = True
-        if (self.order[trial], trial) in self.waiting:
-            self.waiting.remove((self.order[trial], trial))
-            heapq.heapify(self.waiting)
+        if self.waiting.remove(lease):
             self._end_stopped(lease)
         await self._announce()
         await self._until(lambda: bool(lease.end) or self.closed, STOP_S)
@@ -122,15 +123,15 @@ class Pool:
         if not await self.is_wanted(gang):
             return None
         member = self.gangs[gang]
-        await self._until(lambda: self.closed or bool(self.waiting) or self._is_spare() or self._leaves(member), IDLE_S)
+        await self._until(lambda: self.closed or self._has_word(member), IDLE_S)
         if self.closed:
             return None
         if self._leaves(member):
             return Offer(leave=True)
         member.setbacks.clear()
-        if self.waiting:
+        if self.waiting.any(member.wide):
             return self._lend(member)
-        if self._is_spare():
+        if self._is_spare(member):
             del self.gangs[gang]
             await self._announce()
             return None
@@ -159,18 +160,20 @@ class Pool:
         member.heard = time.monotonic() if member.trial else math.inf
         return bool(lease.end) or not (lease.stop or self.closed or self._leaves(member))
 
-    async def release(self, gang: str, trial: str, attempt: int, error: str = "", hopeless: bool = False) -> None:
-        """An attempt is over; a hopeless error is one that another attempt would meet again."""
+    async def release(
+        self, gang: str, trial: str, attempt: int, error: str = "", hopeless: bool = False, short: bool = False
+    ) -> None:
+        """An attempt is over; a hopeless error is one that another attempt would meet again, a short one of memory."""
         if not self._is_current(gang, trial, attempt):
             return
         lease, member = self.leases[trial], self.gangs[gang]
         member.trial, member.heard = "", math.inf
         if error:
-            self._retry(lease, error, hopeless=hopeless)
+            self._retry(lease, error, hopeless=hopeless, short=short)
         elif lease.stop and not lease.end:
             self._end_stopped(lease)
         elif not lease.end and self._leaves(member):
-            self._queue(trial)
+            self.waiting.push(lease)
             self._tell("retried", trial, text="on another node: this one is about to be taken away")
         elif not lease.end and not self.closed:
             self._retry(lease, "the trial ended without a final status", hopeless=True)
@@ -196,9 +199,25 @@ class Pool:
 
     # What the driver calls.
 
-    async def enlist(self, gang: str) -> None:
+    async def enlist(self, gang: str, wide: bool = False) -> None:
         """A gang that was not there at the start."""
-        self.gangs.setdefault(gang, Member())
+        self.gangs.setdefault(gang, Member(wide))
+
+    async def demand(self) -> Demand:
+        """What the sweep could use."""
+        members = self.gangs.values()
+        return Demand(
+            gangs=sum(not member.wide for member in members),
+            trials=self._num_left(wide=False),
+            alone=self.num_alone,
+            has_wide=any(member.wide for member in members),
+            unplaced=sum(not member.nodes for member in members),
+        )
+
+    async def note(self, text: str) -> None:
+        """Tell something of the sweep as a whole."""
+        self._tell("note", text=text)
+        await self._announce()
 
     async def tend(self, draining: Collection[str]) -> list[str]:
         """Hear which nodes are about to go; returns the gangs that hang and must be killed."""
@@ -247,17 +266,23 @@ class Pool:
         return {name: member.trial for name, member in self.gangs.items() if member.trial}
 
     def _lend(self, member: Member) -> Offer:
-        _, trial = heapq.heappop(self.waiting)
+        trial = self.waiting.pop(member.wide)
         lease = self.leases[trial]
         lease.attempt += 1
         member.trial, member.heard = trial, time.monotonic()
         if lease.attempt == 1:
             self._tell("started", trial)
-        return Offer(lease.task, lease.attempt)
+        return Offer(lease.task, lease.attempt, alone=lease.alone)
 
-    def _is_spare(self) -> bool:
+    def _is_spare(self, member: Member) -> bool:
         # Every trial that runs keeps its gang for another attempt.
-        return len(self.gangs) > max(self.expected, len(self.leases)) - self.num_ended
+        return sum(other.wide == member.wide for other in self.gangs.values()) > self._num_left(member.wide)
+
+    def _num_left(self, wide: bool) -> int:
+        return self.num_alone if wide else max(self.expected, len(self.leases)) - self.num_ended - self.num_alone
+
+    def _has_word(self, member: Member) -> bool:
+        return self.waiting.any(member.wide) or self._is_spare(member) or self._leaves(member)
 
     def _leaves(self, member: Member) -> bool:
         return not self.draining.isdisjoint(member.nodes)
@@ -271,10 +296,6 @@ class Pool:
         if row["status"] != "running" and not lease.end:
             self._end(lease, row["status"], row)
 
-    def _queue(self, trial: str) -> None:
-        # In the plan's order, so that what is tried again comes before what has not begun.
-        heapq.heappush(self.waiting, (self.order[trial], trial))
-
     def _is_current(self, gang: str, trial: str, attempt: int) -> bool:
         return self.held.get(gang) == trial and self.leases[trial].attempt == attempt
 
@@ -285,22 +306,34 @@ class Pool:
             member.trial, member.heard = "", math.inf
             await self._announce()
 
-    def _retry(self, lease: Lease, error: str, *, hopeless: bool = False, loss: bool = False) -> None:
+    def _retry(
+        self, lease: Lease, error: str, *, hopeless: bool = False, loss: bool = False, short: bool = False
+    ) -> None:
         if lease.end or self.closed:
             return
         if lease.stop:
             return self._end_stopped(lease)
+        if (short or killed_for_memory(error)) and self.can_widen and not lease.alone:
+            return self._widen(lease, error)
         lease.setbacks.add(loss)
         if hopeless or lease.setbacks.exceed(self.max_attempts - 1):
             return self._end(lease, "failed", {**lease.last, "error": error}, headline(error))
-        self._queue(lease.task.trial)
+        self.waiting.push(lease)
         count = "again" if loss else f"attempt {lease.setbacks.faults + 1} of {self.max_attempts}"
         self._tell("retried", lease.task.trial, text=f"{count} after {headline(error)}")
         return None
 
+    def _widen(self, lease: Lease, error: str) -> None:
+        lease.alone = True
+        self.num_alone += 1
+        self.waiting.push(lease)
+        text = f"with a device to itself, once one is free, after {headline(error)}"
+        self._tell("retried", lease.task.trial, text=text)
+
     def _end(self, lease: Lease, end: Any, row: Row, text: str = "") -> None:
         lease.end = end
         self.num_ended += 1
+        self.num_alone -= lease.alone
         self._tell(end, lease.task.trial, row, text)
 
     def _end_stopped(self, lease: Lease) -> None:

@@ -7,12 +7,15 @@ import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
+from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.cluster import connect
@@ -27,7 +30,10 @@ from raysweep.orchestrate.events import (
     train_trial,
 )
 from raysweep.orchestrate.gangs import Gangs
-from raysweep.orchestrate.packing import choose_shape, count_gangs, meet_on_a_node
+from raysweep.orchestrate.growth import Growth
+from raysweep.orchestrate.measuring import heaviest, measured_shape
+from raysweep.orchestrate.nodes import nodes_there, nodes_to_come
+from raysweep.orchestrate.packing import Layout
 from raysweep.orchestrate.pool import SILENCE_S, Pool
 from raysweep.orchestrate.searchers import PlanOrder, Search
 from raysweep.orchestrate.tuner import HEAD, run_tuner
@@ -64,8 +70,9 @@ def run_on_ray(
     """Train every task on the cluster; a trial that fails in all its attempts is recorded and the rest go on.
 
     With a search there are no tasks at the start: Tune asks it for one trial after another.
-    `workers` is how many trials run at once, none: as many as fit; `gpus_per_worker` none: one where the cluster has
-    any. With `share_images` trials on the same node share what they decode. Events arrive in this thread, in order.
+    `workers` is how many trials run at once, none: as many as fit. `gpus_per_worker` none: where the cluster has any,
+    one, or a share of one by measurement. With `share_images` trials on the same node share what they decode. Events
+    arrive in this thread, in order.
 
     Raises:
         RaysweepError: the cluster has not what one trial asks for, or could not start a single worker.
@@ -75,15 +82,43 @@ def run_on_ray(
     if search.is_over() if search else not tasks:
         return Outcome()
     with connect(address, metadata or {}, dashboard) as url:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        shape = choose_shape(nodes, workers_per_trial, cpus_per_worker, gpus_per_worker)
-        gangs = count_gangs(nodes, shape, workers, search.limit if search else len(tasks))
+        shape = GangShape(workers_per_trial, cpus_per_worker, gpus_per_worker or 0.0)
+        layout = lay_out(tasks, search, shape, workers, gpus_per_worker is None, on_event)
         where = f"dashboard at http://{url}" if url else "no dashboard"
-        on_event(Event("note", text=f"{gangs} trial(s) at once on Ray, {where}"))
-        share = share_images and meet_on_a_node(nodes, shape, gangs)
-        with _Sweep(tasks, shape, gangs, train or train_trial, max_attempts, scheduler, search, share) as sweep:
+        on_event(Event("note", text=f"{layout.text} on Ray, {where}"))
+        share = share_images and layout.meet
+        with _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share) as sweep:
             sweep.follow(on_event, record_end or record_trial_end)
             return sweep.outcome()
+
+
+def lay_out(
+    tasks: Sequence[TrialTask],
+    search: Search | None,
+    shape: GangShape,
+    at_once: int | None,
+    choose_gpus: bool,
+    on_event: OnEvent,
+) -> Layout:
+    """How the sweep uses the cluster: with `choose_gpus` a GPU for each trial, or a share of one by measurement.
+
+    Raises:
+        RaysweepError: not even one trial has room; nothing has been measured then.
+    """
+    there = nodes_there()
+    layout = Layout(shape, there, nodes_to_come(there), at_once, search.limit if search else len(tasks))
+    if choose_gpus and any(node.get("GPU") for node in layout.nodes):
+        layout = replace(layout, shape=replace(shape, gpus=1.0))
+    layout.check()
+    if shape.workers > 1 or (layout.shape.gpus and not choose_gpus):
+        return layout
+    recipe = search.proposals.baseline if search else heaviest(task.recipe for task in tasks)
+    tell = partial(_tell, on_event)
+    return replace(layout, shape=measured_shape(layout.shape, recipe, layout.nodes, tell))
+
+
+def _tell(on_event: OnEvent, text: str) -> None:
+    on_event(Event("note", text=text))
 
 
 class HeadLostError(RaysweepError):
@@ -101,8 +136,7 @@ class _Sweep:
     def __init__(
         self,
         tasks: Sequence[TrialTask],
-        shape: GangShape,
-        gangs: int,
+        layout: Layout,
         train: Train,
         max_attempts: int,
         scheduler: TrialScheduler | None,
@@ -114,18 +148,20 @@ class _Sweep:
         self.folder = tempfile.TemporaryDirectory(prefix="raysweep-", ignore_cleanup_errors=True)
         self.stopping = threading.Event()
         self.tune_error = ""
-        names = [f"gang-{number}" for number in range(gangs)]
         actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
         expected = search.limit - len(search.ended) if search else 0
-        self.pool = actor.remote(tasks, names, max_attempts, scheduler is not None, expected, SILENCE_S)
-        self.members = [Gang(name, shape, self.pool, train, share_images) for name in names]
+        wide = layout.can_widen
+        self.pool = actor.remote(tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, wide)
         self.gangs = Gangs(self.pool, Path(self.folder.name), f"raysweep-{uuid.uuid4().hex[:8]}")
+        self.layout = layout
+        gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
+        self.searcher = ConcurrencyLimiter(self._make_searcher(tasks), layout.gangs + 1)
+        self.growth = Growth(self.pool, self.gangs, gang, layout.at_once, self._allow)
         self.watch = Watch(self.pool, self.gangs)
-        self.tuner = threading.Thread(target=self._tune, args=(gangs, scheduler), daemon=True)
+        self.tuner = threading.Thread(target=self._tune, args=(scheduler,), daemon=True)
 
     def __enter__(self) -> _Sweep:
-        for gang in self.members:
-            self.gangs.add(gang)
+        self.growth.start(self.layout.gangs)
         self.tuner.start()
         self.watch.start()
         return self
@@ -134,6 +170,7 @@ class _Sweep:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stopping.set()
+        self.growth.stop()
         self.watch.stop()
         if isinstance(error, HeadLostError):
             return  # nothing is left to be closed, and every call would wait
@@ -185,13 +222,17 @@ class _Sweep:
             )
         return Outcome.of(ends)
 
-    def _tune(self, at_once: int, scheduler: TrialScheduler | None) -> None:
+    def _make_searcher(self, tasks: Sequence[TrialTask]) -> Searcher:
+        if self.search:
+            return self.search.make_searcher(self.pool, self.stopping)
+        return PlanOrder([task.trial for task in tasks], self.stopping)
+
+    def _allow(self, most: int) -> None:
+        self.searcher.max_concurrent = most
+
+    def _tune(self, scheduler: TrialScheduler | None) -> None:
         try:
-            if self.search:
-                searcher, most = self.search.make_searcher(self.pool, self.stopping), self.search.limit
-            else:
-                searcher, most = PlanOrder(list(self.tasks), self.stopping), len(self.tasks)
-            run_tuner(self.pool, searcher, most, at_once, scheduler, Path(self.folder.name))
+            run_tuner(self.pool, self.searcher, self.layout.trials, scheduler, Path(self.folder.name))
             ray.get(self.pool.finish.remote())
         except Exception as error:  # to be told by the main thread
             self.tune_error = f"{type(error).__name__}: {error}"

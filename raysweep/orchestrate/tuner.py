@@ -50,10 +50,11 @@ class _Silence(TrialProgressCallback):  # type: ignore[misc]
         """Say nothing."""
 
 
-def run_tuner(
-    pool: Any, searcher: Searcher, most: int, at_once: int, scheduler: TrialScheduler | None, storage: Path
-) -> None:
-    """Let Tune drive the searcher's trials, `most` of them, to their ends; returns soon after the pool is closed."""
+def run_tuner(pool: Any, searcher: Searcher, most: int, scheduler: TrialScheduler | None, storage: Path) -> None:
+    """Let Tune drive the searcher's trials, `most` of them, to their ends; returns soon after the pool is closed.
+
+    How many are under way at once is up to the searcher.
+    """
     trainable = tune.with_resources(tune.with_parameters(follow_trial, pool=pool), HEAD)
     tune.Tuner(
         trainable,
@@ -61,8 +62,6 @@ def run_tuner(
             search_alg=searcher,
             scheduler=scheduler,
             num_samples=most,
-            # One more than can train keeps the next trial queued, which hides the hand-over.
-            max_concurrent_trials=at_once + 1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,

@@ -75,6 +75,12 @@ TRIAL = _schema(
     ("device", pa.string(), "cpu, or the accelerator's name"),
     ("threads", pa.int32(), "CPU threads of each worker"),
     ("world_size", pa.int32(), "data-parallel workers"),
+    ("gpus", pa.float64(), "GPUs of each worker: a share of one where trials lay side by side"),
+    (
+        "alone",
+        pa.bool_(),
+        "whether it was tried again with a device to itself, since it ran out of memory beside others",
+    ),
 )
 
 MEMBERS = _schema(

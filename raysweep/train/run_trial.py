@@ -56,6 +56,8 @@ class Record:
             "device": device_name(self.place.device),
             "threads": self.place.threads,
             "world_size": self.place.world_size,
+            "gpus": self.place.gpus,
+            "alone": self.place.alone,
             **self.trunk(),
             **provenance(),
         }

@@ -40,6 +40,10 @@ class Placement:
     threads: int = 1
     share_images: bool = False
     """Whether decoded images are shared with other trials of the machine."""
+    gpus: float = 0.0
+    """GPUs of each worker: a share of one where trials lie side by side."""
+    alone: bool = False
+    """Whether it has a device to itself, since it ran out of memory beside others."""
     on_step: Callable[[], None] = _nobody
     """Called after each batch, trained or tested: a trial of which nothing is heard for long is taken for hung."""
     on_wait: Callable[[str], None] = _nobody

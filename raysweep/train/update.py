@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import OutOfMemoryError
 from raysweep.nn.norms import uses_batch_statistics
 from raysweep.optim.solvers import clip_gradients
 from raysweep.recipe import Recipe
@@ -46,7 +46,7 @@ def fitted_update(trial: Training, inputs: Tensor, labels: Tensor) -> Tensor:
     Without statistics over the batch the gradient is the same but for rounding. The epoch's row says how many.
 
     Raises:
-        RaysweepError: memory does not suffice and the batch may not be divided.
+        OutOfMemoryError: memory does not suffice and the batch may not be divided.
     """
     while True:
         try:
@@ -63,7 +63,7 @@ def more_parts(trial: Training, rows: int) -> int:
     """The next larger number of equal sub-batches of so many rows, at least twice as many.
 
     Raises:
-        RaysweepError: a batch that may not be divided; says what to do.
+        OutOfMemoryError: a batch that may not be divided; says what to do.
     """
     larger = next((parts for parts in range(2 * trial.parts, rows + 1) if rows % parts == 0), None)
     reason = "a single image does not fit" if larger is None else ""
@@ -72,7 +72,7 @@ def more_parts(trial: Training, rows: int) -> int:
     if trial.place.world_size > 1:
         reason = "its workers would have to agree"
     if larger is None or reason:
-        raise RaysweepError(
+        raise OutOfMemoryError(
             f"out of memory on {trial.device} with {rows // trial.parts} images at a time, and {reason}: use a larger "
             f"device, or change the recipe with --set training.accumulate={2 * trial.parts}."
         )

@@ -11,7 +11,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,11 +35,12 @@ from ray.train.v2._internal.execution.worker_group import WorkerGroup
 from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
 from ray.util import placement_group
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import OutOfMemoryError, RaysweepError
 from raysweep.train.memory import GIB
 from raysweep.train.task import Placement, TrialTask
 
 Answer = TypeVar("Answer")
+MEMORY_ERRORS = (OutOfMemoryError, torch.OutOfMemoryError, MemoryError)
 BEAT_S = 10.0
 """Time between signs of life of a trial that gets on."""
 NODE_LEAVES = "the node is about to be taken away"
@@ -75,6 +76,8 @@ class Gang:
     train: Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
     share_images: bool = False
     """Whether trials of other gangs may run on the same node."""
+    threads: int = 1
+    """Of each worker; as many CPUs, but where it has a node to itself."""
 
 
 def run_gang(gang: Gang, run_name: str, storage: Path, on_start: Callable[[Any], None]) -> None:
@@ -198,7 +201,7 @@ def gang_loop(setup: dict[str, Any]) -> None:
         if offer.leave:
             raise RuntimeError(NODE_LEAVES)
         if offer.task is not None:
-            worker.train(offer.task, offer.attempt)
+            worker.train(offer.task, offer.attempt, offer.alone)
 
 
 def _placement(gang: Gang, on_step: Callable[[], None], on_wait: Callable[[str], None]) -> Placement:
@@ -207,7 +210,16 @@ def _placement(gang: Gang, on_step: Callable[[], None], on_wait: Callable[[str],
     device = str(get_device()) if shape.gpus and torch.cuda.is_available() else "cpu"
     # Ranks on several nodes would each decode what only the others need.
     share = gang.share_images and context.get_local_world_size() == context.get_world_size()
-    return Placement(context.get_world_rank(), context.get_world_size(), device, shape.cpus, share, on_step, on_wait)
+    return Placement(
+        context.get_world_rank(),
+        context.get_world_size(),
+        device,
+        gang.threads,
+        share,
+        shape.gpus,
+        on_step=on_step,
+        on_wait=on_wait,
+    )
 
 
 class _Worker:
@@ -226,16 +238,18 @@ class _Worker:
         """The pool's answer, asked for by this rank."""
         return ray.get(getattr(self.gang.pool, method).remote(self.gang.name, *details))
 
-    def train(self, task: TrialTask, attempt: int) -> None:
+    def train(self, task: TrialTask, attempt: int, alone: bool = False) -> None:
         """One attempt at a trial; returns when it has ended, been stopped, or failed in a way this process survives."""
+        place = replace(self.place, alone=alone)
         try:
-            with closing(self.gang.train(task, self.place, attempt)) as rows:  # type: ignore[type-var]
+            with closing(self.gang.train(task, place, attempt)) as rows:  # type: ignore[type-var]
                 for row in rows:
                     if not self.ask("report", task.trial, attempt, row):
                         break
         except Exception as error:  # whatever a trial raises is that trial's failure
             text = "".join(traceback.format_exception(error))
-            self.call("release", task.trial, attempt, text, isinstance(error, RaysweepError))
+            hopeless, short = isinstance(error, RaysweepError), isinstance(error, MEMORY_ERRORS)
+            self.call("release", task.trial, attempt, text, hopeless, short)
             if is_fatal(error, self.place):
                 raise
         else:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import OutOfMemoryError
 from raysweep.orchestrate.events import Event
 from raysweep.recipe import Recipe
 from raysweep.train.task import Placement, TrialTask
@@ -100,6 +101,26 @@ def train_patiently(task: TrialTask, place: Placement, attempt: int) -> Iterator
         yield make_row(task.trial, 1, 2)
         time.sleep(60)
     yield make_row(task.trial, 2, 2)
+
+
+def train_greedily(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+    """Three epochs; a trial called greedy runs out of memory in its second one unless it has a device to itself."""
+    for epoch in range(1, NUM_EPOCHS + 1):
+        if epoch == 2 and task.trial.startswith("greedy") and not place.alone:
+            raise OutOfMemoryError(f"out of memory beside others in {task.trial}")
+        if epoch == 2 and task.trial == "greediest":
+            raise OutOfMemoryError("out of memory alone")
+        where = {"threads": place.threads, "gpus": place.gpus, "alone": place.alone}
+        yield make_row(task.trial, epoch, attempt=attempt, **where)
+
+
+def train_where(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+    """Epochs of half a second that say on which node they were trained."""
+    import ray
+
+    for epoch in range(1, NUM_EPOCHS + 1):
+        time.sleep(0.5)
+        yield make_row(task.trial, epoch, node=ray.get_runtime_context().get_node_id())
 
 
 def train_or_hang(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:

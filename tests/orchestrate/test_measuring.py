@@ -69,4 +69,3 @@ def test_the_heaviest_recipe_holds_most_in_memory() -> None:
     light = patch(Recipe(), {"training.batch_size": 32})
     broken = patch(Recipe(), {"data.side": 8})
     assert heaviest([broken, light, Recipe(), broken]) == Recipe()
-    assert heaviest([]) is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.orchestrate.packing import choose_shape, count_gangs, meet_on_a_node, waiting_text
+from raysweep.orchestrate.packing import count_gangs, meet_on_a_node, waiting_text
 from raysweep.train.worker import GangShape
 
 LAPTOP = {"CPU": 2.0}
@@ -45,12 +45,6 @@ def test_too_many_cpus_are_refused_though_the_nodes_together_have_them() -> None
 def test_no_trials_at_once_are_refused() -> None:
     with pytest.raises(RaysweepError, match="at least 1"):
         count_gangs([LAPTOP], GangShape(), 0, 10)
-
-
-def test_a_gpu_each_unless_told_otherwise() -> None:
-    assert choose_shape([LAPTOP], 1, 1, None).gpus == 0.0
-    assert choose_shape([LAPTOP, GPU_NODE], 1, 1, None).gpus == 1.0
-    assert choose_shape([GPU_NODE], 1, 1, 0.0).gpus == 0.0
 
 
 @pytest.mark.parametrize(

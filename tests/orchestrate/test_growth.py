@@ -1,0 +1,131 @@
+"""A sweep that grows with its cluster, and a trial that needs a device to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import ray
+
+from raysweep.orchestrate import growth
+from raysweep.orchestrate.events import Event, Outcome
+from raysweep.orchestrate.growth import Growth
+from raysweep.orchestrate.leases import Demand
+from raysweep.orchestrate.sweep import run_on_ray
+from raysweep.train.worker import Gang, GangShape
+from tests.orchestrate.clusters import cluster_of
+from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
+from tests.orchestrate.fakes import Listener, make_tasks, train_greedily, train_where
+
+pytestmark = RAYS_OWN_WARNINGS
+NODE = {"CPU": 2.0}
+
+
+class Added:
+    """Gangs that only remember what was added."""
+
+    def __init__(self) -> None:
+        self.threads: dict[str, bool] = {}
+        self.shapes: list[GangShape] = []
+
+    def add(self, gang: Gang, wide: bool) -> None:
+        self.threads[gang.name] = wide
+        self.shapes.append(gang.shape)
+
+
+@pytest.fixture
+def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is told of waiting, in a cluster whose autoscaler may add one node."""
+    said: list[str] = []
+    monkeypatch.setattr(growth, "nodes_to_come", lambda there: [NODE])
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 0.0})
+    monkeypatch.setattr(ray, "get", lambda found: found)
+    return said
+
+
+def grow(notes: list[str], at_once: int | None = None) -> tuple[Growth, Added, list[int]]:
+    added, allowed = Added(), list[int]()
+    pool: Any = SimpleNamespace(note=SimpleNamespace(remote=notes.append))
+    gangs: Any = added
+    return Growth(pool, gangs, Gang("", GangShape(), pool, train_where), at_once, allowed.append), added, allowed
+
+
+@pytest.mark.parametrize(
+    ("there", "demand", "at_once", "more"),
+    [
+        ([NODE], Demand(gangs=2, trials=9), None, 2),
+        ([NODE, NODE], Demand(gangs=2, trials=9), None, 4),
+        ([NODE, NODE], Demand(gangs=2, trials=9), 3, 1),
+        ([NODE, NODE], Demand(gangs=2, trials=3), None, 1),
+        ([], Demand(gangs=4, trials=9), None, 0),
+    ],
+)
+def test_gangs_are_added_where_there_is_room_and_work(
+    there: Sequence[Mapping[str, float]], demand: Demand, at_once: int | None, more: int, notes: list[str]
+) -> None:
+    sweep, added, allowed = grow(notes, at_once)
+    sweep.look(demand, there)
+    assert len(added.threads) == more
+    assert not any(added.threads.values())
+    assert allowed == [demand.gangs + more + 1]
+
+
+def test_one_gang_with_a_node_to_itself_for_those_that_need_it(notes: list[str]) -> None:
+    sweep, added, allowed = grow(notes)
+    sweep.look(Demand(gangs=4, trials=9, alone=2), [NODE])
+    assert added.threads == {"gang-0": True}
+    assert added.shapes == [GangShape(cpus=2)]
+    sweep.look(Demand(gangs=4, trials=9, alone=2, has_wide=True), [NODE])
+    assert len(added.threads) == 1
+    assert allowed == [4 + 1 + 2] * 2
+
+
+def test_what_is_waited_for_is_told_after_a_while_and_once(notes: list[str]) -> None:
+    sweep, _, _ = grow(notes)
+    for _ in range(growth.PATIENCE - 1):
+        sweep.look(Demand(gangs=4, trials=4, unplaced=2), [NODE])
+    assert not notes
+    for _ in range(3):
+        sweep.look(Demand(gangs=4, trials=4, unplaced=2), [NODE])
+    assert notes == ["2 places for trials wait for 1 CPU each; 2 of 2 CPUs in use; the cluster may add 1 node(s)"]
+
+
+@pytest.mark.long
+def test_a_trial_out_of_memory_is_tried_again_with_a_node_to_itself(
+    cluster: str, listener: Listener, tmp_path: Path
+) -> None:
+    names = ("a", "greedy", "b", "greediest", "c")
+    outcome = run_on_ray(
+        make_tasks(tmp_path, *names),
+        listener.on_event,
+        address=cluster,
+        train=train_greedily,
+        record_end=listener.record_end,
+    )
+    assert outcome == Outcome(finished=("a", "greedy", "b", "c"), failed=("greediest",))
+    assert listener.kinds("greedy") == ["started", "epoch", "retried", "epoch", "epoch", "finished"]
+    assert [row["alone"] for row in listener.rows("greedy")] == [False, True, True]
+    assert {row["threads"] for name in names for row in listener.rows(name)} == {1}
+    assert listener.recorded.keys() == {"greediest"}
+    (text,) = (event.text for event in listener.events if event.trial == "greedy" and event.kind == "retried")
+    assert text.startswith("with a device to itself, once one is free, after ")
+
+
+@pytest.mark.long
+def test_a_node_that_joins_is_used(listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    names = tuple(f"t{number:02}" for number in range(30))
+    with cluster_of(1) as nodes:
+
+        def join(event: Event) -> None:
+            listener.on_event(event)
+            if event.kind == "epoch" and len(nodes.workers) < 2:
+                nodes.add()
+
+        outcome = run_on_ray(make_tasks(tmp_path, *names), join, address=nodes.address, train=train_where)
+        assert outcome.finished == names
+        used = {row["node"] for name in names for row in listener.rows(name)}
+        assert used == {node.node_id for node in nodes.workers}
