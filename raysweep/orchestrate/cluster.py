@@ -13,6 +13,7 @@ from types import FrameType
 
 import ray
 from ray._private.utils import read_ray_address
+from ray.exceptions import AuthenticationError
 from ray.job_config import JobConfig
 
 from raysweep.errors import RaysweepError
@@ -31,6 +32,8 @@ SETTINGS = {
     # `watch` does that for all.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Nothing is reported to anyone.
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 """Read by Ray in the driver, which hands on what its workers need. A job-wide `runtime_env` would do as well, but every
 process of the sweep would then be a new one instead of one that Ray has ready."""
@@ -40,11 +43,11 @@ process of the sweep would then be a new one instead of one that Ray has ready."
 def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[str]:
     """A Ray session with our settings: the one that is open, the cluster at the address, or a local one just for us.
 
-    Without an address Ray looks at RAY_ADDRESS and for a cluster that `ray start` started on this machine. Gives the
-    address of the dashboard, empty where there is none or the session is not ours.
+    Without an address Ray looks at RAY_ADDRESS and for a cluster that `ray start` started on this machine; "auto" is
+    that one and no other. Gives the address of the dashboard, empty where there is none or the session is not ours.
 
     Raises:
-        RaysweepError: nothing answers at the address.
+        RaysweepError: nothing answers at the address, or it wants a token that we do not have.
     """
     with _environment(SETTINGS):
         if ray.is_initialized():
@@ -61,7 +64,7 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
 
 
 def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> str:
-    where = address or os.environ.get("RAY_ADDRESS") or _started_here()
+    where = _find(address or os.environ.get("RAY_ADDRESS") or "")
     try:
         knock(where)
         context = ray.init(
@@ -71,10 +74,29 @@ def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool |
             logging_level=logging.ERROR,
             job_config=JobConfig(metadata=dict(metadata)),
         )
-    except (OSError, ValueError) as error:
-        advice = "check the address, or leave it out to start Ray on this machine."
-        raise RaysweepError(f"cannot use Ray at {where or 'this machine'} ({error}): {advice}") from error
+    except (OSError, ValueError, AuthenticationError) as error:
+        raise RaysweepError(
+            f"cannot use Ray at {where or 'this machine'} ({error}): check the address and, where the cluster wants "
+            "one, the token (RAY_AUTH_MODE=token, ~/.ray/auth_token); or leave the address out to use this machine."
+        ) from error
     return str(context.dashboard_url or "")
+
+
+def _find(address: str) -> str:
+    """The address itself; for none or "auto", that of the cluster on this machine.
+
+    Raises:
+        RaysweepError: "auto" where there is no such cluster: a sweep on a head must not start a Ray of its own.
+    """
+    if address not in ("", "auto"):
+        return address
+    here = _started_here()
+    if address and not here:
+        raise RaysweepError(
+            "no Ray cluster runs on this machine, and RAY_ADDRESS or --address is auto: start one with `ray up` or "
+            "`ray start --head`, or unset RAY_ADDRESS to use this machine alone."
+        )
+    return here
 
 
 def _started_here() -> str:

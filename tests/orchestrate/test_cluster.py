@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import AuthenticationError
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.cluster import connect
@@ -40,6 +41,26 @@ def test_the_note_of_a_cluster_that_is_gone_is_no_cluster(tmp_path: Path, monkey
     with connect(None, {}, None):
         pass
     assert started == [here, "local"]
+
+
+def test_auto_is_the_cluster_of_this_machine_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the head of a cluster, where a sweep that starts a Ray of its own would train on the head alone."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    monkeypatch.setattr("ray.init", lambda **settings: pytest.fail("started"))
+    with pytest.raises(RaysweepError, match="no Ray cluster runs on this machine"), connect(None, {}, None):
+        pytest.fail("connected")
+
+
+def test_a_token_that_is_not_there_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**settings: object) -> None:
+        raise AuthenticationError("no token")
+
+    monkeypatch.setattr("ray.init", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as answering:
+        here = f"127.0.0.1:{answering.getsockname()[1]}"
+        with pytest.raises(RaysweepError, match="RAY_AUTH_MODE=token"), connect(here, {}, None):
+            pytest.fail("connected")
 
 
 @pytest.fixture
