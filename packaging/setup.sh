@@ -4,6 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
+EXTRAS=${EXTRAS-[dev]} # empty on the nodes of a cluster, which neither lint nor test
 
 find_python() {
     for candidate in ${PYTHON:-} python3.11 python3.12 python3; do
@@ -22,7 +23,7 @@ libraries_present() {
 }
 
 install_libraries() {
-    packages="g++ pkg-config libopencv-core-dev libopencv-imgproc-dev libturbojpeg0-dev python3-dev"
+    packages="g++ pkg-config libopencv-core-dev libopencv-imgproc-dev libturbojpeg0-dev python3-dev python3-venv"
     if ! command -v apt-get >/dev/null; then
         echo "FFCV needs a C++ compiler, pkg-config, OpenCV (core, imgproc) and libjpeg-turbo with headers: install them, then run this again." >&2
         exit 1
@@ -37,14 +38,14 @@ install_libraries() {
     fi
     $as_root apt-get update -qq
     # shellcheck disable=SC2086
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $packages >/dev/null
 }
 
 install_packages() {
     python=$(find_python)
     echo "setting up $VENV with $("$python" --version)"
     [ -x "$VENV/bin/python" ] || "$python" -m venv "$VENV"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$EXTRAS"
     if ! "$VENV/bin/python" -m pip show --quiet ffcv 2>/dev/null; then
         # The small OpenCV packages lack opencv4.pc: ours stands in. --no-deps: see pyproject.toml.
         pkg-config --exists opencv4 || PKG_CONFIG_PATH="$PWD/packaging/ffcv/pc${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
