@@ -26,7 +26,7 @@ from raysweep.search import (
     read_proposals,
 )
 from raysweep.space import Space, find_space
-from raysweep.sweep import Resources, check_sums, find_data
+from raysweep.sweep import Resources, check_sums, compact_after, find_data
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
@@ -157,8 +157,11 @@ def execute_search(prepared: PreparedSearch, resources: Resources, keep_checkpoi
 
             tasks = inline_tasks(prepared, keep_checkpoints)
             place = Placement(threads=resources.threads)
-            return run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
-        return _on_ray(prepared, resources, progress, keep_checkpoints)
+            outcome = run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
+        else:
+            outcome = _on_ray(prepared, resources, progress, keep_checkpoints)
+        compact_after(prepared.store.uri, progress.on_event)
+        return outcome
 
 
 def inline_tasks(prepared: PreparedSearch, keep_checkpoints: bool) -> Iterator[TrialTask]:
@@ -193,7 +196,7 @@ def stored_results(prepared: PreparedSearch) -> dict[str, Result]:
     curves: dict[str, list[tuple[int, float]]] = {trial: [] for trial in ended}
     for row in prepared.store.epochs(ended).to_pylist() if ended else []:
         curves[row["trial"]].append((row["epoch"], row["top1"] or 0.0))
-    top1 = {row["trial"]: row["top1"] for row in prepared.store.trials().select(["trial", "top1"]).to_pylist()}
+    top1 = {row["trial"]: row["top1"] for row in prepared.store.trials(["trial", "top1"]).to_pylist()}
     return {t: Result(prepared.found[t].status, top1[t], tuple(sorted(curves[t]))) for t in ended}
 
 

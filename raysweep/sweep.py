@@ -17,7 +17,7 @@ from raysweep.train.task import Placement, TrialTask
 if TYPE_CHECKING:
     from raysweep.data.image_sets import ImageSets
     from raysweep.data.manifest import Manifest
-    from raysweep.orchestrate.events import Outcome
+    from raysweep.orchestrate.events import OnEvent, Outcome
 
 
 @dataclass(frozen=True)
@@ -251,15 +251,26 @@ def execute(prepared: Prepared, resources: Resources, keep_checkpoints: bool = F
             from raysweep.orchestrate.inline import run_inline
 
             place = Placement(threads=resources.threads)
-            return run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
-        from raysweep.orchestrate.sweep import run_on_ray
+            outcome = run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
+        else:
+            from raysweep.orchestrate.sweep import run_on_ray
 
-        return run_on_ray(
-            tasks,
-            progress.on_event,
-            **resources.for_ray(),
-            metadata=metadata(prepared),
-        )
+            outcome = run_on_ray(tasks, progress.on_event, **resources.for_ray(), metadata=metadata(prepared))
+        compact_after(prepared.store, progress.on_event)
+        return outcome
+
+
+def compact_after(store: str, on_event: OnEvent) -> None:
+    """Compact a store of many small files; where that cannot be done, the sweep's outcome stands all the same."""
+    from raysweep.orchestrate.events import Event
+    from raysweep.results.compaction import compact_if_many
+    from raysweep.results.store import Store
+
+    try:
+        if done := compact_if_many(Store.open(store)):
+            on_event(Event("note", text=f"{done.deleted:,} small files of the store compacted, {done.left:,} left"))
+    except RaysweepError as error:
+        on_event(Event("note", text=f"not compacted: {error}"))
 
 
 def metadata(prepared: Prepared) -> dict[str, str]:

@@ -11,6 +11,7 @@ import os
 import uuid
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -19,6 +20,13 @@ from raysweep.errors import RaysweepError
 
 FAILURES = (OSError, pa.ArrowException)
 """What file systems and damaged files raise."""
+
+
+class Stamp(NamedTuple):
+    """What tells one version of a file from the next."""
+
+    changed_ns: int | None
+    size: int | None
 
 
 class Files:
@@ -69,15 +77,23 @@ class Files:
         Raises:
             RaysweepError: the folder cannot be listed.
         """
+        return sorted(self.stamps(folder, suffix))
+
+    def stamps(self, folder: str, suffix: str) -> dict[str, Stamp]:
+        """The whole files in a folder as they now are, by name.
+
+        Raises:
+            RaysweepError: the folder cannot be listed.
+        """
         try:
             infos = self.filesystem.get_file_info(pafs.FileSelector(self._path(folder), allow_not_found=True))
         except FAILURES as error:
             raise self._cannot("list", folder, error) from error
-        found = (info.base_name for info in infos)
-        return sorted(f"{folder}/{name}" for name in found if name.endswith(suffix) and not name.startswith("."))
+        whole = (info for info in infos if info.base_name.endswith(suffix) and not info.base_name.startswith("."))
+        return {f"{folder}/{info.base_name}": Stamp(info.mtime_ns, info.size) for info in whole}
 
-    def read(self, name: str) -> bytes:
-        """The content of a file.
+    def find(self, name: str) -> bytes | None:
+        """The content of a file, if it is there.
 
         Raises:
             RaysweepError: it cannot be read.
@@ -86,8 +102,28 @@ class Files:
             with self.filesystem.open_input_stream(self._path(name)) as stream:
                 content: bytes = stream.read()
                 return content
+        except FileNotFoundError:
+            return None
         except FAILURES as error:
             raise self._cannot("read", name, error) from error
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A file of which parts are to be read.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        return self.filesystem.open_input_file(self._path(name))
+
+    def read(self, name: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            RaysweepError: it cannot be read.
+        """
+        if (content := self.find(name)) is None:
+            raise self._cannot("read", name, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        return content
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file, whole or not at all.
@@ -115,6 +151,21 @@ class Files:
                 self.filesystem.delete_file(self._path(name))
         except FAILURES as error:
             raise self._cannot("delete", name, error) from error
+
+    def delete_if_unchanged(self, name: str, stamp: Stamp) -> bool:
+        """Remove a file if it is still the one that had this stamp; returns whether it was.
+
+        Raises:
+            RaysweepError: it cannot be looked up or removed.
+        """
+        try:
+            info = self.filesystem.get_file_info(self._path(name))
+        except FAILURES as error:
+            raise self._cannot("look up", name, error) from error
+        if info.type != pafs.FileType.File or Stamp(info.mtime_ns, info.size) != stamp:
+            return False
+        self.delete(name)
+        return True
 
     def probe(self) -> None:
         """Write and remove a file.

@@ -19,6 +19,7 @@ from raysweep.identity import recipe_json
 from raysweep.results.provenance import provenance
 from raysweep.results.schema import EPOCHS
 from raysweep.results.store import Store
+from raysweep.train import checkpoint
 from raysweep.train.loop import epochs, prepare, restore, state
 from raysweep.train.task import Placement, TrialTask
 
@@ -120,7 +121,7 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         yield ended
         return
     manifest = check_data(task.recipe, Path(task.data))
-    saved = store.read_checkpoint(task.trial)
+    saved = resumable(store, task)
     if saved is not None:
         check_same_images(store, task, manifest)
     # What has begun has its trunk in its own checkpoint.
@@ -135,6 +136,14 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
                 kept = task.keep_checkpoint or row["status"] == "running"
                 record.add(row, state(trial, row["epoch"]) if kept else None)
             yield row
+
+
+def resumable(store: Store, task: TrialTask) -> bytes | None:
+    """The trial's checkpoint, if the row of its epoch is there too: a curve with a gap would be none of this trial."""
+    saved = store.read_checkpoint(task.trial)
+    if saved is None:
+        return None
+    return saved if checkpoint.epoch_of(saved) in store.epochs([task.trial])["epoch"].to_pylist() else None
 
 
 def check_same_images(store: Store, task: TrialTask, manifest: Manifest) -> None:
@@ -181,6 +190,8 @@ def record_end(task: TrialTask, status: str, error: str | None = None) -> None:
         RaysweepError: the store cannot be written.
     """
     store = Store.open(task.store)
+    if last_row(store, task) is not None:
+        return  # its worker died between writing the end and saying so
     row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}
     row |= {"recipe": recipe_json(task.recipe), "protocol": task.protocol}
     store.write_trial(row | {"status": status, "error": error, "updated_at": datetime.now(UTC)})
