@@ -36,6 +36,8 @@ class Resources:
     max_attempts: int = 2
     share_images: bool = True
     """Trials on the same node share decoded images."""
+    deterministic: bool = False
+    """Only algorithms that give the same bits each time."""
 
     def for_ray(self) -> dict[str, Any]:
         """As `run_on_ray` takes them."""
@@ -71,7 +73,7 @@ class Prepared(Checked):
     trunks: str = ""
     """Store of the trained networks that trials start from."""
 
-    def tasks(self, keep_checkpoints: bool = False) -> list[TrialTask]:
+    def tasks(self, keep_checkpoints: bool = False, deterministic: bool = False) -> list[TrialTask]:
         """The trials to train, in order."""
         return [
             TrialTask(
@@ -82,6 +84,7 @@ class Prepared(Checked):
                 protocol=self.protocol,
                 keep_checkpoint=keep_checkpoints,
                 trunks=self.trunks,
+                deterministic=deterministic,
             )
             for planned in to_run(self.plan)
         ]
@@ -245,7 +248,7 @@ def execute(prepared: Prepared, resources: Resources, keep_checkpoints: bool = F
         RaysweepError: resources that are not there.
         KeyboardInterrupt: the user stopped the sweep; every running trial has its last epoch in the store.
     """
-    tasks = prepared.tasks(keep_checkpoints)
+    tasks = prepared.tasks(keep_checkpoints, resources.deterministic)
     with SweepProgress(to_run(prepared.plan), resources.workers or 1) as progress:
         if resources.inline:
             from raysweep.orchestrate.inline import run_inline

@@ -75,6 +75,8 @@ TRIAL = _schema(
     ("device", pa.string(), "cpu, or the accelerator's name"),
     ("threads", pa.int32(), "CPU threads of each worker"),
     ("world_size", pa.int32(), "data-parallel workers"),
+    ("deterministic", pa.bool_(), "whether only deterministic algorithms were allowed; on a CPU there are no others"),
+    ("stopped_why", pa.string(), "where and why a scheduler stopped it; null for other ends"),
 )
 
 MEMBERS = _schema(

@@ -20,6 +20,7 @@ from raysweep.results.provenance import provenance
 from raysweep.results.schema import EPOCHS
 from raysweep.results.store import Store
 from raysweep.train import checkpoint
+from raysweep.train.determinism import only_deterministic
 from raysweep.train.loop import epochs, prepare, restore, state
 from raysweep.train.task import Placement, TrialTask
 
@@ -53,6 +54,7 @@ class Record:
             "device": device_name(self.place.device),
             "threads": self.place.threads,
             "world_size": self.place.world_size,
+            "deterministic": self.task.deterministic,
             **self.trunk(),
             **provenance(),
         }
@@ -125,7 +127,10 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
     if saved is not None:
         check_same_images(store, task, manifest)
     # What has begun has its trunk in its own checkpoint.
-    with closing(prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))) as trial:
+    with (
+        only_deterministic(task.deterministic),
+        closing(prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))) as trial,
+    ):
         done = restore(trial, saved)
         record = Record(store, task, place) if place.rank == 0 else None
         if record:
@@ -183,8 +188,8 @@ def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:
     return last | {"planned_epochs": row["planned_epochs"], "status": row["status"]}
 
 
-def record_end(task: TrialTask, status: str, error: str | None = None) -> None:
-    """Write how a trial ended that could not do it itself: `failed` with the error's text, or `stopped`.
+def record_end(task: TrialTask, status: str, why: str | None = None) -> None:
+    """Write how a trial ended that could not do it itself: `failed` with the error's text, or `stopped` with a reason.
 
     Raises:
         RaysweepError: the store cannot be written.
@@ -194,4 +199,5 @@ def record_end(task: TrialTask, status: str, error: str | None = None) -> None:
         return  # its worker died between writing the end and saying so
     row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}
     row |= {"recipe": recipe_json(task.recipe), "protocol": task.protocol}
-    store.write_trial(row | {"status": status, "error": error, "updated_at": datetime.now(UTC)})
+    row |= {"error": None, "stopped_why": None, "stopped_why" if status == "stopped" else "error": why}
+    store.write_trial(row | {"status": status, "updated_at": datetime.now(UTC)})
