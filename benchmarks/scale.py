@@ -1,7 +1,9 @@
 """What raysweep itself costs as a sweep grows: plan, bookkeeping, store and report at 300 to 10,000 trials.
 
 The trials train nothing. Everything else is real: recipes of the whole table, rows of every column, Ray, Tune, gangs
-and the pool. The slope of time over trials in log-log axes is printed for each step: 1 is linear, 2 quadratic.
+and the pool. The slope of time over trials in log-log axes is printed for each figure: 1 is linear, 2 quadratic.
+
+    python benchmarks/scale.py stored | ray | proposals
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from raysweep.sweep import member_rows
 from raysweep.train.task import Placement, TrialTask
 
 STORED = (300, 1000, 3000, 10_000)
-ON_RAY = (300, 1000, 3000)
+ON_RAY = (300, 1000, 2000)
 PROPOSED = (300, 1000, 3000)
 NUM_EPOCHS = 20
 """Epochs of a stored trial."""
@@ -228,20 +230,15 @@ STEPS: dict[str, tuple[Callable[[int, str], Figures], Sequence[int]]] = {
 }
 
 
-def main() -> None:
-    """Measure every step at every size, each once: the sizes are the repeats."""
+def main(step: str) -> None:
+    """Measure a step at every size, each once: the sizes are the repeats."""
     found: dict[str, dict[int, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for step, (_, sizes) in STEPS.items():
-            for trials in sizes:
-                for name, figure in in_own_process(step, trials, folder).items():
-                    found.setdefault(name, {})[trials] = figure
-    rows = [
-        Row(f"{name}, {n:,} trials", figure, figure, figure, 1)
-        for name, at in found.items()
-        for n, figure in at.items()
-    ]
-    report("scale", "s", rows, {f"slope of {name}": slope(at) for name, at in found.items()})
+        for trials in STEPS[step][1]:
+            for name, figure in in_own_process(step, trials, folder).items():
+                found.setdefault(name, {})[trials] = figure
+    rows = [Row(f"{name}, {n:,} trials", x, x, x, 1) for name, at in found.items() for n, x in at.items()]
+    report(f"scale_{step}", "s", rows, {f"slope of {name}": slope(at) for name, at in found.items()})
 
 
 def slope(at: Mapping[int, float]) -> float:
@@ -251,8 +248,8 @@ def slope(at: Mapping[int, float]) -> float:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if len(sys.argv) == 2:
+        main(sys.argv[1])
+    else:
         figures = STEPS[sys.argv[1]][0](int(sys.argv[2]), sys.argv[3])
         print("\n".join(f"{name}={figure}" for name, figure in figures.items()))
-    else:
-        main()
