@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from analysis.load import load_lines
 from benchmarks._harness import Row, report, seconds
+from raysweep.identity import recipe_json
 from raysweep.orchestrate.events import Event
 from raysweep.plan import PlannedTrial, planned_studies, possible, to_run
 from raysweep.progress import SweepProgress
@@ -40,7 +41,7 @@ from raysweep.sweep import member_rows
 from raysweep.train.task import Placement, TrialTask
 
 STORED = (300, 1000, 3000, 10_000)
-ON_RAY = (300, 1000, 2000)
+ON_RAY = (200, 600, 1500)
 PROPOSED = (300, 1000, 3000)
 NUM_EPOCHS = 20
 """Epochs of a stored trial."""
@@ -58,14 +59,18 @@ def planned(trials: int) -> list[PlannedTrial]:
 
 def epoch_row(trial: str, epoch: int) -> dict[str, Any]:
     """An epoch with a value in every column."""
-    numbers = {field.name: 1 + epoch for field in EPOCHS} | {"top1": epoch / 100, "wall_s": 10.0, "data_wait_s": 0.1}
-    return numbers | {"trial": trial, "epoch": epoch, "attempt": 1, "finished_at": datetime.now(UTC)}
+    # Digits that do not repeat: a file of equal numbers would be packed to nothing.
+    digits = Random(f"{trial}/{epoch}")
+    measured = {field.name: digits.random() for field in EPOCHS if field.type == "double"}
+    counted = {field.name: 1 + epoch for field in EPOCHS if field.type in ("int32", "int64")}
+    return measured | counted | {"trial": trial, "epoch": epoch, "attempt": 1, "finished_at": datetime.now(UTC)}
 
 
 def trial_row(one: PlannedTrial, recipe: str, epochs: int, status: str) -> dict[str, Any]:
     """A trial's row with a value in every column."""
     texts = {field.name: "x" * 12 for field in TRIAL if field.type == "string"}
-    numbers = {field.name: 1 for field in TRIAL if field.type in ("int32", "int64", "double")}
+    digits = Random(one.trial)
+    numbers = {field.name: digits.randrange(10**6) for field in TRIAL if field.type in ("int32", "int64", "double")}
     times = dict.fromkeys(("started_at", "updated_at"), datetime.now(UTC))
     own = {"trial": one.trial, "status": status, "seed": one.recipe.seed, "recipe": recipe, "protocol": "imagenet128"}
     rest = {"top1": epochs / 100 + one.recipe.seed / 1000, "epochs": epochs, "error": None, "git_dirty": False}
@@ -75,11 +80,10 @@ def trial_row(one: PlannedTrial, recipe: str, epochs: int, status: str) -> dict[
 def fill(store: Store, plan: Sequence[PlannedTrial]) -> None:
     """What a finished sweep leaves."""
     for study in planned_studies(plan):
-        store.write_members(rows := member_rows(plan, study, "imagenet128"))
-    recipe = rows[0]["recipe"]
+        store.write_members(member_rows(plan, study, "imagenet128"))
     for one in plan:
         store.write_epochs(one.trial, [epoch_row(one.trial, epoch) for epoch in range(1, NUM_EPOCHS + 1)])
-        store.write_trial(trial_row(one, recipe, NUM_EPOCHS, "finished"))
+        store.write_trial(trial_row(one, recipe_json(one.recipe), NUM_EPOCHS, "finished"))
 
 
 def follow(plan: Sequence[PlannedTrial]) -> None:
@@ -140,6 +144,7 @@ class Watch:
     def __init__(self, every: int) -> None:
         self.every = every
         self.ended = 0
+        self.pool_pid = 0
         self.driver: dict[int, float] = {}
         self.pool: dict[int, float] = {}
 
@@ -148,9 +153,8 @@ class Watch:
         self.ended += event.kind == "finished"
         if event.kind == "finished" and self.ended % self.every == 0:
             self.driver[self.ended] = resident_mib(os.getpid())
-            self.pool[self.ended] = sum(
-                resident_mib(pid) for pid in descendants() if title(pid).startswith("ray::Pool")
-            )
+            self.pool_pid = self.pool_pid or next(pid for pid in descendants() if title(pid).startswith("ray::Pool"))
+            self.pool[self.ended] = resident_mib(self.pool_pid)
 
 
 def resident_mib(pid: int) -> float:
@@ -159,8 +163,10 @@ def resident_mib(pid: int) -> float:
 
 
 def title(pid: int) -> str:
-    """What a process calls itself."""
-    return Path(f"/proc/{pid}/cmdline").read_text()
+    """What a process calls itself; nothing once it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
 
 
 def descendants() -> list[int]:

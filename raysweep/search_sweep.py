@@ -31,7 +31,7 @@ from raysweep.sweep import Resources, check_sums, compact_after, find_data
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
-    from raysweep.orchestrate.events import Outcome
+    from raysweep.orchestrate.events import OnEvent, Outcome
     from raysweep.orchestrate.schedulers import Seen
     from raysweep.orchestrate.searchers import Result
     from raysweep.results.store import Store
@@ -193,7 +193,7 @@ def _on_ray(prepared: PreparedSearch, resources: Resources, progress: SweepProgr
 
     baseline, history = prepared.proposals.baseline_trial, stored_history(prepared)
     scheduler = make_scheduler(prepared.options, prepared.num_epochs, history, baseline)
-    record_stopped(prepared, scheduler.why if scheduler else {}, progress)
+    record_stopped(prepared, scheduler.why if scheduler else {}, progress.on_event)
     ended = stored_results(prepared)
     task = partial(prepared.task, keep_checkpoints=keep, deterministic=resources.deterministic)
     return run_on_ray(
@@ -214,7 +214,7 @@ def stored_history(prepared: PreparedSearch) -> list[Seen]:
     return [Seen(row["trial"], row["epoch"], row["top1"] or 0.0) for row in rows.to_pylist()]
 
 
-def record_stopped(prepared: PreparedSearch, why: Mapping[str, str], progress: SweepProgress) -> None:
+def record_stopped(prepared: PreparedSearch, why: Mapping[str, str], on_event: OnEvent) -> None:
     """Write the stops that a killed sweep had decided on, or would have, and could not write any more.
 
     Raises:
@@ -226,7 +226,7 @@ def record_stopped(prepared: PreparedSearch, why: Mapping[str, str], progress: S
         if (found := prepared.found.get(trial)) and found.status == "running":
             record_trial_end(prepared.task(prepared.proposals.points[trial]), "stopped", reason)
             prepared.found[trial] = replace(found, status="stopped")
-            progress.on_event(Event("stopped", trial, text=reason))
+            on_event(Event("stopped", trial, text=reason))
 
 
 def stored_results(prepared: PreparedSearch) -> dict[str, Result]:
