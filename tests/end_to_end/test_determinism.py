@@ -44,7 +44,7 @@ def test_alone(inline: Path, small_images: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sharing", ["--share-images", "--no-share-images"])
 def test_in_gangs_on_ray_among_others(sharing: str, inline: Path, small_images: Path, tmp_path: Path) -> None:
-    good("run", *STUDY, "--data", small_images, "--store", tmp_path / "s", "--workers", "2", sharing)
+    good("run", *STUDY, "--data", small_images, "--store", tmp_path / "s", "--workers", "2", sharing, timeout=800)
     assert bits(tmp_path / "s") == bits(inline)
 
 
@@ -73,5 +73,7 @@ def test_with_deterministic_algorithms_alone(inline: Path, small_images: Path, t
 def test_with_two_threads_twice(small_images: Path, tmp_path: Path) -> None:
     """Equal among themselves; whether they equal those of one thread is up to torch, see docs/scale.md."""
     for name in ("a", "b"):
-        good("run", *STUDY, "--data", small_images, "--store", tmp_path / name, "--inline", "--threads", "2")
+        good(
+            "run", *STUDY, "--data", small_images, "--store", tmp_path / name, "--inline", "--threads", "2", timeout=800
+        )
     assert bits(tmp_path / "a") == bits(tmp_path / "b")
