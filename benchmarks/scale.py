@@ -41,7 +41,7 @@ from raysweep.sweep import member_rows
 from raysweep.train.task import Placement, TrialTask
 
 STORED = (300, 1000, 3000, 10_000)
-ON_RAY = (100, 300, 600)
+ON_RAY = (200, 600, 1500)
 PROPOSED = (300, 1000, 3000)
 NUM_EPOCHS = 20
 """Epochs of a stored trial."""

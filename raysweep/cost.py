@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
 from raysweep.networks import build_network, networks
 from raysweep.patch import diff, patch
 from raysweep.recipe import Recipe
+from raysweep.remembered import recall, remember
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,14 +82,14 @@ def cost_key(recipe: Recipe) -> str:
 @cache
 def goldens() -> Mapping[str, Cost]:
     """The committed costs of the shipped variants on the shipped protocols."""
-    return _read(GOLDENS)
+    return _costs(json.loads(GOLDENS.read_text()))
 
 
-def _read(path: Path) -> dict[str, Cost]:
+def _costs(found: Mapping[str, Any]) -> dict[str, Cost]:
     try:
-        return {key: Cost(**value) for key, value in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, TypeError):
-        return {}  # a cache: what is not there or not whole is computed again
+        return {key: Cost(**value) for key, value in found.items()}
+    except TypeError:
+        return {}  # of another version: computed again
 
 
 def find_cost(recipe: Recipe) -> Cost:
@@ -103,30 +103,22 @@ def find_cost(recipe: Recipe) -> Cost:
 
 
 @cache
-def _memory() -> Path:
-    # Named after the code that decides costs: a changed network is computed again.
+def _name() -> str:
+    # Of the code that decides costs: a changed network is computed again.
     source = Path(__file__).parent
     files = sorted([*source.glob("networks/*.py"), *source.glob("nn/*.py"), source / "recipe.py"])
     code = hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=6).hexdigest()
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "raysweep" / f"costs-{code}.json"
+    return f"costs-{code}"
 
 
 @cache
 def _remembered() -> dict[str, Cost]:
-    return _read(_memory())
+    return _costs(recall(_name()))
 
 
 def _remember(key: str, cost: Cost) -> Cost:
     _remembered()[key] = cost
-    path = _memory()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.with_suffix(f".{os.getpid()}")
-        whole.write_text(json.dumps({name: asdict(value) for name, value in _remembered().items()}))
-        whole.replace(path)
-    except OSError:
-        pass  # a read-only home only costs the next plan a second
+    remember(_name(), {name: asdict(value) for name, value in _remembered().items()})
     return cost
 
 

@@ -10,6 +10,7 @@ from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.plan import shipped_recipes
 from raysweep.recipe import Recipe
+from raysweep.remembered import cache_folder
 
 
 def test_the_baseline_costs_what_the_paper_says() -> None:
@@ -48,15 +49,17 @@ def test_another_network_is_computed_once_and_remembered(monkeypatch: pytest.Mon
 
 
 def test_a_damaged_memory_is_computed_again() -> None:
-    cost._memory().parent.mkdir(parents=True)
-    cost._memory().write_text('{"broken')
-    assert find_cost(patch(Recipe(), {"network.width": 0.3})).params > 0
-    assert json.loads(cost._memory().read_text())
+    recipe = patch(Recipe(), {"network.width": 0.3})
+    find_cost(recipe)
+    (file,) = (cache_folder() / "raysweep").iterdir()
+    file.write_text('{"broken')
+    cost._remembered.cache_clear()
+    assert find_cost(recipe).params > 0
+    assert json.loads(file.read_text())
 
 
 def test_a_home_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
-    cost._memory.cache_clear()
     assert find_cost(patch(Recipe(), {"network.width": 0.3})).params > 0
 
 

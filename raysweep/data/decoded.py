@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from raysweep.data.image_file import ImageFile, Pool
 from raysweep.data.kernels import PIXEL
 from raysweep.data.manifest import Manifest, verify
+from raysweep.remembered import cache_folder
 
 LARGEST = 4 << 30
 """Bytes of decoded pixels: some ten seconds of decoding on one core; more would delay the first trial too long."""
@@ -80,8 +81,7 @@ def place_for(name: str, size: int) -> Path | None:
 
 def _folders() -> Iterator[tuple[Path, float]]:
     """This user's folders for decoded pixels, and how many bytes of memory are free for what lies there."""
-    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for parent, free in ((SHARED_MEMORY, _memory("MemAvailable")), (cached, math.inf)):
+    for parent, free in ((SHARED_MEMORY, _memory("MemAvailable")), (cache_folder(), math.inf)):
         folder = parent / f"raysweep-{os.getuid()}"
         with suppress(OSError):
             folder.mkdir(mode=0o700, parents=parent != SHARED_MEMORY, exist_ok=True)

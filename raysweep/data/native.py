@@ -24,6 +24,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from raysweep.errors import RaysweepError
+from raysweep.remembered import cache_folder
 
 DECODER = "raysweep_ffcv_imdecode"
 ALLOWED = frozenset({DECODER, "memcpy", "memset"})
@@ -112,8 +113,7 @@ def stored_code() -> bytes:
 def code_folders() -> list[Path]:
     """Where compiled code may lie, the preferred folder first."""
     named = os.environ.get("NUMBA_CACHE_DIR")
-    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "raysweep"
-    return [Path(named)] if named else [Path(__file__).with_name("__pycache__"), cached]
+    return [Path(named)] if named else [Path(__file__).with_name("__pycache__"), cache_folder() / "raysweep"]
 
 
 def code_key() -> str:

@@ -1,4 +1,4 @@
-"""The connection to Ray, and how it ends: in the normal way, by Ctrl-C or by SIGTERM."""
+"""The connection to Ray, and how it ends: in the normal way, by Ctrl-C, by SIGTERM, or by the loss of the terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ SETTINGS = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Relative paths mean in a trial what they mean on the command line.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    # How soon a dead worker is noticed; and no process beside each gang that watches for spot pre-emption.
+    # How soon a dead worker is noticed; and no process beside each gang that watches for nodes about to be taken away:
+    # `watch` does that for all.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
@@ -62,7 +63,7 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
 def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> str:
     where = address or os.environ.get("RAY_ADDRESS") or _started_here()
     try:
-        _knock(where)
+        knock(where)
         context = ray.init(
             address=where or "local",
             include_dashboard=dashboard,
@@ -81,14 +82,18 @@ def _started_here() -> str:
     # for minutes.
     address = read_ray_address() or ""
     try:
-        _knock(address)
+        knock(address)
     except OSError:
         return ""
     return str(address)
 
 
-def _knock(address: str) -> None:
-    # Ray tries for two minutes where nothing answers.
+def knock(address: str) -> None:
+    """Open a connection to a host and port; Ray itself tries for two minutes where nothing answers.
+
+    Raises:
+        OSError: nothing answers.
+    """
     host, _, port = address.rpartition(":")
     if port.isdigit() and "://" not in address:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -96,7 +101,10 @@ def _knock(address: str) -> None:
 
 @contextmanager
 def graceful_signals() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into an exception, so that everything is closed; a second one leaves at once."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into an exception, so that all is closed; a second one leaves at once.
+
+    SIGHUP is what a `ray submit` whose connection breaks leaves behind; under `nohup` it stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -108,7 +116,9 @@ def graceful_signals() -> Iterator[None]:
             os._exit(128 + number)
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield
     finally:

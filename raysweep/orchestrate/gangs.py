@@ -5,19 +5,22 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray import PlacementGroupID
 from ray.exceptions import RayError
-from ray.util import remove_placement_group
+from ray.util import placement_group_table, remove_placement_group
+from ray.util.placement_group import PlacementGroup
 
-from raysweep.train.worker import Gang, run_gang
+from raysweep.train.worker import Gang, is_loss, run_gang
 
 KILL_S = 60.0
-"""Longest wait for the threads of killed gangs: a controller that is only just starting cannot be killed yet.
+"""Longest wait for the threads of killed gangs.
 
 Ray must not be shut down under a thread that waits for it: the process would die by a signal.
 """
@@ -26,55 +29,64 @@ Ray must not be shut down under a thread that waits for it: the process would di
 class Gangs:
     """The gangs of one sweep on one Ray session."""
 
-    def __init__(self, pool: Any, gangs: Sequence[Gang], storage: Path, boot: str) -> None:
+    def __init__(self, pool: Any, storage: Path, boot: str) -> None:
         """`boot` tells this start of the sweep from earlier ones, so that Train never takes up an old run's state."""
         self.pool = pool
         self.storage = storage
         self.boot = boot
         self.stopping = threading.Event()
-        self.threads = {gang.name: threading.Thread(target=self._keep, args=(gang,), daemon=True) for gang in gangs}
+        self.threads: dict[str, threading.Thread] = {}
+        self.controllers: dict[str, Any] = {}
 
-    def start(self) -> None:
-        """Start them all."""
-        for thread in self.threads.values():
-            thread.start()
+    def add(self, gang: Gang) -> None:
+        """Start a gang, at any time of the sweep."""
+        ray.get(self.pool.enlist.remote(gang.name))
+        self.threads[gang.name] = threading.Thread(target=self._keep, args=(gang,), daemon=True, name=gang.name)
+        self.threads[gang.name].start()
+
+    def kill(self, names: Iterable[str]) -> None:
+        """Kill gangs with all that they run; those that are still wanted start again."""
+        for name in names:
+            if (controller := self.controllers.get(name)) is not None:
+                with suppress(RayError):
+                    ray.kill(controller)
 
     def stop(self, patience_s: float) -> None:
         """Wait for the gangs of a closed pool to end by themselves, then kill the rest."""
         self.stopping.set()
-        self._wait(patience_s, lambda: None)
-        self._wait(KILL_S, self._kill)
-        for name in self.threads:
-            self._free(name)
+        self._wait(patience_s)
+        self.kill(name for name, thread in self.threads.items() if thread.is_alive())
+        self._wait(KILL_S)
+        self._free(f"{self.boot}-")
 
     def _keep(self, gang: Gang) -> None:
         for life in itertools.count():
+            run_name = f"{self.boot}-{gang.name}-{life}"
             try:
-                return run_gang(gang, f"{self.boot}-{gang.name}-{life}", self.storage)
+                return run_gang(gang, run_name, self.storage, partial(self._started, gang.name))
             except Exception as error:  # Ray has many ways to say that a controller is no more
-                if self.stopping.is_set() or not self._revive(gang.name, str(error)):
+                if self.stopping.is_set() or not self._revive(gang.name, run_name, error):
                     return None
 
-    def _revive(self, name: str, error: str) -> bool:
-        self._free(name)
+    def _started(self, name: str, controller: Any) -> None:
+        self.controllers[name] = controller
+        if self.stopping.is_set():
+            self.kill([name])
+
+    def _revive(self, name: str, run_name: str, error: Exception) -> bool:
+        self._free(f"{run_name}/")
         with suppress(RayError):
-            return bool(ray.get(self.pool.crashed.remote(name, error)))
+            return bool(ray.get(self.pool.crashed.remote(name, str(error), is_loss(error))))
         return False
 
-    def _free(self, name: str) -> None:
+    def _free(self, prefix: str) -> None:
         # A controller that dies leaves its reservation behind, and nothing else could ever start in its place.
         with suppress(RayError):
-            if (group := ray.get(self.pool.pop_group.remote(name))) is not None:
-                remove_placement_group(group)
+            for key, group in placement_group_table().items():
+                if group["name"].startswith(prefix) and group["state"] != "REMOVED":
+                    remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(key)))
 
-    def _kill(self) -> None:
-        for name, thread in self.threads.items():
-            with suppress(RayError):
-                if thread.is_alive() and (controller := ray.get(self.pool.controller.remote(name))) is not None:
-                    ray.kill(controller)
-
-    def _wait(self, patience_s: float, act: Callable[[], None]) -> None:
+    def _wait(self, patience_s: float) -> None:
         deadline = time.monotonic() + patience_s
-        while any(thread.is_alive() for thread in self.threads.values()) and time.monotonic() < deadline:
-            act()
-            time.sleep(0.05)
+        for thread in list(self.threads.values()):
+            thread.join(max(0.0, deadline - time.monotonic()))

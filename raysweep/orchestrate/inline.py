@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.events import (
@@ -45,7 +46,7 @@ class _Runner:
         self.on_event = on_event
         self.train = train
         self.record_end = record_end
-        self.place = place
+        self.place = replace(place, on_wait=lambda reason: on_event(Event("note", text=f"waits: {reason}")))
         self.max_attempts = max_attempts
 
     def run(self, task: TrialTask) -> str:

@@ -1,15 +1,13 @@
-"""How many gangs of workers a cluster holds."""
+"""How many gangs of workers a cluster holds, and how much of a device each is given."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from raysweep.errors import RaysweepError
+from raysweep.orchestrate.nodes import COUNTED, Node
 from raysweep.train.worker import GangShape
-
-Node = Mapping[str, float]
-"""Resource name -> amount, as Ray tells it."""
 
 
 def count_gangs(nodes: Sequence[Node], shape: GangShape, at_once: int | None, trials: int) -> int:
@@ -40,8 +38,21 @@ def choose_shape(nodes: Iterable[Node], workers: int, cpus: int, gpus: float | N
 
 def _workers_on(node: Node, shape: GangShape) -> int:
     # A worker never spans nodes, so what is left over on each cannot be added up.
-    needs = {"CPU": float(shape.cpus), "GPU": shape.gpus}
-    return min(_times(node.get(name, 0.0), need) for name, need in needs.items() if need)
+    return min(_times(node.get(name, 0.0), need) for name, need in shape.resources.items())
+
+
+def waiting_text(shape: GangShape, waiting: int, there: Sequence[Node], free: Node, coming: int) -> str:
+    """Why so many gangs have no place yet: what each asks for, what is in use, and what may come."""
+    needs = [f"{amount:g} {name}" for name, amount in shape.resources.items() if name in COUNTED]
+    used = [
+        f"{_total(there, name) - free.get(name, 0.0):g} of {_total(there, name):g} {name}s"
+        for name in COUNTED
+        if shape.resources.get(name)
+    ]
+    who = f"{waiting} place{'s' if waiting > 1 else ''} for trials wait{'' if waiting > 1 else 's'}"
+    more = f"the cluster may add {coming} node(s)" if coming else "no node is to come"
+    times = f"{shape.workers} times " if shape.workers > 1 else ""
+    return f"{who} for {times}{' and '.join(needs)}{' each' if waiting > 1 else ''}; {', '.join(used)} in use; {more}"
 
 
 def _times(amount: float, need: float) -> int:

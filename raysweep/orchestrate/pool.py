@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+import math
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from raysweep.orchestrate.events import Event, Kind, Row, headline
+from raysweep.orchestrate.leases import Lease, Member, Offer
 from raysweep.train.task import TrialTask
 
 IDLE_S = 60.0
@@ -21,50 +23,41 @@ STOP_S = 30.0
 """Longest wait for a gang to let go of a stopped trial; Tune waits twice as long for its function to end."""
 MAX_CRASHES = 3
 """Crashes in a row, with no trial taken in between, after which a gang is given up."""
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What a gang that asks for a trial gets; without a task it is to ask again."""
-
-    task: TrialTask | None = None
-    attempt: int = 0
-
-
-@dataclass
-class Lease:
-    """One trial on its way through the sweep."""
-
-    task: TrialTask
-    attempt: int = 0
-    rows: list[Row] = field(default_factory=list)
-    judged: int = 0
-    """Rows that Tune has taken note of."""
-    submitted: bool = False
-    stop: bool = False
-    end: str = ""
-
-    @property
-    def last(self) -> Row:
-        """The last row, or an empty one."""
-        return self.rows[-1] if self.rows else {}
+PAUSE_S, LONGEST_PAUSE_S = 5.0, 30.0
+"""Before the second start in a row, and longer before each further one: a dead node is not known to be so at once."""
+SILENCE_S = 1800.0
+"""A trial of which nothing is heard for so long hangs. It is heard of after every batch, of which none takes minutes:
+what limits it is what comes before the first one, such as decoding the images or waiting for the store."""
 
 
 class Pool:
-    """See the module; `patient` makes a gang wait for Tune's word on each epoch before it starts the next."""
+    """See the module.
+
+    `patient` makes a gang wait for Tune's word on each epoch before it starts the next; `expected` is how many trials
+    there will be where not all are known at the start.
+    """
 
     def __init__(
-        self, tasks: Sequence[TrialTask], gangs: Iterable[str], max_attempts: int = 2, patient: bool = False
+        self,
+        tasks: Sequence[TrialTask],
+        gangs: Iterable[str],
+        max_attempts: int = 2,
+        patient: bool = False,
+        expected: int = 0,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self.max_attempts = max_attempts
         self.patient = patient
+        self.expected = expected
+        self.silence_s = silence_s
         self.leases = {task.trial: Lease(task) for task in tasks}
         self.order = {task.trial: number for number, task in enumerate(tasks)}
         self.waiting: list[tuple[int, str]] = []
-        self.held: dict[str, str] = {}
-        self.crashes = dict.fromkeys(gangs, 0)
-        self.controllers: dict[str, Any] = {}
-        self.groups: dict[str, Any] = {}
+        self.num_ended = 0
+        self.gangs = {name: Member() for name in gangs}
+        """Those that are wanted."""
+        self.draining: frozenset[str] = frozenset()
+        """Nodes that are about to be taken away."""
         self.events: list[Event] = []
         self.closed = False
         self.complaint = ""
@@ -114,64 +107,110 @@ class Pool:
 
     # What gangs and their controllers call.
 
-    async def attach_controller(self, gang: str, controller: Any) -> bool:
-        """Remember what has to be killed to end the gang at once; returns whether it is still wanted."""
-        self.controllers[gang] = controller
-        return not self.closed
+    async def is_wanted(self, gang: str) -> bool:
+        """Whether a gang is to start at all."""
+        return gang in self.gangs and not self.closed
 
-    async def attach_group(self, gang: str, group: Any) -> None:
-        """Remember the placement group that outlives the gang's controller if that is killed."""
-        self.groups[gang] = group
+    async def settle(self, gang: str, node: str) -> None:
+        """One of the gang's workers runs on that node."""
+        if gang in self.gangs:
+            self.gangs[gang].nodes.add(node)
 
     async def take(self, gang: str) -> Offer | None:
-        """The next trial; none when the sweep is over."""
+        """The next trial; none when there will be no more for this gang."""
         await self._lose(gang, "the worker process was restarted")
-        if gang in self.crashes:
-            self.crashes[gang] = 0
-            await self._until(lambda: bool(self.waiting) or self.closed, IDLE_S)
-        if self.closed or gang not in self.crashes:
+        if not await self.is_wanted(gang):
             return None
-        return self._lend(gang) if self.waiting else Offer()
+        member = self.gangs[gang]
+        await self._until(lambda: self.closed or bool(self.waiting) or self._is_spare() or self._leaves(member), IDLE_S)
+        if self.closed:
+            return None
+        if self._leaves(member):
+            return Offer(leave=True)
+        member.setbacks.clear()
+        if self.waiting:
+            return self._lend(member)
+        if self._is_spare():
+            del self.gangs[gang]
+            await self._announce()
+            return None
+        return Offer()
+
+    async def beat(self, gang: str, waits: str = "") -> None:
+        """The gang's trial gets on, or waits for what is said."""
+        member = self.gangs.get(gang, Member())
+        if member.trial:
+            member.heard = time.monotonic()
+            if waits:
+                self._tell("note", member.trial, text=f"waits: {waits}")
+                await self._announce()
 
     async def report(self, gang: str, trial: str, attempt: int, row: Row) -> bool:
         """Take an epoch's row, once, whichever attempt trained it; returns whether to go on."""
         lease = self.leases[trial]
         if self.closed or not self._is_current(gang, trial, attempt):
             return False
-        if row["epoch"] > lease.last.get("epoch", 0):
-            lease.rows.append(row)
-            self._tell("epoch", trial, row)
-        if row["status"] != "running" and not lease.end:
-            self._end(lease, row["status"], row)
+        self._note(lease, row)
         await self._announce()
+        member = self.gangs[gang]
         if self.patient:
+            member.heard = math.inf
             await self._until(lambda: lease.judged >= len(lease.rows) or lease.stop or bool(lease.end) or self.closed)
-        return bool(lease.end) or not (lease.stop or self.closed)
+        member.heard = time.monotonic() if member.trial else math.inf
+        return bool(lease.end) or not (lease.stop or self.closed or self._leaves(member))
 
     async def release(self, gang: str, trial: str, attempt: int, error: str = "", hopeless: bool = False) -> None:
         """An attempt is over; a hopeless error is one that another attempt would meet again."""
         if not self._is_current(gang, trial, attempt):
             return
-        lease = self.leases[self.held.pop(gang)]
+        lease, member = self.leases[trial], self.gangs[gang]
+        member.trial, member.heard = "", math.inf
         if error:
-            self._retry(lease, error, hopeless)
+            self._retry(lease, error, hopeless=hopeless)
         elif lease.stop and not lease.end:
             self._end_stopped(lease)
+        elif not lease.end and self._leaves(member):
+            self._queue(trial)
+            self._tell("retried", trial, text="on another node: this one is about to be taken away")
         elif not lease.end and not self.closed:
-            self._retry(lease, "the trial ended without a final status", True)
+            self._retry(lease, "the trial ended without a final status", hopeless=True)
         await self._announce()
 
-    async def crashed(self, gang: str, error: str) -> bool:
-        """A gang's workers or controller died; returns whether to start them again."""
-        await self._lose(gang, error)
-        if self.closed or gang not in self.crashes:
+    async def crashed(self, gang: str, error: str, loss: bool = False) -> bool:
+        """A gang's workers or controller died, by a loss if through no fault of theirs; whether to start them again."""
+        held = gang in self.held
+        await self._lose(gang, error, loss)
+        if not await self.is_wanted(gang):
             return False
-        self.crashes[gang] += 1
-        if self.crashes[gang] > MAX_CRASHES:
+        member = self.gangs[gang]
+        member.nodes.clear()
+        member.setbacks.add(loss)
+        if member.setbacks.exceed(MAX_CRASHES):
             await self._give_up(gang, error)
-        return gang in self.crashes
+        elif not held:
+            self._tell("note", text=f"{gang} starts again after {headline(error)}")
+            await self._announce()
+        pause_s = PAUSE_S * (member.setbacks.faults + member.setbacks.losses - 1)
+        await self._until(lambda: self.closed or gang not in self.gangs, min(pause_s, LONGEST_PAUSE_S))
+        return await self.is_wanted(gang)
 
     # What the driver calls.
+
+    async def enlist(self, gang: str) -> None:
+        """A gang that was not there at the start."""
+        self.gangs.setdefault(gang, Member())
+
+    async def tend(self, draining: Collection[str]) -> list[str]:
+        """Hear which nodes are about to go; returns the gangs that hang and must be killed."""
+        if new := frozenset(draining) - self.draining:
+            self._tell("note", text=f"{len(new)} node(s) about to be taken away: their trials move after this epoch")
+        self.draining = frozenset(draining)
+        now = time.monotonic()
+        silent = [name for name, member in self.gangs.items() if now - member.heard > self.silence_s]
+        for gang in silent:
+            await self._lose(gang, f"no batch in {self.silence_s:g} s: the worker hangs")
+        await self._announce()
+        return silent
 
     async def next_events(self) -> list[Event]:
         """What has happened since the last call, as soon as there is something; nothing once the sweep is over."""
@@ -200,24 +239,37 @@ class Pool:
         """Why the pool closed itself, if it did."""
         return self.complaint
 
-    async def controller(self, gang: str) -> Any:
-        """The handle of a gang's controller, if it has started."""
-        return self.controllers.get(gang)
-
-    async def pop_group(self, gang: str) -> Any:
-        """The placement group of a gang's last life, handed out once."""
-        return self.groups.pop(gang, None)
-
     # Inside.
 
-    def _lend(self, gang: str) -> Offer:
+    @property
+    def held(self) -> dict[str, str]:
+        """Which gang has which trial."""
+        return {name: member.trial for name, member in self.gangs.items() if member.trial}
+
+    def _lend(self, member: Member) -> Offer:
         _, trial = heapq.heappop(self.waiting)
         lease = self.leases[trial]
         lease.attempt += 1
-        self.held[gang] = trial
+        member.trial, member.heard = trial, time.monotonic()
         if lease.attempt == 1:
             self._tell("started", trial)
         return Offer(lease.task, lease.attempt)
+
+    def _is_spare(self) -> bool:
+        # Every trial that runs keeps its gang for another attempt.
+        return len(self.gangs) > max(self.expected, len(self.leases)) - self.num_ended
+
+    def _leaves(self, member: Member) -> bool:
+        return not self.draining.isdisjoint(member.nodes)
+
+    def _note(self, lease: Lease, row: Row) -> None:
+        trial = lease.task.trial
+        if row["epoch"] > lease.last.get("epoch", 0):
+            lease.rows.append(row)
+            lease.setbacks.clear()
+            self._tell("epoch", trial, row)
+        if row["status"] != "running" and not lease.end:
+            self._end(lease, row["status"], row)
 
     def _queue(self, trial: str) -> None:
         # In the plan's order, so that what is tried again comes before what has not begun.
@@ -226,22 +278,29 @@ class Pool:
     def _is_current(self, gang: str, trial: str, attempt: int) -> bool:
         return self.held.get(gang) == trial and self.leases[trial].attempt == attempt
 
-    async def _lose(self, gang: str, error: str) -> None:
+    async def _lose(self, gang: str, error: str, loss: bool = False) -> None:
         if gang in self.held:
-            await self.release(gang, self.held[gang], self.leases[self.held[gang]].attempt, error)
+            member = self.gangs[gang]
+            self._retry(self.leases[member.trial], error, loss=loss)
+            member.trial, member.heard = "", math.inf
+            await self._announce()
 
-    def _retry(self, lease: Lease, error: str, hopeless: bool) -> None:
+    def _retry(self, lease: Lease, error: str, *, hopeless: bool = False, loss: bool = False) -> None:
         if lease.end or self.closed:
             return
-        if hopeless or lease.attempt >= self.max_attempts:
-            self._end(lease, "failed", {**lease.last, "error": error}, headline(error))
-        else:
-            self._queue(lease.task.trial)
-            note = f"attempt {lease.attempt + 1} of {self.max_attempts} after {headline(error)}"
-            self._tell("retried", lease.task.trial, text=note)
+        if lease.stop:
+            return self._end_stopped(lease)
+        lease.setbacks.add(loss)
+        if hopeless or lease.setbacks.exceed(self.max_attempts - 1):
+            return self._end(lease, "failed", {**lease.last, "error": error}, headline(error))
+        self._queue(lease.task.trial)
+        count = "again" if loss else f"attempt {lease.setbacks.faults + 1} of {self.max_attempts}"
+        self._tell("retried", lease.task.trial, text=f"{count} after {headline(error)}")
+        return None
 
     def _end(self, lease: Lease, end: Any, row: Row, text: str = "") -> None:
         lease.end = end
+        self.num_ended += 1
         self._tell(end, lease.task.trial, row, text)
 
     def _end_stopped(self, lease: Lease) -> None:
@@ -249,8 +308,8 @@ class Pool:
 
     async def _give_up(self, gang: str, error: str) -> None:
         self._tell("note", text=f"{gang} is given up after {MAX_CRASHES} failed starts: {headline(error)}")
-        del self.crashes[gang]
-        if not self.crashes:
+        del self.gangs[gang]
+        if not self.gangs:
             self.complaint = error
             await self.close()
 

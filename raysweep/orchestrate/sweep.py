@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import GetTimeoutError, RayError
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.cluster import connect
@@ -29,9 +29,10 @@ from raysweep.orchestrate.events import (
 )
 from raysweep.orchestrate.gangs import Gangs
 from raysweep.orchestrate.packing import choose_shape, count_gangs, meet_on_a_node
-from raysweep.orchestrate.pool import Pool
+from raysweep.orchestrate.pool import SILENCE_S, Pool
 from raysweep.orchestrate.searchers import PlanOrder, Search
 from raysweep.orchestrate.tuner import HEAD, run_tuner
+from raysweep.orchestrate.watch import Watch
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
 
@@ -86,6 +87,15 @@ def run_on_ray(
             return sweep.outcome()
 
 
+class HeadLostError(RaysweepError):
+    """The cluster is gone under the sweep."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}. Every finished epoch is in the store: start a cluster and run the same command to continue."
+        )
+
+
 class _Sweep:
     """All that lives as long as the sweep, started on entry and ended on exit whatever happens in between."""
 
@@ -109,20 +119,27 @@ class _Sweep:
         self.tune_error = ""
         names = [f"gang-{number}" for number in range(gangs)]
         actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
-        self.pool = actor.remote(tasks, names, max_attempts, patient=scheduler is not None)
-        members = [Gang(name, shape, self.pool, train, share_images) for name in names]
-        self.gangs = Gangs(self.pool, members, Path(self.folder.name), f"raysweep-{uuid.uuid4().hex[:8]}")
+        expected = search.limit - len(search.ended) if search else 0
+        self.pool = actor.remote(tasks, names, max_attempts, scheduler is not None, expected, SILENCE_S)
+        self.members = [Gang(name, shape, self.pool, train, share_images) for name in names]
+        self.gangs = Gangs(self.pool, Path(self.folder.name), f"raysweep-{uuid.uuid4().hex[:8]}")
+        self.watch = Watch(self.pool, self.gangs)
         self.tuner = threading.Thread(target=self._tune, args=(gangs, scheduler), daemon=True)
 
     def __enter__(self) -> _Sweep:
-        self.gangs.start()
+        for gang in self.members:
+            self.gangs.add(gang)
         self.tuner.start()
+        self.watch.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stopping.set()
+        self.watch.stop()
+        if isinstance(error, HeadLostError):
+            return  # nothing is left to be closed, and every call would wait
         self._close_pool()
         # After an interruption nobody waits for the end of an epoch: the last one's checkpoint is in the store.
         self.gangs.stop(0.0 if kind else PATIENCE_S)
@@ -132,13 +149,23 @@ class _Sweep:
 
     def follow(self, on_event: OnEvent, record_end: RecordEnd) -> None:
         """Pass on what happens until the sweep is over; write the ends that no worker could write."""
-        while events := ray.get(self.pool.next_events.remote()):
+        while events := self._next_events():
             for event in events:
                 if event.kind == "stopped":
                     event = replace(event, text=self.why.get(event.trial) or f"{event.text}, by Ray Tune")
                 if event.kind in ("failed", "stopped"):
                     self._record(event, on_event, record_end)
                 on_event(event)
+
+    def _next_events(self) -> Sequence[Event]:
+        try:
+            asked = self.pool.next_events.remote()
+            while not self.watch.lost:
+                with suppress(GetTimeoutError):
+                    return ray.get(asked, timeout=1.0)  # type: ignore[no-any-return]
+        except Exception as error:  # the pool is on the head node, and Ray has many ways to say that it is no more
+            raise HeadLostError(f"the sweep's process on Ray's head node is gone ({headline(str(error))})") from error
+        raise HeadLostError(self.watch.lost)
 
     def _record(self, event: Event, on_event: OnEvent, record_end: RecordEnd) -> None:
         try:

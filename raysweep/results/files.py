@@ -8,18 +8,41 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
 from raysweep.errors import RaysweepError
 
+T = TypeVar("T")
 FAILURES = (OSError, pa.ArrowException)
 """What file systems and damaged files raise."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
+"""Before the second try, and at most between two later ones; each pause is twice the one before."""
+
+
+def _nobody(text: str) -> None:
+    """Who listens where nobody does."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an operation that may still succeed is tried again."""
+
+    seconds: float = 0.0
+    tell: Callable[[str], None] = _nobody
+    """Hears in one sentence what is waited for, once for each wait."""
+
+
+NO_PATIENCE = Patience()
 
 
 class Stamp(NamedTuple):
@@ -32,13 +55,14 @@ class Stamp(NamedTuple):
 class Files:
     """The files of one store, by name relative to its address."""
 
-    def __init__(self, uri: str, filesystem: pafs.FileSystem, root: str) -> None:
+    def __init__(self, uri: str, filesystem: pafs.FileSystem, root: str, patience: Patience = NO_PATIENCE) -> None:
         self.uri = uri
         self.filesystem = filesystem
         self.root = root
+        self.patience = patience
 
     @classmethod
-    def at(cls, uri: str) -> Files:
+    def at(cls, uri: str, patience: Patience = NO_PATIENCE) -> Files:
         """The files under a folder or URI, whether there are any or not.
 
         Raises:
@@ -50,7 +74,8 @@ class Files:
             else:
                 uri = root = str(Path(uri).expanduser().absolute())
                 filesystem = pafs.LocalFileSystem()
-            is_file = filesystem.get_file_info(root).type == pafs.FileType.File
+            files = cls(uri, filesystem, root.rstrip("/"), patience)
+            is_file = files._patiently(lambda: filesystem.get_file_info(root).type == pafs.FileType.File)
         except FAILURES as error:
             raise RaysweepError(
                 f"{uri} is no address of a results store, or it cannot be reached ({error}): use a folder, or "
@@ -58,7 +83,7 @@ class Files:
             ) from error
         if is_file:
             raise RaysweepError(f"{uri} is a file: a results store is a folder.")
-        return cls(uri, filesystem, root.rstrip("/"))
+        return files
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name.
@@ -66,10 +91,9 @@ class Files:
         Raises:
             RaysweepError: the store cannot be reached.
         """
-        try:
-            return bool(self.filesystem.get_file_info(self._path(name)).type == pafs.FileType.File)
-        except FAILURES as error:
-            raise self._cannot("look up", name, error) from error
+        return self._do(
+            "look up", name, lambda: bool(self.filesystem.get_file_info(self._path(name)).type == pafs.FileType.File)
+        )
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The names of the whole files in a folder, sorted; none where there is no folder.
@@ -85,10 +109,8 @@ class Files:
         Raises:
             RaysweepError: the folder cannot be listed.
         """
-        try:
-            infos = self.filesystem.get_file_info(pafs.FileSelector(self._path(folder), allow_not_found=True))
-        except FAILURES as error:
-            raise self._cannot("list", folder, error) from error
+        selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
+        infos = self._do("list", folder, lambda: self.filesystem.get_file_info(selector))
         whole = (info for info in infos if info.base_name.endswith(suffix) and not info.base_name.startswith("."))
         return {f"{folder}/{info.base_name}": Stamp(info.mtime_ns, info.size) for info in whole}
 
@@ -98,14 +120,7 @@ class Files:
         Raises:
             RaysweepError: it cannot be read.
         """
-        try:
-            with self.filesystem.open_input_stream(self._path(name)) as stream:
-                content: bytes = stream.read()
-                return content
-        except FileNotFoundError:
-            return None
-        except FAILURES as error:
-            raise self._cannot("read", name, error) from error
+        return self._do("read", name, partial(self._get, name))
 
     def open(self, name: str) -> pa.NativeFile:
         """A file of which parts are to be read.
@@ -131,14 +146,7 @@ class Files:
         Raises:
             RaysweepError: it cannot be written; what was there before is still whole.
         """
-        try:
-            try:
-                self._put(name, content)
-            except FileNotFoundError:  # the folder is made when it is missing, not looked for at every write
-                self.filesystem.create_dir(self._path(PurePosixPath(name).parent.as_posix()), recursive=True)
-                self._put(name, content)
-        except FAILURES as error:
-            raise self._cannot("write", name, error) from error
+        self._do("write", name, partial(self._put_in_folder, name, content))
 
     def delete(self, name: str) -> None:
         """Remove a file if it is there.
@@ -146,11 +154,7 @@ class Files:
         Raises:
             RaysweepError: it cannot be removed.
         """
-        try:
-            with suppress(FileNotFoundError):
-                self.filesystem.delete_file(self._path(name))
-        except FAILURES as error:
-            raise self._cannot("delete", name, error) from error
+        self._do("delete", name, partial(self._remove, name))
 
     def delete_if_unchanged(self, name: str, stamp: Stamp) -> bool:
         """Remove a file if it is still the one that had this stamp; returns whether it was.
@@ -158,10 +162,7 @@ class Files:
         Raises:
             RaysweepError: it cannot be looked up or removed.
         """
-        try:
-            info = self.filesystem.get_file_info(self._path(name))
-        except FAILURES as error:
-            raise self._cannot("look up", name, error) from error
+        info = self._do("look up", name, lambda: self.filesystem.get_file_info(self._path(name)))
         if info.type != pafs.FileType.File or Stamp(info.mtime_ns, info.size) != stamp:
             return False
         self.delete(name)
@@ -179,6 +180,45 @@ class Files:
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+    def _do(self, verb: str, name: str, act: Callable[[], T]) -> T:
+        try:
+            return self._patiently(act)
+        except FAILURES as error:
+            raise self._cannot(verb, name, error) from error
+
+    def _patiently(self, act: Callable[[], T]) -> T:
+        pause_s, deadline = FIRST_PAUSE_S, time.monotonic() + self.patience.seconds
+        while True:
+            try:
+                return act()
+            except FAILURES as error:
+                if not _may_pass(error) or time.monotonic() >= deadline:
+                    raise
+                if pause_s == FIRST_PAUSE_S:
+                    minutes = self.patience.seconds / 60
+                    self.patience.tell(f"for the store {self.uri}, for up to {minutes:.0f} min: {error}")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _get(self, name: str) -> bytes | None:
+        try:
+            with self.filesystem.open_input_stream(self._path(name)) as stream:
+                content: bytes = stream.read()
+                return content
+        except FileNotFoundError:
+            return None
+
+    def _put_in_folder(self, name: str, content: bytes) -> None:
+        try:
+            self._put(name, content)
+        except FileNotFoundError:  # the folder is made when it is missing, not looked for at every write
+            self.filesystem.create_dir(self._path(PurePosixPath(name).parent.as_posix()), recursive=True)
+            self._put(name, content)
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self.filesystem.delete_file(self._path(name))
 
     def _put(self, name: str, content: bytes) -> None:
         if isinstance(self.filesystem, pafs.LocalFileSystem):
@@ -204,6 +244,11 @@ def _replace(path: Path, content: bytes) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same may succeed later: a store that is away or full comes back, a missing file or right does not."""
+    return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))
 
 
 def _is_full(error: Exception) -> bool:

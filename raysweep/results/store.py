@@ -30,7 +30,7 @@ from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
 from raysweep.results.arrow import PLAIN, conform, last_of_each, parquet, table_of
-from raysweep.results.files import FAILURES, Files
+from raysweep.results.files import FAILURES, NO_PATIENCE, Files, Patience
 from raysweep.results.schema import EPOCHS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
 from raysweep.results.segments import Segments
 
@@ -55,14 +55,14 @@ class Store:
         return self.files.uri
 
     @classmethod
-    def open(cls, uri: str, create: bool = False) -> Store:
-        """The store at a folder or URI.
+    def open(cls, uri: str, create: bool = False, patience: Patience = NO_PATIENCE) -> Store:
+        """The store at a folder or URI, which may be away for as long as `patience` says.
 
         Raises:
             RaysweepError: there is none (and `create` is false), it cannot be written (where `create` is true), it was
                 written by a newer raysweep, or the address is not one.
         """
-        store = cls(Files.at(uri))
+        store = cls(Files.at(uri, patience))
         if not store.files.exists(MARK):
             if not create:
                 raise RaysweepError(f"no results in {uri}: `raysweep run STUDY --store {uri}` makes them.")

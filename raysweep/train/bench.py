@@ -52,25 +52,47 @@ def measure(question: Question) -> dict[str, Any]:
         torch.OutOfMemoryError: a device that is too small.
     """
     torch.set_num_threads(question.threads)
-    training = begin(recipe_from_json(question.recipe), Placement(device=question.device, threads=question.threads))
-    recipe, device = training.recipe, training.device
-    memory.reset_peak(device)
-    pixels = np.random.default_rng(0).integers(0, 256, _batch_shape(recipe), dtype=np.uint8)
-    labels = torch.arange(recipe.training.batch_size, device=device) % recipe.network.outputs
-
-    def train() -> None:
-        update(training, normalise(pixels, recipe, device), labels)
-
-    def test() -> None:
-        with torch.no_grad(), training.autocast():
-            training.network(normalise(pixels, recipe, device))
-
-    training.network.train()
-    trained = images_per_s(train, recipe.training.batch_size, question.repeats, device)
-    peak = memory.peak_gib(device)
-    training.network.eval()
-    tested = images_per_s(test, recipe.training.batch_size, question.repeats, device)
+    work = Work.begin(recipe_from_json(question.recipe), Placement(device=question.device, threads=question.threads))
+    memory.reset_peak(work.device)
+    work.network.train()
+    trained = images_per_s(work.train, work.images, question.repeats, work.device)
+    peak = memory.peak_gib(work.device)
+    work.network.eval()
+    tested = images_per_s(work.test, work.images, question.repeats, work.device)
     return {**_named("train", trained), **_named("test", tested), "peak_memory_gib": peak}
+
+
+@dataclasses.dataclass
+class Work(Training):
+    """A network and a batch of random images for it."""
+
+    pixels: np.ndarray[Any, Any]
+    labels: torch.Tensor
+
+    @classmethod
+    def begin(cls, recipe: Recipe, place: Placement) -> Work:
+        """The network with its weights, ready to be trained."""
+        training = begin(recipe, place)
+        pixels = np.random.default_rng(0).integers(0, 256, _batch_shape(recipe), dtype=np.uint8)
+        labels = torch.arange(recipe.training.batch_size, device=training.device) % recipe.network.outputs
+        return cls(**vars(training), pixels=pixels, labels=labels)
+
+    @property
+    def images(self) -> int:
+        """Images in the batch."""
+        return len(self.pixels)
+
+    def train(self) -> None:
+        """One update."""
+        update(self, self._inputs(), self.labels)
+
+    def test(self) -> None:
+        """One batch forward."""
+        with torch.no_grad(), self.autocast():
+            self.network(self._inputs())
+
+    def _inputs(self) -> torch.Tensor:
+        return normalise(self.pixels, self.recipe, self.device)
 
 
 def begin(recipe: Recipe, place: Placement) -> Training:
@@ -94,11 +116,12 @@ def _batch_shape(recipe: Recipe) -> tuple[int, ...]:
 def images_per_s(run: Callable[[], None], images: int, repeats: int, device: torch.device) -> list[float]:
     """Images per second of each repeat, after a warm-up."""
     run()
-    batches = min(MOST_BATCHES, max(1, round(LEAST_S / max(_seconds(run, 1, device), 1e-6))))
-    return [images * batches / _seconds(run, batches, device) for _ in range(repeats)]
+    batches = min(MOST_BATCHES, max(1, round(LEAST_S / max(seconds(run, 1, device), 1e-6))))
+    return [images * batches / seconds(run, batches, device) for _ in range(repeats)]
 
 
-def _seconds(run: Callable[[], None], batches: int, device: torch.device) -> float:
+def seconds(run: Callable[[], None], batches: int, device: torch.device) -> float:
+    """Wall time of so many batches, until the device has done them."""
     start = time.perf_counter()
     for _ in range(batches):
         run()

@@ -148,11 +148,16 @@ def fits(streams: Sequence[TrainStream | TestStream], device: torch.device) -> b
 
 
 def free_bytes(device: torch.device) -> int:
-    """Free memory of an accelerator; none on the CPU, where cutting from the mapped file is faster."""
+    """Free memory of an accelerator, within the share of this process; none on the CPU.
+
+    There cutting from the mapped file is faster.
+    """
     if device.type != "cuda":
         return 0
     torch.cuda.empty_cache()
-    return int(torch.cuda.mem_get_info(device)[0])
+    free, total = torch.cuda.mem_get_info(device)
+    share = torch.cuda.memory.get_per_process_memory_fraction(device)
+    return min(free, int(share * total) - torch.cuda.memory_reserved(device))
 
 
 def images_on(device: torch.device, stream: TrainStream | TestStream, threads: int) -> DeviceImages:

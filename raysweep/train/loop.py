@@ -280,6 +280,7 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
         for iteration, batch in enumerate(map(trial.feed.take, batches), first):
             set_learning_rate(trial.solver, _lr(trial, iteration))
             total += fitted_update(trial, trial.inputs(batch), trial.labels(batch))
+            trial.place.on_step()
             if (iteration - first) % LOSS_CHECK_EVERY == LOSS_CHECK_EVERY - 1 and not np.isfinite(_mean(trial, total)):
                 break
     return _mean(trial, total) / (last - first), batches.wait_s
@@ -309,6 +310,7 @@ def test(trial: Trial) -> tuple[float, float, float]:
             labels = trial.labels(batch)
             loss = F.cross_entropy(logits, labels, reduction="sum")
             sums += torch.stack([(logits.argmax(1) == labels).sum(), loss, torch.tensor(len(labels))]).to(sums)
+            trial.place.on_step()
     if trial.place.world_size > 1:
         torch.distributed.all_reduce(sums)
     correct, loss, images = sums.tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import sys
 from pathlib import Path
@@ -33,3 +34,17 @@ def peak_gib(device: torch.device) -> float:
     except (OSError, StopIteration):
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIB
+
+
+def reserved_gib(device: torch.device) -> float:
+    """What this process has taken so far, GiB: of the accelerator by its allocator, else as `peak_gib`."""
+    return torch.cuda.max_memory_reserved(device) / GIB if device.type == "cuda" else peak_gib(device)
+
+
+def free_and_total_gib(device: torch.device) -> tuple[float, float]:
+    """Free and whole memory of the accelerator, or of the machine, GiB."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return free / GIB, total / GIB
+    page = os.sysconf("SC_PAGE_SIZE")
+    return page * os.sysconf("SC_AVPHYS_PAGES") / GIB, page * os.sysconf("SC_PHYS_PAGES") / GIB

@@ -16,6 +16,7 @@ from raysweep.data.check import check_data
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_json
+from raysweep.results.files import Patience
 from raysweep.results.provenance import provenance
 from raysweep.results.schema import EPOCHS
 from raysweep.results.store import Store
@@ -23,6 +24,9 @@ from raysweep.train import checkpoint
 from raysweep.train.determinism import only_deterministic
 from raysweep.train.loop import epochs, prepare, restore, state
 from raysweep.train.task import Placement, TrialTask
+
+PATIENCE_S = 600.0
+"""How long a trial waits for a store that is away or full, before it fails."""
 
 
 class Record:
@@ -114,11 +118,13 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
 
     Besides the columns of the epoch rows a row has `planned_epochs` and `status`: running, finished or diverged.
 
+    A store that is away or full is waited for.
+
     Raises:
-        RaysweepError: data, recipe or store that do not serve; nothing has been trained then.
+        RaysweepError: data, recipe or store that do not serve; what has been trained is in the store.
     """
     torch.set_num_threads(place.threads)
-    store = Store.open(task.store)
+    store = Store.open(task.store, patience=Patience(PATIENCE_S, place.on_wait))
     if (ended := last_row(store, task)) is not None:
         yield ended
         return
@@ -194,7 +200,7 @@ def record_end(task: TrialTask, status: str, why: str | None = None) -> None:
     Raises:
         RaysweepError: the store cannot be written.
     """
-    store = Store.open(task.store)
+    store = Store.open(task.store, patience=Patience(PATIENCE_S))
     if last_row(store, task) is not None:
         return  # its worker died between writing the end and saying so
     row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}

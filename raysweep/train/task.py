@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from raysweep.recipe import Recipe
@@ -27,6 +28,10 @@ class TrialTask:
     """Whether only algorithms that give the same bits each time are allowed; on a CPU there are no others."""
 
 
+def _nobody(*told: str) -> None:
+    """Who listens where nobody does."""
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where a trial runs; changes its speed, never its identity."""
@@ -37,3 +42,7 @@ class Placement:
     threads: int = 1
     share_images: bool = False
     """Whether decoded images are shared with other trials of the machine."""
+    on_step: Callable[[], None] = _nobody
+    """Called after each batch, trained or tested: a trial of which nothing is heard for long is taken for hung."""
+    on_wait: Callable[[str], None] = _nobody
+    """Told in one sentence what the trial waits for, when it cannot go on for a while."""

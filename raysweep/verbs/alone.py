@@ -54,6 +54,7 @@ def trial(
     protocol = found["protocol"]
     task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
     click.echo(f"trial {task.trial}", err=True)
-    for row in run_trial(task, Placement(device=device, threads=threads), attempt=1):
+    place = Placement(device=device, threads=threads, on_wait=lambda reason: click.echo(f"waits {reason}", err=True))
+    for row in run_trial(task, place, attempt=1):
         click.echo(numbers(row))
     click.echo(row["status"])

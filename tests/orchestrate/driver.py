@@ -1,7 +1,11 @@
-"""A sweep in a process of its own, to be interrupted: `python -m tests.orchestrate.driver FOLDER TRIAL...`."""
+"""A sweep in a process of its own, to be interrupted: `python -m tests.orchestrate.driver FOLDER TRIAL...`.
+
+On the cluster that RAY_ADDRESS names, else on a Ray of its own.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +20,7 @@ def _print(event: Event) -> None:
 
 if __name__ == "__main__":
     folder, *trials = sys.argv[1:]
+    address = os.environ.get("RAY_ADDRESS", "local")
     print(
-        run_on_ray(make_tasks(Path(folder), *trials), _print, train=train_patiently, address="local", dashboard=False)
+        run_on_ray(make_tasks(Path(folder), *trials), _print, train=train_patiently, address=address, dashboard=False)
     )

@@ -14,6 +14,7 @@ from raysweep.recipe import Recipe
 from raysweep.train.task import Placement, TrialTask
 
 NUM_EPOCHS = 3
+LONG = 6
 
 
 def make_tasks(folder: Path, *trials: str) -> list[TrialTask]:
@@ -99,3 +100,38 @@ def train_patiently(task: TrialTask, place: Placement, attempt: int) -> Iterator
         yield make_row(task.trial, 1, 2)
         time.sleep(60)
     yield make_row(task.trial, 2, 2)
+
+
+def train_or_hang(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+    """Three epochs; the second attempt always gets through, and so does whoever says that it gets on.
+
+    In their second epoch a trial called stopped stops its whole process, one called stuck does nothing for ever, and
+    one called slow trains for long.
+    """
+    for epoch in range(1, NUM_EPOCHS + 1):
+        if epoch == 2 and attempt == 1:
+            _dawdle(task.trial, place)
+        yield make_row(task.trial, epoch, attempt=attempt)
+
+
+def _dawdle(trial: str, place: Placement) -> None:
+    if trial == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif trial == "stuck":
+        time.sleep(3600)
+    elif trial == "slow":
+        for _ in range(250):
+            place.on_step()
+            time.sleep(0.1)
+
+
+def train_slowly(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+    """As `train_with_checkpoint`; six epochs of three seconds for a trial called long, three short ones for others."""
+    log = Path(task.store) / task.trial
+    done = len(set(log.read_text().split())) if log.exists() else 0
+    num_epochs = LONG if task.trial == "long" else NUM_EPOCHS
+    for epoch in range(min(done, num_epochs - 1) + 1, num_epochs + 1):
+        time.sleep(3 if num_epochs == LONG else 0.1)
+        with log.open("a") as file:
+            file.write(f"{epoch}\n")
+        yield make_row(task.trial, epoch, num_epochs, attempt=attempt, pid=os.getpid())

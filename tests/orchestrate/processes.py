@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 
 def find_processes(name: str) -> set[int]:
-    """Ids of the processes whose command line begins with a name."""
+    """Ids of those of our own processes whose command line begins with a name; other clusters may run beside us."""
     found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in find_descendants(os.getpid()):
         try:
-            if (folder / "cmdline").read_bytes().startswith(name.encode()):
-                found.add(int(folder.name))
+            if (Path("/proc") / str(process) / "cmdline").read_bytes().startswith(name.encode()):
+                found.add(process)
         except OSError:  # it has just ended
             continue
     return found
+
+
+def kill(*processes: int) -> None:
+    """kill -9; those that have just ended are none the worse for it."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def find_descendants(ancestor: int) -> set[int]:

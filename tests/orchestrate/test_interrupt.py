@@ -81,11 +81,14 @@ def test_the_run_after_an_interrupted_one_completes(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_sigterm_is_as_good_as_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_a_lost_terminal_are_as_good_as_ctrl_c(tmp_path: Path, number: signal.Signals) -> None:
+    """A `ray submit` whose connection breaks leaves a driver whose terminal is gone: SIGHUP."""
     with driver(tmp_path, "a") as process:
         wait_for_epoch(process)
-        assert interrupt(process, signal.SIGTERM) == set()
-        assert process.returncode not in (0, -signal.SIGTERM)
+        assert interrupt(process, number) == set()
+        assert process.returncode == 128 + number
+    assert (tmp_path / "a").read_text() == "1"
 
 
 @pytest.mark.long

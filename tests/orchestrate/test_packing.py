@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.orchestrate.packing import choose_shape, count_gangs, meet_on_a_node
+from raysweep.orchestrate.packing import choose_shape, count_gangs, meet_on_a_node, waiting_text
 from raysweep.train.worker import GangShape
 
 LAPTOP = {"CPU": 2.0}
@@ -23,6 +23,7 @@ GPU_NODE = {"CPU": 16.0, "GPU": 4.0}
         ([GPU_NODE, LAPTOP], GangShape(cpus=4, gpus=0.5), None, 10, 4),
         ([GPU_NODE], GangShape(gpus=1 / 3), None, 99, 12),
         ([{"CPU": 3.0}, {"CPU": 3.0}], GangShape(cpus=2), None, 10, 2),
+        ([{"CPU": 8.0, "memory": 10.0 * 2**30}], GangShape(memory_gib=3.0), None, 10, 3),
     ],
 )
 def test_gangs_that_fit(
@@ -65,3 +66,15 @@ def test_a_gpu_each_unless_told_otherwise() -> None:
 )
 def test_gangs_that_may_meet_on_a_node(nodes: list[dict[str, float]], shape: GangShape, gangs: int, meet: bool) -> None:
     assert meet_on_a_node(nodes, shape, gangs) is meet
+
+
+def test_why_places_wait() -> None:
+    shape = GangShape(gpus=1.0)
+    text = waiting_text(shape, 2, [GPU_NODE, GPU_NODE], {"CPU": 24.0, "GPU": 0.0}, 2)
+    assert text == (
+        "2 places for trials wait for 1 CPU and 1 GPU each; 8 of 32 CPUs, 8 of 8 GPUs in use; the cluster may add 2 "
+        "node(s)"
+    )
+    assert waiting_text(GangShape(workers=2), 1, [LAPTOP], {}, 0) == (
+        "1 place for trials waits for 2 times 1 CPU; 2 of 2 CPUs in use; no node is to come"
+    )

@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 
 from raysweep.orchestrate import pool as pool_module
-from raysweep.orchestrate.pool import MAX_CRASHES, Offer, Pool
+from raysweep.orchestrate.leases import Offer
+from raysweep.orchestrate.pool import MAX_CRASHES, Pool
 from tests.orchestrate.fakes import make_row, make_tasks
 
 Play = Callable[[Pool], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "PAUSE_S", 0.0)
 
 
 def play(scene: Play, *trials: str, gangs: int = 1, **options: Any) -> Pool:
@@ -255,7 +261,7 @@ def test_closing_ends_every_wait() -> None:
         assert [event.kind for event in events] == ["started"]
         assert not await pool.report("gang-0", "a", 1, make_row("a", 1))
         assert not await pool.crashed("gang-0", "killed")
-        assert not await pool.attach_controller("gang-0", "handle")
+        assert not await pool.is_wanted("gang-0")
         assert await pool.next_events() == []
 
     assert play(scene, "a", gangs=2).leases["a"].end == ""
@@ -275,7 +281,10 @@ def test_a_gang_that_never_gets_to_work_is_given_up_and_the_last_one_ends_the_sw
         assert await pool.why_closed() == "ImportError: no torch"
 
     pool = play(scene, "a", gangs=2)
-    assert pool.events[0].text.startswith("gang-0 is given up")
+    assert [event.text.partition(" after")[0] for event in pool.events[3:5]] == [
+        "gang-0 is given up",
+        "gang-1 starts again",
+    ]
 
 
 def test_crashes_between_trials_are_not_added_up() -> None:

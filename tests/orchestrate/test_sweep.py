@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from tests.orchestrate.fakes import (
     train_ranked,
     train_with_checkpoint,
 )
-from tests.orchestrate.processes import find_processes
+from tests.orchestrate.processes import find_processes, kill
 
 pytestmark = RAYS_OWN_WARNINGS
 
@@ -64,15 +62,14 @@ def check_failures(listener: Listener) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("victim", ["ray::ImplicitFunc", "ray::TrainController"])
+@pytest.mark.parametrize("victim", ["ray::ImplicitFunc", "ray::GangController"])
 def test_killed_helpers_of_tune_and_train_lose_nothing(
     cluster: str, listener: Listener, tmp_path: Path, victim: str
 ) -> None:
     def kill_once(event: Event) -> None:
         listener.on_event(event)
         if [event.kind for event in listener.events].count("epoch") == 2 and event.kind == "epoch":
-            for process in find_processes(victim):
-                os.kill(process, signal.SIGKILL)
+            kill(*find_processes(victim))
 
     names = ("a", "b", "c", "d")
     outcome = run_on_ray(

@@ -1,0 +1,94 @@
+"""The nodes of a cluster: those that are there, and those that its autoscaler may add."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+from ray._private.state import state
+
+Node = Mapping[str, float]
+"""Resource name -> amount, as Ray tells it."""
+COUNTED = ("CPU", "GPU")
+"""Resources by which a node that is there is known to be one of those the autoscaler may have."""
+FLAG = b"--autoscaling-config="
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A kind of node that an autoscaler adds, and how many of them it may have."""
+
+    resources: Node
+    most: int
+
+
+def nodes_there() -> list[Node]:
+    """The nodes that are alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def nodes_to_come(there: Iterable[Node]) -> list[Node]:
+    """The nodes that the autoscaler may add to those that are there; none where nothing is known of one.
+
+    On Kubernetes the cluster itself says what there may be; a cluster of `ray up` has it in the file that the
+    autoscaler was started with, on the head node, where this runs.
+    """
+    return to_come(_from_cluster() or _from_head(), there)
+
+
+def to_come(types: Iterable[NodeType], there: Iterable[Node]) -> list[Node]:
+    """What is missing of the node types' largest numbers."""
+    left = [_amounts(node) for node in there]
+    found: list[Node] = []
+    for kind in types:
+        have = 0
+        while have < kind.most and _amounts(kind.resources) in left:
+            left.remove(_amounts(kind.resources))
+            have += 1
+        found += [kind.resources] * (kind.most - have)
+    return found
+
+
+def _amounts(node: Node) -> tuple[float, ...]:
+    return tuple(node.get(name, 0.0) for name in COUNTED)
+
+
+def _from_cluster() -> list[NodeType]:
+    described = state.get_cluster_config()
+    groups = described.node_group_configs if described else ()
+    return [NodeType(dict(group.resources), group.max_count) for group in groups if group.max_count > 0]
+
+
+def _from_head() -> list[NodeType]:
+    path = autoscaling_file()
+    try:
+        return list(node_types(yaml.safe_load(path.read_text()))) if path else []
+    except (OSError, yaml.YAMLError):
+        return []
+
+
+def autoscaling_file(processes: Path = Path("/proc")) -> Path | None:
+    """The file that a running autoscaler of this machine was started with, by the list of processes."""
+    for command in processes.glob("[0-9]*/cmdline"):
+        try:
+            words = command.read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if any(word.endswith(b"monitor.py") for word in words):
+            named = next((word[len(FLAG) :] for word in words if word.startswith(FLAG)), b"")
+            if named:
+                return Path(named.decode()).expanduser()
+    return None
+
+
+def node_types(cluster: Mapping[str, Any]) -> Iterator[NodeType]:
+    """The types of worker nodes in a cluster file, as `ray up` has completed it; the head is there already."""
+    most = cluster.get("max_workers") or 0
+    for name, kind in (cluster.get("available_node_types") or {}).items():
+        if name != cluster.get("head_node_type") and kind.get("resources"):
+            resources = {str(key): float(amount) for key, amount in kind["resources"].items()}
+            yield NodeType(resources, min(most, kind.get("max_workers", most)))
