@@ -18,6 +18,8 @@ from raysweep.results.store import Store
 FINISHED = "finished"
 WAITING = "waiting"
 """Status of a trial that is planned and has no row yet."""
+LINE = ["study", "protocol", "line"]
+"""Columns that tell lines apart."""
 NOT_SETTINGS = frozenset({"seed", "data.digest", "data.train_images", "data.test_images"})
 """Fields that say which images and which repeat, not under what settings."""
 
@@ -83,9 +85,11 @@ def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
             raise _no_study(study, known, store.uri)
     kept = members[members["study"].isin(studies)]
     joined = _with_trials(kept, store.trials().to_pandas())
-    epochs = store.epochs(set(kept["trial"])).to_pandas()
-    groups = joined.groupby(["study", "protocol", "line"])
-    lines = [_line(key, rows, epochs) for key, rows in groups]
+    own = joined[[*LINE, "trial", "variant", "seed", "order"]]
+    epochs = own.merge(store.epochs(set(kept["trial"])).to_pandas(), on="trial")
+    # Grouped once: each line looking for its own among all would take time in proportion to their product.
+    of_line = dict(list(epochs.groupby(LINE)))
+    lines = [_line(key, rows, of_line.get(key, epochs.iloc[:0])) for key, rows in joined.groupby(LINE)]
     return sorted(lines, key=lambda line: studies.index(line.study))
 
 
@@ -104,6 +108,5 @@ def _with_trials(members: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
 def _line(key: Any, rows: pd.DataFrame, epochs: pd.DataFrame) -> Line:
     study, protocol, line = key
-    mine = rows[["trial", "variant", "seed", "order"]].merge(epochs, on="trial")
-    ordered = mine.sort_values(["order", "seed", "epoch"], ignore_index=True)
+    ordered = epochs.drop(columns=LINE).sort_values(["order", "seed", "epoch"], ignore_index=True)
     return Line(study, protocol, line, str(rows.iloc[0]["baseline"]), rows.reset_index(drop=True), ordered)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from analysis.load import Line
-from analysis.metrics import METRICS, Metric, points
+from analysis.metrics import METRICS, Metric
 
 CONFIDENCE = 0.95
 FAR = 3.0
@@ -40,9 +41,9 @@ def estimate(values: Sequence[float]) -> Estimate:
     n = len(values)
     if n == 0:
         return Estimate(math.nan, math.nan, 0)
-    series = pd.Series(values, dtype=float)
     if n == 1:
-        return Estimate(float(series.mean()), math.nan, 1)
+        return Estimate(float(values[0]), math.nan, 1)
+    series = pd.Series(values, dtype=float)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * series.std(ddof=1) / math.sqrt(n)
     return Estimate(float(series.mean()), float(half), n)
 
@@ -58,8 +59,11 @@ def seed_gains(line: Line) -> dict[str, list[float]]:
     """Variant -> gain of each seed in points of top-1; a seed counts where the variant and the baseline finished."""
     tops = line.finished.pivot_table(index="seed", columns="variant", values="top1")
     tops = tops.reindex(columns=line.variants)
-    differences = tops.sub(tops[line.baseline], axis=0)
-    return {variant: points(differences[variant]).dropna().tolist() for variant in line.variants}
+    differences = 100 * tops.sub(tops[line.baseline], axis=0).to_numpy(dtype=float)  # as `points`, all columns at once
+    return {
+        variant: [float(gain) for gain in column if not math.isnan(gain)]
+        for variant, column in zip(line.variants, differences.T, strict=True)
+    }
 
 
 def gains(line: Line) -> dict[str, Estimate]:
@@ -70,4 +74,14 @@ def gains(line: Line) -> dict[str, Estimate]:
 def top1(line: Line) -> dict[str, Estimate]:
     """Variant -> top-1 after the last epoch, in points, over its finished seeds."""
     finished = line.finished.assign(points=METRICS["top1"].of)
-    return {v: estimate(finished.loc[finished["variant"] == v, "points"].tolist()) for v in line.variants}
+    values = finished.groupby("variant")["points"].apply(list).to_dict()
+    return {variant: estimate(values.get(variant, [])) for variant in line.variants}
+
+
+def ends(trials: pd.DataFrame) -> dict[str, str]:
+    """Variant -> how many of its trials stand how, of those variants that have any; one pass for all of them."""
+    counts = Counter(zip(trials["variant"], trials["status"], strict=True))
+    said: dict[str, list[str]] = {}
+    for (variant, status), count in sorted(counts.items()):
+        said.setdefault(variant, []).append(f"{count} {status}")
+    return {variant: ", ".join(words) for variant, words in said.items()}

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.stats import Estimate, estimate, gains, top1
+from analysis.stats import Estimate, ends, estimate, gains, top1
 
 COSTS = ("params", "macs", "images_per_s", "data_wait")
 
@@ -34,12 +34,9 @@ def summary(line: Line) -> pd.DataFrame:
         frame[name] = METRICS[name].of(paper).to_numpy()
     for name in COSTS:
         frame[name] = METRICS[name].of(trials.mean(numeric_only=True).reindex(line.variants)).to_numpy()
-    frame["trials"] = [_ends(line.trials.loc[line.trials["variant"] == variant, "status"]) for variant in line.variants]
+    said = ends(line.trials)
+    frame["trials"] = [said.get(variant, "") for variant in line.variants]
     return frame
-
-
-def _ends(status: pd.Series) -> str:
-    return ", ".join(f"{count} {name}" for name, count in status.value_counts().sort_index().items())
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from raysweep.verbs.images import data
 from raysweep.verbs.init_stats import init_stats
 from raysweep.verbs.listing import list_things
 from raysweep.verbs.planning import plan
-from raysweep.verbs.stored import report, results, show, status
+from raysweep.verbs.stored import compact, report, results, show, status
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -38,7 +38,7 @@ def raysweep() -> None:
     """
 
 
-for command in (list_things, plan, run, status, results, report, show, trial, init_stats, bench, data, doctor):
+for command in (list_things, plan, run, status, results, report, show, trial, init_stats, bench, data, compact, doctor):
     raysweep.add_command(command)
 
 

@@ -126,4 +126,4 @@ def found_in(uri: str) -> dict[str, Found]:
 def found_by(store: Store) -> dict[str, Found]:
     """What an open store knows of its trials."""
     columns = ["trial", "status", "epochs", "attempts", "diverged_epoch", "error"]
-    return {row.pop("trial"): Found(**row) for row in store.trials().select(columns).to_pylist()}
+    return {row.pop("trial"): Found(**row) for row in store.trials(columns).to_pylist()}

@@ -15,7 +15,7 @@ if __name__ == "__main__":
 
 import click
 
-from raysweep.verbs.options import recipe_options, search_options, take_request, take_search
+from raysweep.verbs.options import DETERMINISTIC, recipe_options, search_options, take_request, take_search
 from raysweep.verbs.searching import run_search
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ EXIT_FAILED = 1
     show_default=True,
     help="Decode an image once for all trials on the same node that need it.",
 )
+@click.option("--deterministic", is_flag=True, help=DETERMINISTIC)
 @click.option("--address", default=None, help="Ray cluster to join.  [default: RAY_ADDRESS, else a local one]")
 @click.option("--inline", is_flag=True, help="Without Ray: one trial after another in this process.")
 @click.option("--keep-checkpoints", is_flag=True, help="Keep the last checkpoint of finished trials.")
@@ -70,6 +71,7 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
         threads=options["threads"],
         max_attempts=options["attempts"],
         share_images=options["share_images"],
+        deterministic=options["deterministic"],
     )
     try:
         if search:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from itertools import chain, count
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, count, islice
 from random import Random
 from typing import Any
 
@@ -14,10 +14,10 @@ from raysweep.identity import canonical_json, line_id, recipe_from_json, recipe_
 from raysweep.patch import Times, diff, patch
 from raysweep.plan import Action, Found, Member, decide
 from raysweep.recipe import Recipe
-from raysweep.space import BASELINE, Assignment, Choice, Space, label
+from raysweep.space import BASELINE, POINTS, Assignment, Choice, Space, label
 
-SEARCHERS = ("random", "optuna")
-SCHEDULERS = ("none", "asha")
+SEARCHERS = ("random", "grid", "optuna")
+SCHEDULERS = ("none", "asha", "median")
 REPEATS = 1000
 """Proposals in a row that are known already, after which a space counts as exhausted."""
 
@@ -35,7 +35,11 @@ class SearchOptions:
     grace_epochs: int | None = None
     """Epochs before the scheduler may stop a trial; none: a sixteenth of all, at least 1."""
     reduction_factor: float = 3.0
-    """One in so many goes on at each rung of the scheduler."""
+    """One in so many goes on at each rung of asha."""
+    over: tuple[str, ...] = ()
+    """Parameters that a grid combines, all others at the baseline; none: all."""
+    grid_points: int = POINTS
+    """Points of a range in a grid."""
 
     def __post_init__(self) -> None:
         for what, value, known in (
@@ -48,6 +52,10 @@ class SearchOptions:
             raise RaysweepError(f"--trials is {self.trials}: at least 1 trial is needed, the baseline.")
         if self.grace_epochs is not None and self.grace_epochs < 1:
             raise RaysweepError(f"--grace-epochs is {self.grace_epochs}: at least 1 epoch is needed to judge a trial.")
+        if self.searcher != "grid" and (self.over or self.grid_points != POINTS):
+            raise RaysweepError(f"--over and --grid-points are of --searcher grid, not of {self.searcher}.")
+        if self.grid_points < 2:
+            raise RaysweepError(f"--grid-points is {self.grid_points}: at least 2 are needed, the ends of a range.")
         if self.reduction_factor <= 1:
             raise RaysweepError(f"--reduction-factor is {self.reduction_factor:g}: it must be more than 1, e.g. 3.")
 
@@ -125,8 +133,8 @@ class Proposals:
         """The proposals so far, then new ones up to the limit; fewer where the space has no more."""
         yield from self.first(limit)
         repeats = 0
-        while len(self) < limit and repeats < REPEATS + len(self):
-            proposal, new = self.propose(next(assignments))
+        while len(self) < limit and repeats < REPEATS + len(self) and (point := next(assignments, None)) is not None:
+            proposal, new = self.propose(point)
             repeats = 0 if new else repeats + 1
             if new:
                 yield proposal
@@ -136,6 +144,31 @@ class Proposals:
         changed = self.space.changed(proposal.assignment)
         words = ", ".join(f"{name} {label(value)}" for name, value in changed.items())
         return Member(self.space.name, proposal.variant, words or "the baseline", proposal.order, BASELINE, self.line)
+
+
+def known_points(space: Space, options: SearchOptions) -> Iterator[Assignment]:
+    """The points of a searcher that does not look at results; none of one that does."""
+    if options.searcher == "random":
+        return random_points(space, options.seed)
+    return space.grid(options.over, options.grid_points) if options.searcher == "grid" else iter(())
+
+
+def fit_to_grid(space: Space, options: SearchOptions) -> SearchOptions:
+    """The options with as many trials as a grid has points; those of other searchers as they are.
+
+    Raises:
+        RaysweepError: the grid has more points than trials are allowed.
+    """
+    if options.searcher != "grid":
+        return options
+    size = len({canonical_json(point) for point in islice(known_points(space, options), options.trials + 2)})
+    if size > options.trials:
+        raise RaysweepError(
+            f"the grid of {space.name} has more than {options.trials} points: raise --trials, lower --grid-points "
+            f"({options.grid_points}), or name the parameters to combine with --over, e.g. --over "
+            f"{','.join(parameter.name for parameter in space.parameters[:2])}."
+        )
+    return replace(options, trials=size)
 
 
 def random_points(space: Space, seed: int) -> Iterator[Assignment]:

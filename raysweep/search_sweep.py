@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +21,18 @@ from raysweep.search import (
     SearchOptions,
     check_settings,
     decide_search,
+    fit_to_grid,
+    known_points,
     proposal_row,
-    random_points,
     read_proposals,
 )
 from raysweep.space import Space, find_space
-from raysweep.sweep import Resources, check_sums, find_data
+from raysweep.sweep import Resources, check_sums, compact_after, find_data
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
-    from raysweep.orchestrate.events import Outcome
+    from raysweep.orchestrate.events import OnEvent, Outcome
+    from raysweep.orchestrate.schedulers import Seen
     from raysweep.orchestrate.searchers import Result
     from raysweep.results.store import Store
 
@@ -60,10 +62,18 @@ class PreparedSearch:
         """Those that count and are not trained again."""
         return [point for point in self.proposals.first(self.options.trials) if self.action(point)[0] == "skip"]
 
-    def task(self, proposal: Proposal, keep_checkpoints: bool = False) -> TrialTask:
+    def task(self, proposal: Proposal, keep_checkpoints: bool = False, deterministic: bool = False) -> TrialTask:
         """The trial of a proposal."""
         data, store = str(self.data), self.store.uri
-        return TrialTask(proposal.trial, proposal.recipe, data, store, self.protocol, keep_checkpoints)
+        return TrialTask(
+            proposal.trial,
+            proposal.recipe,
+            data,
+            store,
+            self.protocol,
+            keep_checkpoints,
+            deterministic=deterministic,
+        )
 
     def planned(self, trial: str) -> PlannedTrial:
         """A proposal as progress shows it; a network that cannot be built, which training will say, costs nothing."""
@@ -116,6 +126,7 @@ def prepare_search(request: Request, resources: Resources, options: SearchOption
 
     check_inline(resources, options)
     space = asked_space(request)
+    options = fit_to_grid(space, options)
     sets = ImageSets(find_data(request))
     folder = sets.folder_of(request.baseline().data)  # no point of a space has images of another size
     (manifest,) = check_sums(sets, [folder])
@@ -133,8 +144,11 @@ def check_inline(resources: Resources, options: SearchOptions) -> None:
     Raises:
         RaysweepError: names the option.
     """
-    for name, value, plain in (("searcher", options.searcher, "random"), ("scheduler", options.scheduler, "none")):
-        if resources.inline and value != plain:
+    for name, value, plain in (
+        ("searcher", options.searcher, ("random", "grid")),
+        ("scheduler", options.scheduler, ("none",)),
+    ):
+        if resources.inline and value not in plain:
             raise RaysweepError(f"--{name} {value} is Ray Tune's, which --inline goes without: leave out one of them.")
 
 
@@ -155,34 +169,64 @@ def execute_search(prepared: PreparedSearch, resources: Resources, keep_checkpoi
         if resources.inline:
             from raysweep.orchestrate.inline import run_inline
 
-            tasks = inline_tasks(prepared, keep_checkpoints)
+            tasks = inline_tasks(prepared, keep_checkpoints, resources.deterministic)
             place = Placement(threads=resources.threads)
-            return run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
-        return _on_ray(prepared, resources, progress, keep_checkpoints)
+            outcome = run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
+        else:
+            outcome = _on_ray(prepared, resources, progress, keep_checkpoints)
+        compact_after(prepared.store.uri, progress.on_event)
+        return outcome
 
 
-def inline_tasks(prepared: PreparedSearch, keep_checkpoints: bool) -> Iterator[TrialTask]:
-    """The trials of the random sequence that are not finished, each proposed when the one before it has ended."""
-    points = random_points(prepared.proposals.space, prepared.options.seed)
+def inline_tasks(prepared: PreparedSearch, keep: bool, deterministic: bool = False) -> Iterator[TrialTask]:
+    """The trials of a random search or a grid that are not finished, each proposed when the one before has ended."""
+    points = known_points(prepared.proposals.space, prepared.options)
     for proposal in prepared.proposals.take(points, prepared.options.trials):
         if prepared.action(proposal)[0] != "skip":
-            yield prepared.task(proposal, keep_checkpoints)
+            yield prepared.task(proposal, keep, deterministic)
 
 
 def _on_ray(prepared: PreparedSearch, resources: Resources, progress: SweepProgress, keep: bool) -> Outcome:
-    from raysweep.orchestrate.searchers import Search, make_scheduler
+    from raysweep.orchestrate.schedulers import make_scheduler
+    from raysweep.orchestrate.searchers import Search
     from raysweep.orchestrate.sweep import run_on_ray
 
+    baseline, history = prepared.proposals.baseline_trial, stored_history(prepared)
+    scheduler = make_scheduler(prepared.options, prepared.num_epochs, history, baseline)
+    record_stopped(prepared, scheduler.why if scheduler else {}, progress.on_event)
     ended = stored_results(prepared)
-    task = partial(prepared.task, keep_checkpoints=keep)
+    task = partial(prepared.task, keep_checkpoints=keep, deterministic=resources.deterministic)
     return run_on_ray(
         (),
         progress.on_event,
         **resources.for_ray(),
-        scheduler=make_scheduler(prepared.options, prepared.num_epochs, ended, prepared.proposals.baseline_trial),
+        scheduler=scheduler,
         search=Search(prepared.options, prepared.proposals, task, ended),
         metadata=metadata(prepared),
     )
+
+
+def stored_history(prepared: PreparedSearch) -> list[Seen]:
+    """The epochs of all proposals, in the order in which they ended."""
+    from raysweep.orchestrate.schedulers import Seen
+
+    rows = prepared.store.epochs(prepared.proposals.points).sort_by([("finished_at", "ascending")])
+    return [Seen(row["trial"], row["epoch"], row["top1"] or 0.0) for row in rows.to_pylist()]
+
+
+def record_stopped(prepared: PreparedSearch, why: Mapping[str, str], on_event: OnEvent) -> None:
+    """Write the stops that a killed sweep had decided on, or would have, and could not write any more.
+
+    Raises:
+        RaysweepError: the store cannot be written.
+    """
+    from raysweep.orchestrate.events import Event, record_trial_end
+
+    for trial, reason in why.items():
+        if (found := prepared.found.get(trial)) and found.status == "running":
+            record_trial_end(prepared.task(prepared.proposals.points[trial]), "stopped", reason)
+            prepared.found[trial] = replace(found, status="stopped")
+            on_event(Event("stopped", trial, text=reason))
 
 
 def stored_results(prepared: PreparedSearch) -> dict[str, Result]:
@@ -193,7 +237,7 @@ def stored_results(prepared: PreparedSearch) -> dict[str, Result]:
     curves: dict[str, list[tuple[int, float]]] = {trial: [] for trial in ended}
     for row in prepared.store.epochs(ended).to_pylist() if ended else []:
         curves[row["trial"]].append((row["epoch"], row["top1"] or 0.0))
-    top1 = {row["trial"]: row["top1"] for row in prepared.store.trials().select(["trial", "top1"]).to_pylist()}
+    top1 = {row["trial"]: row["top1"] for row in prepared.store.trials(["trial", "top1"]).to_pylist()}
     return {t: Result(prepared.found[t].status, top1[t], tuple(sorted(curves[t]))) for t in ended}
 
 

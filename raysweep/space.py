@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -55,6 +55,10 @@ class Choice:
         """Every option."""
         return tuple(self.options)
 
+    def grid(self, num_points: int) -> tuple[str, ...]:
+        """Every option, however many points a range has."""
+        return self.points
+
     def sample(self, rng: Random) -> str:
         """One option, by weight."""
         return rng.choices(self.points, [self.weights.get(name, 1.0) for name in self.points])[0]
@@ -84,8 +88,11 @@ class Uniform:
     @property
     def points(self) -> tuple[float, ...]:
         """Evenly spread factors from the lowest to the highest, and the baseline."""
-        spread = {self._at(step / (POINTS - 1)) for step in range(POINTS)}
-        return tuple(sorted(spread | {self.baseline}))
+        return tuple(sorted({*self.grid(POINTS), self.baseline}))
+
+    def grid(self, num_points: int) -> tuple[float, ...]:
+        """So many evenly spread factors, at least 2: the lowest and the highest are among them."""
+        return tuple(self._at(step / (num_points - 1)) for step in range(num_points))
 
     def sample(self, rng: Random) -> float:
         """One factor."""
@@ -202,6 +209,33 @@ class Space:
         """
         stem = rng.getrandbits(64)
         return self.walk(lambda parameter: parameter.domain.sample(Random(f"{stem}/{parameter.name}")))
+
+    def grid(self, over: Collection[str], num_points: int) -> Iterator[dict[str, Value]]:
+        """The baseline, then every combination of values of these parameters, the later ones changing faster.
+
+        Ranges have so many points; parameters not named stay at the baseline, none named: all are combined.
+
+        Raises:
+            RaysweepError: no such parameter.
+        """
+        varied = {self.parameter(name).name for name in over} or {parameter.name for parameter in self.parameters}
+        yield self.baseline()
+        yield from self._combinations({}, self.parameters, varied, num_points)
+
+    def _combinations(
+        self, chosen: dict[str, Value], left: Sequence[Parameter], varied: Collection[str], num_points: int
+    ) -> Iterator[dict[str, Value]]:
+        if not left:
+            yield chosen
+            return
+        parameter, rest = left[0], left[1:]
+        values: Sequence[Value | None] = [None]  # where it is not there
+        if parameter.is_there(chosen):
+            domain = parameter.domain
+            values = domain.grid(num_points) if parameter.name in varied else (domain.baseline,)
+        for value in values:
+            own = {} if value is None else {parameter.name: value}
+            yield from self._combinations(chosen | own, rest, varied, num_points)
 
     def holds(self, assignment: Assignment) -> bool:
         """Whether this is an assignment of this space: a stored one may be of another version of it."""

@@ -17,7 +17,7 @@ from raysweep.train.task import Placement, TrialTask
 if TYPE_CHECKING:
     from raysweep.data.image_sets import ImageSets
     from raysweep.data.manifest import Manifest
-    from raysweep.orchestrate.events import Outcome
+    from raysweep.orchestrate.events import OnEvent, Outcome
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Resources:
     max_attempts: int = 2
     share_images: bool = True
     """Trials on the same node share decoded images."""
+    deterministic: bool = False
+    """Only algorithms that give the same bits each time."""
 
     def for_ray(self) -> dict[str, Any]:
         """As `run_on_ray` takes them."""
@@ -71,7 +73,7 @@ class Prepared(Checked):
     trunks: str = ""
     """Store of the trained networks that trials start from."""
 
-    def tasks(self, keep_checkpoints: bool = False) -> list[TrialTask]:
+    def tasks(self, keep_checkpoints: bool = False, deterministic: bool = False) -> list[TrialTask]:
         """The trials to train, in order."""
         return [
             TrialTask(
@@ -82,6 +84,7 @@ class Prepared(Checked):
                 protocol=self.protocol,
                 keep_checkpoint=keep_checkpoints,
                 trunks=self.trunks,
+                deterministic=deterministic,
             )
             for planned in to_run(self.plan)
         ]
@@ -245,21 +248,32 @@ def execute(prepared: Prepared, resources: Resources, keep_checkpoints: bool = F
         RaysweepError: resources that are not there.
         KeyboardInterrupt: the user stopped the sweep; every running trial has its last epoch in the store.
     """
-    tasks = prepared.tasks(keep_checkpoints)
+    tasks = prepared.tasks(keep_checkpoints, resources.deterministic)
     with SweepProgress(to_run(prepared.plan), resources.workers or 1) as progress:
         if resources.inline:
             from raysweep.orchestrate.inline import run_inline
 
             place = Placement(threads=resources.threads)
-            return run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
-        from raysweep.orchestrate.sweep import run_on_ray
+            outcome = run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
+        else:
+            from raysweep.orchestrate.sweep import run_on_ray
 
-        return run_on_ray(
-            tasks,
-            progress.on_event,
-            **resources.for_ray(),
-            metadata=metadata(prepared),
-        )
+            outcome = run_on_ray(tasks, progress.on_event, **resources.for_ray(), metadata=metadata(prepared))
+        compact_after(prepared.store, progress.on_event)
+        return outcome
+
+
+def compact_after(store: str, on_event: OnEvent) -> None:
+    """Compact a store of many small files; where that cannot be done, the sweep's outcome stands all the same."""
+    from raysweep.orchestrate.events import Event
+    from raysweep.results.compaction import compact_if_many
+    from raysweep.results.store import Store
+
+    try:
+        if done := compact_if_many(Store.open(store)):
+            on_event(Event("note", text=f"{done.deleted:,} small files of the store compacted, {done.left:,} left"))
+    except RaysweepError as error:
+        on_event(Event("note", text=f"not compacted: {error}"))
 
 
 def metadata(prepared: Prepared) -> dict[str, str]:

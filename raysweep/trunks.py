@@ -50,7 +50,7 @@ class Trunks:
     @cached_property
     def trained(self) -> list[Trained]:
         """Every finished trial that was trained from its own initial weights."""
-        rows = self.store.trials().select(["trial", "status", "recipe", "data_name"]).to_pylist()
+        rows = self.store.trials(["trial", "status", "recipe", "data_name"]).to_pylist()
         ended = [row for row in rows if row["status"] == "finished"]
         found = [Trained(row["trial"], recipe_from_json(row["recipe"]), row["data_name"] or "") for row in ended]
         return [entry for entry in found if not wants_trunk(entry.recipe)]

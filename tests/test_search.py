@@ -21,6 +21,8 @@ from raysweep.search import (
     SearchOptions,
     check_settings,
     decide_search,
+    fit_to_grid,
+    known_points,
     proposal_row,
     random_point,
     random_points,
@@ -169,3 +171,19 @@ def test_planning_a_search_loads_neither_torch_nor_ray() -> None:
         "sys.exit(bool({'torch', 'ray', 'optuna', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_grid_is_as_long_as_its_points_and_no_longer_than_allowed() -> None:
+    space = find_space("joint")
+    options = SearchOptions("grid", trials=30, over=("network.activation",))
+    fitted = fit_to_grid(space, options)
+    size = len(space.parameter("network.activation").domain.points)
+    assert fitted.trials == size
+    proposals = Proposals(space, Recipe())
+    assert len(list(proposals.take(known_points(space, fitted), 99))) == size
+    with pytest.raises(RaysweepError, match=r"the grid of joint has more than 30 points.*--over"):
+        fit_to_grid(space, SearchOptions("grid", trials=30))
+    with pytest.raises(RaysweepError, match="--grid-points are of --searcher grid, not of random"):
+        SearchOptions(grid_points=3)
+    with pytest.raises(RaysweepError, match="--grid-points is 1"):
+        SearchOptions("grid", grid_points=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,14 @@ from raysweep.orchestrate import inline
 from raysweep.request import Request
 from raysweep.results.store import Store
 from raysweep.search import SearchOptions
-from raysweep.search_sweep import PreparedSearch, execute_search, prepare_search, stored_results
+from raysweep.search_sweep import (
+    PreparedSearch,
+    execute_search,
+    prepare_search,
+    record_stopped,
+    stored_history,
+    stored_results,
+)
 from raysweep.space import Choice, LogUniform, Parameter, Space
 from raysweep.sweep import Resources
 
@@ -33,9 +41,9 @@ def _small_space(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raysweep.search_sweep.find_space", lambda name: SMALL)
 
 
-def prepare(images: Path, store: Path, trials: int, resources: Resources = INLINE, **options: str) -> PreparedSearch:
+def prepare(images: Path, store: Path, trials: int, resources: Resources = INLINE, **options: Any) -> PreparedSearch:
     request = Request(("joint",), "demo", SETTINGS, data=images, store=str(store))
-    return prepare_search(request, resources, SearchOptions(trials=trials, **options))  # type: ignore[arg-type]
+    return prepare_search(request, resources, SearchOptions(trials=trials, **options))
 
 
 def cli(*words: object) -> str:
@@ -92,6 +100,30 @@ def test_what_the_store_knows_is_told_to_the_searcher(images: Path, tmp_path: Pa
     assert {trial: result.end for trial, result in results.items()} == {first: "stopped", second: "finished"}
     assert results[second].curve == ((1, results[second].top1),)
     assert stored_results(prepare(images, tmp_path / "s", 2, Resources())).keys() == {second}
+
+
+def test_a_stop_that_a_killed_sweep_could_not_write_is_written(images: Path, tmp_path: Path) -> None:
+    execute_search(prepare(images, tmp_path / "s", 3), INLINE)
+    store = Store.open(str(tmp_path / "s"))
+    baseline, cut, lost = (row["trial"] for row in store.members().sort_by("order").to_pylist())
+    store.write_trial((store.trial(cut) or {}) | {"status": "running"})
+    prepared = prepare(images, tmp_path / "s", 3, Resources(), scheduler="asha")
+    assert [seen.trial for seen in stored_history(prepared)] == [baseline, cut, lost]
+    told: list[tuple[str, str, str]] = []
+    record_stopped(prepared, {cut: "asha: why", lost: "it has ended"}, lambda e: told.append((e.kind, e.trial, e.text)))
+    assert told == [("stopped", cut, "asha: why")]
+    row = store.trial(cut) or {}
+    assert (row["status"], row["stopped_why"], row["error"]) == ("stopped", "asha: why", None)
+    assert (store.trial(lost) or {})["status"] == "finished"
+    assert stored_results(prepared).keys() == {baseline, cut, lost}
+
+
+def test_a_grid_is_planned_and_trained_without_ray(images: Path, tmp_path: Path) -> None:
+    prepared = prepare(images, tmp_path / "s", 9, searcher="grid", over=("network.activation",))
+    assert prepared.options.trials == 3
+    assert len(execute_search(prepared, INLINE).finished) == 3
+    with pytest.raises(RaysweepError, match="the grid of joint has more than 3 points"):
+        prepare(images, tmp_path / "s", 3, searcher="grid")
 
 
 @pytest.mark.parametrize(("option", "value"), [("searcher", "optuna"), ("scheduler", "asha")])

@@ -193,3 +193,25 @@ def test_a_space_is_no_study() -> None:
         find_studies(["activation", "joint"])
     with pytest.raises(RaysweepError, match="unknown search space 'activation'"):
         find_space("activation")
+
+
+def test_a_grid_is_every_combination_once_after_the_baseline() -> None:
+    space = Space("s", "q", "p", "f", (NORM, PLACE, Parameter("solver.lr", LogUniform(0.1, 10.0), "rate")))
+    grid = list(space.grid((), 3))
+    assert grid[0] == space.baseline()
+    rates = (0.1, 1.0, 10.0)
+    expected = [{"norm": "none", "solver.lr": rate} for rate in rates]
+    expected += [
+        {"norm": "batch", "network.norm_position": place, "solver.lr": rate}
+        for place in ("after", "before")
+        for rate in rates
+    ]
+    assert grid[1:] == expected
+    assert all(space.holds(point) for point in grid)
+    over = list(space.grid(("norm",), 3))
+    assert over[1:] == [
+        {"norm": "none", "solver.lr": 1.0},
+        {"norm": "batch", "network.norm_position": "after", "solver.lr": 1.0},
+    ]
+    with pytest.raises(RaysweepError, match="unknown parameter of s 'nrom'"):
+        list(space.grid(("nrom",), 3))

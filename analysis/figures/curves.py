@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures.gains import ends
+from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.stats import gains, near
@@ -33,8 +33,8 @@ def data(metric: str, line: Line) -> pd.DataFrame:
     values = line.epochs.assign(value=METRICS[metric].of)
     grouped = values.groupby(["variant", "epoch"])["value"]
     frame = grouped.agg(mean="mean", low="min", high="max").reset_index()
-    order = ranking(line)[:MOST_PANELS]
-    known = pd.DataFrame({"variant": order, "rank": range(len(order)), "note": [ends(line, name) for name in order]})
+    order, notes = ranking(line)[:MOST_PANELS], unfinished(line)
+    known = pd.DataFrame({"variant": order, "rank": range(len(order)), "note": [notes.get(name, "") for name in order]})
     joined = known.merge(frame, on="variant", how="left").sort_values(["rank", "epoch"], ignore_index=True)
     return joined.assign(baseline=joined["variant"] == line.baseline, metric=metric)
 

@@ -14,10 +14,12 @@ from analysis.figures import FIGURES, Figure
 from analysis.load import FINISHED, Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.stats import INTERVAL, Estimate, gains, near, seed_gains
+from analysis.stats import INTERVAL, Estimate, ends, gains, near, seed_gains
 
 OURS, PAPER, SEED, DARK, TROUBLE = "C0", "C1", "C5", "#444444", "#A33327"
 ROW_INCHES = 0.235
+MOST_ROWS = 60
+"""Of a search with more variants the best have a row, and the baseline; the table has all."""
 ABOVE, BELOW = -0.14, 0.2
 """Where in a row ours and the published gain lie, so that neither covers the other."""
 INSET = 0.012
@@ -33,7 +35,7 @@ def data(line: Line) -> pd.DataFrame:
     gain is 0 by definition.
     """
     paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
-    found, seeds = gains(line), seed_gains(line)
+    found, seeds, notes = gains(line), seed_gains(line), unfinished(line)
     rows = [
         {
             "variant": variant,
@@ -44,19 +46,19 @@ def data(line: Line) -> pd.DataFrame:
             "sure": found[variant].excludes_0,
             "seeds": seeds[variant],
             "published": paper.get(variant, math.nan),
-            "note": ends(line, variant),
+            "note": notes.get(variant, ""),
         }
         for variant in line.variants
     ]
     frame = pd.DataFrame(rows)
-    return frame.sort_values("gain", ascending=False, na_position="last", kind="stable", ignore_index=True)
+    best = frame.sort_values("gain", ascending=False, na_position="last", kind="stable", ignore_index=True)
+    kept: pd.DataFrame = best[(best.index < MOST_ROWS) | best["baseline"]]
+    return kept.reset_index(drop=True)
 
 
-def ends(line: Line, variant: str) -> str:
-    """How many trials of a variant ended, or stand, otherwise than finished."""
-    others = line.trials[(line.trials["variant"] == variant) & (line.trials["status"] != FINISHED)]
-    counts = others["status"].value_counts().sort_index()
-    return ", ".join(f"{count} {status}" for status, count in counts.items())
+def unfinished(line: Line) -> dict[str, str]:
+    """Variant -> how many of its trials ended, or stand, otherwise than finished, if any."""
+    return ends(line.trials[line.trials["status"] != FINISHED])
 
 
 def size(frame: pd.DataFrame) -> tuple[float, float]:
@@ -165,7 +167,8 @@ def _legend(frame: pd.DataFrame) -> list[Line2D]:
 
 NOTE = (
     f"Bars, where there are two seeds or more: {INTERVAL} of the gain, paired by seed. "
-    "At the right the mean gain and the half-width of its interval; arrowheads: far beyond the axis."
+    "At the right the mean gain and the half-width of its interval; arrowheads: far beyond the axis. "
+    f"Of more than {MOST_ROWS} variants the best are shown."
 )
 FIGURES.add("gains", "gain of every variant over the baseline, beside the published gain")(
     Figure(data, draw, size, NOTE, order=1)

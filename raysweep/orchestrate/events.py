@@ -17,7 +17,7 @@ Kind = Literal["started", "epoch", "finished", "diverged", "stopped", "failed", 
 Train = Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
 """Trains a trial at a place in its nth attempt, one row an epoch; the last row's status is finished or diverged."""
 RecordEnd = Callable[[TrialTask, str, str | None], None]
-"""Writes the end that a trial could not write itself: `failed` with the error's text, or `stopped`."""
+"""Writes the end that a trial could not write itself: `failed` with the error's text, or `stopped` with the reason."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ def train_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dic
     return run_trial(task, place, attempt)
 
 
-def record_trial_end(task: TrialTask, status: str, error: str | None) -> None:
+def record_trial_end(task: TrialTask, status: str, why: str | None) -> None:
     """Write a trial's end to its store."""
     from raysweep.train.run_trial import record_end
 
-    record_end(task, status, error)
+    record_end(task, status, why)
 
 
 def headline(error: str) -> str:

@@ -1,24 +1,23 @@
 """Who says which trial comes next: the order of a plan, or a search that learns from the results.
 
-A search is one of Tune's searchers over assignments (random, or Optuna's TPE) inside `TrialSearch`, which makes trials
-of them, trains none twice, and tells the searcher first what the store already knows.
+A search is one of Tune's searchers over assignments (random, a grid, or Optuna's TPE) inside `TrialSearch`, which makes
+trials of them, trains none twice, and tells the searcher first what the store already knows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from random import Random
 from threading import Event
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.tune.result import TRAINING_ITERATION
-from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from raysweep.search import REPEATS, Proposal, Proposals, SearchOptions, random_points
+from raysweep.search import REPEATS, Proposal, Proposals, SearchOptions, known_points
 from raysweep.space import Assignment, Choice, LogUniform, Parameter, Space, Value, rounded
 from raysweep.train.task import TrialTask
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     import optuna
 
 METRIC, TIME = "top1", "epoch"
-GRACE_SHARE = 16
-"""A sixteenth of the training before the scheduler may stop it, where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,13 @@ class Search:
         first = [*done, *(point.assignment for point in self.unfinished())]
         if not self.proposals.points:
             first.append(self.proposals.space.baseline())
-        make = {"random": random_search, "optuna": optuna_search}[self.options.searcher]
-        return TrialSearch(self, make(self.proposals.space, self.options.seed, first, len(done)), pool, stopping)
+        return TrialSearch(self, self._make_inner(first, len(done)), pool, stopping)
+
+    def _make_inner(self, first: Sequence[Assignment], told: int) -> Searcher:
+        space, options = self.proposals.space, self.options
+        if options.searcher == "optuna":
+            return optuna_search(space, options.seed, first, told)
+        return FixedSearch(chain(first, known_points(space, options)))
 
 
 class PlanOrder(Searcher):  # type: ignore[misc]
@@ -101,29 +103,20 @@ class PlanOrder(Searcher):  # type: ignore[misc]
         return {}
 
 
-class RandomSearch(Searcher):  # type: ignore[misc]
-    """The points named first, then the fixed random sequence; results change nothing."""
+class FixedSearch(Searcher):  # type: ignore[misc]
+    """The points named first, then those of a random sequence or a grid; results change nothing."""
 
     def __init__(self, points: Iterator[Assignment]) -> None:
         super().__init__()
         self.points = points
 
-    def suggest(self, trial_id: str) -> dict[str, Any]:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """The next point."""
-        return dict(next(self.points))
+        point = next(self.points, None)
+        return Searcher.FINISHED if point is None else dict(point)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """The sequence does not depend on results."""
-
-
-def random_search(space: Space, seed: int, first: Sequence[Assignment], told: int) -> Searcher:
-    """A searcher whose k-th sample depends on the space, the seed and k alone."""
-
-    def points() -> Iterator[Assignment]:
-        yield from first
-        yield from random_points(space, seed)
-
-    return RandomSearch(points())
 
 
 def optuna_search(space: Space, seed: int, first: Sequence[Assignment], told: int) -> Searcher:
@@ -190,7 +183,9 @@ class TrialSearch(Searcher):  # type: ignore[misc]
             if len(proposals) >= self.search.limit and not self.waiting:
                 return None
             inner_id = f"{trial_id}/{attempt}"
-            proposal, new = proposals.propose(self.inner.suggest(inner_id))
+            if (point := self.inner.suggest(inner_id)) == Searcher.FINISHED:
+                return None
+            proposal, new = proposals.propose(point)
             self.asked.setdefault(proposal.trial, []).append(inner_id)
             if new or proposal.trial in self.waiting:
                 self.waiting.discard(proposal.trial)
@@ -241,47 +236,3 @@ def judged(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as searchers and schedulers take it: a diverged epoch, or one without accuracy, has a top-1 of 0."""
     useless = row.get("status") == "diverged" or row.get(METRIC) is None
     return {**row, METRIC: 0.0} if useless else dict(row)
-
-
-class Halving(AsyncHyperBandScheduler):  # type: ignore[misc]
-    """Asynchronous successive halving that lets one trial run to its end: the baseline, which all are compared with."""
-
-    def __init__(self, spared: str, **options: Any) -> None:
-        super().__init__(**options)
-        self.spared = spared
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Whether the trial goes on; each counts for the others all the same."""
-        action = super().on_trial_result(tune_controller, trial, result)
-        return str(TrialScheduler.CONTINUE if trial.config["trial"] == self.spared else action)
-
-
-def make_scheduler(
-    options: SearchOptions, num_epochs: int, ended: Mapping[str, Result], baseline: str = ""
-) -> TrialScheduler | None:
-    """Asynchronous successive halving over epochs, with the curves so far; none where not asked for.
-
-    `num_epochs` is how many the baseline is trained for, and `baseline` its trial.
-    """
-    if options.scheduler == "none":
-        return None
-    scheduler = Halving(
-        baseline,
-        time_attr=TIME,
-        metric=METRIC,
-        mode="max",
-        max_t=num_epochs + 1,  # at which it stops every trial; a larger batch may begin one more epoch
-        grace_period=min(options.grace_epochs or max(1, num_epochs // GRACE_SHARE), num_epochs),
-        reduction_factor=options.reduction_factor,
-    )
-    for trial, result in ended.items():
-        recall(scheduler, trial, result.curve)
-    return scheduler
-
-
-def recall(scheduler: TrialScheduler, trial: str, curve: Sequence[tuple[int, float]]) -> None:
-    """Let a scheduler that starts anew see the epochs of an earlier sweep's trial."""
-    stand_in = SimpleNamespace(trial_id=trial, config={"trial": trial})
-    scheduler.on_trial_add(None, stand_in)
-    for epoch, top1 in curve:
-        scheduler.on_trial_result(None, stand_in, {TIME: epoch, METRIC: top1})

@@ -144,6 +144,8 @@ class _Sweep:
         share_images: bool = False,
     ) -> None:
         self.search = search
+        self.why: Mapping[str, str] = getattr(scheduler, "why", {})
+        """Trial -> reason of a scheduler that keeps them."""
         self.tasks = search.tasks if search else {task.trial: task for task in tasks}
         self.folder = tempfile.TemporaryDirectory(prefix="raysweep-", ignore_cleanup_errors=True)
         self.stopping = threading.Event()
@@ -185,6 +187,8 @@ class _Sweep:
         """Pass on what happens until the sweep is over; write the ends that no worker could write."""
         while events := self._next_events():
             for event in events:
+                if event.kind == "stopped":
+                    event = replace(event, text=self.why.get(event.trial) or f"{event.text}, by Ray Tune")
                 if event.kind in ("failed", "stopped"):
                     self._record(event, on_event, record_end)
                 on_event(event)
@@ -201,7 +205,8 @@ class _Sweep:
 
     def _record(self, event: Event, on_event: OnEvent, record_end: RecordEnd) -> None:
         try:
-            record_end(self.tasks[event.trial], event.kind, event.row.get("error"))
+            why = event.text if event.kind == "stopped" else event.row.get("error")
+            record_end(self.tasks[event.trial], event.kind, why)
         except (RaysweepError, OSError) as error:  # no reason for the other trials not to go on
             on_event(Event("note", event.trial, text=f"not recorded as {event.kind}: {error}"))
 

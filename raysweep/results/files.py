@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -43,6 +43,13 @@ class Patience:
 
 
 NO_PATIENCE = Patience()
+
+
+class Stamp(NamedTuple):
+    """What tells one version of a file from the next."""
+
+    changed_ns: int | None
+    size: int | None
 
 
 class Files:
@@ -94,10 +101,34 @@ class Files:
         Raises:
             RaysweepError: the folder cannot be listed.
         """
+        return sorted(self.stamps(folder, suffix))
+
+    def stamps(self, folder: str, suffix: str) -> dict[str, Stamp]:
+        """The whole files in a folder as they now are, by name.
+
+        Raises:
+            RaysweepError: the folder cannot be listed.
+        """
         selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
         infos = self._do("list", folder, lambda: self.filesystem.get_file_info(selector))
-        found = (info.base_name for info in infos)
-        return sorted(f"{folder}/{name}" for name in found if name.endswith(suffix) and not name.startswith("."))
+        whole = (info for info in infos if info.base_name.endswith(suffix) and not info.base_name.startswith("."))
+        return {f"{folder}/{info.base_name}": Stamp(info.mtime_ns, info.size) for info in whole}
+
+    def find(self, name: str) -> bytes | None:
+        """The content of a file, if it is there.
+
+        Raises:
+            RaysweepError: it cannot be read.
+        """
+        return self._do("read", name, partial(self._get, name))
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A file of which parts are to be read.
+
+        Raises:
+            OSError: it is not there, or cannot be read.
+        """
+        return self.filesystem.open_input_file(self._path(name))
 
     def read(self, name: str) -> bytes:
         """The content of a file.
@@ -105,7 +136,9 @@ class Files:
         Raises:
             RaysweepError: it cannot be read.
         """
-        return self._do("read", name, partial(self._get, name))
+        if (content := self.find(name)) is None:
+            raise self._cannot("read", name, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        return content
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file, whole or not at all.
@@ -122,6 +155,18 @@ class Files:
             RaysweepError: it cannot be removed.
         """
         self._do("delete", name, partial(self._remove, name))
+
+    def delete_if_unchanged(self, name: str, stamp: Stamp) -> bool:
+        """Remove a file if it is still the one that had this stamp; returns whether it was.
+
+        Raises:
+            RaysweepError: it cannot be looked up or removed.
+        """
+        info = self._do("look up", name, lambda: self.filesystem.get_file_info(self._path(name)))
+        if info.type != pafs.FileType.File or Stamp(info.mtime_ns, info.size) != stamp:
+            return False
+        self.delete(name)
+        return True
 
     def probe(self) -> None:
         """Write and remove a file.
@@ -156,10 +201,13 @@ class Files:
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _get(self, name: str) -> bytes:
-        with self.filesystem.open_input_stream(self._path(name)) as stream:
-            content: bytes = stream.read()
-            return content
+    def _get(self, name: str) -> bytes | None:
+        try:
+            with self.filesystem.open_input_stream(self._path(name)) as stream:
+                content: bytes = stream.read()
+                return content
+        except FileNotFoundError:
+            return None
 
     def _put_in_folder(self, name: str, content: bytes) -> None:
         try:

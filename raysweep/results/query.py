@@ -29,12 +29,14 @@ def results_table(store: Store, study: str) -> pa.Table:
     Raises:
         RaysweepError: the store holds no such study.
     """
-    members = [row for row in store.members().to_pylist() if row["study"] == study]
+    columns = [name for name in MEMBERS.names if name in COLUMNS or name == "order"]
+    stored = store.members().select(columns).to_pylist()
+    members = [row for row in stored if row["study"] == study]
     if not members:
-        known = set(store.members()["study"].to_pylist())
+        known = {row["study"] for row in stored}
         raise RaysweepError(f"no results of study {study!r} in {store.uri}.{did_you_mean(study, known)}")
     measured = [name for name in COLUMNS if name in TRIAL.names]
-    trials = {row["trial"]: row for row in store.trials().select(measured).to_pylist()}
+    trials = {row["trial"]: row for row in store.trials(measured).to_pylist()}
     members.sort(key=lambda row: (row["protocol"], row["line"], row["seed"], row["order"]))
     waiting = dict.fromkeys(measured) | {"status": "waiting", "epochs": 0}
     rows = [trials.get(row["trial"], waiting) | row for row in members]

@@ -76,11 +76,9 @@ TRIAL = _schema(
     ("threads", pa.int32(), "CPU threads of each worker"),
     ("world_size", pa.int32(), "data-parallel workers"),
     ("gpus", pa.float64(), "GPUs of each worker: a share of one where trials lay side by side"),
-    (
-        "alone",
-        pa.bool_(),
-        "whether it was tried again with a device to itself, since it ran out of memory beside others",
-    ),
+    ("alone", pa.bool_(), "whether it was tried again with a device to itself, after it ran out of memory"),
+    ("deterministic", pa.bool_(), "whether only deterministic algorithms were allowed; on a CPU there are no others"),
+    ("stopped_why", pa.string(), "where and why a scheduler stopped it; null for other ends"),
 )
 
 MEMBERS = _schema(

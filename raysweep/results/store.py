@@ -5,6 +5,7 @@
     epochs/TRIAL.parquet             one row an epoch
     members/STUDY-DIGEST.parquet     what trials stand for, one file a distinct request
     checkpoints/TRIAL.pt             state of a trial that has not ended, or was to be kept
+    compacted/                       many of these in one file, see `segments`
     init_stats/TRIAL.parquet         layers in the first updates of a trial, one row a layer and update
     data/DIGEST.json                 manifests of the image sets
 
@@ -14,7 +15,6 @@ where one is asked for, it is an error.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,26 +23,21 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
+from raysweep.results.arrow import PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.results.files import FAILURES, NO_PATIENCE, Files, Patience
 from raysweep.results.schema import EPOCHS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
+from raysweep.results.segments import Segments
 
 T = TypeVar("T")
 READERS = 16
 """Files read at once: small files cost latency, not bandwidth."""
 MARK = "store.json"
-# Rows are few and files many: dictionaries, statistics, compression and a second copy of the schema make such a file
-# larger and four times as slow to read.
-PLAIN: dict[str, Any] = {
-    "compression": "none",
-    "use_dictionary": False,
-    "write_statistics": False,
-    "store_schema": False,
-}
 
 
 class Store:
@@ -50,6 +45,7 @@ class Store:
 
     def __init__(self, files: Files) -> None:
         self.files = files
+        self.segments = Segments(files, self._or_note)
         self.problems: list[str] = []
         """Files that could not be read so far, with the reason."""
 
@@ -91,7 +87,7 @@ class Store:
         Raises:
             RaysweepError: the store cannot be written; the old row is still whole.
         """
-        self.files.write(f"trials/{row['trial']}.parquet", _parquet([row], TRIAL))
+        self.files.write(f"trials/{row['trial']}.parquet", parquet(table_of([row], TRIAL), PLAIN))
 
     def trial(self, trial: str) -> dict[str, Any] | None:
         """A trial's row, if it has one.
@@ -99,13 +95,15 @@ class Store:
         Raises:
             RaysweepError: its file is damaged.
         """
-        path = f"trials/{trial}.parquet"
-        rows = self._read_table(path, TRIAL).to_pylist() if self.files.exists(path) else []
+        # The small file first: it is deleted only once a segment holds it.
+        table = self._read_table(f"trials/{trial}.parquet", TRIAL)
+        rows = (self.segments.trial(trial) if table is None else table).to_pylist()
         return next(iter(rows), None)
 
-    def trials(self) -> pa.Table:
-        """Every trial's row."""
-        return self._read_all(self._names("trials"), TRIAL).combine_chunks()
+    def trials(self, columns: Sequence[str] = TRIAL.names) -> pa.Table:
+        """Every trial's row, in these columns (`trial` among them), in the order of the ids."""
+        small = self._read_all(self._names("trials"), TRIAL).select(columns)
+        return _and_others(small, self.segments.trials(columns)).sort_by("trial").combine_chunks()
 
     def write_epochs(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace a trial's epochs.
@@ -113,11 +111,15 @@ class Store:
         Raises:
             RaysweepError: the store cannot be written; the old rows are still whole.
         """
-        self.files.write(f"epochs/{trial}.parquet", _parquet(rows, EPOCHS))
+        self.files.write(f"epochs/{trial}.parquet", parquet(table_of(rows, EPOCHS), PLAIN))
 
     def epochs(self, trials: Iterable[str] | None = None) -> pa.Table:
-        """The epochs of these trials, or of all, each once; trials without any have no rows."""
-        return _last_of_each(("trial", "epoch"), self._read_all(self._paths("epochs", trials), EPOCHS))
+        """The epochs of these trials, or of all, each once and in order; trials without any have no rows."""
+        wanted = None if trials is None else set(trials)
+        small = self._read_all(self._paths("epochs", wanted), EPOCHS)
+        others = None if wanted is None else wanted - set(small["trial"].to_pylist())
+        found = _and_others(small, self.segments.epochs(others)) if others is None or others else small
+        return last_of_each(("trial", "epoch"), found).sort_by([("trial", "ascending"), ("epoch", "ascending")])
 
     def write_members(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add what trials of one study stand for; the same rows again change nothing.
@@ -126,11 +128,14 @@ class Store:
             RaysweepError: the store cannot be written.
         """
         if rows:
-            self.files.write(f"members/{rows[0]['study']}-{digest(rows)}.parquet", _parquet(rows, MEMBERS))
+            self.files.write(
+                f"members/{rows[0]['study']}-{digest(rows)}.parquet", parquet(table_of(rows, MEMBERS), PLAIN)
+            )
 
     def members(self) -> pa.Table:
         """What every trial stands for, each (study, variant, trial) once."""
-        return _last_of_each(("study", "variant", "trial"), self._read_all(self._names("members"), MEMBERS))
+        small = self._read_all(self._names("members"), MEMBERS)
+        return last_of_each(("study", "variant", "trial"), pa.concat_tables([self.segments.members(), small]))
 
     def write_init_stats(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace what was measured in the first updates of a trial.
@@ -138,7 +143,7 @@ class Store:
         Raises:
             RaysweepError: the store cannot be written; the old rows are still whole.
         """
-        self.files.write(f"init_stats/{trial}.parquet", _parquet(rows, INIT_STATS))
+        self.files.write(f"init_stats/{trial}.parquet", parquet(table_of(rows, INIT_STATS), PLAIN))
 
     def init_stats(self, trials: Iterable[str] | None = None) -> pa.Table:
         """What was measured in the first updates of these trials, or of all; those not measured have no rows."""
@@ -151,6 +156,7 @@ class Store:
             RaysweepError: none does, or several do.
         """
         known = {PurePosixPath(path).stem for path in self._names("trials")} | set(self.members()["trial"].to_pylist())
+        known |= set(self.segments.trials(["trial"])["trial"].to_pylist())
         matches = sorted(trial for trial in known if trial.startswith(prefix))
         if len(matches) != 1:
             found = f"{len(matches)} trials begin with {prefix!r}: {', '.join(matches[:5])}" if matches else ""
@@ -213,11 +219,13 @@ class Store:
             return sorted(path for path in wanted if self.files.exists(path))
         return [path for path in self._names(folder) if wanted is None or path in wanted]
 
-    def _read_table(self, name: str, schema: pa.Schema) -> pa.Table:
-        content = self.files.read(name)
+    def _read_table(self, name: str, schema: pa.Schema) -> pa.Table | None:
+        """The rows of a small file, or nothing where it is not there, or no longer."""
+        if (content := self.files.find(name)) is None:
+            return None
         try:
             # Not through `pq.read_table`, which sets up a data set for each file.
-            return _conform(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False), schema)
+            return conform(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False), schema)
         except FAILURES as error:
             raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
 
@@ -227,10 +235,16 @@ class Store:
         except ValueError as error:
             raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
 
-    def _read_all(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
+    def read_each(self, names: Iterable[str], schema: pa.Schema) -> dict[str, pa.Table]:
+        """The rows of these small files by name; those that are gone or damaged are left out, the latter noted."""
+        names = list(names)
+        read = partial(self._read_table, schema=schema)
         with ThreadPoolExecutor(READERS) as readers:
-            tables = readers.map(lambda name: self._or_note(partial(self._read_table, schema=schema), name), names)
-            return pa.concat_tables([schema.empty_table(), *(found for found in tables if found is not None)])
+            tables = readers.map(lambda name: self._or_note(read, name), names)
+            return {name: table for name, table in zip(names, tables, strict=True) if table is not None}
+
+    def _read_all(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
+        return pa.concat_tables([schema.empty_table(), *self.read_each(names, schema).values()])
 
     def _or_note(self, read: Callable[[str], T], name: str) -> T | None:
         try:
@@ -255,29 +269,7 @@ class Store:
             )
 
 
-def _table(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
-
-
-def _parquet(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(_table(rows, schema), sink, **PLAIN)
-    return sink.getvalue()
-
-
-def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Columns of this version in its order: what an older file lacks is null, what it has besides is left out."""
-    if table.schema.equals(schema):
-        return table
-    columns = [
-        table[field.name].cast(field.type) if field.name in table.column_names else pa.nulls(len(table), field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
-
-
-def _last_of_each(keys: Sequence[str], table: pa.Table) -> pa.Table:
-    """The last row of every combination of keys, in one chunk: a writer that repeats a row corrects it."""
-    numbered = table.select(keys).append_column("row", pa.array(range(len(table)), pa.int64()))
-    rows = numbered.group_by(list(keys)).aggregate([("row", "max")])["row_max"]
-    return table.combine_chunks().take(rows.sort())
+def _and_others(small: pa.Table, packed: pa.Table) -> pa.Table:
+    """The rows of small files, and those of trials that have none."""
+    others = packed.filter(pc.invert(pc.is_in(packed["trial"], small["trial"].combine_chunks())))
+    return pa.concat_tables([small, others])

@@ -60,6 +60,18 @@ def weights(content: bytes) -> dict[str, Any]:
     return found
 
 
+def epoch_of(content: bytes) -> int:
+    """The epoch at whose end a checkpoint was written.
+
+    Raises:
+        RaysweepError: not a checkpoint of this raysweep.
+    """
+    try:
+        return int(_read(content)["position"]["epoch"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RaysweepError(f"the checkpoint does not say of which epoch it is: {error}") from error
+
+
 def _read(content: bytes) -> dict[str, Any]:
     try:
         # Generators need their state on the CPU; load_state_dict copies weights to wherever the network is.

@@ -20,6 +20,8 @@ from raysweep.results.files import Patience
 from raysweep.results.provenance import provenance
 from raysweep.results.schema import EPOCHS
 from raysweep.results.store import Store
+from raysweep.train import checkpoint
+from raysweep.train.determinism import only_deterministic
 from raysweep.train.loop import epochs, prepare, restore, state
 from raysweep.train.task import Placement, TrialTask
 
@@ -58,6 +60,7 @@ class Record:
             "world_size": self.place.world_size,
             "gpus": self.place.gpus,
             "alone": self.place.alone,
+            "deterministic": self.task.deterministic,
             **self.trunk(),
             **provenance(),
         }
@@ -128,11 +131,14 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         yield ended
         return
     manifest = check_data(task.recipe, Path(task.data))
-    saved = store.read_checkpoint(task.trial)
+    saved = resumable(store, task)
     if saved is not None:
         check_same_images(store, task, manifest)
     # What has begun has its trunk in its own checkpoint.
-    with closing(prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))) as trial:
+    with (
+        only_deterministic(task.deterministic),
+        closing(prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))) as trial,
+    ):
         done = restore(trial, saved)
         record = Record(store, task, place) if place.rank == 0 else None
         if record:
@@ -143,6 +149,14 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
                 kept = task.keep_checkpoint or row["status"] == "running"
                 record.add(row, state(trial, row["epoch"]) if kept else None)
             yield row
+
+
+def resumable(store: Store, task: TrialTask) -> bytes | None:
+    """The trial's checkpoint, if the row of its epoch is there too: a curve with a gap would be none of this trial."""
+    saved = store.read_checkpoint(task.trial)
+    if saved is None:
+        return None
+    return saved if checkpoint.epoch_of(saved) in store.epochs([task.trial])["epoch"].to_pylist() else None
 
 
 def check_same_images(store: Store, task: TrialTask, manifest: Manifest) -> None:
@@ -182,13 +196,16 @@ def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:
     return last | {"planned_epochs": row["planned_epochs"], "status": row["status"]}
 
 
-def record_end(task: TrialTask, status: str, error: str | None = None) -> None:
-    """Write how a trial ended that could not do it itself: `failed` with the error's text, or `stopped`.
+def record_end(task: TrialTask, status: str, why: str | None = None) -> None:
+    """Write how a trial ended that could not do it itself: `failed` with the error's text, or `stopped` with a reason.
 
     Raises:
         RaysweepError: the store cannot be written.
     """
     store = Store.open(task.store, patience=Patience(PATIENCE_S))
+    if last_row(store, task) is not None:
+        return  # its worker died between writing the end and saying so
     row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}
     row |= {"recipe": recipe_json(task.recipe), "protocol": task.protocol}
-    store.write_trial(row | {"status": status, "error": error, "updated_at": datetime.now(UTC)})
+    row |= {"error": None, "stopped_why": None, "stopped_why" if status == "stopped" else "error": why}
+    store.write_trial(row | {"status": status, "updated_at": datetime.now(UTC)})

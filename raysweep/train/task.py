@@ -24,6 +24,8 @@ class TrialTask:
     """Whether the last checkpoint stays in the store after the trial has ended."""
     trunks: str = ""
     """Store with the trial that `init.trunk_trial` names."""
+    deterministic: bool = False
+    """Whether only algorithms that give the same bits each time are allowed; on a CPU there are no others."""
 
 
 def _nobody(*told: str) -> None:

@@ -10,6 +10,7 @@ from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
 from raysweep.progress import numbers
 from raysweep.request import default_data
+from raysweep.verbs.options import DETERMINISTIC
 from raysweep.verbs.stored import open_store, store_option, stored_trial
 
 
@@ -25,6 +26,7 @@ from raysweep.verbs.stored import open_store, store_option, stored_trial
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, default=1, show_default=True, help="CPU threads.")
 @click.option("--trunks", default="", help="Store of the trained network it starts from, if it starts from one.")
+@click.option("--deterministic", is_flag=True, help=DETERMINISTIC)
 @click.option("--keep-checkpoint", is_flag=True, help="Keep the last checkpoint.")
 def trial(
     trial: str,
@@ -34,6 +36,7 @@ def trial(
     device: str,
     threads: int,
     trunks: str,
+    deterministic: bool,
     keep_checkpoint: bool,
 ) -> None:
     """Train TRIAL (an id or its beginning, from a plan that has been run) alone, continuing where it was left."""
@@ -48,7 +51,8 @@ def trial(
     target = Store.open(into, create=True).uri if into else store
     recipe = recipe_from_json(found["recipe"])
     folder = image_folder(data or default_data(found["protocol"]), recipe.data)
-    task = TrialTask(found["trial"], recipe, str(folder), target, found["protocol"], keep_checkpoint, trunks)
+    protocol = found["protocol"]
+    task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
     click.echo(f"trial {task.trial}", err=True)
     place = Placement(device=device, threads=threads, on_wait=lambda reason: click.echo(f"waits {reason}", err=True))
     for row in run_trial(task, place, attempt=1):

@@ -13,6 +13,7 @@ from raysweep.errors import RaysweepError
 from raysweep.patch import parse
 from raysweep.request import Request
 from raysweep.search import SCHEDULERS, SEARCHERS, SearchOptions
+from raysweep.space import POINTS
 from raysweep.study import Study, space_names
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -28,6 +29,9 @@ SHORTHANDS: dict[str, tuple[str, Any, str]] = {
     "train_fraction": ("data.train_fraction", float, "Share of the training images used, class-balanced."),
 }
 """Options that stand for `--set PATH=VALUE` of the fields changed most."""
+
+
+DETERMINISTIC = "Only algorithms that give the same bits each time: slower on a GPU, no difference on a CPU."
 
 
 def setting_options(command: Command) -> Command:
@@ -112,11 +116,13 @@ _KEPT = ("protocol", "seeds", "data", "store")
 
 
 SEARCH_OPTIONS: dict[str, tuple[type, str]] = {
-    "searcher": (str, f"Who proposes points: {' or '.join(SEARCHERS)} (TPE).  [default: random]"),
-    "scheduler": (str, f"Who stops trials early: {' or '.join(SCHEDULERS)}.  [default: none]"),
+    "searcher": (str, f"Who proposes points: {', '.join(SEARCHERS)} (TPE).  [default: random]"),
+    "scheduler": (str, f"Who stops trials early: {', '.join(SCHEDULERS)}.  [default: none]"),
+    "over": (str, "Parameters that a grid combines, comma-separated, others at the baseline.  [default: all]"),
+    "grid_points": (int, f"Points of a range in a grid.  [default: {POINTS}]"),
     "trials": (int, "Points in all, the baseline and those in the store counted.  [default: 200]"),
     "search_seed": (int, "Seed of the searcher.  [default: 0]"),
-    "grace_epochs": (int, "Epochs before asha may stop a trial.  [default: a sixteenth]"),
+    "grace_epochs": (int, "Epochs before a trial may be stopped.  [default: a sixteenth]"),
     "reduction_factor": (float, "One in so many goes on at each rung of asha.  [default: 3]"),
 }
 
@@ -145,6 +151,8 @@ def take_search(options: dict[str, Any], studies: tuple[str, ...]) -> SearchOpti
             f"{asked} is for search spaces ({', '.join(space_names())}); a study has its variants: see "
             f"`raysweep list variants {studies[0]}`."
         )
+    if "over" in given:
+        given["over"] = tuple(name.strip() for name in given["over"].split(",") if name.strip())
     if "search_seed" in given:
         given["seed"] = given.pop("search_seed")
     return SearchOptions(**given) if spaces else None

@@ -13,7 +13,7 @@ from raysweep.plan import Action
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.request import Request, found_in
-from raysweep.search import Proposal, Proposals, SearchOptions, decide_search, random_points
+from raysweep.search import Proposal, Proposals, SearchOptions, decide_search, fit_to_grid, known_points
 from raysweep.tables import table
 from raysweep.verbs.options import print_json
 from raysweep.verbs.planning import changes
@@ -55,6 +55,9 @@ def plan_search(request: Request, search: SearchOptions, as_json: bool) -> None:
     Raises:
         RaysweepError: whatever of the request cannot be done.
     """
+    from raysweep.search_sweep import asked_space
+
+    search = fit_to_grid(asked_space(request), search)
     proposals, points = planned_points(request, search)
     if as_json:
         print_json([point.to_json(proposals.space.name) for point in points])
@@ -83,8 +86,7 @@ def planned_points(request: Request, search: SearchOptions) -> tuple[Proposals, 
     space = asked_space(request)
     found = found_in(request.store) if request.store else {}
     proposals = open_proposals(request, space, _open_store(request))
-    future = random_points(proposals.space, search.seed) if search.searcher == "random" else iter([])
-    known = list(proposals.take(future, search.trials if search.searcher == "random" else len(proposals)))
+    known = list(proposals.take(known_points(space, search), search.trials))
     protocol = find_protocol(request.protocol)
     return proposals, [
         PlannedPoint(

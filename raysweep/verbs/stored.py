@@ -1,4 +1,4 @@
-"""Verbs that read a store: status, results, report, show."""
+"""Verbs that read a store, and the one that packs it: status, results, report, show, compact."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from raysweep.identity import recipe_from_json
 from raysweep.patch import diff, flatten
+from raysweep.progress import counted
 from raysweep.protocols import find_protocol
 from raysweep.tables import duration, percent, short, table
 from raysweep.verbs.options import json_option, print_json
@@ -57,9 +58,10 @@ def _cell(value: Any) -> str:
 
 def status_rows(store: Store) -> list[dict[str, Any]]:
     """One row a study and line (settings): number of trials by status, epochs done, last change."""
-    trials = {row["trial"]: row for row in store.trials().to_pylist()}
+    columns = ["trial", "status", "epochs", "updated_at"]
+    trials = {row["trial"]: row for row in store.trials(columns).to_pylist()}
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for member in store.members().to_pylist():
+    for member in store.members().select(["study", "protocol", "line", "trial"]).to_pylist():
         key = (member["study"], member["protocol"], member["line"])
         groups.setdefault(key, []).append(trials.get(member["trial"], {"status": "waiting"}))
     return [_status_row(key, rows) for key, rows in sorted(groups.items())]
@@ -170,3 +172,21 @@ def stored_trial(store: Store, prefix: str) -> dict[str, Any]:
     row = store.trial(trial) or {"trial": trial, "status": "waiting", **members[0]}
     studies = [{"study": member["study"], "variant": member["variant"]} for member in members]
     return {key: row[key] for key in row if key not in ("diff", "summary")} | {"studies": studies}
+
+
+@click.command()
+@store_option
+def compact(store: str) -> None:
+    """Put the small files of trials that have ended into few large ones, also while a sweep runs.
+
+    A sweep does this by itself when it ends in a store of more than a thousand small files. Nothing that a store tells
+    is changed by it, killed or not.
+    """
+    from raysweep.results import compaction
+
+    opened = open_store(store)
+    with counted("compacting") as show:
+        done = compaction.compact(opened, show=show)
+    click.echo(f"{done.trials:,} trials compacted, {done.deleted:,} small files deleted, {done.left:,} left")
+    for problem in opened.problems:
+        click.echo(f"warning: {problem}", err=True)

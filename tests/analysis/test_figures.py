@@ -151,3 +151,12 @@ def test_long_and_mathematical_names_are_drawn_as_they_are(line: Line) -> None:
     canvas = render(figures()["gains"], frame.assign(variant=names), "costs $1 and $\\more")
     assert overlaps(canvas) == []
     assert [label.get_text() for label in canvas.axes[0].get_yticklabels()] == names
+
+
+def test_of_a_large_search_the_best_have_a_row_and_the_baseline(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gains.data(line)
+    monkeypatch.setattr(gains, "MOST_ROWS", 3)
+    frame = gains.data(line)
+    assert frame["variant"].tolist()[:3] == whole["variant"].tolist()[:3]
+    assert len(frame) == 3 + (line.baseline not in whole["variant"].tolist()[:3])
+    assert frame["baseline"].sum() == 1

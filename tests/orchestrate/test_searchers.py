@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
@@ -13,7 +14,8 @@ from ray.tune.search import Searcher
 
 from raysweep.orchestrate import searchers as searchers_module
 from raysweep.orchestrate.events import Outcome
-from raysweep.orchestrate.searchers import Result, Search, make_scheduler, optuna_search, random_search
+from raysweep.orchestrate.schedulers import make_scheduler
+from raysweep.orchestrate.searchers import FixedSearch, Result, Search, optuna_search
 from raysweep.orchestrate.sweep import run_on_ray
 from raysweep.recipe import Recipe
 from raysweep.search import Proposals, SearchOptions, random_point
@@ -217,37 +219,8 @@ def test_optuna_learns_the_better_half(pool: Played, tmp_path: Path) -> None:
 
 
 def test_searchers_are_of_tune() -> None:
-    assert isinstance(random_search(RATES, 0, [], 0), Searcher)
+    assert isinstance(FixedSearch(iter([])), Searcher)
     assert type(optuna_search(RATES, 0, [], 0)).__name__ == "OptunaSearch"
-
-
-def test_a_scheduler_remembers_the_curves_of_earlier_sweeps() -> None:
-    options = SearchOptions(scheduler="asha", grace_epochs=2, reduction_factor=2.0)
-    good = Result("finished", 0.9, tuple((epoch, 0.9) for epoch in range(1, 9)))
-    for ended, expected in (({}, "CONTINUE"), ({"a": good, "b": good}, "STOP")):
-        scheduler = make_scheduler(options, 8, ended)
-        assert scheduler is not None
-        trial = SimpleNamespace(trial_id="new", config={"trial": "new"})
-        scheduler.on_trial_add(None, trial)
-        assert scheduler.on_trial_result(None, trial, {"epoch": 1, "top1": 0.1}) == "CONTINUE"
-        assert scheduler.on_trial_result(None, trial, {"epoch": 2, "top1": 0.1}) == expected
-    assert make_scheduler(SearchOptions(), 8, {}) is None
-
-
-def test_a_scheduler_lets_the_baseline_finish() -> None:
-    options = SearchOptions(scheduler="asha", reduction_factor=2.0)
-    good = Result("finished", 0.9, ((1, 0.9), (2, 0.9)))
-    for name, expected in (("base", "CONTINUE"), ("other", "STOP")):
-        scheduler: Any = make_scheduler(options, 8, {"a": good, "b": good}, baseline="base")
-        trial = SimpleNamespace(trial_id="00001", config={"trial": name})
-        scheduler.on_trial_add(None, trial)
-        assert scheduler.on_trial_result(None, trial, {"epoch": 1, "top1": 0.1}) == expected
-
-
-@pytest.mark.parametrize(("num_epochs", "first_rung"), [(1, 1), (4, 1), (64, 4)])
-def test_a_scheduler_waits_a_sixteenth_of_the_training(num_epochs: int, first_rung: int) -> None:
-    scheduler: Any = make_scheduler(SearchOptions(scheduler="asha"), num_epochs, {})
-    assert scheduler._brackets[0]._rungs[-1][0] == first_rung
 
 
 def train_by_rate(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
@@ -280,7 +253,7 @@ def sweep(cluster: str, listener: Listener) -> Sweep:
             workers=1,
             train=train_by_rate,
             record_end=listener.record_end,
-            scheduler=make_scheduler(search.options, NUM_EPOCHS, search.ended, search.proposals.baseline_trial),
+            scheduler=make_scheduler(search.options, NUM_EPOCHS, (), search.proposals.baseline_trial),
             search=search,
         )
 
@@ -302,7 +275,10 @@ def test_a_random_search_with_asha_on_ray(sweep: Sweep, listener: Listener, tmp_
             assert (result.end, result.top1) == ("failed", None)
         if rate > 7:
             assert result.end in ("diverged", "stopped")
-    assert {trial for trial, (end, _) in listener.recorded.items() if end == "stopped"} == set(outcome.stopped)
+    why = {trial: why or "" for trial, (end, why) in listener.recorded.items() if end == "stopped"}
+    assert why.keys() == set(outcome.stopped)
+    reason = r"asha: epoch \d, rung \d: top-1 0\.\d{4} is below 0\.\d{4}, the least of the best 1 in 2"
+    assert all(re.fullmatch(reason, words) for words in why.values())
     assert sweep(search) == Outcome(), "nothing is left to train"
     assert all(len(file.read_text().split()) == 1 + (file.name in outcome.failed) for file in tmp_path.iterdir())
 

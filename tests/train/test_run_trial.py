@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from raysweep.data import shared
 from raysweep.errors import RaysweepError
@@ -132,6 +133,44 @@ def test_an_end_that_the_trial_could_not_write(small_recipe: Recipe, small_image
     row = Store.open(task.store).trial(task.trial)
     assert row is not None
     assert (row["status"], row["error"], row["attempts"]) == ("finished", None, 2)
+
+
+def test_a_finished_trial_stays_finished(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
+    """Its worker died between writing the end and saying so, in its last attempt."""
+    task = make_task(small_recipe, small_images, tmp_path / "store")
+    list(run_trial(task, Placement(), 1))
+    record_end(task, "failed", "the worker process was restarted")
+    assert (Store.open(task.store).trial(task.trial) or {})["status"] == "finished"
+
+
+def test_a_checkpoint_without_the_row_of_its_epoch_is_not_resumed_from(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path
+) -> None:
+    """A curve would have a gap: the trial begins anew, to the same numbers."""
+    whole = make_task(small_recipe, small_images, tmp_path / "whole")
+    list(run_trial(whole, Placement(), 1))
+    cut = make_task(small_recipe, small_images, tmp_path / "cut")
+    steps = run_trial(cut, Placement(), 1)
+    next(steps)
+    next(steps)
+    steps.close()  # type: ignore[attr-defined]
+    store = Store.open(cut.store)
+    store.write_epochs(cut.trial, store.epochs([cut.trial]).to_pylist()[:1])
+    assert [row["epoch"] for row in run_trial(cut, Placement(), 2)] == [1, 2, 3]
+    assert stored(tmp_path / "cut", cut.trial) == stored(tmp_path / "whole", whole.trial)
+
+
+def test_deterministic_algorithms_are_allowed_alone_while_the_trial_runs(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path
+) -> None:
+    task = make_task(small_recipe, small_images, tmp_path / "store", deterministic=True)
+    steps = run_trial(task, Placement(), 1)
+    next(steps)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+    assert (Store.open(task.store).trial(task.trial) or {})["deterministic"] is True
+    steps.close()  # type: ignore[attr-defined]
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_images_that_changed_are_refused(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:

@@ -1,0 +1,261 @@
+"""What raysweep itself costs as a sweep grows: plan, bookkeeping, store and report at 300 to 10,000 trials.
+
+The trials train nothing. Everything else is real: recipes of the whole table, rows of every column, Ray, Tune, gangs
+and the pool. The slope of time over trials in log-log axes is printed for each figure: 1 is linear, 2 quadratic.
+
+    python benchmarks/scale.py stored | ray | proposals
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from analysis.load import load_lines
+from benchmarks._harness import Row, report, seconds
+from raysweep.identity import recipe_json
+from raysweep.orchestrate.events import Event
+from raysweep.plan import PlannedTrial, planned_studies, possible, to_run
+from raysweep.progress import SweepProgress
+from raysweep.request import Request
+from raysweep.results.compaction import compact
+from raysweep.results.schema import EPOCHS, TRIAL
+from raysweep.results.store import Store
+from raysweep.space import find_space
+from raysweep.sweep import member_rows
+from raysweep.train.task import Placement, TrialTask
+
+STORED = (300, 1000, 3000, 10_000)
+ON_RAY = (200, 600, 1500)
+PROPOSED = (300, 1000, 3000)
+NUM_EPOCHS = 20
+"""Epochs of a stored trial."""
+NUM_REPORTS = 2
+"""Epochs that a trial on Ray reports."""
+Figures = dict[str, float]
+"""Step -> seconds, or MiB where its name says so."""
+
+
+def planned(trials: int) -> list[PlannedTrial]:
+    """So many trials of the whole table."""
+    per_seed = len(possible(Request(("all",)).plan()))
+    return possible(Request(("all",), seeds=math.ceil(trials / per_seed)).plan())[:trials]
+
+
+def epoch_row(trial: str, epoch: int) -> dict[str, Any]:
+    """An epoch with a value in every column."""
+    # Digits that do not repeat: a file of equal numbers would be packed to nothing.
+    digits = Random(f"{trial}/{epoch}")
+    measured = {field.name: digits.random() for field in EPOCHS if field.type == "double"}
+    counted = {field.name: 1 + epoch for field in EPOCHS if field.type in ("int32", "int64")}
+    return measured | counted | {"trial": trial, "epoch": epoch, "attempt": 1, "finished_at": datetime.now(UTC)}
+
+
+def trial_row(one: PlannedTrial, recipe: str, epochs: int, status: str) -> dict[str, Any]:
+    """A trial's row with a value in every column."""
+    texts = {field.name: "x" * 12 for field in TRIAL if field.type == "string"}
+    digits = Random(one.trial)
+    numbers = {field.name: digits.randrange(10**6) for field in TRIAL if field.type in ("int32", "int64", "double")}
+    times = dict.fromkeys(("started_at", "updated_at"), datetime.now(UTC))
+    own = {"trial": one.trial, "status": status, "seed": one.recipe.seed, "recipe": recipe, "protocol": "imagenet128"}
+    rest = {"top1": epochs / 100 + one.recipe.seed / 1000, "epochs": epochs, "error": None, "git_dirty": False}
+    return texts | numbers | times | own | rest
+
+
+def fill(store: Store, plan: Sequence[PlannedTrial]) -> None:
+    """What a finished sweep leaves."""
+    for study in planned_studies(plan):
+        store.write_members(member_rows(plan, study, "imagenet128"))
+    for one in plan:
+        store.write_epochs(one.trial, [epoch_row(one.trial, epoch) for epoch in range(1, NUM_EPOCHS + 1)])
+        store.write_trial(trial_row(one, recipe_json(one.recipe), NUM_EPOCHS, "finished"))
+
+
+def follow(plan: Sequence[PlannedTrial]) -> None:
+    """All events of a sweep, taken by the driver's progress."""
+    with contextlib.redirect_stderr(Path(os.devnull).open("w")), SweepProgress(plan, 8) as progress:
+        for one in plan:
+            for epoch in range(1, NUM_EPOCHS + 1):
+                row = epoch_row(one.trial, epoch) | {"planned_epochs": NUM_EPOCHS, "status": "running"}
+                progress.on_event(Event("epoch", one.trial, row))
+            progress.on_event(Event("finished", one.trial, row))
+
+
+def command(*words: str) -> Callable[[], float]:
+    """Wall time of the command as a process."""
+    call = [sys.executable, "-m", "raysweep", *words]
+    return lambda: seconds(lambda: subprocess.run(call, check=True, stdout=subprocess.DEVNULL))
+
+
+def stored(trials: int, folder: str) -> Figures:
+    """Everything that needs no Ray."""
+    found: Figures = {}
+    plan: list[PlannedTrial] = []
+    found["plan"] = seconds(lambda: plan.extend(planned(trials)))
+    found["driver's progress"] = seconds(lambda: follow(to_run(plan)))
+    store = Store.open(f"{folder}/{trials}", create=True)
+    found["writing"] = seconds(lambda: fill(store, plan))
+    words = ("--store", store.uri, "--json")
+    found["status, small files"] = command("status", *words)()
+    found["compaction"] = seconds(lambda: compact(store))
+    found["status"] = command("status", *words)()
+    found["results of a study"] = command("results", "activation", *words)()
+    found["found again by run"] = seconds(lambda: Store.open(store.uri).trials(["trial", "status", "epochs"]))
+    found["look-up of a trial"] = statistics.median(seconds(lambda: store.trial("none")) for _ in range(20))
+    found["loading all for a report"] = seconds(lambda: load_lines(Store.open(store.uri), planned_studies(plan)))
+    found["report of a study"] = command("report", "activation", "--store", store.uri, "--out", f"{folder}/report")()
+    found["memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["store, MiB"] = sum(file.stat().st_size for file in Path(store.uri).rglob("*.parquet")) / 2**20
+    return found
+
+
+def train_at_once(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+    """No training; the store's rows are written as a real trial writes them."""
+    store, rows = Store.open(task.store), []
+    one = PlannedTrial(task.trial, task.recipe, (), "run", "", {}, cost=None)  # type: ignore[arg-type]
+    store.trial(task.trial)
+    store.write_trial(trial_row(one, "{}", 0, "running"))
+    for epoch in range(1, NUM_REPORTS + 1):
+        rows.append(epoch_row(task.trial, epoch))
+        store.write_epochs(task.trial, rows)
+        status = "finished" if epoch == NUM_REPORTS else "running"
+        store.write_trial(trial_row(one, "{}", epoch, status))
+        yield rows[-1] | {"planned_epochs": NUM_REPORTS, "status": status}
+
+
+class Watch:
+    """Memory of this driver and of its pool actor, by trials ended."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.ended = 0
+        self.pool_pid = 0
+        self.driver: dict[int, float] = {}
+        self.pool: dict[int, float] = {}
+
+    def on_event(self, event: Event) -> None:
+        """Look at the memory once in so many trials."""
+        self.ended += event.kind == "finished"
+        if event.kind == "finished" and self.ended % self.every == 0:
+            self.driver[self.ended] = resident_mib(os.getpid())
+            self.pool_pid = self.pool_pid or next(pid for pid in descendants() if title(pid).startswith("ray::Pool"))
+            self.pool[self.ended] = resident_mib(self.pool_pid)
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def title(pid: int) -> str:
+    """What a process calls itself; nothing once it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
+
+
+def descendants() -> list[int]:
+    """Processes that this one has started, and theirs: other clusters may run on this machine."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found = list(parents.get(os.getpid(), []))
+    for pid in found:
+        found += parents.get(pid, [])
+    return found
+
+
+def per_trial_kib(memory: Mapping[int, float]) -> float:
+    """Growth in KiB a trial from the first fifth on, when everything has been loaded."""
+    points = sorted(memory.items())[len(memory) // 5 :]
+    return statistics.linear_regression(*zip(*points, strict=True)).slope * 1024
+
+
+def on_ray(trials: int, folder: str) -> Figures:
+    """A sweep of trials that train nothing, from a started cluster to the outcome."""
+    import ray
+
+    from raysweep.orchestrate.sweep import run_on_ray
+
+    store = Store.open(f"{folder}/ray{trials}", create=True)
+    recipe = planned(1)[0].recipe
+    tasks = [TrialTask(f"{k:012x}", replace(recipe, seed=k), "", store.uri) for k in range(trials)]
+    watch = Watch(max(1, trials // 50))
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        wall = seconds(lambda: run_on_ray(tasks, watch.on_event, train=train_at_once))
+    finally:
+        ray.shutdown()
+    return {
+        "on Ray": wall,
+        "driver, KiB a trial": per_trial_kib(watch.driver),
+        "pool actor, KiB a trial": per_trial_kib(watch.pool),
+    }
+
+
+def proposals(trials: int, folder: str) -> Figures:
+    """Seconds to propose one point after so many results, TPE."""
+    from raysweep.orchestrate.searchers import optuna_search
+
+    space = find_space("joint")
+    points = [space.sample(Random(k)) for k in range(trials)]
+    search = optuna_search(space, 0, points, trials)
+    for k in range(trials):
+        search.suggest(str(k))
+        search.on_trial_complete(str(k), {"top1": k % 97 / 97})
+    return {"TPE, one proposal": statistics.median(seconds(partial(search.suggest, f"n{k}")) for k in range(5))}
+
+
+def in_own_process(step: str, trials: int, folder: str) -> Figures:
+    """The figures of one step at one size: memory is not that of an earlier one."""
+    call = [sys.executable, __file__, step, str(trials), folder]
+    done = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True)
+    return {name: float(figure) for name, _, figure in (line.rpartition("=") for line in done.stdout.splitlines())}
+
+
+STEPS: dict[str, tuple[Callable[[int, str], Figures], Sequence[int]]] = {
+    "stored": (stored, STORED),
+    "ray": (on_ray, ON_RAY),
+    "proposals": (proposals, PROPOSED),
+}
+
+
+def main(step: str) -> None:
+    """Measure a step at every size, each once: the sizes are the repeats."""
+    found: dict[str, dict[int, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for trials in STEPS[step][1]:
+            for name, figure in in_own_process(step, trials, folder).items():
+                found.setdefault(name, {})[trials] = figure
+    rows = [Row(f"{name}, {n:,} trials", x, x, x, 1) for name, at in found.items() for n, x in at.items()]
+    report(f"scale_{step}", "s", rows, {f"slope of {name}": slope(at) for name, at in found.items()})
+
+
+def slope(at: Mapping[int, float]) -> float:
+    """Of the last two sizes in log-log axes, where fixed costs weigh least."""
+    (n1, t1), (n2, t2) = sorted(at.items())[-2:]
+    return math.log(max(t2, 1e-9) / max(t1, 1e-9)) / math.log(n2 / n1)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        main(sys.argv[1])
+    else:
+        figures = STEPS[sys.argv[1]][0](int(sys.argv[2]), sys.argv[3])
+        print("\n".join(f"{name}={figure}" for name, figure in figures.items()))

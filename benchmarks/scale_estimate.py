@@ -1,0 +1,145 @@
+"""The whole table on 1, 8 and 64 GPUs, and a search of a million trials, from the figures that `scale.py` has measured.
+
+    python benchmarks/scale_estimate.py [--images-per-s N]
+
+Prints the Markdown of `docs/scale.md`. No GPU was measured: how fast one is enters as a parameter, images per second
+of the paper's baseline in training; other networks are taken to cost time in proportion to their multiply-accumulates.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks._harness import RESULTS
+from benchmarks.scale import ON_RAY, PROPOSED, STORED
+from raysweep.cost import accelerator, find_cost
+from raysweep.plan import PlannedTrial, to_run
+from raysweep.recipe import Recipe
+from raysweep.request import Request
+from raysweep.tables import rough_duration, short
+
+GPUS = (1, 8, 64)
+MILLION = 1_000_000
+SEARCHING_GPUS = 64
+EPOCHS_OF_A_POINT = 4
+"""Of an average point of the search, most being stopped early: an assumption, as nothing of that size was run."""
+
+
+class Measured:
+    """The figures of `scale.py` at its largest size, and what follows for one trial more."""
+
+    def __init__(self, folder: Path = RESULTS) -> None:
+        self.rows: dict[str, float] = {}
+        self.hardware: Mapping[str, object] = {}
+        for step in ("stored", "ray", "proposals"):
+            content = json.loads((folder / f"scale_{step}.json").read_text())
+            self.rows |= {row["side"]: row["median"] for row in content["rows"]}
+            self.hardware = content["hardware"]
+
+    def at(self, name: str, trials: int) -> float:
+        """A figure at a size."""
+        return self.rows[f"{name}, {trials:,} trials"]
+
+    def more(self, name: str, sizes: Sequence[int]) -> float:
+        """What one trial more costs, between the last two sizes: fixed costs cancel."""
+        before, last = sizes[-2:]
+        return max(0.0, (self.at(name, last) - self.at(name, before)) / (last - before))
+
+
+def gpu_hours(plan: Sequence[PlannedTrial], images_per_s: float) -> list[float]:
+    """Hours of each trial on one GPU."""
+    base = find_cost(Recipe()).macs
+    return [
+        one.recipe.length.iterations * one.recipe.training.batch_size * one.cost.macs / base / images_per_s / 3600
+        for one in plan
+    ]
+
+
+def assumed_images_per_s() -> float:
+    """Of the baseline, by the same assumption as `raysweep plan` makes."""
+    recipe = Recipe()
+    images = recipe.length.iterations * recipe.training.batch_size
+    return images / (accelerator(recipe).hours(recipe, find_cost(recipe)) * 3600)
+
+
+def inputs(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
+    """What the estimates are made of."""
+    last = STORED[-1]
+    return [
+        ("images/s of the baseline on one GPU, in training", f"{images_per_s:,.0f} (assumed)"),
+        ("sweep's own time for a trial on Ray", f"{1000 * measured.more('on Ray', ON_RAY):.0f} ms"),
+        ("driver's memory for a trial", f"{measured.at('driver, KiB a trial', ON_RAY[-1]):.1f} KiB"),
+        ("pool actor's memory for a trial", f"{measured.at('pool actor, KiB a trial', ON_RAY[-1]):.1f} KiB"),
+        ("plan of a trial", f"{1000 * measured.more('plan', STORED):.2f} ms"),
+        ("compacted store for a trial of 20 epochs", f"{1024 * measured.more('store, MiB', STORED):.2f} KiB"),
+        ("reading a trial, two small files", f"{1000 * measured.more('status, small files', STORED):.2f} ms"),
+        ("`status` on 10,000 trials, compacted", f"{measured.at('status', last):.1f} s"),
+        ("TPE, one proposal after 3,000 results", f"{1000 * measured.at('TPE, one proposal', PROPOSED[-1]):.0f} ms"),
+    ]
+
+
+def whole_table(measured: Measured, plan: Sequence[PlannedTrial], images_per_s: float) -> list[tuple[str, ...]]:
+    """One row a number of GPUs: the longest trial bounds it from below, where a trial has one GPU."""
+    hours = gpu_hours(plan, images_per_s)
+    own_h = measured.more("on Ray", ON_RAY) * len(plan) / 3600
+    rows: list[tuple[str, ...]] = []
+    for gpus in GPUS:
+        wall_h = max(sum(hours) / gpus, max(hours)) + own_h
+        rows.append((f"{gpus}", f"{wall_h / 24:,.1f} days", f"{max(hours):,.0f} h", rough_duration(own_h * 3600)))
+    return rows
+
+
+def million(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
+    """What each part of a search of a million points would take, all linear but the searcher."""
+    own_s = MILLION * measured.more("on Ray", ON_RAY)
+    images = Recipe().length.iterations * Recipe().training.batch_size * EPOCHS_OF_A_POINT / Recipe().training.epochs
+    training_s = MILLION * images / images_per_s / SEARCHING_GPUS
+    slowest = measured.more("TPE, one proposal", PROPOSED) * MILLION
+    return [
+        (f"training, {SEARCHING_GPUS} GPUs, {EPOCHS_OF_A_POINT} epochs a point", rough_duration(training_s)),
+        ("TPE: the last proposal", rough_duration(slowest)),
+        ("TPE: all proposals, one after another", rough_duration(slowest * MILLION / 2)),
+        ("the sweep's own time, one driver", rough_duration(own_s)),
+        ("driver's memory", gib(measured.at("driver, KiB a trial", ON_RAY[-1]))),
+        ("pool actor's memory", gib(measured.at("pool actor, KiB a trial", ON_RAY[-1]))),
+        ("reading it, small files", rough_duration(MILLION * measured.more("status, small files", STORED))),
+        ("reading it, compacted", rough_duration(MILLION * measured.more("found again by run", STORED))),
+        ("compacting it", rough_duration(MILLION * measured.more("compaction", STORED))),
+        ("store, compacted", gib(1024 * measured.more("store, MiB", STORED))),
+    ]
+
+
+def gib(kib_a_trial: float) -> str:
+    """Of a million trials."""
+    return f"{kib_a_trial * MILLION / 2**20:,.1f} GiB"
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+@click.command()
+@click.option("--images-per-s", type=float, default=None, help="Of the paper's baseline, training on one GPU.")
+def main(images_per_s: float | None) -> None:
+    """Print all tables."""
+    measured, speed = Measured(), images_per_s or assumed_images_per_s()
+    plan = to_run(Request(("all",)).plan())
+    total = sum(gpu_hours(plan, speed))
+    print(f"Measured on {measured.hardware['processor']}, {measured.hardware['cores']} cores.\n")
+    print(markdown(("input", "figure"), inputs(measured, speed)))
+    print(f"The whole table: {len(plan)} trials, {total:,.0f} GPU-hours, {short(len(plan) * 64)} epochs.\n")
+    print(markdown(("GPUs", "wall", "longest trial", "sweep's own time"), whole_table(measured, plan, speed)))
+    print(markdown(("a million points", "estimate"), million(measured, speed)))
+
+
+if __name__ == "__main__":
+    main()
