@@ -20,7 +20,7 @@ from raysweep.results.files import Patience
 from raysweep.results.provenance import provenance
 from raysweep.results.schema import EPOCHS
 from raysweep.results.store import Store
-from raysweep.train.loop import epochs, prepare, restore, state
+from raysweep.train.loop import BrokenOffError, epochs, prepare, restore, state
 from raysweep.train.task import Placement, TrialTask
 
 PATIENCE_S = 600.0
@@ -117,7 +117,8 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
 
     Besides the columns of the epoch rows a row has `planned_epochs` and `status`: running, finished or diverged.
 
-    A store that is away or full is waited for.
+    A store that is away or full is waited for. Where the place is about to go, the trial is broken off in the middle of
+    an epoch, with a checkpoint of just that.
 
     Raises:
         RaysweepError: data, recipe or store that do not serve; what has been trained is in the store.
@@ -137,12 +138,16 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         record = Record(store, task, place) if place.rank == 0 else None
         if record:
             record.start(manifest, trial.length.num_epochs, done)
-        for row in epochs(trial, done):
-            row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
-            if record:
-                kept = task.keep_checkpoint or row["status"] == "running"
-                record.add(row, state(trial, row["epoch"]) if kept else None)
-            yield row
+        try:
+            for row in epochs(trial, done):
+                row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
+                if record:
+                    kept = task.keep_checkpoint or row["status"] == "running"
+                    record.add(row, state(trial, row["epoch"]) if kept else None)
+                done = row["epoch"]
+                yield row
+        except BrokenOffError:
+            store.write_checkpoint(task.trial, state(trial, done))
 
 
 def check_same_images(store: Store, task: TrialTask, manifest: Manifest) -> None:

@@ -26,7 +26,11 @@ class TrialTask:
     """Store with the trial that `init.trunk_trial` names."""
 
 
-def _nobody(*told: str) -> None:
+def _go_on() -> bool:
+    return False
+
+
+def _nobody(text: str) -> None:
     """Who listens where nobody does."""
 
 
@@ -44,7 +48,8 @@ class Placement:
     """GPUs of each worker: a share of one where trials lie side by side."""
     alone: bool = False
     """Whether it has a device to itself, since it ran out of memory beside others."""
-    on_step: Callable[[], None] = _nobody
-    """Called after each batch, trained or tested: a trial of which nothing is heard for long is taken for hung."""
+    on_step: Callable[[], bool] = _go_on
+    """Called after each batch: a trial of which nothing is heard for long is taken for hung. Returns whether to break
+    off, in the middle of the epoch, since this place is about to go; never where there are several ranks."""
     on_wait: Callable[[str], None] = _nobody
     """Told in one sentence what the trial waits for, when it cannot go on for a while."""
