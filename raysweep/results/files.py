@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -43,6 +43,13 @@ class Patience:
 
 
 NO_PATIENCE = Patience()
+
+
+class Stamp(NamedTuple):
+    """What tells one version of a file from the next."""
+
+    changed_ns: int | None
+    size: int | None
 
 
 class Files:
@@ -94,10 +101,18 @@ class Files:
         Raises:
             RaysweepError: the folder cannot be listed.
         """
+        return sorted(self.stamps(folder, suffix))
+
+    def stamps(self, folder: str, suffix: str) -> dict[str, Stamp]:
+        """The whole files in a folder as they now are, by name.
+
+        Raises:
+            RaysweepError: the folder cannot be listed.
+        """
         selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
         infos = self._do("list", folder, lambda: self.filesystem.get_file_info(selector))
-        found = (info.base_name for info in infos)
-        return sorted(f"{folder}/{name}" for name in found if name.endswith(suffix) and not name.startswith("."))
+        whole = (info for info in infos if info.base_name.endswith(suffix) and not info.base_name.startswith("."))
+        return {f"{folder}/{info.base_name}": Stamp(info.mtime_ns, info.size) for info in whole}
 
     def read(self, name: str) -> bytes:
         """The content of a file.

@@ -227,10 +227,16 @@ class Store:
         except ValueError as error:
             raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
 
-    def _read_all(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
+    def read_each(self, names: Iterable[str], schema: pa.Schema) -> dict[str, pa.Table]:
+        """The rows of these small files by name; those that are gone or damaged are left out, the latter noted."""
+        names = list(names)
+        read = partial(self._read_table, schema=schema)
         with ThreadPoolExecutor(READERS) as readers:
-            tables = readers.map(lambda name: self._or_note(partial(self._read_table, schema=schema), name), names)
-            return pa.concat_tables([schema.empty_table(), *(found for found in tables if found is not None)])
+            tables = readers.map(lambda name: self._or_note(read, name), names)
+            return {name: table for name, table in zip(names, tables, strict=True) if table is not None}
+
+    def _read_all(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
+        return pa.concat_tables([schema.empty_table(), *self.read_each(names, schema).values()])
 
     def _or_note(self, read: Callable[[str], T], name: str) -> T | None:
         try:
