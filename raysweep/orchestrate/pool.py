@@ -179,6 +179,16 @@ class Pool:
             self._retry(lease, "the trial ended without a final status", hopeless=True)
         await self._announce()
 
+    async def show(self, gang: str, trial: str, attempt: int) -> None:
+        """Last as long as an attempt: a task that bears the trial's name, so that Ray's dashboard has a row for it.
+
+        Raises:
+            RuntimeError: the attempt failed, as its row then says.
+        """
+        await self._until(lambda: not self._is_current(gang, trial, attempt) or self.closed)
+        if error := self.leases[trial].errors.get(attempt):
+            raise RuntimeError(error)
+
     async def crashed(self, gang: str, error: str, loss: bool = False) -> bool:
         """A gang's workers or controller died, by a loss if through no fault of theirs; whether to start them again."""
         held = gang in self.held
@@ -316,6 +326,7 @@ class Pool:
         if (short or killed_for_memory(error)) and self.can_widen and not lease.alone:
             return self._widen(lease, error)
         lease.setbacks.add(loss)
+        lease.errors[lease.attempt] = headline(error)
         if hopeless or lease.setbacks.exceed(self.max_attempts - 1):
             return self._end(lease, "failed", {**lease.last, "error": error}, headline(error))
         self.waiting.push(lease)

@@ -24,6 +24,14 @@ class TrialTask:
     """Whether the last checkpoint stays in the store after the trial has ended."""
     trunks: str = ""
     """Store with the trial that `init.trunk_trial` names."""
+    study: str = ""
+    variant: str = ""
+    """What it stands for, first of all; for whoever watches."""
+
+    @property
+    def name(self) -> str:
+        """What a person knows it by."""
+        return f"{self.study}/{self.variant} seed {self.recipe.seed}" if self.study else self.trial
 
 
 def _nobody(*told: str) -> None:
