@@ -321,12 +321,12 @@ class Pool:
     ) -> None:
         if lease.end or self.closed:
             return
+        lease.errors[lease.attempt] = headline(error)
         if lease.stop:
             return self._end_stopped(lease)
         if (short or killed_for_memory(error)) and self.can_widen and not lease.alone:
             return self._widen(lease, error)
         lease.setbacks.add(loss)
-        lease.errors[lease.attempt] = headline(error)
         if hopeless or lease.setbacks.exceed(self.max_attempts - 1):
             return self._end(lease, "failed", {**lease.last, "error": error}, headline(error))
         self.waiting.push(lease)

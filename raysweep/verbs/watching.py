@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -55,20 +56,26 @@ def _changes(following: Following, store: Store, every_s: float) -> Iterator[lis
     """What each look at the store finds changed, until nothing has for `SETTLE_S` and all trials have ended."""
     quiet_since: datetime | None = None
     while True:
-        try:
-            changed = following.refresh()
-        except RaysweepError as error:  # it may be back at the next look
-            changed = []
-            store.problems.append(f"{datetime.now(UTC):%H:%M:%S} {error}")
+        changed, away = _look(following, store)
         yield changed
-        snapshot = Snapshot.of(following)
+        snapshot, now = Snapshot.of(following), datetime.now(UTC)
         if quiet_since is None:
             quiet_since = snapshot.last_change
         elif changed:
-            quiet_since = datetime.now(UTC)
-        if not snapshot.left and (quiet_since is None or (datetime.now(UTC) - quiet_since).total_seconds() > SETTLE_S):
+            quiet_since = now
+        quiet_s = (now - quiet_since).total_seconds() if quiet_since else math.inf
+        if not away and not snapshot.left and quiet_s > SETTLE_S:
             return
         time.sleep(every_s)
+
+
+def _look(following: Following, store: Store) -> tuple[list[Row], bool]:
+    """What has changed, and whether the store is away; it may be back at the next look."""
+    try:
+        return following.refresh(), False
+    except RaysweepError as error:
+        store.problems.append(f"{datetime.now(UTC):%H:%M:%S} {error}")
+        return [], True
 
 
 class Lines:

@@ -15,6 +15,7 @@ from raysweep.orchestrate.events import Event
 from raysweep.orchestrate.loggers import Loggers, parse_place
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
+from raysweep.sweep import Resources, check_logging
 from raysweep.train.task import TrialTask
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 
@@ -143,3 +144,9 @@ def test_places_that_cannot_be_logged_to(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(loggers.KINDS, "mlflow", loggers.Kind("no_such_package", "there", print))
     with pytest.raises(RaysweepError, match=r"--log-to mlflow needs no_such_package.*pip install 'raysweep\[mlflow\]'"):
         parse_place("mlflow:there")
+
+
+def test_logging_without_ray_is_refused() -> None:
+    with pytest.raises(RaysweepError, match="--log-to tensorboard is Ray Tune's, which --inline goes without"):
+        check_logging(Resources(inline=True, log_to=("tensorboard",)))
+    check_logging(Resources(inline=True))

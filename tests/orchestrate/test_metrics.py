@@ -100,6 +100,11 @@ def test_the_grafana_dashboard_draws_every_metric_and_no_other() -> None:
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
+def test_the_documentation_explains_every_metric_and_no_other() -> None:
+    text = (GRAFANA.parents[2] / "docs/watching.md").read_text()
+    assert set(re.findall(r"`ray_raysweep_(\w+)`", text)) == DESCRIPTIONS.keys()
+
+
 def train_measured(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
     """Three epochs with all that metrics read; the trial b fails once, and each waits to be looked at."""
     for number in (1, 2, 3):

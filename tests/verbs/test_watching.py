@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from raysweep.errors import RaysweepError
+from raysweep.results.following import Following
 from raysweep.results.store import Store
+from raysweep.verbs import watching
+from raysweep.watching import Row
 from tests.results.rows import write_members, write_trial
 from tests.verbs.test_cli import good, refused
 
@@ -108,6 +112,25 @@ def test_a_store_that_is_away_for_a_while_is_asked_again(store: Store, tmp_path:
     out, _ = process.communicate(timeout=100)
     assert process.returncode == 0
     assert "3/3 ended" in out
+
+
+def test_a_store_that_is_away_at_the_first_look_is_not_taken_for_an_empty_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    following = Following(store)
+    answers = [RaysweepError("away"), following.refresh]
+
+    def refresh() -> list[Row]:
+        answer = answers.pop(0)
+        if isinstance(answer, RaysweepError):
+            raise answer
+        return answer()
+
+    monkeypatch.setattr(following, "refresh", refresh)
+    looks = watching._changes(following, store, 0.0)
+    assert next(looks) == []
+    assert store.problems[0].endswith("away")
+    assert {row["trial"] for row in next(looks)} == {"a", "b"}
 
 
 @pytest.mark.parametrize(
