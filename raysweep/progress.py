@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from raysweep.orchestrate.events import Event
+from raysweep.orchestrate.events import ENDS, Event
 from raysweep.plan import PlannedTrial
 from raysweep.tables import duration, percent
 from raysweep.waiting import NEXT_STEP, is_bottleneck, wait_share
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-ENDS = ("finished", "diverged", "failed", "stopped")
 LINE_EVERY_S = 10.0
 """Seconds between plain lines of one trial's epochs: a log of a long sweep stays readable."""
 

@@ -49,6 +49,12 @@ EXIT_FAILED = 1
 @click.option("--deterministic", is_flag=True, help=DETERMINISTIC)
 @click.option("--address", default=None, help="Ray cluster to join.  [default: RAY_ADDRESS, else a local one]")
 @click.option("--inline", is_flag=True, help="Without Ray: one trial after another in this process.")
+@click.option(
+    "--log-to",
+    multiple=True,
+    metavar="TOOL[:PLACE]",
+    help="Besides the store: tensorboard:FOLDER, mlflow:TRACKING_URI or wandb:PROJECT. May be given often.",
+)
 @click.option("--keep-checkpoints", is_flag=True, help="Keep the last checkpoint of finished trials.")
 def run(keep_checkpoints: bool, **options: Any) -> None:
     """Train the trials of STUDY... that are not finished yet, or search the space `joint`.
@@ -58,7 +64,7 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
     raysweep run activation --protocol demo --variants elu,tanh --inline
     raysweep run joint --protocol cifar10 --searcher optuna --scheduler asha --trials 200
     """
-    from raysweep.sweep import Resources
+    from raysweep.sweep import Resources, check_logging
 
     search = take_search(options, options["studies"])
     request = take_request(options)
@@ -72,7 +78,9 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
         max_attempts=options["attempts"],
         share_images=options["share_images"],
         deterministic=options["deterministic"],
+        log_to=options["log_to"],
     )
+    check_logging(resources)
     try:
         if search:
             outcome = run_search(request, resources, search, keep_checkpoints)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raysweep.cost import Cost, find_cost
 from raysweep.errors import RaysweepError
@@ -65,6 +65,7 @@ class PreparedSearch:
     def task(self, proposal: Proposal, keep_checkpoints: bool = False, deterministic: bool = False) -> TrialTask:
         """The trial of a proposal."""
         data, store = str(self.data), self.store.uri
+        names = {"study": self.proposals.space.name, "variant": proposal.variant}
         return TrialTask(
             proposal.trial,
             proposal.recipe,
@@ -73,6 +74,7 @@ class PreparedSearch:
             self.protocol,
             keep_checkpoints,
             deterministic=deterministic,
+            **names,
         )
 
     def planned(self, trial: str) -> PlannedTrial:
@@ -241,8 +243,16 @@ def stored_results(prepared: PreparedSearch) -> dict[str, Result]:
     return {t: Result(prepared.found[t].status, top1[t], tuple(sorted(curves[t]))) for t in ended}
 
 
-def metadata(prepared: PreparedSearch) -> dict[str, Any]:
+def metadata(prepared: PreparedSearch) -> dict[str, str]:
     """What Ray's dashboard shows of the search."""
+    from raysweep.results.provenance import described_commit
+
     options = prepared.options
-    method = f"{options.searcher}, scheduler {options.scheduler}"
-    return {"studies": prepared.proposals.space.name, "search": method, "protocol": prepared.protocol}
+    return {
+        "studies": prepared.proposals.space.name,
+        "search": f"{options.searcher}, scheduler {options.scheduler}",
+        "protocol": prepared.protocol,
+        "store": prepared.store.uri,
+        "trials": f"{options.trials - len(prepared.finished())} of {options.trials}",
+        "commit": described_commit(),
+    }

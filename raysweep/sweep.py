@@ -38,6 +38,8 @@ class Resources:
     """Trials on the same node share decoded images."""
     deterministic: bool = False
     """Only algorithms that give the same bits each time."""
+    log_to: tuple[str, ...] = ()
+    """Tools that hear of every epoch besides the store, as `tensorboard:FOLDER`."""
 
     def for_ray(self) -> dict[str, Any]:
         """As `run_on_ray` takes them."""
@@ -49,7 +51,22 @@ class Resources:
             "cpus_per_worker": self.threads,
             "max_attempts": self.max_attempts,
             "share_images": self.share_images,
+            "log_to": self.log_to,
         }
+
+
+def check_logging(resources: Resources) -> None:
+    """Refuse tools to log to that are not there, before anything else is done.
+
+    Raises:
+        RaysweepError: names the tool and how to get it.
+    """
+    from raysweep.orchestrate.loggers import parse_place
+
+    for text in resources.log_to:
+        if resources.inline:
+            raise RaysweepError(f"--log-to {text} is Ray Tune's, which --inline goes without: leave out one of them.")
+        parse_place(text)
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,8 @@ class Prepared(Checked):
                 keep_checkpoint=keep_checkpoints,
                 trunks=self.trunks,
                 deterministic=deterministic,
+                study=planned.members[0].study,
+                variant=planned.members[0].variant,
             )
             for planned in to_run(self.plan)
         ]
@@ -278,8 +297,12 @@ def compact_after(store: str, on_event: OnEvent) -> None:
 
 def metadata(prepared: Prepared) -> dict[str, str]:
     """What Ray's dashboard shows of the sweep."""
+    from raysweep.results.provenance import described_commit
+
     return {
         "studies": ", ".join(planned_studies(prepared.plan)),
         "protocol": prepared.protocol,
         "store": prepared.store,
+        "trials": f"{len(to_run(prepared.plan))} of {len(prepared.plan)}",
+        "commit": described_commit(),
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from raysweep.train.task import Placement, TrialTask
 
 Row = Mapping[str, Any]
 """One epoch of a trial, with at least `epoch` and `status`."""
 End = Literal["finished", "diverged", "stopped", "failed"]
+ENDS: tuple[End, ...] = get_args(End)
 Kind = Literal["started", "epoch", "finished", "diverged", "stopped", "failed", "retried", "note"]
 
 Train = Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
@@ -33,6 +34,16 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
+
+
+def tell_all(*listeners: OnEvent) -> OnEvent:
+    """One listener that hands each event to all of them, in order."""
+
+    def on_event(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return on_event
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,8 @@ class Lease:
     setbacks: Setbacks = field(default_factory=Setbacks)
     alone: bool = False
     """Whether it is for the gang that has a device to itself, since it ran out of memory beside others."""
+    errors: dict[int, str] = field(default_factory=dict)
+    """Why attempts failed, in a line each."""
 
     @property
     def last(self) -> Row:

@@ -180,6 +180,16 @@ class Pool:
             self._retry(lease, "the trial ended without a final status", hopeless=True)
         await self._announce()
 
+    async def show(self, gang: str, trial: str, attempt: int) -> None:
+        """Last as long as an attempt: a task that bears the trial's name, so that Ray's dashboard has a row for it.
+
+        Raises:
+            RuntimeError: the attempt failed, as its row then says.
+        """
+        await self._until(lambda: not self._is_current(gang, trial, attempt) or self.closed)
+        if error := self.leases[trial].errors.get(attempt):
+            raise RuntimeError(error)
+
     async def crashed(self, gang: str, error: str, loss: bool = False) -> bool:
         """A gang's workers or controller died, by a loss if through no fault of theirs; whether to start them again."""
         held = gang in self.held
@@ -313,6 +323,7 @@ class Pool:
     ) -> None:
         if lease.end or self.closed:
             return
+        lease.errors[lease.attempt] = headline(error)
         if lease.stop:
             return self._end_stopped(lease)
         if (short or killed_for_memory(error)) and self.can_widen and not lease.alone:

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,14 @@ from raysweep.orchestrate.events import (
     Train,
     headline,
     record_trial_end,
+    tell_all,
     train_trial,
 )
 from raysweep.orchestrate.gangs import Gangs
 from raysweep.orchestrate.growth import Growth
+from raysweep.orchestrate.loggers import Loggers
 from raysweep.orchestrate.measuring import heaviest, measured_shape
+from raysweep.orchestrate.metrics import SweepMetrics
 from raysweep.orchestrate.nodes import nodes_there, nodes_to_come
 from raysweep.orchestrate.packing import Layout
 from raysweep.orchestrate.pool import SILENCE_S, Pool
@@ -66,13 +69,14 @@ def run_on_ray(
     metadata: Mapping[str, str] | None = None,
     dashboard: bool | None = None,
     share_images: bool = True,
+    log_to: Sequence[str] = (),
 ) -> Outcome:
     """Train every task on the cluster; a trial that fails in all its attempts is recorded and the rest go on.
 
     With a search there are no tasks at the start: Tune asks it for one trial after another.
     `workers` is how many trials run at once, none: as many as fit. `gpus_per_worker` none: where the cluster has any,
     one, or a share of one by measurement. With `share_images` trials on the same node share what they decode. Events
-    arrive in this thread, in order.
+    arrive in this thread, in order. `log_to` are tools beside the store, see `loggers`.
 
     Raises:
         RaysweepError: the cluster has not what one trial asks for, or could not start a single worker.
@@ -87,9 +91,22 @@ def run_on_ray(
         where = f"dashboard at http://{url}" if url else "no dashboard"
         on_event(Event("note", text=f"{layout.text} on Ray, {where}"))
         share = share_images and layout.meet
-        with _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share) as sweep:
-            sweep.follow(on_event, record_end or record_trial_end)
+        known = search.tasks if search else {task.trial: task for task in tasks}
+        metrics, loggers = SweepMetrics(known, layout.shape), Loggers(log_to, known, on_event)
+        title = _title((metadata or {}).get("studies", ""))
+        with (
+            closing(loggers),
+            _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
+        ):
+            sweep.follow(tell_all(metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
             return sweep.outcome()
+
+
+def _title(studies: str) -> str:
+    if not studies:
+        return "raysweep"
+    first, *others = studies.split(", ")
+    return f"raysweep: {first} and {len(others)} more" if others else f"raysweep: {first}"
 
 
 def lay_out(
@@ -142,6 +159,7 @@ class _Sweep:
         scheduler: TrialScheduler | None,
         search: Search | None = None,
         share_images: bool = False,
+        title: str = "raysweep",
     ) -> None:
         self.search = search
         self.why: Mapping[str, str] = getattr(scheduler, "why", {})
@@ -150,11 +168,15 @@ class _Sweep:
         self.folder = tempfile.TemporaryDirectory(prefix="raysweep-", ignore_cleanup_errors=True)
         self.stopping = threading.Event()
         self.tune_error = ""
+        boot = f"raysweep-{uuid.uuid4().hex[:8]}"
+        # Named for the dashboard; nobody looks it up, and of two sweeps of one driver each has its own.
         actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
         expected = search.limit - len(search.ended) if search else 0
         wide = layout.can_widen
-        self.pool = actor.remote(tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, wide)
-        self.gangs = Gangs(self.pool, Path(self.folder.name), f"raysweep-{uuid.uuid4().hex[:8]}")
+        self.pool = actor.options(name=f"{title} ({boot})").remote(
+            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, wide
+        )
+        self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout
         gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
         self.searcher = ConcurrencyLimiter(self._make_searcher(tasks), layout.gangs + 1)

@@ -28,6 +28,13 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def described_commit() -> str:
+    """The commit that runs, or the version where it does not run from a checkout."""
+    row = provenance()
+    changed = " with changes" if row["git_dirty"] else ""
+    return f"{row['git_commit']}{changed}" if row["git_commit"] else f"raysweep {row['raysweep_version']}"
+
+
 def version(package: str) -> str | None:
     """The installed version of a package, if it is installed."""
     try:

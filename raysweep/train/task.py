@@ -26,6 +26,14 @@ class TrialTask:
     """Store with the trial that `init.trunk_trial` names."""
     deterministic: bool = False
     """Whether only algorithms that give the same bits each time are allowed; on a CPU there are no others."""
+    study: str = ""
+    variant: str = ""
+    """What it stands for, first of all; for whoever watches."""
+
+    @property
+    def name(self) -> str:
+        """What a person knows it by."""
+        return f"{self.study}/{self.variant} seed {self.recipe.seed}" if self.study else self.trial
 
 
 def _go_on() -> bool:

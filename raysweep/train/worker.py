@@ -241,6 +241,8 @@ class _Worker:
 
     def train(self, task: TrialTask, attempt: int, alone: bool = False) -> None:
         """One attempt at a trial; returns when it has ended, been stopped, or failed in a way this process survives."""
+        if self.place.rank == 0:
+            self.gang.pool.show.options(name=f"{task.name} ({task.trial})").remote(self.gang.name, task.trial, attempt)
         place = replace(self.place, alone=alone)
         try:
             with closing(self.gang.train(task, place, attempt)) as rows:  # type: ignore[type-var]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
 from raysweep.patch import diff, flatten
 from raysweep.progress import counted
@@ -16,6 +17,7 @@ from raysweep.protocols import find_protocol
 from raysweep.tables import duration, percent, short, table
 from raysweep.verbs.options import json_option, print_json
 from raysweep.verbs.planning import brief
+from raysweep.verbs.watching import EVERY_S, watch
 
 if TYPE_CHECKING:
     from raysweep.results.store import Store
@@ -37,10 +39,19 @@ def open_store(uri: str) -> Store:
 
 @click.command()
 @store_option
+@click.option("--watch", "watched", is_flag=True, help="Go on showing it until nothing is left to run.")
+@click.option("--every", type=float, default=None, help="Seconds between two looks of --watch.  [default: 5]")
 @json_option
-def status(store: str, as_json: bool) -> None:
-    """Print how far every study in the store is; works while a sweep runs."""
+def status(store: str, watched: bool, every: float | None, as_json: bool) -> None:
+    """Print how far every study in the store is; works while a sweep runs, from any machine that reaches the store."""
+    if watched and as_json:
+        raise RaysweepError("--watch shows tables, or lines in a pipe: leave out --json, or run status --json often.")
+    if every is not None and not watched:
+        raise RaysweepError(f"--every {every:g} is for --watch: add it.")
     opened = open_store(store)
+    if watched:
+        watch(opened, EVERY_S if every is None else every)
+        return
     rows = status_rows(opened)
     if as_json:
         print_json(rows)

@@ -34,8 +34,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, small_images: Path) ->
 
 def test_a_sweep_on_ray_gives_the_numbers_of_one_without(small_images: Path, undisturbed: Path, tmp_path: Path) -> None:
     words = ("run", "activation", *SMALL, "--data", small_images, "--store", tmp_path / "s", "--workers", "2")
-    done = raysweep(*words)
+    done = raysweep(*words, "--log-to", f"tensorboard:{tmp_path}/tb")
     assert done.returncode == 0, done.stderr
+    logged = (path.parent.relative_to(tmp_path / "tb").parts for path in (tmp_path / "tb").rglob("events.out.*"))
+    assert sorted(parts[:2] for parts in logged) == [("activation", name) for name in ("elu", "relu", "tanh")]
     assert "3 finished, 0 diverged, 0 failed" in done.stderr
     assert exact(tmp_path / "s") == exact(undisturbed)
 

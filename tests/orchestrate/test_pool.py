@@ -429,3 +429,23 @@ def test_a_gang_that_waits_for_tunes_word_does_not_hang() -> None:
         judged.cancel()
 
     play(scene, "a", patient=True, silence_s=0.01)
+
+
+def test_the_task_that_shows_an_attempt_lasts_as_long_and_fails_with_it() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        assert await take(pool) == ("a", 1)
+        first = asyncio.create_task(pool.show("gang-0", "a", 1))
+        await pool.report("gang-0", "a", 1, make_row("a", 1))
+        await asyncio.sleep(0)
+        assert not first.done()
+        await pool.release("gang-0", "a", 1, "Traceback\nValueError: bad luck")
+        with pytest.raises(RuntimeError, match="^ValueError: bad luck$"):
+            await first
+        assert await take(pool) == ("a", 2)
+        second = asyncio.create_task(pool.show("gang-0", "a", 2))
+        await pool.report("gang-0", "a", 2, make_row("a", 3))
+        await pool.release("gang-0", "a", 2)
+        assert await second is None
+
+    play(scene, "a")
