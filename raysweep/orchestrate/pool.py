@@ -25,8 +25,8 @@ MAX_CRASHES = 3
 PAUSE_S, LONGEST_PAUSE_S = 5.0, 30.0
 """Before the second start in a row, and longer before each further one: a dead node is not known to be so at once."""
 SILENCE_S = 1800.0
-"""A trial of which nothing is heard for so long hangs. It is heard of after every batch, of which none takes minutes:
-what limits it is what comes before the first one, such as decoding the images or waiting for the store."""
+"""A trial of which nothing is heard for so long hangs. It is heard of after every batch, however long its epochs are:
+what sets the limit is what comes before the first one, such as decoding the images or waiting for the store."""
 
 
 class Pool:
@@ -137,14 +137,15 @@ class Pool:
             return None
         return Offer()
 
-    async def beat(self, gang: str, waits: str = "") -> None:
-        """The gang's trial gets on, or waits for what is said."""
+    async def beat(self, gang: str, waits: str = "") -> bool:
+        """The gang's trial gets on, or waits for what is said; returns whether it is to leave its node at once."""
         member = self.gangs.get(gang, Member())
         if member.trial:
             member.heard = time.monotonic()
             if waits:
                 self._tell("note", member.trial, text=f"waits: {waits}")
                 await self._announce()
+        return self._leaves(member)
 
     async def report(self, gang: str, trial: str, attempt: int, row: Row) -> bool:
         """Take an epoch's row, once, whichever attempt trained it; returns whether to go on."""
@@ -222,8 +223,8 @@ class Pool:
     async def tend(self, draining: Collection[str]) -> list[str]:
         """Hear which nodes are about to go; returns the gangs that hang and must be killed."""
         if new := frozenset(draining) - self.draining:
-            self._tell("note", text=f"{len(new)} node(s) about to be taken away: their trials move after this epoch")
-        self.draining = frozenset(draining)
+            self._tell("note", text=f"{len(new)} node(s) about to be taken away: their trials move")
+        self.draining |= new
         now = time.monotonic()
         silent = [name for name, member in self.gangs.items() if now - member.heard > self.silence_s]
         for gang in silent:

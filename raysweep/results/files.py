@@ -60,6 +60,8 @@ class Files:
         self.filesystem = filesystem
         self.root = root
         self.patience = patience
+        self.mark = ""
+        """A file without which the store is taken to be away, as a folder is that is not mounted."""
 
     @classmethod
     def at(cls, uri: str, patience: Patience = NO_PATIENCE) -> Files:
@@ -94,6 +96,15 @@ class Files:
         return self._do(
             "look up", name, lambda: bool(self.filesystem.get_file_info(self._path(name)).type == pafs.FileType.File)
         )
+
+    def require(self, mark: str) -> None:
+        """Wait for a file that every store of the kind has, now and before a folder is made.
+
+        Raises:
+            RaysweepError: it is not there.
+        """
+        self.mark = mark
+        self._do("find", mark, self._look_for_mark)
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """The names of the whole files in a folder, sorted; none where there is no folder.
@@ -213,8 +224,13 @@ class Files:
         try:
             self._put(name, content)
         except FileNotFoundError:  # the folder is made when it is missing, not looked for at every write
+            self._look_for_mark()
             self.filesystem.create_dir(self._path(PurePosixPath(name).parent.as_posix()), recursive=True)
             self._put(name, content)
+
+    def _look_for_mark(self) -> None:
+        if self.mark and self.filesystem.get_file_info(self._path(self.mark)).type != pafs.FileType.File:
+            raise OSError(errno.ENODEV, f"nothing is there, not even {self.mark}")
 
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError):

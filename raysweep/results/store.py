@@ -63,6 +63,8 @@ class Store:
                 written by a newer raysweep, or the address is not one.
         """
         store = cls(Files.at(uri, patience))
+        if patience.seconds:
+            store.files.require(MARK)
         if not store.files.exists(MARK):
             if not create:
                 raise RaysweepError(f"no results in {uri}: `raysweep run STUDY --store {uri}` makes them.")

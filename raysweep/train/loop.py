@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,21 @@ LOSS_CHECK_EVERY = 50
 """Updates between looks at the loss: each look waits for the accelerator."""
 
 
+class BrokenOffError(Exception):
+    """The place is about to go; `state` is that of the middle of an epoch."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The updates that an epoch has behind it."""
+
+    updates: int = 0
+    loss: float = 0.0
+    """Sum over the updates, nats."""
+    train_s: float = 0.0
+    wait_s: float = 0.0
+
+
 @dataclass
 class Trial(Training):
     """What one trial holds while it trains: the network and its images."""
@@ -46,6 +61,8 @@ class Trial(Training):
     test: TestStream
     length: Length
     feed: Feed
+    part: Part = Part()
+    """Where the epoch under way was broken off."""
 
     def close(self) -> None:
         """Give back what is shared with other trials."""
@@ -210,12 +227,14 @@ def restore(trial: Trial, saved: bytes | None) -> int:
     """
     if saved is None:
         return 0
-    return int(checkpoint.load(saved, trial.network, trial.solver, trial.device)["epoch"])
+    position = checkpoint.load(saved, trial.network, trial.solver, trial.device)
+    trial.part = Part(**position.get("part", {}))
+    return int(position["epoch"])
 
 
 def state(trial: Trial, epoch: int) -> bytes:
-    """The checkpoint of the trial as it stands after an epoch."""
-    return checkpoint.save(trial.network, trial.solver, {"epoch": epoch}, trial.device)
+    """The checkpoint of the trial as it stands after an epoch, and after what it has of the next one."""
+    return checkpoint.save(trial.network, trial.solver, {"epoch": epoch, "part": asdict(trial.part)}, trial.device)
 
 
 def epochs(trial: Trial, done: int = 0) -> Iterator[dict[str, Any]]:
@@ -223,6 +242,9 @@ def epochs(trial: Trial, done: int = 0) -> Iterator[dict[str, Any]]:
 
     A loss that is not finite ends the training: `status` of its row is diverged and it may have no accuracy. The last
     row's status is finished, that of all others running.
+
+    Raises:
+        BrokenOffError: the trial has to leave its place.
     """
     for epoch in range(done + 1, trial.length.num_epochs + 1):
         if trial.length.end(epoch) == trial.length.end(epoch - 1):
@@ -238,11 +260,12 @@ def epochs(trial: Trial, done: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def run_epoch(trial: Trial, epoch: int) -> dict[str, Any]:
-    """Train one epoch and test."""
+    """Train one epoch, or what is left of it, and test."""
     memory.reset_peak(trial.device)
-    start = time.perf_counter()
+    start = time.perf_counter() - trial.part.train_s
     first, last = trial.length.end(epoch - 1), trial.length.end(epoch)
     loss, wait_s = train_updates(trial, first, last)
+    trial.part = Part()
     train_s = time.perf_counter() - start
     top1, logloss, test_wait_s = test(trial) if np.isfinite(loss) else (None, None, 0.0)
     wall_s = time.perf_counter() - start
@@ -270,20 +293,28 @@ def _lr(trial: Trial, iteration: int) -> float:
 
 
 def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
-    """Updates first..last-1; returns the mean training loss, nats (not finite: stopped early), and s of waiting."""
+    """Updates first..last-1; returns the mean training loss, nats (not finite: stopped early), and s of waiting.
+
+    Raises:
+        BrokenOffError: the trial has to leave its place.
+    """
+    begun, start = trial.part, time.perf_counter()
     trial.model.train()
     if trial.recipe.init.trunk == "frozen":
         trunk.hold_norms(trial.network)
-    total = torch.zeros((), device=trial.device)
+    total = torch.tensor(begun.loss, device=trial.device)
     make = partial(trial.feed.train_batch, rows=trial.rows)
-    with prefetch(make, first, last, trial.feed.depth, trial.feed.is_busy) as batches:
-        for iteration, batch in enumerate(map(trial.feed.take, batches), first):
+    with prefetch(make, first + begun.updates, last, trial.feed.depth, trial.feed.is_busy) as batches:
+        for iteration, batch in enumerate(map(trial.feed.take, batches), first + begun.updates):
             set_learning_rate(trial.solver, _lr(trial, iteration))
             total += fitted_update(trial, trial.inputs(batch), trial.labels(batch))
-            trial.place.on_step()
+            if trial.place.on_step():
+                train_s = begun.train_s + time.perf_counter() - start
+                trial.part = Part(iteration + 1 - first, float(total), train_s, begun.wait_s + batches.wait_s)
+                raise BrokenOffError
             if (iteration - first) % LOSS_CHECK_EVERY == LOSS_CHECK_EVERY - 1 and not np.isfinite(_mean(trial, total)):
                 break
-    return _mean(trial, total) / (last - first), batches.wait_s
+    return _mean(trial, total) / (last - first), begun.wait_s + batches.wait_s
 
 
 def _mean(trial: Trial, value: Tensor) -> float:

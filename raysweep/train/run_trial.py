@@ -22,7 +22,7 @@ from raysweep.results.schema import EPOCHS
 from raysweep.results.store import Store
 from raysweep.train import checkpoint
 from raysweep.train.determinism import only_deterministic
-from raysweep.train.loop import epochs, prepare, restore, state
+from raysweep.train.loop import BrokenOffError, epochs, prepare, restore, state
 from raysweep.train.task import Placement, TrialTask
 
 PATIENCE_S = 600.0
@@ -120,7 +120,8 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
 
     Besides the columns of the epoch rows a row has `planned_epochs` and `status`: running, finished or diverged.
 
-    A store that is away or full is waited for.
+    A store that is away or full is waited for. Where the place is about to go, the trial is broken off in the middle of
+    an epoch, with a checkpoint of just that.
 
     Raises:
         RaysweepError: data, recipe or store that do not serve; what has been trained is in the store.
@@ -143,12 +144,16 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         record = Record(store, task, place) if place.rank == 0 else None
         if record:
             record.start(manifest, trial.length.num_epochs, done)
-        for row in epochs(trial, done):
-            row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
-            if record:
-                kept = task.keep_checkpoint or row["status"] == "running"
-                record.add(row, state(trial, row["epoch"]) if kept else None)
-            yield row
+        try:
+            for row in epochs(trial, done):
+                row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
+                if record:
+                    kept = task.keep_checkpoint or row["status"] == "running"
+                    record.add(row, state(trial, row["epoch"]) if kept else None)
+                done = row["epoch"]
+                yield row
+        except BrokenOffError:
+            store.write_checkpoint(task.trial, state(trial, done))
 
 
 def resumable(store: Store, task: TrialTask) -> bytes | None:
@@ -156,7 +161,9 @@ def resumable(store: Store, task: TrialTask) -> bytes | None:
     saved = store.read_checkpoint(task.trial)
     if saved is None:
         return None
-    return saved if checkpoint.epoch_of(saved) in store.epochs([task.trial])["epoch"].to_pylist() else None
+    # One broken off in its first epoch has none behind it, and no row.
+    behind = {0, *store.epochs([task.trial])["epoch"].to_pylist()}
+    return saved if checkpoint.epoch_of(saved) in behind else None
 
 
 def check_same_images(store: Store, task: TrialTask, manifest: Manifest) -> None:

@@ -28,7 +28,11 @@ class TrialTask:
     """Whether only algorithms that give the same bits each time are allowed; on a CPU there are no others."""
 
 
-def _nobody(*told: str) -> None:
+def _go_on() -> bool:
+    return False
+
+
+def _nobody(text: str) -> None:
     """Who listens where nobody does."""
 
 
@@ -46,7 +50,8 @@ class Placement:
     """GPUs of each worker: a share of one where trials lie side by side."""
     alone: bool = False
     """Whether it has a device to itself, since it ran out of memory beside others."""
-    on_step: Callable[[], None] = _nobody
-    """Called after each batch, trained or tested: a trial of which nothing is heard for long is taken for hung."""
+    on_step: Callable[[], bool] = _go_on
+    """Called after each batch: a trial of which nothing is heard for long is taken for hung. Returns whether to break
+    off, in the middle of the epoch, since this place is about to go; never where there are several ranks."""
     on_wait: Callable[[str], None] = _nobody
     """Told in one sentence what the trial waits for, when it cannot go on for a while."""

@@ -41,7 +41,7 @@ from raysweep.train.task import Placement, TrialTask
 
 Answer = TypeVar("Answer")
 MEMORY_ERRORS = (OutOfMemoryError, torch.OutOfMemoryError, MemoryError)
-BEAT_S = 10.0
+BEAT_S = 5.0
 """Time between signs of life of a trial that gets on."""
 NODE_LEAVES = "the node is about to be taken away"
 SIGNS_OF_LOSS = (NODE_LEAVES, "node has died", "node is dead", "ActorUnavailableError")
@@ -204,7 +204,7 @@ def gang_loop(setup: dict[str, Any]) -> None:
             worker.train(offer.task, offer.attempt, offer.alone)
 
 
-def _placement(gang: Gang, on_step: Callable[[], None], on_wait: Callable[[str], None]) -> Placement:
+def _placement(gang: Gang, on_step: Callable[[], bool], on_wait: Callable[[str], None]) -> Placement:
     context, shape = get_context(), gang.shape
     # A cluster may count GPUs that torch cannot use; Train's own choice would name one all the same.
     device = str(get_device()) if shape.gpus and torch.cuda.is_available() else "cpu"
@@ -229,6 +229,7 @@ class _Worker:
         self.gang = gang
         self.place = _placement(gang, self._step, self._wait)
         self.next_beat = 0.0
+        self.answer: Any = None
 
     def ask(self, question: str, *details: Any) -> Any:
         """The pool's answer, asked for by rank 0."""
@@ -256,11 +257,15 @@ class _Worker:
             if self.place.rank == 0:
                 self.call("release", task.trial, attempt)
 
-    def _step(self) -> None:
-        # No other rank can go on where rank 0 does not. Nobody waits for the pool's answer.
+    def _step(self) -> bool:
+        # No other rank can go on where rank 0 does not. The training does not wait for the pool's answer.
         if self.place.rank == 0 and time.monotonic() >= self.next_beat:
             self.next_beat = time.monotonic() + BEAT_S
-            self.gang.pool.beat.remote(self.gang.name)
+            self.answer = self.gang.pool.beat.remote(self.gang.name)
+        if self.answer is None or not ray.wait([self.answer], timeout=0)[0]:
+            return False
+        leave, self.answer = ray.get(self.answer), None
+        return bool(leave) and self.place.world_size == 1
 
     def _wait(self, reason: str) -> None:
         self.gang.pool.beat.remote(self.gang.name, reason)

@@ -135,6 +135,7 @@ def test_a_gang_that_hangs_is_replaced_and_one_that_trains_for_long_is_not(
         )
     assert outcome.finished == names
     for name in names[:2]:
+        print([(event.kind, event.trial, event.text) for event in listener.events])
         assert listener.kinds(name) == ["started", "epoch", "retried", "epoch", "epoch", "finished"]
         assert any("the worker hangs" in event.text for event in listener.events if event.trial == name)
     assert "retried" not in listener.kinds("slow")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raysweep.orchestrate import pool as pool_module
-from raysweep.orchestrate.leases import Offer
+from raysweep.orchestrate.leases import MAX_LOSSES, Offer
 from raysweep.orchestrate.pool import MAX_CRASHES, Pool
 from tests.orchestrate.fakes import make_row, make_tasks
 
@@ -314,3 +314,118 @@ def test_a_trial_that_was_not_known_at_the_start_comes_after_the_others() -> Non
 
     pool = play(scene, "a")
     assert asyncio.run(pool.ends()) == {"a": "finished", "late": ""}
+
+
+def test_a_trial_that_gets_on_between_its_faults_has_all_its_attempts_again() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        for epoch in (1, 2, 3):
+            assert await take(pool) == ("a", epoch)
+            await pool.report("gang-0", "a", epoch, make_row("a", epoch, 9))
+            assert await pool.crashed("gang-0", "killed")
+
+    assert kinds(play(scene, "a", max_attempts=2), "a").count("retried") == 3
+
+
+def test_the_loss_of_a_node_is_no_attempt_but_a_trial_that_takes_every_node_with_it_fails() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        for _ in range(MAX_LOSSES + 1):
+            assert not pool.leases["a"].end
+            await take(pool)
+            assert await pool.crashed("gang-0", "the node has died", loss=True)
+
+    pool = play(scene, "a", max_attempts=1)
+    assert pool.leases["a"].end == "failed"
+    assert pool.events[1].text == "again after the node has died"
+
+
+def test_a_stopped_trial_whose_gang_dies_is_not_tried_again() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        stop = asyncio.create_task(pool.stop("a"))
+        await asyncio.sleep(0.01)
+        await pool.crashed("gang-0", "killed")
+        await stop
+
+    assert kinds(play(scene, "a"), "a") == ["started", "stopped"]
+
+
+def test_gangs_close_when_there_are_more_than_trials_left() -> None:
+    async def scene(pool: Pool) -> None:
+        for trial in ("a", "b"):
+            await pool.submit(trial)
+        assert await take(pool, "gang-0") == ("a", 1)
+        assert await take(pool, "gang-1") == ("b", 1)
+        idle = asyncio.create_task(pool.take("gang-2"))
+        assert await idle is None, "two are left for two trials"
+        await pool.report("gang-1", "b", 1, make_row("b", 1, 1))
+        await pool.release("gang-1", "b", 1)
+        assert await pool.take("gang-1") is None
+        await pool.crashed("gang-0", "killed")
+        assert await take(pool, "gang-0") == ("a", 2)
+        await pool.enlist("gang-3")
+        assert await pool.take("gang-3") is None
+
+    assert not play(scene, "a", "b", gangs=3).closed
+
+
+def test_where_a_search_may_propose_more_gangs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "IDLE_S", 0.01)
+
+    async def scene(pool: Pool) -> None:
+        assert await pool.take("gang-1") == Offer()
+
+    play(scene, gangs=2, expected=2)
+
+
+def test_a_gang_on_a_node_that_goes_lets_go_after_the_epoch_and_leaves() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.settle("gang-0", "node")
+        await pool.submit("a")
+        await take(pool)
+        assert await pool.report("gang-0", "a", 1, make_row("a", 1))
+        assert not await pool.beat("gang-0")
+        await pool.tend(["node", "another"])
+        assert await pool.beat("gang-0")
+        assert not await pool.report("gang-0", "a", 1, make_row("a", 2))
+        await pool.release("gang-0", "a", 1)
+        assert await pool.take("gang-0") == Offer(leave=True)
+        await pool.crashed("gang-0", "the node is about to be taken away", loss=True)
+        assert await take(pool) == ("a", 2)
+
+    pool = play(scene, "a", max_attempts=1)
+    assert kinds(pool, "a") == ["started", "epoch", "epoch", "retried"]
+
+
+def test_a_gang_of_which_nothing_is_heard_loses_its_trial_and_is_named_once() -> None:
+    async def scene(pool: Pool) -> None:
+        assert await pool.tend([]) == [], "one that has nothing owes no sign"
+        await pool.submit("a")
+        await take(pool)
+        for _ in range(3):
+            await asyncio.sleep(0.06)
+            await pool.beat("gang-0", "for the store")
+            assert await pool.tend([]) == []
+        await asyncio.sleep(0.12)
+        assert await pool.tend([]) == ["gang-0"]
+        assert await pool.tend([]) == []
+        assert await take(pool) == ("a", 2)
+
+    pool = play(scene, "a", silence_s=0.1)
+    assert "hangs" in next(event.text for event in pool.events if event.kind == "retried")
+
+
+def test_a_gang_that_waits_for_tunes_word_does_not_hang() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        report = asyncio.create_task(pool.report("gang-0", "a", 1, make_row("a", 1)))
+        await asyncio.sleep(0.05)
+        assert await pool.tend([]) == []
+        judged = asyncio.create_task(pool.fetch("a", 1))
+        assert await report
+        judged.cancel()
+
+    play(scene, "a", patient=True, silence_s=0.01)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,20 @@ def test_a_trial_that_is_stopped_or_fails_leaves_no_shared_memory(
     with pytest.raises(OSError, match="the store is gone"):
         list(run_trial(make_task(recipe, small_images, tmp_path / "broken"), SHARING, 1))
     assert not list(memory.iterdir())
+
+
+@pytest.mark.parametrize("activation", ["relu", "rrelu"])
+def test_a_trial_whose_place_goes_is_broken_off_and_goes_on_to_the_same_bits(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path, activation: str
+) -> None:
+    """After 2, 5 and 12 batches, twice in the first epoch and once in a later one; rrelu draws numbers."""
+    recipe = patch(small_recipe, {"network.activation": activation})
+    whole = make_task(recipe, small_images, tmp_path / "whole")
+    list(run_trial(whole, Placement(), 1))
+    broken = make_task(recipe, small_images, tmp_path / "broken")
+    for attempt, batches in enumerate((2, 5, 12, 10**6), start=1):
+        steps = count(1)
+        rows = list(run_trial(broken, Placement(on_step=lambda: next(steps) >= batches), attempt))  # noqa: B023
+        assert (not rows or rows[-1]["status"] == "running") == (attempt < 4)
+    assert stored(tmp_path / "broken", broken.trial) == stored(tmp_path / "whole", whole.trial)
+    assert Store.open(broken.store).epochs().num_rows == 3
