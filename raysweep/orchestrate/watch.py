@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from contextlib import suppress
@@ -16,7 +17,7 @@ from raysweep.orchestrate.gangs import Gangs
 
 LOOK_S = 1.0
 """Between looks. Train's own watcher of nodes about to go would be a process beside each gang."""
-HEAD_S = 20.0
+HEAD_S = 40.0
 """How long the head may not answer. After a minute Ray would end this process without a word."""
 
 
@@ -27,7 +28,7 @@ class Watch:
         self.pool = pool
         self.gangs = gangs
         self.head = ray.get_runtime_context().gcs_address
-        self.answered = time.monotonic()
+        self.silent_since = math.inf
         self.over = threading.Event()
         self.threads = [
             threading.Thread(target=look, daemon=True) for look in (self._look_at_head, self._look_at_gangs)
@@ -45,14 +46,16 @@ class Watch:
     @property
     def lost(self) -> str:
         """What to tell of a head that is gone; empty while it answers."""
-        silent_s = time.monotonic() - self.answered
+        silent_s = time.monotonic() - self.silent_since
         return f"Ray's head node at {self.head} has not answered for {silent_s:.0f} s" if silent_s > HEAD_S else ""
 
     def _look_at_head(self) -> None:
         while not self.over.wait(LOOK_S):
-            with suppress(OSError):
+            try:
                 knock(self.head)
-                self.answered = time.monotonic()
+                self.silent_since = math.inf
+            except OSError:
+                self.silent_since = min(self.silent_since, time.monotonic())
 
     def _look_at_gangs(self) -> None:
         while not self.over.wait(LOOK_S):

@@ -137,8 +137,8 @@ def train_or_hang(task: TrialTask, place: Placement, attempt: int) -> Iterator[d
 
 def _dawdle(trial: str, place: Placement) -> None:
     if trial == "stopped":
-        os.kill(os.getpid(), signal.SIGSTOP)
-    elif trial == "stuck":
+        os.kill(os.getpid(), signal.SIGSTOP)  # takes hold in a moment
+    if trial in ("stopped", "stuck"):
         time.sleep(3600)
     elif trial == "slow":
         for _ in range(250):
