@@ -229,7 +229,8 @@ class Pool:
         silent = [name for name, member in self.gangs.items() if now - member.heard > self.silence_s]
         for gang in silent:
             await self._lose(gang, f"no batch in {self.silence_s:g} s: the worker hangs")
-        await self._announce()
+        if new or silent:
+            await self._announce()
         return silent
 
     async def next_events(self) -> list[Event]:
@@ -298,7 +299,7 @@ class Pool:
             self._end(lease, row["status"], row)
 
     def _is_current(self, gang: str, trial: str, attempt: int) -> bool:
-        return self.held.get(gang) == trial and self.leases[trial].attempt == attempt
+        return gang in self.gangs and self.gangs[gang].trial == trial and self.leases[trial].attempt == attempt
 
     async def _lose(self, gang: str, error: str, loss: bool = False) -> None:
         if gang in self.held:
