@@ -161,8 +161,9 @@ def resumable(store: Store, task: TrialTask) -> bytes | None:
     saved = store.read_checkpoint(task.trial)
     if saved is None:
         return None
-    epoch = checkpoint.epoch_of(saved)  # 0: broken off in the first one
-    return saved if epoch == 0 or epoch in store.epochs([task.trial])["epoch"].to_pylist() else None
+    # One broken off in its first epoch has none behind it, and no row.
+    behind = {0, *store.epochs([task.trial])["epoch"].to_pylist()}
+    return saved if checkpoint.epoch_of(saved) in behind else None
 
 
 def check_same_images(store: Store, task: TrialTask, manifest: Manifest) -> None:
