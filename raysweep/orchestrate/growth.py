@@ -81,4 +81,4 @@ class Growth:
         text = waiting_text(self.gang.shape, demand.unplaced, there, ray.available_resources(), coming)
         if text != self.told:
             self.told = text
-            ray.get(self.pool.note.remote(text))
+            ray.get(self.pool.remark.remote(text))

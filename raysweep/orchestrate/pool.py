@@ -10,10 +10,10 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
 
-from raysweep.orchestrate.events import Event, Kind, Row, headline
-from raysweep.orchestrate.leases import Demand, Lease, Member, Offer, Waiting, killed_for_memory
+from raysweep.orchestrate.events import Event, Row, headline
+from raysweep.orchestrate.leases import Demand, Lease, Member, Offer
+from raysweep.orchestrate.ledger import Ledger
 from raysweep.train.task import TrialTask
 
 IDLE_S = 60.0
@@ -29,12 +29,11 @@ SILENCE_S = 1800.0
 what sets the limit is what comes before the first one, such as decoding the images or waiting for the store."""
 
 
-class Pool:
+class Pool(Ledger):
     """See the module.
 
-    `patient` makes a gang wait for Tune's word on each epoch before it starts the next; `expected` is how many trials
-    there will be where not all are known at the start. With `can_widen` a trial that runs out of memory is tried again
-    by a gang that has a device to itself, which the driver adds.
+    `patient` makes a gang wait for Tune's word on each epoch before it starts the next. With `can_widen` the driver
+    adds a gang that has a device to itself for trials that need one.
     """
 
     def __init__(
@@ -47,21 +46,13 @@ class Pool:
         silence_s: float = SILENCE_S,
         can_widen: bool = False,
     ) -> None:
-        self.max_attempts = max_attempts
+        super().__init__(tasks, max_attempts, expected, can_widen)
         self.patient = patient
-        self.expected = expected
         self.silence_s = silence_s
-        self.can_widen = can_widen
-        self.leases = {task.trial: Lease(task) for task in tasks}
-        self.waiting = Waiting(self.leases)
-        self.num_ended = 0
-        self.num_alone = 0
-        """Trials that need a device to themselves and have not ended."""
         self.gangs = {name: Member() for name in gangs}
         """Those that are wanted."""
         self.draining: frozenset[str] = frozenset()
         """Nodes that are about to be taken away."""
-        self.events: list[Event] = []
         self.closed = False
         self.complaint = ""
         self.changed = asyncio.Condition()
@@ -70,8 +61,7 @@ class Pool:
 
     async def add(self, task: TrialTask) -> None:
         """A trial that was not known at the start; it comes after all others."""
-        self.leases.setdefault(task.trial, Lease(task))
-        self.waiting.know(task.trial)
+        self.know(task)
 
     async def result(self, trial: str) -> tuple[str, list[Row]]:
         """How a trial has ended, empty where it has not, and its rows so far."""
@@ -102,7 +92,7 @@ class Pool:
         lease = self.leases[trial]
         lease.stop = True
         if self.waiting.remove(lease):
-            self._end_stopped(lease)
+            self.end_stopped(lease)
         await self._announce()
         await self._until(lambda: bool(lease.end) or self.closed, STOP_S)
 
@@ -143,7 +133,7 @@ class Pool:
         if member.trial:
             member.heard = time.monotonic()
             if waits:
-                self._tell("note", member.trial, text=f"waits: {waits}")
+                self.tell("note", member.trial, text=f"waits: {waits}")
                 await self._announce()
         return self._leaves(member)
 
@@ -152,7 +142,7 @@ class Pool:
         lease = self.leases[trial]
         if self.closed or not self._is_current(gang, trial, attempt):
             return False
-        self._note(lease, row)
+        self.note(lease, row)
         await self._announce()
         member = self.gangs[gang]
         if self.patient:
@@ -170,14 +160,14 @@ class Pool:
         lease, member = self.leases[trial], self.gangs[gang]
         member.trial, member.heard = "", math.inf
         if error:
-            self._retry(lease, error, hopeless=hopeless, short=short)
+            self.retry(lease, error, hopeless=hopeless, short=short)
         elif lease.stop and not lease.end:
-            self._end_stopped(lease)
+            self.end_stopped(lease)
         elif not lease.end and self._leaves(member):
             self.waiting.push(lease)
-            self._tell("retried", trial, text="on another node: this one is about to be taken away")
+            self.tell("retried", trial, text="on another node: this one is about to be taken away")
         elif not lease.end and not self.closed:
-            self._retry(lease, "the trial ended without a final status", hopeless=True)
+            self.retry(lease, "the trial ended without a final status", hopeless=True)
         await self._announce()
 
     async def show(self, gang: str, trial: str, attempt: int) -> None:
@@ -202,7 +192,7 @@ class Pool:
         if member.setbacks.exceed(MAX_CRASHES):
             await self._give_up(gang, error)
         elif not held:
-            self._tell("note", text=f"{gang} starts again after {headline(error)}")
+            self.tell("note", text=f"{gang} starts again after {headline(error)}")
             await self._announce()
         pause_s = PAUSE_S * (member.setbacks.faults + member.setbacks.losses - 1)
         await self._until(lambda: self.closed or gang not in self.gangs, min(pause_s, LONGEST_PAUSE_S))
@@ -219,21 +209,21 @@ class Pool:
         members = self.gangs.values()
         return Demand(
             gangs=sum(not member.wide for member in members),
-            trials=self._num_left(wide=False),
+            trials=self.num_left(alone=False),
             alone=self.num_alone,
             has_wide=any(member.wide for member in members),
             unplaced=sum(not member.nodes for member in members),
         )
 
-    async def note(self, text: str) -> None:
+    async def remark(self, text: str) -> None:
         """Tell something of the sweep as a whole."""
-        self._tell("note", text=text)
+        self.tell("note", text=text)
         await self._announce()
 
     async def tend(self, draining: Collection[str]) -> list[str]:
         """Hear which nodes are about to go; returns the gangs that hang and must be killed."""
         if new := frozenset(draining) - self.draining:
-            self._tell("note", text=f"{len(new)} node(s) about to be taken away: their trials move")
+            self.tell("note", text=f"{len(new)} node(s) about to be taken away: their trials move")
         self.draining |= new
         now = time.monotonic()
         silent = [name for name, member in self.gangs.items() if now - member.heard > self.silence_s]
@@ -277,21 +267,21 @@ class Pool:
         """Which gang has which trial."""
         return {name: member.trial for name, member in self.gangs.items() if member.trial}
 
+    def retry(
+        self, lease: Lease, error: str, *, hopeless: bool = False, loss: bool = False, short: bool = False
+    ) -> None:
+        """As in the ledger; once the sweep is over nothing is tried again, and nothing ends."""
+        if not self.closed:
+            super().retry(lease, error, hopeless=hopeless, loss=loss, short=short)
+
     def _lend(self, member: Member) -> Offer:
-        trial = self.waiting.pop(member.wide)
-        lease = self.leases[trial]
-        lease.attempt += 1
-        member.trial, member.heard = trial, time.monotonic()
-        if lease.attempt == 1:
-            self._tell("started", trial)
+        lease = self.lend(member.wide)
+        member.trial, member.heard = lease.task.trial, time.monotonic()
         return Offer(lease.task, lease.attempt, alone=lease.alone)
 
     def _is_spare(self, member: Member) -> bool:
         # Every trial that runs keeps its gang for another attempt.
-        return sum(other.wide == member.wide for other in self.gangs.values()) > self._num_left(member.wide)
-
-    def _num_left(self, wide: bool) -> int:
-        return self.num_alone if wide else max(self.expected, len(self.leases)) - self.num_ended - self.num_alone
+        return sum(other.wide == member.wide for other in self.gangs.values()) > self.num_left(member.wide)
 
     def _has_word(self, member: Member) -> bool:
         return self.waiting.any(member.wide) or self._is_spare(member) or self._leaves(member)
@@ -299,68 +289,22 @@ class Pool:
     def _leaves(self, member: Member) -> bool:
         return not self.draining.isdisjoint(member.nodes)
 
-    def _note(self, lease: Lease, row: Row) -> None:
-        trial = lease.task.trial
-        if row["epoch"] > lease.last.get("epoch", 0):
-            lease.rows.append(row)
-            lease.setbacks.clear()
-            self._tell("epoch", trial, row)
-        if row["status"] != "running" and not lease.end:
-            self._end(lease, row["status"], row)
-
     def _is_current(self, gang: str, trial: str, attempt: int) -> bool:
         return gang in self.gangs and self.gangs[gang].trial == trial and self.leases[trial].attempt == attempt
 
     async def _lose(self, gang: str, error: str, loss: bool = False) -> None:
         if gang in self.held:
             member = self.gangs[gang]
-            self._retry(self.leases[member.trial], error, loss=loss)
+            self.retry(self.leases[member.trial], error, loss=loss)
             member.trial, member.heard = "", math.inf
             await self._announce()
 
-    def _retry(
-        self, lease: Lease, error: str, *, hopeless: bool = False, loss: bool = False, short: bool = False
-    ) -> None:
-        if lease.end or self.closed:
-            return
-        lease.errors[lease.attempt] = headline(error)
-        if lease.stop:
-            return self._end_stopped(lease)
-        if (short or killed_for_memory(error)) and self.can_widen and not lease.alone:
-            return self._widen(lease, error)
-        lease.setbacks.add(loss)
-        if hopeless or lease.setbacks.exceed(self.max_attempts - 1):
-            return self._end(lease, "failed", {**lease.last, "error": error}, headline(error))
-        self.waiting.push(lease)
-        count = "again" if loss else f"attempt {lease.setbacks.faults + 1} of {self.max_attempts}"
-        self._tell("retried", lease.task.trial, text=f"{count} after {headline(error)}")
-        return None
-
-    def _widen(self, lease: Lease, error: str) -> None:
-        lease.alone = True
-        self.num_alone += 1
-        self.waiting.push(lease)
-        text = f"with a device to itself, once one is free, after {headline(error)}"
-        self._tell("retried", lease.task.trial, text=text)
-
-    def _end(self, lease: Lease, end: Any, row: Row, text: str = "") -> None:
-        lease.end = end
-        self.num_ended += 1
-        self.num_alone -= lease.alone
-        self._tell(end, lease.task.trial, row, text)
-
-    def _end_stopped(self, lease: Lease) -> None:
-        self._end(lease, "stopped", lease.last, f"after epoch {lease.last.get('epoch', 0)}")
-
     async def _give_up(self, gang: str, error: str) -> None:
-        self._tell("note", text=f"{gang} is given up after {MAX_CRASHES} failed starts: {headline(error)}")
+        self.tell("note", text=f"{gang} is given up after {MAX_CRASHES} failed starts: {headline(error)}")
         del self.gangs[gang]
         if not self.gangs:
             self.complaint = error
             await self.close()
-
-    def _tell(self, kind: Kind, trial: str = "", row: Row | None = None, text: str = "") -> None:
-        self.events.append(Event(kind, trial, row or {}, text))
 
     async def _announce(self) -> None:
         async with self.changed:

@@ -48,7 +48,7 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def grow(notes: list[str], at_once: int | None = None) -> tuple[Growth, Added, list[int]]:
     added, allowed = Added(), list[int]()
-    pool: Any = SimpleNamespace(note=SimpleNamespace(remote=notes.append))
+    pool: Any = SimpleNamespace(remark=SimpleNamespace(remote=notes.append))
     gangs: Any = added
     return Growth(pool, gangs, Gang("", GangShape(), pool, train_where), at_once, allowed.append), added, allowed
 
