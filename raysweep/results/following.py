@@ -28,7 +28,7 @@ class Following:
         """Trial -> its row, of those that have begun."""
         self.members: dict[str, list[Row]] = {}
         """Trial -> what it stands for, in the columns `MEMBER_COLUMNS`."""
-        self._trials = _Folder(store, "trials", TRIAL, TRIAL_COLUMNS, store.trials)
+        self._trials = _Folder(store, "trials", TRIAL, TRIAL_COLUMNS, lambda: store.trials(TRIAL_COLUMNS))
         self._members = _Folder(store, "members", MEMBERS, MEMBER_COLUMNS, store.members)
 
     def refresh(self) -> list[Row]:

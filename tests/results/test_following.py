@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.results import following as module
+from raysweep.results.compaction import compact
 from raysweep.results.following import Following
 from raysweep.results.store import Store
 from tests.results.rows import write_members, write_trial
@@ -20,13 +21,13 @@ def store(tmp_path: Path) -> Store:
 def read(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that are read."""
     names: list[str] = []
-    plain = store.files.read
+    plain = store.files.find
 
-    def noting(name: str) -> bytes:
+    def noting(name: str) -> bytes | None:
         names.append(name)
         return plain(name)
 
-    monkeypatch.setattr(store.files, "read", noting)
+    monkeypatch.setattr(store.files, "find", noting)
     return names
 
 
@@ -97,6 +98,23 @@ def test_where_files_have_gone_everything_is_read(store: Store, read: list[str])
     assert following.refresh() == []
     assert len(read) == 2
     assert following.trials.keys() == {"a", "b", "c"}, "a row once known stays known"
+
+
+def test_a_compaction_between_two_looks_hides_nothing(store: Store) -> None:
+    write_members(store, "a", "b")
+    write_members(store, "c", study="depth")
+    write_trial(store, "a", "finished", 10)
+    write_trial(store, "b", "running", 3)
+    following = Following(store)
+    following.refresh()
+    write_trial(store, "b", "finished", 10)
+    write_trial(store, "c", "failed", 1)
+    assert compact(store).left == 0
+    assert {row["trial"]: row["status"] for row in following.refresh()} == {"b": "finished", "c": "failed"}
+    assert following.refresh() == []
+    late = Following(store)
+    late.refresh()
+    assert (late.trials, late.members) == (following.trials, following.members)
 
 
 def test_the_columns_are_of_the_schema() -> None:
