@@ -39,6 +39,8 @@ class Proposal(Generic[A]):
     fidelity: float | None = None
     issued_s: float = 0.0
     """When it was handed out by the clock of the search: as it was asked for, or lost and freed again."""
+    attempt: int = 1
+    """At evaluating it: those before were lost."""
 
 
 @dataclass
@@ -46,7 +48,6 @@ class Open(Generic[A]):
     """A proposal in flight."""
 
     proposal: Proposal[A]
-    attempts: int = 1
     cost_s: float = 0.0
     """Of attempts that were lost."""
     equals: list[Proposal[A]] = field(default_factory=list)
@@ -198,12 +199,10 @@ class AskTell(Generic[A]):
         open_ = self._open[number]
         self.spent.cost_s += cost_s
         open_.cost_s += cost_s
-        if open_.attempts == MAX_ATTEMPTS:
+        if open_.proposal.attempt == MAX_ATTEMPTS:
             self._end(open_, Evaluation(FAILED), "lost", clock_s)
             return False
-        made = open_.proposal
-        open_.attempts += 1
-        open_.proposal = Proposal(made.number, made.architecture, made.key, made.fidelity, clock_s)
+        open_.proposal = replace(open_.proposal, issued_s=clock_s, attempt=open_.proposal.attempt + 1)
         return True
 
     def _end(self, open_: Open[A], ended: Evaluation, status: Status, clock_s: float) -> None:
@@ -217,7 +216,7 @@ class AskTell(Generic[A]):
         self.spent.macs += ended.macs
         cost_s = open_.cost_s + ended.cost_s
         result = Evaluated(
-            *(made.number, made.architecture, made.key, made.fidelity, ended.value, cost_s, status, open_.attempts),
+            *(made.number, made.architecture, made.key, made.fidelity, ended.value, cost_s, status, made.attempt),
             clock_s=clock_s,
         )
         if status != "lost":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,7 @@ def test_the_tabular_controller_solves_the_bits() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("one_thread")
 def test_the_controller_of_the_enas_paper_solves_the_bits() -> None:
     history = search(
         BitString(12), ones, method="reinforce", budget=500, seed=0, controller="enas_paper", lr=0.0035, entropy=1e-4
@@ -153,6 +155,7 @@ def test_the_controller_of_the_enas_paper_solves_the_bits() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("one_thread")
 def test_the_controller_of_the_enas_code_goes_as_far_as_its_bounds_let_it() -> None:
     """Logits of two operations are within 0.44: no more than 1 / (1 + exp(-0.88)) of them can be the better one."""
     history = search(BitString(12), ones, method="reinforce", budget=700, seed=0, controller="enas_code")
@@ -164,6 +167,7 @@ def codes(controller: str, space: Any, number: int) -> list[list[int]]:
     return [policy.sample(randomness(0, k)) for k in range(1, number)]
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_the_enas_controller_writes_cells_and_starts_with_separable_convolutions() -> None:
     space = cell_space("enas")
     cells = [space.decode(code) for code in codes("enas_code", space, 40)]
@@ -177,15 +181,16 @@ def test_the_enas_controller_writes_cells_and_starts_with_separable_convolutions
     assert len({space.key(cell) for cell in cells}) == len(cells)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_controller_that_learns_one_code_writes_it() -> None:
     space = cell_space("enas")
     policy = make_policy(CONTROLLERS["enas_paper"], space.decisions, randomness(0, 0))
     wanted = policy.sample(randomness(0, 1))
     before = np.mean([_same(policy.sample(randomness(1, k)), wanted) for k in range(10)])
-    for _ in range(150):
+    for _ in range(60):
         policy.learn(wanted, 1.0, update=True)
     after = np.mean([_same(policy.sample(randomness(1, k)), wanted) for k in range(10)])
-    assert after > before + 0.2
+    assert after > before + 0.1
 
 
 def _same(one: list[int], other: list[int]) -> float:
@@ -196,8 +201,6 @@ def test_the_tabular_gradient_is_that_of_the_log_probability_and_entropy() -> No
     """Against differences of the objective itself."""
     decisions = [Decision("a", ("x", "y", "z")), Decision("b", ("x", "y"))]
     options = CONTROLLERS["tabular"]
-    from dataclasses import replace
-
     policy = TabularPolicy(replace(options, entropy=0.3), decisions)
     rng = np.random.default_rng(0)
     policy.logits = np.where(policy.there, rng.normal(size=policy.logits.shape), -np.inf)
