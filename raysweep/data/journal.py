@@ -15,7 +15,8 @@ from pathlib import Path
 from raysweep.errors import RaysweepError
 
 MAGIC = b"raysweep journal of writing images, 1\n"
-_HEAD = struct.Struct("<BII")
+HEAD = struct.Struct("<BII")
+"""Before the content of each record: its kind, length and checksum."""
 JOB, IMAGES, DONE = range(3)
 """Kinds of records: what is written how, some images that are stored, the manifests of all that is."""
 
@@ -30,7 +31,7 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """As it lies in the file."""
-        return _HEAD.pack(self.kind, len(self.content), self._crc) + self.content
+        return HEAD.pack(self.kind, len(self.content), self._crc) + self.content
 
     @property
     def _crc(self) -> int:
@@ -73,15 +74,15 @@ class Journal:
         os.close(self._file)
 
 
-def begin_journal(path: Path, job: bytes) -> Journal:
-    """A journal with its first record; it is there whole or not at all.
+def begin_journal(path: Path, job: bytes, magic: bytes = MAGIC) -> Journal:
+    """A journal with its first record; it is there whole or not at all. `magic`: first bytes, by which it is known.
 
     Raises:
         OSError: it cannot be written.
     """
     new = path.with_suffix(".new")
     with new.open("wb") as file:
-        file.write(MAGIC + Record(JOB, job).to_bytes())
+        file.write(magic + Record(JOB, job).to_bytes())
         file.flush()
         os.fsync(file.fileno())
     end = new.stat().st_size
@@ -89,26 +90,25 @@ def begin_journal(path: Path, job: bytes) -> Journal:
     return Journal(path, end)
 
 
-def read_journal(path: Path) -> Iterator[Record]:
+def read_journal(path: Path, magic: bytes = MAGIC) -> Iterator[Record]:
     """The records that were written whole, the job first.
 
     Raises:
         RaysweepError: this is no journal.
     """
     content = path.read_bytes()
-    records = _records(content)
-    first = next(records, None) if content.startswith(MAGIC) else None
+    records = _records(content, len(magic))
+    first = next(records, None) if content.startswith(magic) else None
     if first is None or first.kind != JOB:
         raise RaysweepError(f"{path} is damaged or was not written by this raysweep.")
     yield first
     yield from records
 
 
-def _records(content: bytes) -> Iterator[Record]:
-    at = len(MAGIC)
-    while at + _HEAD.size <= len(content):
-        kind, length, crc = _HEAD.unpack_from(content, at)
-        at += _HEAD.size + length
+def _records(content: bytes, at: int) -> Iterator[Record]:
+    while at + HEAD.size <= len(content):
+        kind, length, crc = HEAD.unpack_from(content, at)
+        at += HEAD.size + length
         record = Record(kind, content[at - length : at], at)
         if at > len(content) or record._crc != crc:
             return

@@ -1,0 +1,223 @@
+"""Cells as data: what a cell is, the operations of each search space, and the cells that papers have published.
+
+States 0 and 1 of a cell are the outputs of the cell before the last one and of the last one; node k makes state k + 2,
+the sum of two operations on earlier states. The states of `concat` are the cell's output: they are not always those
+that nothing else uses, so they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from raysweep.errors import RaysweepError
+
+Step = tuple[str, int]
+"""An operation, and the state it is applied to."""
+INPUTS = 2
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell."""
+
+    nodes: tuple[tuple[Step, Step], ...]
+    concat: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for state, steps in enumerate(self.nodes, INPUTS):
+            if any(not 0 <= source < state for _, source in steps):
+                raise RaysweepError(f"state {state} is made of {steps}: only states 0 to {state - 1} are there.")
+        if not self.concat or any(not 0 <= state < INPUTS + len(self.nodes) for state in self.concat):
+            raise RaysweepError(f"concat is {self.concat}: it must name states 0 to {INPUTS + len(self.nodes) - 1}.")
+
+    def __str__(self) -> str:
+        nodes = "; ".join(", ".join(f"{operation} {source}" for operation, source in steps) for steps in self.nodes)
+        return f"{nodes} -> {','.join(map(str, self.concat))}"
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """A normal cell and a reduction cell, which halves the sides of its two inputs."""
+
+    normal: Cell
+    reduction: Cell
+
+    def __str__(self) -> str:
+        return f"normal: {self.normal} | reduction: {self.reduction}"
+
+
+def loose_ends(nodes: Iterable[tuple[Step, Step]]) -> tuple[int, ...]:
+    """The made states that no node uses."""
+    nodes = tuple(nodes)
+    used = {source for steps in nodes for _, source in steps}
+    return tuple(state for state in range(INPUTS, INPUTS + len(nodes)) if state not in used)
+
+
+IDENTITY = "identity"
+SEP_3, SEP_5, SEP_7 = "sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7"
+DIL_SEP_3, DIL_SEP_5 = "dil_sep_conv_3x3", "dil_sep_conv_5x5"
+AVG_3, MAX_3, MAX_5, MAX_7 = "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "max_pool_7x7"
+CONV_1, CONV_3, DIL_3 = "conv_1x1", "conv_3x3", "dil_conv_3x3"
+CONV_1X3, CONV_1X7 = "conv_1x3_3x1", "conv_1x7_7x1"
+
+# The lists as NNI's `hub/pytorch/nasnet.py` has them. DARTS' `none` is left out: derived cells never have it.
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    "nasnet": (
+        *(IDENTITY, CONV_1X3, CONV_1X7, DIL_3, AVG_3, MAX_3, MAX_5, MAX_7),
+        *(CONV_1, CONV_3, SEP_3, SEP_5, SEP_7),
+    ),
+    "amoebanet": (IDENTITY, SEP_3, SEP_5, SEP_7, AVG_3, MAX_3, DIL_SEP_3, CONV_1X7),
+    "pnas": (SEP_3, SEP_5, SEP_7, CONV_1X7, IDENTITY, AVG_3, MAX_3, DIL_3),
+    "enas": (SEP_3, SEP_5, AVG_3, MAX_3, IDENTITY),
+    "darts": (MAX_3, AVG_3, IDENTITY, SEP_3, SEP_5, DIL_SEP_3, DIL_SEP_5),
+}
+
+# tensorflow/models, slim/nets/nasnet/nasnet_utils.py.
+NASNET_A = Genotype(
+    Cell(
+        (
+            ((SEP_5, 1), (SEP_3, 0)),
+            ((SEP_5, 0), (SEP_3, 0)),
+            ((AVG_3, 1), (IDENTITY, 0)),
+            ((AVG_3, 0), (AVG_3, 0)),
+            ((SEP_3, 1), (IDENTITY, 1)),
+        ),
+        (0, 2, 3, 4, 5, 6),
+    ),
+    Cell(
+        (
+            ((SEP_5, 1), (SEP_7, 0)),
+            ((MAX_3, 1), (SEP_7, 0)),
+            ((AVG_3, 1), (SEP_5, 0)),
+            ((IDENTITY, 3), (AVG_3, 2)),
+            ((SEP_3, 2), (MAX_3, 1)),
+        ),
+        (3, 4, 5, 6),
+    ),
+)
+
+# tensorflow/tpu, amoeba_net/model_specs.py: the cell that Google released. The one called AmoebaNet in quark0/darts is
+# another, `AMOEBANET_DARTS` below.
+AMOEBANET_A = Genotype(
+    Cell(
+        (
+            ((AVG_3, 1), (MAX_3, 1)),
+            ((SEP_3, 0), (IDENTITY, 0)),
+            ((IDENTITY, 1), (AVG_3, 0)),
+            ((SEP_3, 1), (SEP_5, 2)),
+            ((AVG_3, 5), (SEP_3, 1)),
+        ),
+        (0, 3, 4, 6),
+    ),
+    Cell(
+        (
+            ((SEP_3, 0), (AVG_3, 1)),
+            ((MAX_3, 1), (SEP_7, 2)),
+            ((MAX_3, 0), (MAX_3, 1)),
+            ((SEP_3, 4), (CONV_1X7, 1)),
+            ((AVG_3, 0), (SEP_7, 1)),
+        ),
+        (2, 3, 4, 5, 6),
+    ),
+)
+
+# quark0/darts, cnn/genotypes.py.
+AMOEBANET_DARTS = Genotype(
+    Cell(
+        (
+            ((AVG_3, 0), (MAX_3, 1)),
+            ((SEP_3, 0), (SEP_5, 2)),
+            ((SEP_3, 0), (AVG_3, 3)),
+            ((SEP_3, 1), (IDENTITY, 1)),
+            ((IDENTITY, 0), (AVG_3, 1)),
+        ),
+        (4, 5, 6),
+    ),
+    Cell(
+        (
+            ((AVG_3, 0), (SEP_3, 1)),
+            ((MAX_3, 0), (SEP_7, 2)),
+            ((SEP_7, 0), (AVG_3, 1)),
+            ((MAX_3, 0), (MAX_3, 1)),
+            ((CONV_1X7, 0), (SEP_3, 5)),
+        ),
+        (3, 4, 6),
+    ),
+)
+NASNET_DARTS = Genotype(Cell(NASNET_A.normal.nodes, (2, 3, 4, 5, 6)), Cell(NASNET_A.reduction.nodes, (4, 5, 6)))
+DARTS_V1 = Genotype(
+    Cell(
+        (
+            ((SEP_3, 1), (SEP_3, 0)),
+            ((IDENTITY, 0), (SEP_3, 1)),
+            ((IDENTITY, 0), (SEP_3, 1)),
+            ((SEP_3, 0), (IDENTITY, 2)),
+        ),
+        (2, 3, 4, 5),
+    ),
+    Cell(
+        (
+            ((MAX_3, 0), (MAX_3, 1)),
+            ((IDENTITY, 2), (MAX_3, 0)),
+            ((MAX_3, 0), (IDENTITY, 2)),
+            ((IDENTITY, 2), (AVG_3, 0)),
+        ),
+        (2, 3, 4, 5),
+    ),
+)
+DARTS_V2 = Genotype(
+    Cell(
+        (
+            ((SEP_3, 0), (SEP_3, 1)),
+            ((SEP_3, 0), (SEP_3, 1)),
+            ((SEP_3, 1), (IDENTITY, 0)),
+            ((IDENTITY, 0), (DIL_SEP_3, 2)),
+        ),
+        (2, 3, 4, 5),
+    ),
+    Cell(
+        (
+            ((MAX_3, 0), (MAX_3, 1)),
+            ((IDENTITY, 2), (MAX_3, 1)),
+            ((MAX_3, 0), (IDENTITY, 2)),
+            ((IDENTITY, 2), (MAX_3, 1)),
+        ),
+        (2, 3, 4, 5),
+    ),
+)
+
+# melodyguan/enas, scripts/cifar10_micro_final.sh.
+ENAS_MICRO = Genotype(
+    Cell(
+        (
+            ((AVG_3, 0), (SEP_3, 0)),
+            ((IDENTITY, 0), (SEP_5, 0)),
+            ((IDENTITY, 0), (SEP_5, 1)),
+            ((SEP_3, 1), (SEP_5, 0)),
+            ((AVG_3, 0), (SEP_5, 1)),
+        ),
+        (2, 3, 4, 5, 6),
+    ),
+    Cell(
+        (
+            ((SEP_3, 1), (SEP_3, 1)),
+            ((MAX_3, 0), (AVG_3, 0)),
+            ((SEP_5, 1), (SEP_5, 3)),
+            ((SEP_3, 1), (IDENTITY, 0)),
+            ((MAX_3, 0), (SEP_5, 1)),
+        ),
+        (2, 4, 5, 6),
+    ),
+)
+
+GENOTYPES = {
+    "nasnet_a": NASNET_A,
+    "nasnet_darts": NASNET_DARTS,
+    "amoebanet_a": AMOEBANET_A,
+    "amoebanet_darts": AMOEBANET_DARTS,
+    "enas_micro": ENAS_MICRO,
+    "darts_v1": DARTS_V1,
+    "darts_v2": DARTS_V2,
+}
+"""Published cells by name."""

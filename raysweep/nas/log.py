@@ -1,0 +1,175 @@
+"""The log of a search: what was proposed and how it ended, one Arrow record an event, in an append-only file.
+
+Every record carries its length and CRC-32. A search is rebuilt from its log and goes on; an end that a kill left half
+written is cut off. Whoever has the log open holds a lock on it: one process at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from raysweep.data.journal import HEAD, Journal, Record, begin_journal, read_journal
+from raysweep.errors import RaysweepError
+from raysweep.identity import canonical_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAGIC = b"raysweep log of a search, 1\n"
+EVENT = 1
+"""Kind of every record but the first, which is the schema with the search's identity as metadata."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A proposal that was made, one that ended, or an attempt at one whose worker was lost."""
+
+    kind: Literal["asked", "told", "lost"]
+    number: int
+    """Of the proposal, counted from 0."""
+    clock_s: float
+    """When, since the search began; virtual seconds in a simulation."""
+    key: str | None = None
+    """Of an asked one: equal architectures share it."""
+    architecture: str | None = None
+    """Of an asked one, to be read by people."""
+    fidelity: float | None = None
+    """Of an asked one, epochs."""
+    status: str | None = None
+    value: float | None = None
+    """Of a told one, unless it failed."""
+    cost_s: float | None = None
+    epochs: float | None = None
+    macs: float | None = None
+
+    def to_bytes(self) -> bytes:
+        """One Arrow record batch of one row, without its schema."""
+        import pyarrow as pa
+
+        columns = [pa.array([value], field.type) for value, field in zip(vars(self).values(), schema(), strict=True)]
+        content: bytes = pa.RecordBatch.from_arrays(columns, schema=schema()).serialize().to_pybytes()
+        return content
+
+
+@cache
+def schema() -> pa.Schema:
+    """Columns of a log: the fields of `Event`."""
+    import pyarrow as pa
+
+    text, number = pa.string(), pa.float64()
+    return pa.schema(
+        [("kind", text), ("number", pa.int64()), ("clock_s", number), ("key", text), ("architecture", text)]
+        + [("fidelity", number), ("status", text)]
+        + [(name, number) for name in ("value", "cost_s", "epochs", "macs")]
+    )
+
+
+class EventLog:
+    """A log that is open for more events."""
+
+    def __init__(self, path: Path, search: Mapping[str, Any]) -> None:
+        """Go on with the log at `path`, or begin it; `search` says which search it is of.
+
+        Raises:
+            RaysweepError: another process has it, it is of another search, damaged, or cannot be written.
+        """
+        self.path = path
+        with ExitStack() as opened:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                opened.callback(os.close, _take(path))
+                self._journal = self._open(json.loads(canonical_json(search)))
+            except OSError as error:
+                raise RaysweepError(f"{path} cannot be written: {error.strerror}. Name another log.") from None
+            opened.callback(self._journal.close)
+            self._opened = opened.pop_all()
+
+    def _open(self, search: Mapping[str, Any]) -> Journal:
+        if not self.path.exists():
+            first = schema().with_metadata({"search": canonical_json(search)}).serialize().to_pybytes()
+            begin_journal(self.path, first, MAGIC).close()
+        stored, self.events, end = _read(self.path)
+        self._check(stored, search)
+        return Journal(self.path, end)
+
+    def _check(self, stored: Mapping[str, Any], search: Mapping[str, Any]) -> None:
+        for name in search.keys() | stored.keys():
+            if stored.get(name) != search.get(name):
+                raise RaysweepError(
+                    f"{self.path} is the log of a search with {name} {stored.get(name)!r}, not {search.get(name)!r}: "
+                    "name another log, or ask for that one."
+                )
+
+    def add(self, event: Event) -> None:
+        """Append an event and have the disk hold it.
+
+        Raises:
+            RaysweepError: no space, or a disk that fails; the log is as it was before.
+        """
+        try:
+            self._journal.add([Record(EVENT, event.to_bytes())])
+        except OSError as error:
+            raise RaysweepError(
+                f"{self.path} cannot be written: {error.strerror}. The search can be resumed."
+            ) from None
+
+    def close(self) -> None:
+        """Let others have it."""
+        self._opened.close()
+
+
+def _take(path: Path) -> int:
+    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise RaysweepError(f"{path} is in use by another process: wait for it, or name another log.") from None
+    except OSError:
+        pass  # a file system without locks: that there is one writer is then the user's to see to
+    return lock
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[Event], int]:
+    import pyarrow as pa
+
+    first, *records = read_journal(path, MAGIC)
+    found = pa.ipc.read_schema(pa.BufferReader(first.content))
+    if found.names != schema().names:
+        raise RaysweepError(f"{path} is the log of another version of raysweep: name another log.")
+    end = records[-1].end if records else first.end
+    _check_end(path, end)
+    rows = (pa.ipc.read_record_batch(pa.BufferReader(record.content), found) for record in records)
+    events = [Event(**row) for batch in rows for row in batch.to_pylist()]
+    return json.loads(found.metadata[b"search"]), events, end
+
+
+def _check_end(path: Path, end: int) -> None:
+    """What follows the last whole record is one record that was not finished, or somebody has damaged the file."""
+    rest = path.read_bytes()[end:]
+    if len(rest) >= HEAD.size and end + HEAD.size + HEAD.unpack_from(rest)[1] < end + len(rest):
+        raise RaysweepError(
+            f"{path} is damaged at byte {end:,} of {end + len(rest):,}, and not at its end: restore a copy, or "
+            f"cut it there with `truncate -s {end} {path}` to go on from there."
+        )
+
+
+def read_log(path: Path) -> pa.Table:
+    """A log as a table, one row an event, whoever has it open.
+
+    Raises:
+        RaysweepError: this is no log, or it is damaged.
+    """
+    import pyarrow as pa
+
+    search, events, _ = _read(path)
+    described = schema().with_metadata({"search": canonical_json(search)})
+    return pa.Table.from_pylist([asdict(event) for event in events], schema=described)
