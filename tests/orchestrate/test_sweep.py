@@ -107,7 +107,7 @@ def test_asha_stops_the_worse_trials(cluster: str, listener: Listener, tmp_path:
     )
     assert outcome == Outcome(finished=("t4",), stopped=("t3", "t2", "t1"))
     assert listener.epochs("t4") == list(range(1, 11))
-    assert listener.recorded == dict.fromkeys(outcome.stopped, ("stopped", None))
+    assert listener.recorded == dict.fromkeys(outcome.stopped, ("stopped", "after epoch 2, by Ray Tune"))
     for name in outcome.stopped:
         assert listener.epochs(name) == [1, 2], "stopped at the first rung, not an epoch later"
         assert listener.kinds(name)[-1] == "stopped"
