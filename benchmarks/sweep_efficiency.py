@@ -56,8 +56,8 @@ def figures(store: Path, wall_s: float) -> dict[str, float]:
 def epochs_of(images: Path, folder: Path, seconds: float) -> int:
     """Epochs that take about so long, by a sweep of two."""
     sweep(images, folder / "probe", 2, 1)
-    rows = Store.open(str(folder / "probe")).epochs().to_pylist()
-    last = [row["wall_s"] for row in rows if row["epoch"] == 2]
+    rows: list[dict[str, Any]] = Store.open(str(folder / "probe")).epochs().to_pylist()
+    last = [float(row["wall_s"]) for row in rows if row["epoch"] == 2]
     return max(1, round(seconds * len(last) / sum(last)))
 
 

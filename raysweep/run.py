@@ -35,7 +35,10 @@ EXIT_FAILED = 1
 @search_options
 @click.option("--workers", type=int, default=None, help="Trials at once.  [default: what the cluster has room for]")
 @click.option(
-    "--gpus", type=float, default=None, help="GPUs per worker, may be a fraction.  [default: 1 if there are any]"
+    "--gpus",
+    type=float,
+    default=None,
+    help="GPUs per worker, may be a fraction.  [default: where there are any, the share that measurement finds best]",
 )
 @click.option("--workers-per-trial", type=int, default=1, show_default=True, help="Data-parallel workers of one trial.")
 @click.option("--threads", type=int, default=1, show_default=True, help="CPU threads per worker.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -88,8 +88,8 @@ def run_on_ray(
     with connect(address, metadata or {}, dashboard) as url:
         shape = GangShape(workers_per_trial, cpus_per_worker, gpus_per_worker or 0.0)
         layout = lay_out(tasks, search, shape, workers, gpus_per_worker is None, on_event)
-        where = f"dashboard at http://{url}" if url else "no dashboard"
-        on_event(Event("note", text=f"{layout.text} on Ray, {where}"))
+        for text in _opening(layout, url, (metadata or {}).get("store", "")):
+            _tell(on_event, text)
         share = share_images and layout.meet
         known = search.tasks if search else {task.trial: task for task in tasks}
         metrics, loggers = SweepMetrics(known, layout.shape), Loggers(log_to, known, on_event)
@@ -100,6 +100,16 @@ def run_on_ray(
         ):
             sweep.follow(tell_all(metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
             return sweep.outcome()
+
+
+def _opening(layout: Layout, url: str, store: str) -> Iterator[str]:
+    """What is told before anything runs."""
+    yield f"{layout.text} on Ray, {f'dashboard at http://{url}' if url else 'no dashboard'}"
+    if len(layout.nodes) > 1 and store and "://" not in store:
+        yield (
+            f"the store {store} is a folder, and this cluster has several nodes: all of them must share it. Where they "
+            "do not, stop this and name s3://, gs:// or a shared folder with --store."
+        )
 
 
 def _title(studies: str) -> str:
