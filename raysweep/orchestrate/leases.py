@@ -130,6 +130,8 @@ class Member:
     """Whether it has a device, or a node, to itself, and takes only trials that need that."""
     trial: str = ""
     """What it holds; empty: nothing."""
+    lives: int = 0
+    """Times that its workers were started: what an earlier life says late is not heard."""
     nodes: set[str] = field(default_factory=set)
     """Where its workers are."""
     setbacks: Setbacks = field(default_factory=Setbacks)

@@ -102,16 +102,18 @@ class Pool(Ledger):
         """Whether a gang is to start at all."""
         return gang in self.gangs and not self.closed
 
-    async def settle(self, gang: str, node: str) -> None:
-        """One of the gang's workers runs on that node."""
-        if gang in self.gangs:
-            self.gangs[gang].nodes.add(node)
+    async def settle(self, gang: str, node: str, rank: int = 0) -> int:
+        """One of the gang's workers runs on that node; returns the gang's life, which begins with its first worker."""
+        member = self.gangs.get(gang, Member())
+        member.nodes.add(node)
+        member.lives += rank == 0
+        return member.lives
 
-    async def take(self, gang: str) -> Offer | None:
-        """The next trial; none when there will be no more for this gang."""
-        await self._lose(gang, "the worker process was restarted")
-        if not await self.is_wanted(gang):
+    async def take(self, gang: str, life: int | None = None) -> Offer | None:
+        """The next trial; none when there will be no more for this gang, or for an earlier life of it."""
+        if not await self.is_wanted(gang) or life not in (None, self.gangs[gang].lives):
             return None
+        await self._lose(gang, "the worker process was restarted")
         member = self.gangs[gang]
         await self._until(lambda: self.closed or self._has_word(member), IDLE_S)
         if self.closed:

@@ -6,6 +6,8 @@ reports each epoch to it, and asks for the next.
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 import traceback
 import uuid
@@ -41,6 +43,8 @@ from raysweep.train.task import Placement, TrialTask
 
 Answer = TypeVar("Answer")
 MEMORY_ERRORS = (OutOfMemoryError, torch.OutOfMemoryError, MemoryError)
+PARENT_S = 0.5
+"""Between looks at whether this worker's node is still there."""
 BEAT_S = 5.0
 """Time between signs of life of a trial that gets on."""
 NODE_LEAVES = "the node is about to be taken away"
@@ -196,12 +200,26 @@ def gang_loop(setup: dict[str, Any]) -> None:
     if worker.place.device != "cpu" and worker.gang.shape.gpus < 1:
         # Who takes more than its share is out of memory itself, not the trials beside it.
         torch.cuda.set_per_process_memory_fraction(worker.gang.shape.gpus)
-    worker.call("settle", ray.get_runtime_context().get_node_id())
-    while (offer := worker.ask("take")) is not None:
+    _end_with_parent()
+    life = worker.call("settle", ray.get_runtime_context().get_node_id(), worker.place.rank)
+    while (offer := worker.ask("take", life)) is not None:
         if offer.leave:
             raise RuntimeError(NODE_LEAVES)
         if offer.task is not None:
             worker.train(offer.task, offer.attempt, offer.alone)
+
+
+def _end_with_parent() -> None:
+    # Ray lets a worker train on for minutes when the process that started it, its node, is gone: beside another worker
+    # by then, at the same trial.
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _placement(gang: Gang, on_step: Callable[[], bool], on_wait: Callable[[str], None]) -> Placement:

@@ -13,7 +13,12 @@ from tests.networks.comparison import built, native, size
 
 @pytest.mark.parametrize(
     ("name", "millions"),
-    [("resnet20_cifar", 0.27), ("resnet56_cifar", 0.85), ("resnet110_cifar", 1.7), ("resnet1202_cifar", 19.4)],
+    [
+        ("resnet20_cifar", 0.27),
+        ("resnet56_cifar", 0.85),
+        ("resnet110_cifar", 1.7),
+        pytest.param("resnet1202_cifar", 19.4, marks=pytest.mark.long),
+    ],
 )
 def test_published_parameters(name: str, millions: float) -> None:
     """Table 6 of He et al. 2016a."""

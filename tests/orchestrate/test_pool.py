@@ -371,6 +371,23 @@ def test_gangs_close_when_there_are_more_than_trials_left() -> None:
     assert not play(scene, "a", "b", gangs=3).closed
 
 
+def test_a_worker_of_an_earlier_life_gets_nothing_and_takes_nothing_away() -> None:
+    async def scene(pool: Pool) -> None:
+        for trial in ("a", "b"):
+            await pool.submit(trial)
+        first = await pool.settle("gang-0", "node")
+        assert await pool.take("gang-0", first) == Offer(pool.leases["a"].task, 1)
+        assert await pool.crashed("gang-0", "the node has died", loss=True)
+        second = await pool.settle("gang-0", "other")
+        assert await pool.settle("gang-0", "other", rank=1) == second
+        assert await pool.take("gang-0", second) == Offer(pool.leases["a"].task, 2)
+        assert not await pool.report("gang-0", "a", 1, make_row("a", 1))
+        assert await pool.take("gang-0", first) is None
+        assert await pool.report("gang-0", "a", 2, make_row("a", 1))
+
+    play(scene, "a", "b")
+
+
 def test_where_a_search_may_propose_more_gangs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "IDLE_S", 0.01)
 

@@ -43,6 +43,7 @@ def test_a_network_that_does_not_fit_is_a_row() -> None:
     assert "too small" in text
 
 
+@pytest.mark.long
 def test_a_larger_batch_takes_more_memory() -> None:
     def peak(batch: int) -> float:
         recipe = patch(native_recipe("nin_cifar"), {"training.batch_size": batch})

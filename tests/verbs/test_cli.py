@@ -96,7 +96,7 @@ def test_a_space_is_listed_planned_and_left_out_of_all() -> None:
         (("plan", "joint", "--price", "2"), "--price 2: what a search costs is not known"),
         (("run", "joint", "--inline", "--searcher", "optuna"), "--searcher optuna is Ray Tune's"),
         (("run", "joint", "--inline", "--scheduler", "asha"), "--scheduler asha is Ray Tune's"),
-        (("run", "joint", "--searcher", "grid"), "unknown searcher 'grid'"),
+        (("run", "joint", "--searcher", "gird"), "unknown searcher 'gird'"),
     ],
 )
 def test_a_search_that_cannot_be_is_refused(words: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
