@@ -41,7 +41,7 @@ from raysweep.sweep import member_rows
 from raysweep.train.task import Placement, TrialTask
 
 STORED = (300, 1000, 3000, 10_000)
-ON_RAY = (200, 600, 1500)
+ON_RAY = (100, 300, 600)
 PROPOSED = (300, 1000, 3000)
 NUM_EPOCHS = 20
 """Epochs of a stored trial."""
@@ -153,7 +153,7 @@ class Watch:
         self.ended += event.kind == "finished"
         if event.kind == "finished" and self.ended % self.every == 0:
             self.driver[self.ended] = resident_mib(os.getpid())
-            self.pool_pid = self.pool_pid or next(pid for pid in descendants() if title(pid).startswith("ray::Pool"))
+            self.pool_pid = self.pool_pid or pid_of_pool()
             self.pool[self.ended] = resident_mib(self.pool_pid)
 
 
@@ -162,23 +162,12 @@ def resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def title(pid: int) -> str:
-    """What a process calls itself; nothing once it has ended."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    return ""
+def pid_of_pool() -> int:
+    """The process of the sweep's pool, by Ray's list of actors: its title is that of the task it runs."""
+    from ray._private.state import actors
 
-
-def descendants() -> list[int]:
-    """Processes that this one has started, and theirs: other clusters may run on this machine."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
-    found = list(parents.get(os.getpid(), []))
-    for pid in found:
-        found += parents.get(pid, [])
-    return found
+    alive = (actor for actor in actors().values() if actor["State"] == "ALIVE")
+    return next(int(actor["Pid"]) for actor in alive if actor["ActorClassName"] == "Pool")
 
 
 def per_trial_kib(memory: Mapping[int, float]) -> float:
