@@ -48,9 +48,9 @@ class Measured:
         return self.rows[f"{name}, {trials:,} trials"]
 
     def more(self, name: str, sizes: Sequence[int]) -> float:
-        """What one trial more costs, between the last two sizes: fixed costs cancel."""
-        before, last = sizes[-2:]
-        return max(0.0, (self.at(name, last) - self.at(name, before)) / (last - before))
+        """What one trial more costs, between the smallest and the largest size: fixed costs cancel."""
+        first, *_, last = sizes
+        return max(0.0, (self.at(name, last) - self.at(name, first)) / (last - first))
 
 
 def gpu_hours(plan: Sequence[PlannedTrial], images_per_s: float) -> list[float]:
@@ -78,7 +78,6 @@ def inputs(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
         ("driver's memory for a trial", f"{measured.at('driver, KiB a trial', ON_RAY[-1]):.1f} KiB"),
         ("pool actor's memory for a trial", f"{measured.at('pool actor, KiB a trial', ON_RAY[-1]):.1f} KiB"),
         ("plan of a trial", f"{1000 * measured.more('plan', STORED):.2f} ms"),
-        ("compacted store for a trial of 20 epochs", f"{1024 * measured.more('store, MiB', STORED):.2f} KiB"),
         ("reading a trial, two small files", f"{1000 * measured.more('status, small files', STORED):.2f} ms"),
         ("`status` on 10,000 trials, compacted", f"{measured.at('status', last):.1f} s"),
         ("TPE, one proposal after 3,000 results", f"{1000 * measured.at('TPE, one proposal', PROPOSED[-1]):.0f} ms"),
@@ -112,7 +111,6 @@ def million(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
         ("reading it, small files", rough_duration(MILLION * measured.more("status, small files", STORED))),
         ("reading it, compacted", rough_duration(MILLION * measured.more("found again by run", STORED))),
         ("compacting it", rough_duration(MILLION * measured.more("compaction", STORED))),
-        ("store, compacted", gib(1024 * measured.more("store, MiB", STORED))),
     ]
 
 
