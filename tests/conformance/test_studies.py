@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -94,8 +95,13 @@ def test_every_recipe_can_be_trained_as_it_is(protocol: str) -> None:
             check_trial(recipe)
 
 
+def stepped(study: Study) -> Any:
+    """The study as a parameter; the one of many networks at many sides takes half a minute."""
+    return pytest.param(study, id=study.name, marks=[pytest.mark.long] * (study.name == "image_size_networks"))
+
+
 @pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
-@pytest.mark.parametrize("study", find_studies(["all"]), ids=lambda study: study.name)
+@pytest.mark.parametrize("study", [stepped(study) for study in find_studies(["all"])])
 def test_every_network_steps_with_finite_gradients(study: Study, protocol: str) -> None:
     """At an eighth of the width or less; networks that differ in nothing but data or solver are one."""
     small = patch(find_protocol(protocol), {"network.outputs": 5})

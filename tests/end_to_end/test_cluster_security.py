@@ -15,6 +15,8 @@ import pytest
 from raysweep.results.store import Store
 from tests.end_to_end.heads import Head, start_head
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
@@ -58,7 +60,6 @@ def test_the_token_is_in_no_process_s_arguments(head: Head) -> None:
     assert not any(head.token.encode() in line for line in arguments)
 
 
-@pytest.mark.long
 def test_a_driver_without_the_token_cannot_join(head: Head) -> None:
     here = socket.gethostbyname(socket.gethostname())
     words = f"raysweep run activation --protocol demo --epochs 1 --address {here}:{head.port}"
@@ -68,7 +69,6 @@ def test_a_driver_without_the_token_cannot_join(head: Head) -> None:
     assert "the token (RAY_AUTH_MODE=token, ~/.ray/auth_token)" in refused.stderr
 
 
-@pytest.mark.long
 def test_a_submitted_job_trains_its_study_on_the_cluster(head: Head, small_images: Path, tmp_path: Path) -> None:
     study = "activation --protocol demo --width 0.0625 --epochs 2 --variants elu,tanh"
     places = f"--data {small_images} --store {tmp_path / 'results'}"

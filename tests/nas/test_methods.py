@@ -181,6 +181,7 @@ def test_the_enas_controller_writes_cells_and_starts_with_separable_convolutions
     assert len({space.key(cell) for cell in cells}) == len(cells)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 def test_a_controller_that_learns_one_code_writes_it() -> None:
     space = cell_space("enas")

@@ -185,6 +185,7 @@ def centre(encoded: bytes) -> np.ndarray:
     return pixels[top : top + 128, left : left + 128]
 
 
+@pytest.mark.long
 def test_the_loss_before_training_is_that_of_the_published_logs(real_images: Path) -> None:
     """The logs of the released runs begin at a test loss of 7.03 to 7.1 (ln 1000 is 6.91): LSUV with dropout active.
 
