@@ -26,6 +26,7 @@ from raysweep.data.manifest import read_manifest, verify
 from raysweep.data.write import write_images, write_sets
 from raysweep.errors import RaysweepError
 from tests.data.conftest import Folder, encoded, picture
+from tests.disks import small_disk
 
 ROOT = Path(__file__).parents[2]
 OPTIONS: dict[str, Any] = {"side": 20, "also": ["16"], "encoding": "mixed"}
@@ -407,29 +408,25 @@ def test_the_old_set_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)], capture_output=True).returncode:
-        pytest.skip("mounting is not permitted")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        yield disk
 
 
 def test_a_full_disk_leaves_what_fitted_and_goes_on_when_there_is_room(
-    small_disk: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
+    disk: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9))  # as if it were another's files that filled it
     with pytest.raises(RaysweepError, match=r"cannot be written to: No space left on device.*the same command"):
-        go_on(small_disk / "out", encoding="raw")
-    kept = journalled(small_disk / "out")
+        go_on(disk / "out", encoding="raw")
+    kept = journalled(disk / "out")
     assert kept >= 20
-    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
-    assert go_on(small_disk / "out", encoding="raw")[0] == kept
+    subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
+    assert go_on(disk / "out", encoding="raw")[0] == kept
     expected = write_sets(GeneratedSource(300, 50, side=20), plain.parent / "raw", **OPTIONS | {"encoding": "raw"})
-    assert read_manifest(small_disk / "out") == expected[plain.parent / "raw"]
+    assert read_manifest(disk / "out") == expected[plain.parent / "raw"]
 
 
 LIMITED = """

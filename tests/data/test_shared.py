@@ -3,7 +3,6 @@ from __future__ import annotations
 import inspect
 import os
 import signal
-import subprocess
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from raysweep.data.shared import AHEAD, CHUNK, LEAST_SLOTS, SharedStream, is_wor
 from raysweep.data.stream import Batch, ImageFile, ImageStream, TestStream, TrainStream, subset, wrong_labels
 from raysweep.errors import RaysweepError
 from tests.data.sharer import SIDE, Sharer, digest
+from tests.disks import small_disk
 
 Stored = dict[str, tuple[Path, Manifest]]
 Counts = namedtuple("Counts", "made taken alone waits")
@@ -356,15 +356,8 @@ def test_with_too_little_memory_each_trial_decodes_by_itself_and_says_so_once(
 @pytest.fixture
 def tiny_memory(tmp_path: Path) -> Iterator[Path]:
     """Real memory of 4 MiB, where this process may have such a thing."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("may not mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "tiny", "4m") as folder:
+        yield folder
 
 
 def test_memory_that_is_full_is_refused_and_not_touched(

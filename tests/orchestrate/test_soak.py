@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.results.store import Store
 from raysweep.train.task import TrialTask
+from tests.disks import small_disk
 from tests.orchestrate.clusters import Nodes, cluster_of, workers_of
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import Listener
@@ -129,13 +129,9 @@ def test_a_store_that_is_away_for_a_minute_is_waited_for(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)], capture_output=True).returncode:
-        pytest.skip("mounting is not permitted")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "4m") as disk:
+        yield disk
 
 
 def fill(folder: Path) -> Path:
@@ -149,15 +145,15 @@ def fill(folder: Path) -> Path:
             return ballast
 
 
-def test_a_full_disk_is_waited_for(small_recipe: Recipe, small_images: Path, small_disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_waited_for(small_recipe: Recipe, small_images: Path, disk: Path, tmp_path: Path) -> None:
     run_inline(make_trials(small_recipe, small_images, tmp_path / "whole", 2), lambda event: None)
-    tasks = make_trials(small_recipe, small_images, small_disk / "store", 2)
+    tasks = make_trials(small_recipe, small_images, disk / "store", 2)
     listener, ballast = Listener(), []
 
     def fill_then_free(event: Event) -> None:
         listener.on_event(event)
         if event.kind == "epoch" and not ballast:
-            ballast.append(fill(small_disk))
+            ballast.append(fill(disk))
         if "No space left" in event.text:
             ballast[0].unlink()
 
@@ -165,7 +161,7 @@ def test_a_full_disk_is_waited_for(small_recipe: Recipe, small_images: Path, sma
         outcome = run_on_ray(tasks, fill_then_free, address=nodes.address)
     assert outcome.finished == tuple(task.trial for task in tasks)
     assert any(event.text.startswith("waits: for the store") for event in listener.events)
-    assert table(small_disk / "store") == table(tmp_path / "whole")
+    assert table(disk / "store") == table(tmp_path / "whole")
 
 
 def test_a_trial_moves_from_a_node_that_is_about_to_go_to_the_same_numbers(

@@ -20,6 +20,7 @@ from raysweep.errors import RaysweepError
 from raysweep.results.files import Files
 from raysweep.results.schema import EPOCHS, MEMBERS, SCHEMA_VERSION, TRIAL
 from raysweep.results.store import Store
+from tests.disks import small_disk
 
 
 def trial_row(trial: str = "0123456789ab", **more: Any) -> dict[str, Any]:
@@ -195,12 +196,7 @@ def test_an_address_that_cannot_be_reached(uri: str) -> None:
 
 def test_a_full_disk_leaves_what_was_written(tmp_path: Path) -> None:
     """A real file system of 1 MiB, filled by a checkpoint."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("needs the right to mount")
-    try:
+    with small_disk(tmp_path / "small", "1m") as small:
         store = Store.open(str(small / "store"), create=True)
         store.write_trial(trial_row())
         store.write_checkpoint("a", b"small")
@@ -210,8 +206,6 @@ def test_a_full_disk_leaves_what_was_written(tmp_path: Path) -> None:
         assert store.trial("0123456789ab") is not None
         assert not list((small / "store" / "checkpoints").glob(".*"))
         store.write_trial(trial_row(status="finished"))
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 WRITER = """
