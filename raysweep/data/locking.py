@@ -55,15 +55,28 @@ def _lock(place: Path, folder: Path) -> int:
 
 def _take(lock: int, folder: Path) -> None:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(lock, 200, 0).decode(errors="replace")
+        if not try_lock(lock):
+            owner = os.pread(lock, 200, 0).decode(errors="replace")
+            raise RaysweepError(f"{folder} is being written by another process ({owner}): wait for it.")
+    except BaseException:
         os.close(lock)
-        raise RaysweepError(f"{folder} is being written by another process ({owner}): wait for it.") from None
+        raise
+
+
+def try_lock(file: int) -> bool:
+    """Lock an open file until it is closed; false where another process has it, true where there are no locks.
+
+    Raises:
+        OSError: the file system fails.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
-            os.close(lock)
             raise
+    return True
 
 
 def _is_same(file: int, path: Path) -> bool:

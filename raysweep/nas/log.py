@@ -6,7 +6,6 @@ written is cut off. Whoever has the log open holds a lock on it: one process at 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from raysweep.data.journal import HEAD, Journal, Record, begin_journal, read_journal
+from raysweep.data.locking import try_lock
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json
 
@@ -129,12 +129,11 @@ class EventLog:
 def _take(path: Path) -> int:
     lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if not try_lock(lock):
+            raise RaysweepError(f"{path} is in use by another process: wait for it, or name another log.")
+    except BaseException:
         os.close(lock)
-        raise RaysweepError(f"{path} is in use by another process: wait for it, or name another log.") from None
-    except OSError:
-        pass  # a file system without locks: that there is one writer is then the user's to see to
+        raise
     return lock
 
 
