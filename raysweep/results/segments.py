@@ -44,11 +44,7 @@ class Segments:
         Raises:
             RaysweepError: it cannot be written, or does not read as it was written.
         """
-        table = _nest(trials, epochs)
-        path = f"{FOLDER}/trials-{name}.parquet"
-        self.files.write(path, parquet(table, PACKED | {"row_group_size": ROW_GROUP}))
-        if not self._read(path, SEGMENT).equals(table):
-            raise RaysweepError(f"{path} in the store {self.files.uri} is not what was written: the small files stay.")
+        self._write(f"{FOLDER}/trials-{name}.parquet", _nest(trials, epochs))
 
     def write_members(self, name: str, members: pa.Table) -> None:
         """Add a segment of members, and read it back.
@@ -56,10 +52,7 @@ class Segments:
         Raises:
             RaysweepError: it cannot be written, or does not read as it was written.
         """
-        path = f"{FOLDER}/members-{name}.parquet"
-        self.files.write(path, parquet(members, PACKED))
-        if not self._read(path, MEMBERS).equals(members):
-            raise RaysweepError(f"{path} in the store {self.files.uri} is not what was written: the small files stay.")
+        self._write(f"{FOLDER}/members-{name}.parquet", members)
 
     def trials(self, columns: Sequence[str]) -> pa.Table:
         """The trials' rows, each once, in these columns of their schema; the id must be among them."""
@@ -88,6 +81,11 @@ class Segments:
     def members(self) -> pa.Table:
         """The members' rows, as often as they were written."""
         return pa.concat_tables([MEMBERS.empty_table(), *self._read_all("members", MEMBERS)])
+
+    def _write(self, path: str, table: pa.Table) -> None:
+        self.files.write(path, parquet(table, PACKED | {"row_group_size": ROW_GROUP}))
+        if not self._read(path, table.schema).equals(table):
+            raise RaysweepError(f"{path} in the store {self.files.uri} is not what was written: the small files stay.")
 
     def _paths(self, kind: str) -> list[str]:
         return [path for path in self.files.names(FOLDER, ".parquet") if path.startswith(f"{FOLDER}/{kind}-")]
