@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 from raysweep.orchestrate.gangs import Gangs
 from raysweep.orchestrate.leases import Demand
 from raysweep.orchestrate.nodes import Node, nodes_there, nodes_to_come
-from raysweep.orchestrate.packing import fitting, waiting_text, widest
+from raysweep.orchestrate.packing import fitting, places, waiting_text, widest
 from raysweep.train.worker import Gang
 
 LOOK_S = 5.0
@@ -61,7 +61,7 @@ class Growth:
     def look(self, demand: Demand, there: Sequence[Node]) -> None:
         """Add what there is room and work for."""
         coming = nodes_to_come(there)
-        room = min(fitting([*there, *coming], self.gang.shape), self.at_once or demand.trials, demand.trials)
+        room = places(fitting([*there, *coming], self.gang.shape), self.at_once, demand.trials)
         for _ in range(room - demand.gangs):
             self._add(self.gang)
         if demand.alone and not demand.has_wide:

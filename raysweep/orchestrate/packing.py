@@ -73,6 +73,11 @@ def count_gangs(
         raise RaysweepError(_refusal(nodes, shape))
     if at_once is not None and at_once < 1:
         raise RaysweepError(f"{at_once} trials at once: at least 1 is needed.")
+    return places(room, at_once, trials)
+
+
+def places(room: int, at_once: int | None, trials: int) -> int:
+    """Of the gangs that have room as many as there are trials and as are allowed to run at once."""
     return min(room, trials, at_once or room)
 
 
