@@ -22,7 +22,7 @@ from raysweep.networks import build_network
 from raysweep.nn.inits import INITS
 from raysweep.optim.solvers import make_solver
 from raysweep.recipe import Recipe
-from raysweep.train import memory
+from raysweep.train import memory, probe
 from raysweep.train.loop import check_trial, normalise
 from raysweep.train.seeding import generator, seed_torch
 from raysweep.train.task import Placement
@@ -34,13 +34,9 @@ MOST_BATCHES = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Question:
-    """What to measure."""
+class Question(probe.Question):
+    """What to measure, and how often."""
 
-    recipe: str
-    """Canonical JSON."""
-    device: str
-    threads: int
     repeats: int
 
 

@@ -76,14 +76,14 @@ def carried(question: Question, most: int = MOST) -> Carried:
         processes = [stack.enter_context(_process(question))]
         memory = _memory(processes[0])
         needed, speeds = memory.own, {1: _together(processes)}
-        while (more := 2 * len(processes)) <= min(most, int(ROOM * memory.total / needed)):
-            processes += [stack.enter_context(_process(question)) for _ in range(more - len(processes))]
-            free = [_memory(process).free for process in (processes[0], *processes[more // 2 :])]
+        while fewest_that_pay(speeds) == len(processes) <= min(most, int(ROOM * memory.total / needed)) // 2:
+            free = _memory(processes[0]).free
+            started = [stack.enter_context(_process(question)) for _ in processes]
+            left = min(_memory(process).free for process in started)
             if question.device != "cpu":
-                needed = max(needed, (free[0] - free[-1]) / (more // 2))
-            speeds[more] = _together(processes)
-            if speeds[more] < LEAST_GAIN * speeds[more // 2]:
-                break
+                needed = max(needed, (free - left) / len(started))
+            processes += started
+            speeds[len(processes)] = _together(processes)
     return Carried(fewest_that_pay(speeds), needed, speeds)
 
 
