@@ -48,17 +48,17 @@ def watch(store: Store, every_s: float) -> None:
 
     following = Following(store)
     with (Screen if sys.stdout.isatty() else Lines)(following) as view:
-        for changed in _changes(following, store, every_s):
-            view.show(Snapshot.of(following), changed, store.problems)
+        for snapshot, changed in _looks(following, store, every_s):
+            view.show(snapshot, changed, store.problems)
 
 
-def _changes(following: Following, store: Store, every_s: float) -> Iterator[list[Row]]:
-    """What each look at the store finds changed, until nothing has for `SETTLE_S` and all trials have ended."""
+def _looks(following: Following, store: Store, every_s: float) -> Iterator[tuple[Snapshot, list[Row]]]:
+    """What each look at the store finds, and what has changed, until for `SETTLE_S` nothing has and all have ended."""
     quiet_since: datetime | None = None
     while True:
         changed, away = _look(following, store)
-        yield changed
         snapshot, now = Snapshot.of(following), datetime.now(UTC)
+        yield snapshot, changed
         if quiet_since is None:
             quiet_since = snapshot.last_change
         elif changed:
