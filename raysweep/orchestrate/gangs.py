@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -82,11 +82,22 @@ class Gangs:
     def _free(self, prefix: str) -> None:
         # A controller that dies leaves its reservation behind, and nothing else could ever start in its place.
         with suppress(RayError):
-            for key, group in placement_group_table().items():
-                if group["name"].startswith(prefix) and group["state"] != "REMOVED":
+            for key, state in _groups(prefix):
+                if state != "REMOVED":
                     remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(key)))
+
+    def num_waiting(self) -> int:
+        """Gangs for which no node has room; one that has a place and is only starting is none of them."""
+        return sum(state in ("PENDING", "RESCHEDULING") for _, state in _groups(f"{self.boot}-"))
 
     def _wait(self, patience_s: float) -> None:
         deadline = time.monotonic() + patience_s
         for thread in list(self.threads.values()):
             thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _groups(prefix: str) -> Iterator[tuple[str, str]]:
+    """Ids and states of the placement groups whose names begin like this."""
+    for key, group in placement_group_table().items():
+        if group["name"].startswith(prefix):
+            yield key, group["state"]

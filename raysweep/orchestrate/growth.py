@@ -22,7 +22,7 @@ from raysweep.train.worker import Gang
 
 LOOK_S = 5.0
 PATIENCE = 3
-"""Looks in a row at a gang without a place after which it is told what it waits for: a start takes seconds itself."""
+"""Looks in a row at a gang without a place after which it is told what it waits for."""
 
 
 class Growth:
@@ -68,17 +68,17 @@ class Growth:
             self._add(replace(self.gang, shape=widest(there, self.gang.shape)), wide=True)
         # One more than can train keeps the next trial queued; what waits for a device alone keeps nobody from training.
         self.allow(max(room, demand.gangs) + 1 + demand.alone)
-        self._tell(demand, there, len(coming))
+        self._tell(self.gangs.num_waiting(), there, len(coming))
 
     def _add(self, gang: Gang, wide: bool = False) -> None:
         if not self.over.is_set():
             self.gangs.add(replace(gang, name=f"gang-{len(self.gangs.threads)}"), wide)
 
-    def _tell(self, demand: Demand, there: Sequence[Node], coming: int) -> None:
-        self.looks = self.looks + 1 if demand.unplaced else 0
+    def _tell(self, waiting: int, there: Sequence[Node], coming: int) -> None:
+        self.looks = self.looks + 1 if waiting else 0
         if self.looks < PATIENCE:
             return
-        text = waiting_text(self.gang.shape, demand.unplaced, there, ray.available_resources(), coming)
+        text = waiting_text(self.gang.shape, waiting, there, ray.available_resources(), coming)
         if text != self.told:
             self.told = text
             ray.get(self.pool.remark.remote(text))

@@ -37,8 +37,6 @@ class Demand:
     """Trials that need a device to themselves."""
     has_wide: bool = False
     """Whether there is a gang for these."""
-    unplaced: int = 0
-    """Gangs that have no place on any node."""
 
 
 @dataclass

@@ -214,7 +214,6 @@ class Pool(Ledger):
             trials=self.num_left(alone=False),
             alone=self.num_alone,
             has_wide=any(member.wide for member in members),
-            unplaced=sum(not member.nodes for member in members),
         )
 
     async def remark(self, text: str) -> None:

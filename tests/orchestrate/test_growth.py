@@ -18,7 +18,7 @@ from raysweep.orchestrate.sweep import run_on_ray
 from raysweep.train.worker import Gang, GangShape
 from tests.orchestrate.clusters import cluster_of
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
-from tests.orchestrate.fakes import Listener, make_tasks, train_greedily, train_where
+from tests.orchestrate.fakes import Listener, make_tasks, train_greedily, train_slowly, train_where
 
 pytestmark = RAYS_OWN_WARNINGS
 NODE = {"CPU": 2.0}
@@ -30,10 +30,14 @@ class Added:
     def __init__(self) -> None:
         self.threads: dict[str, bool] = {}
         self.shapes: list[GangShape] = []
+        self.waiting = 0
 
     def add(self, gang: Gang, wide: bool) -> None:
         self.threads[gang.name] = wide
         self.shapes.append(gang.shape)
+
+    def num_waiting(self) -> int:
+        return self.waiting
 
 
 @pytest.fixture
@@ -84,12 +88,13 @@ def test_one_gang_with_a_node_to_itself_for_those_that_need_it(notes: list[str])
 
 
 def test_what_is_waited_for_is_told_after_a_while_and_once(notes: list[str]) -> None:
-    sweep, _, _ = grow(notes)
+    sweep, added, _ = grow(notes)
+    added.waiting = 2
     for _ in range(growth.PATIENCE - 1):
-        sweep.look(Demand(gangs=4, trials=4, unplaced=2), [NODE])
+        sweep.look(Demand(gangs=4, trials=4), [NODE])
     assert not notes
     for _ in range(3):
-        sweep.look(Demand(gangs=4, trials=4, unplaced=2), [NODE])
+        sweep.look(Demand(gangs=4, trials=4), [NODE])
     assert notes == ["2 places for trials wait for 1 CPU each; 2 of 2 CPUs in use; the cluster may add 1 node(s)"]
 
 
@@ -112,6 +117,27 @@ def test_a_trial_out_of_memory_is_tried_again_with_a_node_to_itself(
     assert listener.recorded.keys() == {"greediest"}
     (text,) = (event.text for event in listener.events if event.trial == "greedy" and event.kind == "retried")
     assert text.startswith("with a device to itself, once one is free, after ")
+
+
+@pytest.mark.long
+def test_a_sweep_whose_node_is_gone_says_what_it_waits_for(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    waits: list[str] = []
+    with cluster_of(1) as nodes:
+
+        def lose_and_mend(event: Event) -> None:
+            listener.on_event(event)
+            if event.kind == "epoch" and event.row["epoch"] == 2 and not waits and nodes.workers:
+                nodes.remove(nodes.workers[0])
+            if event.text.startswith("1 place for trials waits"):
+                waits.append(event.text)
+                nodes.add()
+
+        outcome = run_on_ray(make_tasks(tmp_path, "long"), lose_and_mend, address=nodes.address, train=train_slowly)
+    assert outcome.finished == ("long",)
+    assert waits == ["1 place for trials waits for 1 CPU; 0 of 0 CPUs in use; no node is to come"]
 
 
 @pytest.mark.long
