@@ -42,6 +42,13 @@ class Figure:
     """What the marks mean, for the caption."""
     order: int
     """Place in a report."""
+    most: int | None = None
+    """Variants that are drawn at most."""
+
+    def words(self, frame: pd.DataFrame) -> str:
+        """The note, and what else a reader of this frame must know."""
+        full = self.most is not None and frame["variant"].nunique() >= self.most
+        return f"{self.note} Of more than {self.most} variants the best are shown." if full else self.note
 
 
 FIGURES: Registry[Figure] = Registry("figure")
@@ -59,7 +66,7 @@ def render(figure: Figure, frame: pd.DataFrame, caption: str) -> Canvas:
     """The whole picture: the drawing in the house style, and under it the caption."""
     with style.context(STYLE):
         width, height = figure.size(frame)
-        lines = textwrap.wrap(f"{caption} {figure.note}", int(width * CHARACTERS_PER_INCH))
+        lines = textwrap.wrap(f"{caption} {figure.words(frame)}", int(width * CHARACTERS_PER_INCH))
         canvas = Canvas(figsize=(width, height + 0.14 * len(lines)), layout="constrained")
         # Left edge and size by hand: supxlabel reserves the room, text() would not.
         canvas.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, color=CAPTION_COLOUR, parse_math=False)

@@ -115,9 +115,9 @@ def _label(panel: Axes, frame: pd.DataFrame, left: bool, bottom: bool) -> None:
 
 NOTE = (
     "Lines: mean over seeds; bands: smallest to largest; grey: the baseline; panels in the order of the gains. "
-    f"Values far above all others leave their panel. Of more than {MOST_PANELS} variants the best are shown."
+    "Values far above all others leave their panel."
 )
 for _order, (_metric, _what) in enumerate({"top1": "top-1", "train_loss": "training loss"}.items(), start=2):
     FIGURES.add(f"curves_{_metric}", f"{_what} against epochs, one panel a variant with the baseline behind")(
-        Figure(partial(data, _metric), draw, size, NOTE, _order)
+        Figure(partial(data, _metric), draw, size, NOTE, _order, MOST_PANELS)
     )

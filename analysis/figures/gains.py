@@ -167,9 +167,8 @@ def _legend(frame: pd.DataFrame) -> list[Line2D]:
 
 NOTE = (
     f"Bars, where there are two seeds or more: {INTERVAL} of the gain, paired by seed. "
-    "At the right the mean gain and the half-width of its interval; arrowheads: far beyond the axis. "
-    f"Of more than {MOST_ROWS} variants the best are shown."
+    "At the right the mean gain and the half-width of its interval; arrowheads: far beyond the axis."
 )
 FIGURES.add("gains", "gain of every variant over the baseline, beside the published gain")(
-    Figure(data, draw, size, NOTE, order=1)
+    Figure(data, draw, size, NOTE, order=1, most=MOST_ROWS)
 )
