@@ -96,7 +96,7 @@ def run_on_ray(
         title = _title((metadata or {}).get("studies", ""))
         with (
             closing(loggers),
-            _Sweep(known, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
+            _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
         ):
             sweep.follow(tell_all(metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
             return sweep.outcome()
@@ -162,7 +162,7 @@ class _Sweep:
 
     def __init__(
         self,
-        tasks: Mapping[str, TrialTask],
+        tasks: Sequence[TrialTask],
         layout: Layout,
         train: Train,
         max_attempts: int,
@@ -174,7 +174,7 @@ class _Sweep:
         self.search = search
         self.why: Mapping[str, str] = getattr(scheduler, "why", {})
         """Trial -> reason of a scheduler that keeps them."""
-        self.tasks = tasks
+        self.tasks = search.tasks if search else {task.trial: task for task in tasks}
         self.folder = tempfile.TemporaryDirectory(prefix="raysweep-", ignore_cleanup_errors=True)
         self.stopping = threading.Event()
         self.tune_error = ""
@@ -184,12 +184,12 @@ class _Sweep:
         expected = search.limit - len(search.ended) if search else 0
         wide = layout.can_widen
         self.pool = actor.options(name=f"{title} ({boot})").remote(
-            list(tasks.values()), (), max_attempts, scheduler is not None, expected, SILENCE_S, wide
+            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, wide
         )
         self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout
         gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
-        self.searcher = ConcurrencyLimiter(self._make_searcher(), layout.gangs + 1)
+        self.searcher = ConcurrencyLimiter(self._make_searcher(tasks), layout.gangs + 1)
         self.growth = Growth(self.pool, self.gangs, gang, layout.at_once, self._allow)
         self.watch = Watch(self.pool, self.gangs)
         self.tuner = threading.Thread(target=self._tune, args=(scheduler,), daemon=True)
@@ -259,10 +259,10 @@ class _Sweep:
             )
         return Outcome.of(ends)
 
-    def _make_searcher(self) -> Searcher:
+    def _make_searcher(self, tasks: Sequence[TrialTask]) -> Searcher:
         if self.search:
             return self.search.make_searcher(self.pool, self.stopping)
-        return PlanOrder(list(self.tasks), self.stopping)
+        return PlanOrder([task.trial for task in tasks], self.stopping)
 
     def _allow(self, most: int) -> None:
         self.searcher.max_concurrent = most
