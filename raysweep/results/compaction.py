@@ -58,13 +58,15 @@ def compact(
         RaysweepError: the store cannot be read or written; nothing is lost.
     """
     trials, epochs = (store.files.stamps(folder, ".parquet") for folder in ("trials", "epochs"))
-    stamps, names, ended, deleted = trials | epochs, sorted(trials), 0, 0
+    names, ended, deleted = sorted(trials), 0, 0
     for start in range(0, len(names), per_segment):
         show(start, len(names))
         taken = _compact_trials(store, names[start : start + per_segment], epochs)
         ended += len(taken)
-        held = (f"{folder}/{trial}.parquet" for trial in taken for folder in ("trials", "epochs"))
-        deleted += _delete(store, {name: stamps[name] for name in held if name in stamps})
+        # The epochs first: what a kill leaves behind is then found by its trial, and taken the next time.
+        for folder, stamps in (("epochs", epochs), ("trials", trials)):
+            held = (f"{folder}/{trial}.parquet" for trial in taken)
+            deleted += _delete(store, {name: stamps[name] for name in held if name in stamps})
     deleted += _compact_members(store)
     show(len(names), len(names))
     return Compacted(ended, deleted, count_small(store))

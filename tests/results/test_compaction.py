@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from raysweep.__main__ import raysweep
 from raysweep.errors import RaysweepError
 from raysweep.results import compaction
 from raysweep.results.compaction import Compacted, compact, compact_if_many, count_small
-from raysweep.results.files import Files
+from raysweep.results.files import Files, Stamp
 from raysweep.results.store import Store
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -227,6 +228,28 @@ def test_kill_of_a_compaction_at_random_moments(store: Store) -> None:
     compact(store)
     assert told(store) == before
     assert count_small(store) == 40
+
+
+def test_what_a_kill_after_the_first_deletion_leaves_is_taken_the_next_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store, 10)
+    before = told(store)
+    delete = compaction._delete
+
+    def delete_and_die(store: Store, stamps: Mapping[str, Stamp]) -> int:
+        delete(store, dict([*stamps.items()][:1]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compaction, "_delete", delete_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        compact(store)
+    monkeypatch.undo()
+    assert told(store) == before
+    compact(store)
+    assert told(store) == before
+    ended = [row["trial"] for row in store.trials().to_pylist() if row["status"] in compaction.ENDED]
+    assert not [name for name in store.files.names("epochs", ".parquet") if Path(name).stem in ended]
 
 
 @pytest.mark.long
