@@ -50,7 +50,12 @@ class DataRecipe:
     mirror: Annotated[bool, "mirror left to right with probability 1/2 in training"] = True
     mean: Annotated[tuple[float, ...], "value subtracted from red, green, blue, grey levels"] = (124.0, 117.0, 104.0)
     scale: Annotated[float, "factor on the mean-subtracted grey levels"] = 0.04
-    train_fraction: Annotated[float, "share of the training split used, the same share of every class"] = 1.0
+    train_fraction: Annotated[float, "share of the training split used, less what is held out, of every class"] = 1.0
+    holdout: Annotated[
+        float,
+        "share of the training split, the same of every class and the same images for every seed, that is tested on "
+        "instead of the test split and never trained on; 0: the test split is tested",
+    ] = 0.0
     label_noise: Annotated[float, "share of training images with a wrong label, drawn once; never at test"] = 0.0
     rescale: Annotated[str, "how the images were resized when they were written, see `data write --rescale`"] = "auto"
     preprocess: Annotated[str, "operation on the cropped pixels, see `raysweep list preprocessings`"] = "rgb"
@@ -191,5 +196,6 @@ class Recipe:
     @property
     def length(self) -> Length:
         """How long training is, by the number of images the recipe names."""
-        images = max(1, round(self.data.train_images * self.data.train_fraction))
+        held = round(self.data.train_images * self.data.holdout)
+        images = max(1, round((self.data.train_images - held) * self.data.train_fraction))
         return Length(images, self.training.batch_size, self.training.epochs)

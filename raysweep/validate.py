@@ -45,6 +45,7 @@ RULES: Mapping[str, Rule] = {
     "data.scale": POSITIVE,
     "data.mean": Rule(lambda value: len(value) in (1, 3), "must be three numbers: red, green, blue; or one for all"),
     "data.train_fraction": SHARE,
+    "data.holdout": BELOW_1,
     "data.label_noise": BELOW_1,
     "data.rescale": one_of(*RESCALES),
     "data.scales": Rule(lambda value: value and min(value) > 0, "must be one or more numbers above 0"),
@@ -105,6 +106,7 @@ def check_recipe(recipe: Recipe) -> None:
         if not rule.holds(values[path]):
             raise RaysweepError(f"{path} is {values[path]}: it {rule.words}. Change it with --set {path}=VALUE.")
     _check_mean(recipe)
+    _check_holdout(recipe)
     _check_trunk(recipe)
     check_batch(recipe)
 
@@ -116,6 +118,15 @@ def _check_mean(recipe: Recipe) -> None:
             f"data.mean is {', '.join(map('{:g}'.format, mean))}, {len(mean)} numbers, but data.preprocess "
             f"{recipe.data.preprocess} makes images of {channels} channel{'s' * (channels > 1)}: give one number, e.g. "
             f"--set data.mean={sum(mean) / len(mean):.4g}."
+        )
+
+
+def _check_holdout(recipe: Recipe) -> None:
+    images, share = recipe.data.train_images, recipe.data.holdout
+    if share and not 0 < round(images * share) < images:
+        raise RaysweepError(
+            f"data.holdout {share:g} of {images:,} training images leaves none to test on, or none to train on: "
+            "change it with --set data.holdout=VALUE."
         )
 
 

@@ -59,14 +59,31 @@ def subset(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.
     """
     if not 0 < fraction <= 1:
         raise RaysweepError(f"data.train_fraction is {fraction}: it must be above 0 and at most 1.")
+    return _drawn(labels, max(1, round(len(labels) * fraction)), key("subset", seed))
+
+
+def _drawn(labels: NDArray[np.int64], count: int, of: np.uint64) -> NDArray[np.int64]:
+    """Indices of so many images, rising: every class in a random order, the classes taking turns."""
     ids = np.arange(len(labels))
-    random = bits(key("subset", seed), ids)
+    random = bits(of, ids)
     order = np.lexsort((random, labels))
     counts = np.bincount(labels)
     firsts = np.cumsum(counts) - counts
     turn = (ids - firsts[labels[order]] + 0.5) / counts[labels[order]]
-    kept = order[np.lexsort((random[order], turn))][: max(1, round(len(labels) * fraction))]
-    return np.sort(kept)
+    return np.sort(order[np.lexsort((random[order], turn))][:count])
+
+
+def held_out(labels: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
+    """Indices of `fraction` of the images, the same share of every class, that are kept from training to be tested on.
+
+    They depend on nothing else, so that trials of all seeds are compared on the same images.
+
+    Raises:
+        RaysweepError: a fraction that is not from 0 to below 1.
+    """
+    if not 0 <= fraction < 1:
+        raise RaysweepError(f"data.holdout is {fraction}: it must be 0 or more and less than 1.")
+    return _drawn(labels, round(len(labels) * fraction), key("hold out"))
 
 
 def wrong_labels(

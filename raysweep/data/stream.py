@@ -23,7 +23,7 @@ from raysweep.data.crops import Crops, joined, spans
 from raysweep.data.image_file import ImageFile, Pool
 from raysweep.data.prefetch import Prefetch, prefetch
 from raysweep.data.preprocess import Preprocessing, rgb
-from raysweep.data.randomness import below, bits, epoch_order, key, share, subset, wrong_labels
+from raysweep.data.randomness import below, bits, epoch_order, held_out, key, share, subset, wrong_labels
 from raysweep.data.windows import window_side
 from raysweep.errors import RaysweepError
 
@@ -35,6 +35,7 @@ __all__ = [
     "Take",
     "TestStream",
     "TrainStream",
+    "held_out",
     "prefetch",
     "subset",
     "wrong_labels",
@@ -195,7 +196,7 @@ class TrainStream(ImageStream):
             preprocess=preprocess,
             threads=threads,
         )
-        self.indices = np.arange(file.num_images) if indices is None else _checked(indices, file.num_images)
+        self.indices = _used(indices, file)
         _check_room(file, self.indices, side, pad, min(scales), "data.scales")
         self.seed, self.mirror, self.rotation = seed, mirror, rotation
         self.windows = np.array([window_side(side, scale) for scale in scales])
@@ -219,9 +220,8 @@ class TrainStream(ImageStream):
 
     def pixels_key(self) -> tuple[object, ...]:
         """See `ImageStream`."""
-        images = hashlib.blake2b(self.indices.tobytes()).hexdigest()
         windows = tuple(self.windows.tolist())
-        return ("train", self.side, self.pad, self.seed, self.mirror, images, windows, self.rotation)
+        return ("train", self.side, self.pad, self.seed, self.mirror, _digest(self.indices), windows, self.rotation)
 
     def _epoch_part(self, epoch: int, places: NDArray[np.int64]) -> Crops:
         ids = self.indices[epoch_order(self.seed, epoch, self.num_images)[places]]
@@ -243,7 +243,7 @@ class TrainStream(ImageStream):
 
 
 class TestStream(ImageStream):
-    """The centre crop of every image, once, in the order of the file; the last batch may be short."""
+    """The centre crop of every image used, once, in the order of the file; the last batch may be short."""
 
     __test__ = False  # the name would make pytest collect it
 
@@ -253,14 +253,15 @@ class TestStream(ImageStream):
         *,
         side: int,
         batch_size: int,
+        indices: NDArray[np.int64] | None = None,
         scale: float = 1.0,
         preprocess: Preprocessing = rgb,
         threads: int = 1,
     ) -> None:
-        """Crops of `side` px of the images scaled by `scale`.
+        """Crops of `side` px of the images scaled by `scale`; `indices` are the images used (none: all).
 
         Raises:
-            RaysweepError: images smaller than the crop.
+            RaysweepError: images smaller than the crop, or indices that are not images of the file.
         """
         super().__init__(
             file,
@@ -271,16 +272,17 @@ class TestStream(ImageStream):
             preprocess=preprocess,
             threads=threads,
         )
-        _check_room(file, np.arange(file.num_images), side, 0, scale, "data.test_scale")
-        self.window, self.end = window_side(side, scale), file.num_images
+        self.indices = _used(indices, file)
+        _check_room(file, self.indices, side, 0, scale, "data.test_scale")
+        self.window, self.end = window_side(side, scale), len(self.indices)
 
     def __len__(self) -> int:
         return self.num_batches
 
     @property
     def num_images(self) -> int:
-        """All of them."""
-        return self.file.num_images
+        """Images tested."""
+        return len(self.indices)
 
     @property
     def resamples(self) -> bool:
@@ -288,14 +290,15 @@ class TestStream(ImageStream):
         return self.window != self.side
 
     def crops(self, positions: NDArray[np.int64]) -> Crops:
-        """See `ImageStream`; a position is the number of an image."""
-        corner = (self.file.sizes(positions) - self.window) // 2
-        where = np.column_stack([positions, corner, np.zeros_like(positions)])
+        """See `ImageStream`."""
+        ids = self.indices[positions]
+        corner = (self.file.sizes(ids) - self.window) // 2
+        where = np.column_stack([ids, corner, np.zeros_like(ids)])
         return Crops(where, np.full(len(positions), self.window), np.zeros(len(positions)))
 
     def pixels_key(self) -> tuple[object, ...]:
         """See `ImageStream`."""
-        return ("test", self.side, self.window)
+        return ("test", self.side, self.window, _digest(self.indices))
 
 
 def _corner(spare: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> NDArray[np.int64]:
@@ -303,7 +306,14 @@ def _corner(spare: NDArray[np.int64], random: NDArray[np.uint64], shift: int) ->
     return np.where(spare > 0, below(np.maximum(spare, 1), random, shift), (spare - 1) // 2)
 
 
-def _checked(indices: NDArray[Any], count: int) -> NDArray[np.int64]:
+def _digest(indices: NDArray[np.int64]) -> str:
+    return hashlib.blake2b(indices.tobytes()).hexdigest()
+
+
+def _used(indices: NDArray[Any] | None, file: ImageFile) -> NDArray[np.int64]:
+    count = file.num_images
+    if indices is None:
+        return np.arange(count)
     indices = np.asarray(indices)
     if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer) or not len(indices):
         raise RaysweepError(f"indices must be a list of image numbers; got {indices.dtype} of shape {indices.shape}.")

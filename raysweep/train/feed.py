@@ -143,8 +143,9 @@ def fits(streams: Sequence[TrainStream | TestStream], device: torch.device) -> b
     keys = [key_of(stream, device) for stream in streams]
     for key in _resident.keys() - set(keys):
         del _resident[key]
-    missing = [stream for stream, key in zip(streams, keys, strict=True) if key not in _resident]
-    return sum(size_there(stream.file) for stream in missing) <= DEVICE_SHARE * free_bytes(device)
+    # By key: images held out lie in the file of those trained on.
+    missing = {key: stream.file for key, stream in zip(keys, streams, strict=True) if key not in _resident}
+    return sum(map(size_there, missing.values())) <= DEVICE_SHARE * free_bytes(device)
 
 
 def free_bytes(device: torch.device) -> int:

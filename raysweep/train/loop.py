@@ -19,7 +19,7 @@ from raysweep.data.decoded import open_images
 from raysweep.data.device import DeviceBatch
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import Batch, TestStream, TrainStream, prefetch, subset, wrong_labels
+from raysweep.data.stream import Batch, TestStream, TrainStream, held_out, prefetch, subset, wrong_labels
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS, unit_variance
@@ -165,7 +165,9 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
     """
     data = recipe.data
     train, test = (open_images(folder, manifest, split, place.threads) for split in ("train", "test"))
-    kept = None if data.train_fraction == 1 else subset(train.labels, data.train_fraction, recipe.seed)
+    held = held_out(train.labels, data.holdout)
+    rest = np.setdiff1d(np.arange(train.num_images), held, assume_unique=True)
+    kept = rest if data.train_fraction == 1 else rest[subset(train.labels[rest], data.train_fraction, recipe.seed)]
     preprocess = PREPROCESSINGS[data.preprocess]
     shared = {"side": data.side, "batch_size": recipe.training.batch_size, "threads": place.threads}
     stream = TrainStream(
@@ -180,7 +182,8 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
         preprocess=preprocess,
         **shared,
     )
-    return stream, TestStream(test, scale=data.test_scale, preprocess=preprocess, **shared)
+    tested, ids = (train, held) if data.holdout else (test, None)
+    return stream, TestStream(tested, indices=ids, scale=data.test_scale, preprocess=preprocess, **shared)
 
 
 def initial_network(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysweep.data.randomness import below, bits, epoch_order, key, share, subset, wrong_labels
+from raysweep.data.randomness import below, bits, epoch_order, held_out, key, share, subset, wrong_labels
 from raysweep.errors import RaysweepError
 
 LABELS = st.lists(st.integers(0, 5), min_size=1, max_size=200).map(np.array)
@@ -38,6 +38,27 @@ def test_subsets_of_other_seeds_are_others() -> None:
 def test_fractions_without_meaning_are_refused(fraction: float) -> None:
     with pytest.raises(RaysweepError, match="train_fraction"):
         subset(np.zeros(10, np.int64), fraction, 0)
+
+
+@given(LABELS, st.floats(0, 0.99))
+def test_every_class_holds_out_its_share_to_one_image(labels: np.ndarray, fraction: float) -> None:
+    held = held_out(labels, fraction)
+    assert len(held) == round(len(labels) * fraction)
+    assert (np.diff(held) > 0).all()
+    for label in np.unique(labels):
+        assert abs((labels[held] == label).sum() - fraction * (labels == label).sum()) <= 1.5
+
+
+def test_what_is_held_out_is_no_subset_of_a_seed() -> None:
+    labels = np.arange(1000) % 10
+    common = np.intersect1d(held_out(labels, 0.2), subset(labels, 0.2, 0))
+    assert 20 < len(common) < 60  # a fifth of a fifth, by chance
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])
+def test_shares_held_out_without_meaning_are_refused(fraction: float) -> None:
+    with pytest.raises(RaysweepError, match="data.holdout"):
+        held_out(np.zeros(10, np.int64), fraction)
 
 
 def test_orders_are_the_same_in_every_version() -> None:

@@ -15,7 +15,7 @@ import torch
 from raysweep.data.beton import read_beton
 from raysweep.data.generated import GeneratedSource
 from raysweep.data.manifest import Manifest
-from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, subset
+from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, held_out, subset
 from raysweep.errors import RaysweepError
 
 Stored = dict[str, tuple[Path, Manifest]]
@@ -248,6 +248,17 @@ def test_testing_sees_the_centre_of_every_image_once(stored: Stored) -> None:
     np.testing.assert_array_equal(np.concatenate([b.indices for b in batches]), np.arange(50))
     with pytest.raises(IndexError):
         test.batch(4)
+
+
+def test_testing_a_part_sees_its_images_as_in_the_whole(file: ImageFile) -> None:
+    held = held_out(file.labels, 0.25)
+    test, whole = TestStream(file, side=32, batch_size=16, indices=held), TestStream(file, side=32, batch_size=120)
+    batches = [test.batch(k) for k in range(len(test))]
+    assert [len(batch.labels) for batch in batches] == [16, 14]
+    np.testing.assert_array_equal(np.concatenate([b.indices for b in batches]), held)
+    np.testing.assert_array_equal(np.concatenate([b.images for b in batches]), whole.batch(0).images[held])
+    np.testing.assert_array_equal(np.concatenate([b.labels for b in batches]), file.labels[held])
+    assert test.pixels_key() != whole.pixels_key()
 
 
 def test_thread_counts_of_torch_and_numba_stay(file: ImageFile) -> None:

@@ -153,6 +153,30 @@ def test_one_mean_serves_three_channels() -> None:
     assert torch.equal(one, three)
 
 
+def test_what_is_held_out_is_tested_and_never_trained_on(small_recipe: Recipe, small_images: Path) -> None:
+    trials = [
+        start(patch(small_recipe, {"data.holdout": 0.2, "data.label_noise": 0.5, "seed": seed}), small_images)
+        for seed in (0, 1)
+    ]
+    held = [trial.test.indices for trial in trials]
+    np.testing.assert_array_equal(*held)
+    assert len(held[0]) == trials[0].test.num_images == 60
+    for trial in trials:
+        assert trial.train.num_images == 240
+        assert not set(trial.train.indices) & set(held[0])
+        tested = [trial.test.batch(k) for k in range(len(trial.test))]
+        np.testing.assert_array_equal(
+            np.concatenate([batch.labels for batch in tested]), trial.train.file.labels[held[0]]
+        )
+
+
+def test_a_share_of_what_is_not_held_out_is_trained_on(small_recipe: Recipe, small_images: Path) -> None:
+    recipe = patch(small_recipe, {"data.holdout": 0.2, "data.train_fraction": 0.25})
+    trial = start(recipe, small_images)
+    assert trial.train.num_images == recipe.length.images == 60
+    assert not set(trial.train.indices) & set(trial.test.indices)
+
+
 def test_wrong_labels_are_in_training_alone(small_recipe: Recipe, small_images: Path) -> None:
     plain, noisy = (
         start(patch(small_recipe, {"data.train_fraction": 0.5, "data.label_noise": share}), small_images)
@@ -223,6 +247,7 @@ def test_the_test_covers_every_image_once(small_recipe: Recipe, small_images: Pa
             "other statistics than the recipe says. Use",
         ),
         ({"network.input_net": "batch_norm"}, Placement(world_size=2), "other statistics than the recipe says"),
+        ({"data.holdout": 1e-9}, Placement(), "leaves none to test on"),
         ({"network.norm": "batch", "training.batch_size": 1}, Placement(), "needs 2 images or more in every sub-batch"),
     ],
 )
