@@ -143,6 +143,10 @@ def graceful_signals() -> Iterator[None]:
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield
+    except SystemExit:
+        if not received:
+            raise
+        raise SystemExit(128 + received[0]) from None  # Ray turns one that it was waiting in into SystemExit(1)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

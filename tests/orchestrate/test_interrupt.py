@@ -87,7 +87,8 @@ def test_sigterm_and_a_lost_terminal_are_as_good_as_ctrl_c(tmp_path: Path, numbe
     with driver(tmp_path, "a") as process:
         wait_for_epoch(process)
         assert interrupt(process, number) == set()
-        assert process.returncode == 128 + number
+        assert process.stderr is not None
+        assert process.returncode == 128 + number, process.stderr.read()
     assert (tmp_path / "a").read_text() == "1"
 
 
