@@ -60,15 +60,16 @@ def convolution(
     channels: int,
     width: int,
     kernel: tuple[int, int],
-    stride: int = 1,
+    stride: tuple[int, int] = (1, 1),
     pad: tuple[int, int] = (0, 0),
     groups: int = 1,
     bias: bool = True,
+    dilation: int = 1,
 ) -> nn.Conv2d:
     """A convolution from `channels` to `width` channels, in a form that is safe on every processor."""
-    pointwise = kernel == (1, 1) and pad == (0, 0) and stride > 1
+    pointwise = kernel == (1, 1) and pad == (0, 0) and stride != (1, 1)
     form = StridedPointwise if pointwise and channels // groups < StridedPointwise.FEWER_THAN else nn.Conv2d
-    return form(channels, width, kernel, stride, pad, groups=groups, bias=bias)
+    return form(channels, width, kernel, stride, pad, dilation, groups, bias)
 
 
 class ConcatImage(nn.Module):

@@ -93,11 +93,12 @@ class Builder:
         name: str,
         width: int,
         kernel: Kernel,
-        stride: int = 1,
+        stride: Kernel = 1,
         pad: Kernel = 0,
         groups: int = 1,
         number: int = 0,
         *,
+        dilation: int = 1,
         act: bool = True,
         norm: bool = True,
     ) -> None:
@@ -107,15 +108,20 @@ class Builder:
         next one. Without `act` neither the non-linearity follows nor a normalisation that comes after it (see
         `activate`); without `norm` none at all.
         """
-        kernels, pads = _pair(kernel), _pair(pad)
+        kernels, strides, pads = _pair(kernel), _pair(stride), _pair(pad)
         channels, *sizes = self.shape
-        out = [(size + 2 * p - k) // stride + 1 for size, k, p in zip(sizes, kernels, pads, strict=True)]
+        out = [
+            (size + 2 * p - dilation * (k - 1) - 1) // s + 1
+            for size, k, s, p in zip(sizes, kernels, strides, pads, strict=True)
+        ]
         if min(out) < 1:
             raise InapplicableError(f"no map is left after {name}: {self._too_small()}")
         shape = (width, *out)
         spec = ACTIVATIONS[self.recipe.activation if act else "linear"]
         bias = self.recipe.bias and self.recipe.conv_bias
-        layers = [convolution(channels, width, kernels, stride, pads, groups, bias) for _ in range(spec.pieces)]
+        layers = [
+            convolution(channels, width, kernels, strides, pads, groups, bias, dilation) for _ in range(spec.pieces)
+        ]
         self._unit(name, layers, spec.build(shape), shape, number, act, norm)
 
     def fc(self, name: str, width: int, number: int = 0) -> None:

@@ -16,7 +16,7 @@ from raysweep.nn.blocks import StridedPointwise, convolution
 @pytest.mark.parametrize("side", [8, 9])
 def test_a_strided_pointwise_convolution_is_torchs(side: int, groups: int) -> None:
     torch.manual_seed(0)
-    layer = convolution(4, 6, (1, 1), 2, groups=groups)
+    layer = convolution(4, 6, (1, 1), (2, 2), groups=groups)
     assert isinstance(layer, StridedPointwise)
     x = torch.randn(3, 4, side, side, requires_grad=True)
     ours, theirs = layer(x), F.conv2d(x, layer.weight, layer.bias, stride=2, groups=groups)
@@ -27,7 +27,11 @@ def test_a_strided_pointwise_convolution_is_torchs(side: int, groups: int) -> No
 
 
 def test_other_convolutions_are_torchs_own() -> None:
-    wide, square, padded = convolution(64, 8, (1, 1), 2), convolution(4, 8, (3, 3), 2), convolution(4, 8, (1, 1))
+    wide, square, padded = (
+        convolution(64, 8, (1, 1), (2, 2)),
+        convolution(4, 8, (3, 3), (2, 2)),
+        convolution(4, 8, (1, 1)),
+    )
     assert {type(layer) for layer in (wide, square, padded)} == {nn.Conv2d}
 
 
@@ -36,7 +40,7 @@ TRAINING = f"""
 import torch
 from raysweep.nn.blocks import convolution
 torch.set_num_threads(1)
-layer = convolution({CHANNELS}, 10, (1, 1), 2, bias=False).to(memory_format=torch.channels_last)
+layer = convolution({CHANNELS}, 10, (1, 1), (2, 2), bias=False).to(memory_format=torch.channels_last)
 for _ in range(30):
     x = torch.randn(64, {CHANNELS}, 32, 32).contiguous(memory_format=torch.channels_last).requires_grad_()
     layer(x).sum().backward()

@@ -1,0 +1,234 @@
+"""Operations of searched cells, as parts of a network that a `Builder` makes.
+
+    layers, shape = Builder(recipe, (36, 32, 32)).part(operation("sep_conv_3x3", "enas", width=36, stride=2))
+
+Papers build the same operation in different ways, and their inputs too. A `Style` is one of these ways: `slim`, the
+released NASNet and AmoebaNet code (tensorflow/models slim `nasnet_utils.py`, tensorflow/tpu amoeba_net
+`network_utils.py`); `darts` (quark0/darts `cnn/operations.py`); `enas`, the final network of melodyguan/enas
+(`micro_child.py`); `nasbench201` (D-X-Y/AutoDL-Projects). To add an operation: a function of a `Builder`, a width and a
+stride in the table of its style.
+
+The non-linearity comes first and the normalisation last, where the recipe has it before the non-linearity; in the other
+position it follows the non-linearity. Borders are symmetric; TensorFlow's, for a stride of 2 and an even side, are one
+pixel smaller at the upper left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from raysweep.errors import RaysweepError, did_you_mean
+from raysweep.nn.builder import Builder, Kernel, Part
+
+Operation = Callable[[Builder, int, int], None]
+"""Adds the operation to the present map: to a width, with a stride."""
+
+
+def pointwise(net: Builder, name: str, width: int, stride: int = 1) -> None:
+    """Non-linearity, 1x1 convolution, normalisation."""
+    convolve(net, name, width, 1, (stride, stride))
+
+
+def convolve(net: Builder, name: str, width: int, kernel: Kernel, stride: tuple[int, int], dilation: int = 1) -> None:
+    """Non-linearity, convolution that keeps the size but for its stride, normalisation."""
+    net.activate(f"{name}_act")
+    net.conv(name, width, kernel, stride, _border(kernel, dilation), dilation=dilation, act=False)
+
+
+def separable(net: Builder, name: str, width: int, kernel: int, stride: int, dilation: int = 1) -> None:
+    """Non-linearity, a convolution of each channel by itself, 1x1 convolution, normalisation."""
+    channels, pad = net.shape[0], _border(kernel, dilation)
+    net.activate(f"{name}_act")
+    net.conv(f"{name}_depthwise", channels, kernel, stride, pad, channels, dilation=dilation, act=False, norm=False)
+    net.conv(f"{name}_pointwise", width, 1, act=False)
+
+
+def _border(kernel: Kernel, dilation: int) -> tuple[int, int]:
+    rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
+    return (rows - 1) * dilation // 2, (columns - 1) * dilation // 2
+
+
+class Shift(nn.Module):
+    """The map moved by one pixel to the upper left, zeros at the other end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        return F.pad(x[:, :, 1:, 1:], (0, 1, 0, 1))
+
+
+def factorised_reduction(net: Builder, width: int) -> None:
+    """Half the size: two 1x1 convolutions of stride 2, the second a pixel on; each gives half of the channels.
+
+    Of an odd width the second gives one more; the released code has even ones alone. No non-linearity.
+    """
+
+    def shifted(part: Builder) -> None:
+        part.add("shift", Shift())
+        part.conv("conv", width - width // 2, 1, 2, act=False)
+
+    net.branches("reduction", lambda part: part.conv("conv", width // 2, 1, 2, act=False), shifted)
+
+
+def _pool(kind: type[nn.MaxPool2d | nn.AvgPool2d], kernel: int, net: Builder, width: int, stride: int) -> None:
+    """A mean is over the pixels that are there. Where the width changes, 1x1 convolution and normalisation follow."""
+    more = {"count_include_pad": False} if kind is nn.AvgPool2d else {}
+    channels, *sizes = net.shape
+    net.add("pool", kind(kernel, stride, kernel // 2, **more), (channels, *(-(-size // stride) for size in sizes)))
+    if channels != width:
+        net.conv("fit", width, 1, act=False)
+
+
+def _separable(times: int, kernel: int, dilation: int, net: Builder, width: int, stride: int) -> None:
+    for number in range(times):
+        separable(net, f"conv{number + 1}", width, kernel, 1 if number else stride, dilation)
+
+
+def _slim_identity(net: Builder, width: int, stride: int) -> None:
+    if stride > 1 or net.shape[0] != width:
+        pointwise(net, "fit", width, stride)
+
+
+def _darts_identity(net: Builder, width: int, stride: int) -> None:
+    if stride > 1:
+        net.activate("act")
+        factorised_reduction(net, width)
+
+
+def _enas_identity(net: Builder, width: int, stride: int) -> None:
+    if stride > 1:
+        factorised_reduction(net, width)
+
+
+def _bottleneck(share: float, kernel: int, dilation: int, net: Builder, width: int, stride: int) -> None:
+    """A convolution of a share of the width, between two of 1x1."""
+    narrow = max(1, int(share * width))
+    pointwise(net, "narrow", narrow)
+    convolve(net, "conv", narrow, kernel, (stride, stride), dilation)
+    pointwise(net, "widen", width)
+
+
+def _crossed_bottleneck(share: float, length: int, net: Builder, width: int, stride: int) -> None:
+    """As `_bottleneck` with a row and then a column, each striding along itself."""
+    narrow = max(1, int(share * width))
+    pointwise(net, "narrow", narrow)
+    convolve(net, "row", narrow, (1, length), (1, stride))
+    convolve(net, "column", narrow, (length, 1), (stride, 1))
+    pointwise(net, "widen", width)
+
+
+def _darts_crossed(net: Builder, width: int, stride: int) -> None:
+    """A row of 7 and a column, without anything between them."""
+    net.activate("act")
+    net.conv("row", width, (1, 7), (1, stride), (0, 3), act=False, norm=False)
+    net.conv("column", width, (7, 1), (stride, 1), (3, 0), act=False)
+
+
+class Nothing(nn.Module):
+    """Zeros."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        return torch.zeros_like(x)
+
+
+def _conv(kernel: int, net: Builder, width: int, stride: int) -> None:
+    convolve(net, "conv", width, kernel, (stride, stride))
+
+
+POOLS: Mapping[str, Operation] = {
+    "avg_pool_3x3": partial(_pool, nn.AvgPool2d, 3),
+    **{f"max_pool_{kernel}x{kernel}": partial(_pool, nn.MaxPool2d, kernel) for kernel in (3, 5, 7)},
+}
+SEPARABLE: Mapping[str, Operation] = {
+    f"sep_conv_{kernel}x{kernel}": partial(_separable, 2, kernel, 1) for kernel in (3, 5, 7)
+}
+SLIM: Mapping[str, Operation] = {
+    **POOLS,
+    **SEPARABLE,
+    "identity": _slim_identity,
+    "dil_sep_conv_3x3": partial(_separable, 2, 3, 2),
+    "conv_1x1": partial(_conv, 1),
+    "conv_3x3": partial(_bottleneck, 1 / 4, 3, 1),
+    "dil_conv_3x3": partial(_bottleneck, 1 / 4, 3, 2),
+    "conv_1x3_3x1": partial(_crossed_bottleneck, 3 / 8, 3),
+    "conv_1x7_7x1": partial(_crossed_bottleneck, 1 / 4, 7),
+}
+DARTS: Mapping[str, Operation] = {
+    **POOLS,
+    **SEPARABLE,
+    "identity": _darts_identity,
+    **{f"dil_sep_conv_{kernel}x{kernel}": partial(_separable, 1, kernel, 2) for kernel in (3, 5)},
+    "conv_1x7_7x1": _darts_crossed,
+}
+ENAS: Mapping[str, Operation] = {**POOLS, **SEPARABLE, "identity": _enas_identity}
+NASBENCH201: Mapping[str, Operation] = {
+    "none": lambda net, width, stride: net.add("nothing", Nothing()),
+    "skip_connect": lambda net, width, stride: None,
+    "nor_conv_1x1": partial(_conv, 1),
+    "nor_conv_3x3": partial(_conv, 3),
+    "avg_pool_3x3": POOLS["avg_pool_3x3"],
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """A way to build a cell: its operations, and how the outputs of earlier cells become its states 0 and 1."""
+
+    operations: Mapping[str, Operation]
+    always_fitted: bool = True
+    """State 0 goes through a 1x1 convolution even where it has the right width."""
+    first_fitted: bool = True
+    """So does that of the first cell, where both inputs are one map."""
+    newer_twice: bool = False
+    """State 1 goes through a 1x1 convolution where it has another width, and through one in any case."""
+    drops_identity: bool = False
+    """Drop-path applies to identities that stride."""
+
+
+STYLES: Mapping[str, Style] = {
+    "slim": Style(SLIM, always_fitted=False, first_fitted=False),
+    "darts": Style(DARTS, drops_identity=True),
+    "enas": Style(ENAS, always_fitted=False, newer_twice=True),
+    "nasbench201": Style(NASBENCH201),
+}
+"""Ways to build a cell, by name."""
+
+
+def operation(name: str, style: str, width: int, stride: int = 1) -> Part:
+    """An operation from the present map to `width` channels, as a part of a network.
+
+    Stride 2 halves the size, rounded up. Without a stride and a change of width, identities add no layer.
+
+    Raises:
+        RaysweepError: networks of that style do not have it.
+    """
+    known = STYLES[style].operations
+    if name not in known:
+        raise RaysweepError(f"operation {name!r} is not known to networks of style {style}.{did_you_mean(name, known)}")
+    return partial(_add, known[name], width, stride)
+
+
+def _add(adds: Operation, width: int, stride: int, net: Builder) -> None:
+    adds(net, width, stride)
+
+
+def fit_older(net: Builder, style: str, width: int, newer: tuple[int, ...]) -> None:
+    """State 0 from the output before the last one, which has the shape `newer`."""
+    if net.shape[1:] != newer[1:]:
+        net.activate("act")
+        factorised_reduction(net, width)
+    elif STYLES[style].always_fitted or net.shape[0] != width:
+        pointwise(net, "fit", width)
+
+
+def fit_newer(net: Builder, style: str, width: int) -> None:
+    """State 1 from the last output."""
+    if STYLES[style].newer_twice and net.shape[0] != width:
+        pointwise(net, "calibrate", width)
+    pointwise(net, "fit", width)
