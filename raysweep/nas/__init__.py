@@ -14,16 +14,20 @@ Nothing here needs Ray or knows what an evaluation is. What is exported here sta
 
 from __future__ import annotations
 
-from raysweep.nas.bits import BitString
-from raysweep.nas.budget import Budget
-from raysweep.nas.cells import cell_space
-from raysweep.nas.design_choices import design_choices
-from raysweep.nas.enas_macro import EnasMacro
-from raysweep.nas.evaluation import Evaluated, Evaluation, LostWorkerError
-from raysweep.nas.history import History
-from raysweep.nas.limits import Limits
-from raysweep.nas.nasbench201 import NASBench201
-from raysweep.nas.searching import search
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raysweep.nas.bits import BitString
+    from raysweep.nas.budget import Budget
+    from raysweep.nas.cells import cell_space
+    from raysweep.nas.designs import design_choices
+    from raysweep.nas.enas_macro import EnasMacro
+    from raysweep.nas.evaluation import Evaluated, Evaluation, LostWorkerError
+    from raysweep.nas.history import History
+    from raysweep.nas.limits import Limits
+    from raysweep.nas.nasbench201 import NASBench201
+    from raysweep.nas.searching import search
 
 __all__ = [
     "BitString",
@@ -39,3 +43,25 @@ __all__ = [
     "design_choices",
     "search",
 ]
+
+HOMES = {
+    "BitString": "bits",
+    "Budget": "budget",
+    "EnasMacro": "enas_macro",
+    "Evaluated": "evaluation",
+    "Evaluation": "evaluation",
+    "History": "history",
+    "Limits": "limits",
+    "LostWorkerError": "evaluation",
+    "NASBench201": "nasbench201",
+    "cell_space": "cells",
+    "design_choices": "designs",
+    "search": "searching",
+}
+"""The file of each; loaded when it is asked for, so that the genotypes of networks cost no numpy."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)

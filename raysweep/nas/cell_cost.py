@@ -76,6 +76,14 @@ class Count:
         self.weights(maps.width * kernel**2, maps.halved(stride) ** 2)
         return self.pointwise(Maps(maps.width, maps.halved(stride)), width)
 
+    def concatenated(self, cell: Cell, states: list[Maps]) -> Maps:
+        """The output of a cell: its states, made to fit the last one."""
+        last = states[-1]
+        for state in (states[at] for at in cell.concat):
+            if state != last:
+                self.pointwise(state, last.width, 1 if state.side == last.side else 2)
+        return Maps(len(cell.concat) * last.width, last.side)
+
     def classifier(self, width: int) -> NetworkCost:
         """The fully connected layer, and the sum."""
         classes = self.of.classes
@@ -111,7 +119,7 @@ class SlimCount(Count):
         side = (self.of.side - 3) // 2 + 1
         self.weights(3 * 9 * 32, side**2, 32)
         states = [Maps(32, side)]
-        for shrunk in (width // 4, width // 2):
+        for shrunk in (max(2, width // 4), max(2, width // 2)):
             states.append(self._cell(genotype.reduction, states, shrunk, stride=2))
         return states, width
 
@@ -121,11 +129,7 @@ class SlimCount(Count):
         for steps in cell.nodes:
             made = [self._step(name, states[at], width, stride if at < 2 else 1) for name, at in steps]
             states.append(made[0])
-        last = states[-1]
-        for state in (states[at] for at in cell.concat):
-            if state != last:
-                self.pointwise(state, last.width, 1 if state.side == last.side else 2)
-        return Maps(len(cell.concat) * last.width, last.side)
+        return self.concatenated(cell, states)
 
     def _older(self, outputs: list[Maps], width: int) -> Maps:
         """State 0: the output before the last one, fitted to the last one; before there is one, the last as it is."""
@@ -146,24 +150,16 @@ class SlimCount(Count):
         if "sep_conv" in name:
             middle = self.separable(maps, width, self.square(name), stride)
             return self.separable(middle, width, self.square(name), 1)
-        return self._bottleneck(name, maps, width, stride)
+        return self.pointwise(maps, width, stride) if name == CONV_1 else self._bottleneck(name, maps, width, stride)
 
     def _bottleneck(self, name: str, maps: Maps, width: int, stride: int) -> Maps:
-        """Other convolutions, of a quarter of the width between two 1x1."""
-        narrow = width // 4
-        middle = self.pointwise(maps, narrow)
-        if name in (CONV_1X7, CONV_1X3):
-            middle = self._conv(middle, 7 if name == CONV_1X7 else 3, stride)
-            middle = self._conv(middle, 7 if name == CONV_1X7 else 3, 1)
-        elif name != CONV_1:
-            middle = self._conv(middle, self.square(name) ** 2, stride)
-        return self.pointwise(middle, width, stride if name == CONV_1 else 1)
-
-    def _conv(self, maps: Maps, places: int, stride: int) -> Maps:
-        """A convolution of a window of so many places, and normalisation."""
-        made = Maps(maps.width, maps.halved(stride))
-        self.weights(maps.width**2 * places, made.side**2, made.width)
-        return made
+        """Other convolutions, of a quarter of the width, or 3/8 for 1x3 and 3x1, between two 1x1."""
+        middle = self.pointwise(maps, max(1, 3 * width // 8 if name == CONV_1X3 else width // 4))
+        made, crossed = Maps(middle.width, middle.halved(stride)), {CONV_1X3: 3, CONV_1X7: 7}.get(name)
+        if crossed:  # a row, then a column, each striding along itself
+            self.weights(middle.width**2 * crossed, middle.side * made.side, middle.width)
+        self.weights(middle.width**2 * (crossed or self.square(name) ** 2), made.side**2, middle.width)
+        return self.pointwise(made, width)
 
 
 class DartsCount(Count):
@@ -177,7 +173,7 @@ class DartsCount(Count):
             reduces = at in (self.of.cells // 3, 2 * self.of.cells // 3)
             width *= 2 if reduces else 1
             cell = genotype.reduction if reduces else genotype.normal
-            states = [self.pointwise(older, width, 2 if halved else 1), self.newer(now, width)]
+            states = [self.older(older, width, 2 if halved else 1), self.newer(now, width)]
             older, now, halved = now, self._cell(cell, states, 2 if reduces else 1), reduces
         return self.classifier(now.width)
 
@@ -193,6 +189,10 @@ class DartsCount(Count):
             self.weights(before * 9 * after, sides[-1] ** 2, after)
         return Maps(width, sides[-2]), Maps(width, sides[-1]), True
 
+    def older(self, maps: Maps, width: int, stride: int) -> Maps:
+        """State 0."""
+        return self.pointwise(maps, width, stride)
+
     def newer(self, maps: Maps, width: int) -> Maps:
         """State 1."""
         return self.pointwise(maps, width)
@@ -201,7 +201,7 @@ class DartsCount(Count):
         for steps in cell.nodes:
             made = [self._step(name, states[at], stride if at < 2 else 1) for name, at in steps]
             states.append(made[0])
-        return Maps(len(cell.concat) * states[-1].width, states[-1].side)
+        return self.concatenated(cell, states)
 
     def _step(self, name: str, maps: Maps, stride: int) -> Maps:
         made = Maps(maps.width, maps.halved(stride))
@@ -224,11 +224,15 @@ class DartsCount(Count):
 
 
 class EnasCount(DartsCount):
-    """The released code's final network: a second 1x1 convolution of the newer input, and no bias in the classifier."""
+    """The released code's final network: inputs are fitted where they do not, and no bias is in the classifier."""
+
+    def older(self, maps: Maps, width: int, stride: int) -> Maps:
+        """State 0."""
+        return maps if stride == 1 and maps.width == width else self.pointwise(maps, width, stride)
 
     def newer(self, maps: Maps, width: int) -> Maps:
-        """State 1."""
-        return self.pointwise(self.pointwise(maps, width), width)
+        """State 1, which has a 1x1 convolution in any case."""
+        return self.pointwise(maps if maps.width == width else self.pointwise(maps, width), width)
 
     def classifier(self, width: int) -> NetworkCost:
         """The fully connected layer, and the sum."""

@@ -7,10 +7,11 @@ that nothing else uses, so they are stored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, did_you_mean
 
 Step = tuple[str, int]
 """An operation, and the state it is applied to."""
@@ -46,6 +47,45 @@ class Genotype:
     def __str__(self) -> str:
         return f"normal: {self.normal} | reduction: {self.reduction}"
 
+    @classmethod
+    def parse(cls, text: str) -> Genotype:
+        """The genotype that `str` writes so.
+
+        Raises:
+            RaysweepError: it does not; says where, and what must stand there.
+        """
+        cells = re.fullmatch(r"\s*normal:([^|]*)\|\s*reduction:([^|]*)", text)
+        if cells is None:
+            raise RaysweepError(
+                f"genotype {text!r}: it must be 'normal: CELL | reduction: CELL', such as '{NASNET_A}'."
+            )
+        return cls(_cell(cells[1], "normal cell"), _cell(cells[2], "reduction cell"))
+
+
+def _cell(text: str, place: str) -> Cell:
+    parts = re.fullmatch(r"([^>]*)->([\s\d,]*)", text)
+    if parts is None:
+        raise RaysweepError(
+            f"genotype, {place}: {text.strip()!r} must be nodes and, after ->, the states of its output."
+        )
+    nodes = [_node(node, f"{place}, node {number}") for number, node in enumerate(parts[1].split(";"), 1)]
+    try:
+        return Cell(tuple(nodes), tuple(map(int, re.findall(r"\d+", parts[2]))))
+    except RaysweepError as error:
+        raise RaysweepError(f"genotype, {place}: {error}") from None
+
+
+def _node(text: str, place: str) -> tuple[Step, Step]:
+    steps = re.fullmatch(r"\s*(\w+) +(\d+) *, *(\w+) +(\d+)\s*", text)
+    if steps is None:
+        example = f"{SEP_3} 1, {IDENTITY} 0"
+        raise RaysweepError(f"genotype, {place}: {text.strip()!r} must be two operations and states, as '{example}'.")
+    for operation in steps.group(1, 3):
+        if operation not in ALL_OPERATIONS:
+            near = did_you_mean(operation, ALL_OPERATIONS)
+            raise RaysweepError(f"genotype, {place}: unknown operation {operation!r}.{near}")
+    return (steps[1], int(steps[2])), (steps[3], int(steps[4]))
+
 
 def loose_ends(nodes: Iterable[tuple[Step, Step]]) -> tuple[int, ...]:
     """The made states that no node uses."""
@@ -72,6 +112,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "enas": (SEP_3, SEP_5, AVG_3, MAX_3, IDENTITY),
     "darts": (MAX_3, AVG_3, IDENTITY, SEP_3, SEP_5, DIL_SEP_3, DIL_SEP_5),
 }
+ALL_OPERATIONS = sorted({operation for operations in OPERATIONS.values() for operation in operations})
 
 # tensorflow/models, slim/nets/nasnet/nasnet_utils.py.
 NASNET_A = Genotype(

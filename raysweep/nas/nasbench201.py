@@ -5,34 +5,15 @@ Dong & Yang 2020 ("NAS-Bench-201: extending the scope of reproducible neural arc
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from raysweep.errors import RaysweepError, unknown
 from raysweep.nas.canonical import Source, canonical
+from raysweep.nas.cell201 import CELLS, EDGES, OPERATIONS, STACKS, STEM, Cell201
 from raysweep.nas.limits import Limits, NetworkCost, no_limits
 from raysweep.nas.space import Decision, Decisions
-
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = tuple((source, node) for node in (1, 2, 3) for source in range(node))
-"""From and to, in the order of the benchmark's text form."""
-STEM, STACKS, CELLS = 16, 3, 5
-"""Channels of the first convolution, which double at each further stack, and cells of a stack."""
-
-
-@dataclass(frozen=True)
-class Cell201:
-    """A cell: the operation of each edge, in the order of `EDGES`."""
-
-    operations: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """The benchmark's own form."""
-        words = [f"{operation}~{source}" for operation, (source, _) in zip(self.operations, EDGES, strict=True)]
-        return f"|{words[0]}|+|{'|'.join(words[1:3])}|+|{'|'.join(words[3:])}|"
 
 
 @dataclass(frozen=True)
@@ -83,13 +64,7 @@ class NASBench201(Decisions[Cell201]):
         Raises:
             RaysweepError: not such a text, or an operation that the space does not have.
         """
-        cell = Cell201(tuple(re.findall(r"\|([^|~+]+)~\d(?=\|)", text.replace("|", "||"))))
-        for operation in cell.operations:
-            if operation not in OPERATIONS:
-                raise unknown("operation", operation, OPERATIONS)
-        if len(cell.operations) != len(EDGES) or str(cell) != text:
-            raise RaysweepError(f"{text!r} is no cell: it must look like {Cell201(OPERATIONS[:1] * len(EDGES))}.")
-        return cell
+        return Cell201.parse(text)
 
     def cost(self, architecture: Cell201) -> NetworkCost:
         """Parameters and multiply-accumulates of the benchmark's network of this cell, all that is built."""

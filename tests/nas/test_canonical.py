@@ -8,8 +8,9 @@ import networkx as nx
 import numpy as np
 
 from raysweep.nas.canonical import canonical
+from raysweep.nas.cell201 import EDGES
 from raysweep.nas.genotypes import INPUTS, NASNET_A, Cell
-from raysweep.nas.nasbench201 import EDGES, NASBench201
+from raysweep.nas.nasbench201 import NASBench201
 
 LABELS = ("conv", "pool")
 

@@ -12,9 +12,9 @@ from scipy import stats
 
 from raysweep.errors import RaysweepError
 from raysweep.nas import BitString, EnasMacro, Limits, NASBench201, cell_space, design_choices
+from raysweep.nas.cell201 import EDGES
+from raysweep.nas.cell201 import OPERATIONS as OPERATIONS_201
 from raysweep.nas.genotypes import GENOTYPES, OPERATIONS, Cell
-from raysweep.nas.nasbench201 import EDGES
-from raysweep.nas.nasbench201 import OPERATIONS as OPERATIONS_201
 
 SPACES: list[Any] = [
     BitString(12),
