@@ -122,6 +122,11 @@ class NetworkRecipe:
     survival: Annotated[
         float, "probability that training keeps the last residual block, 1 for the first, in a straight line"
     ] = 1.0
+    genotype: Annotated[str, "architecture of a searched network, as `raysweep.nas` writes it"] = ""
+    cell_repeats: Annotated[int, "normal cells of each stack of a searched network; 0: the network's own"] = 0
+    drop_path: Annotated[
+        float, "share of paths that training drops in the last cell at its end; rises from 0 in a straight line"
+    ] = 0.0
     aux_weight: Annotated[float, "weight of the losses of auxiliary heads in training; 0: no such heads"] = 0.0
     aux_tested: Annotated[int, "head whose logits are tested: 0 the last layer, 1, 2, ... an auxiliary one"] = 0
 

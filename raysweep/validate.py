@@ -66,6 +66,8 @@ RULES: Mapping[str, Rule] = {
     "network.conv_dropout": PROBABILITIES,
     "network.input_dropout": BELOW_1,
     "network.survival": SHARE,
+    "network.cell_repeats": NOT_NEGATIVE,
+    "network.drop_path": BELOW_1,
     "network.aux_weight": NOT_NEGATIVE,
     "network.aux_tested": NOT_NEGATIVE,
     "init.trunk": one_of("none", "frozen", "fine_tuned"),

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from raysweep.nn.builder import Builder
 
 Describe = Callable[["Builder"], None]
-OPTIONAL_FACTORS = frozenset(
+CELL_FACTORS = frozenset({"genotype", "cell_repeats", "drop_path"})
+"""Of networks of searched cells alone."""
+OPTIONAL_FACTORS = CELL_FACTORS | frozenset(
     {"widths", "stem_layers", "stem_layers_kernel", "stem_residual", "conv_form", "conv_pad", "groups"}
     | {"norm_layers", "norm_bypass", "lrn", "conv_dropout", "survival"}
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from raysweep.errors import RaysweepError, unknown
-from raysweep.networks import OPTIONAL_FACTORS, network
+from raysweep.networks import CELL_FACTORS, OPTIONAL_FACTORS, network
 from raysweep.recipe import NetworkRecipe
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _features(net: Builder) -> None:
             net.lrn(f"norm{number}")
 
 
-FACTORS = OPTIONAL_FACTORS - {"survival"}
+FACTORS = OPTIONAL_FACTORS - CELL_FACTORS - {"survival"}
 ALEXNET = {"widths": (96, 256, 384, 384, 256, 4096, 4096), "lrn": True}
 
 

@@ -128,6 +128,38 @@ class StochasticDepth(nn.Module):
         return f"survival={self.survival:.3g}"
 
 
+class DropPath(nn.Module):
+    """Training drops the map of an image at random and scales those that are kept (Larsson et al. 2017; NASNet's code).
+
+    The share that is dropped rises in a straight line over the training, from 0.
+    """
+
+    progress = 0.0
+    """Part of the training that is done, 0..1: see `drop_paths`."""
+
+    def __init__(self, share: float) -> None:
+        """`share` is dropped at the end of the training."""
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape stays."""
+        dropped = self.share * self.progress
+        if not self.training or not dropped:
+            return x
+        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= dropped
+        return x * (kept / (1 - dropped)).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """The share."""
+        return f"share={self.share:.3g}"
+
+
+def drop_paths(network: nn.Module) -> list[DropPath]:
+    """The layers of a network that are to be told how far its training is."""
+    return [layer for layer in network.modules() if isinstance(layer, DropPath)]
+
+
 class LearnedWeight(nn.Module):
     """One learned factor, which starts at 0 and stays in [-1, 1] (Shen & Zeng 2016, section 3)."""
 
@@ -183,6 +215,45 @@ class AuxiliaryHead(nn.Module):
         return logits
 
 
+Taken = tuple[int, nn.Module]
+"""A state by number, and the layer that is applied to it."""
+
+
+class Graph(nn.Module):
+    """Maps become states; each node adds a state, the sum of layers on earlier ones; some states are concatenated."""
+
+    def __init__(self, nodes: Sequence[Sequence[Taken]], outputs: Sequence[Taken]) -> None:
+        """States are counted from 0, the maps first."""
+        super().__init__()
+        self.sources = [[source for source, _ in node] for node in nodes]
+        self.nodes = nn.ModuleList(nn.ModuleList(layer for _, layer in node) for node in nodes)
+        self.concat = [source for source, _ in outputs]
+        self.outputs = nn.ModuleList(layer for _, layer in outputs)
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Maps (N, C, H, W) -> (N, sum of the outputs' channels, h, w)."""
+        states = list(maps)
+        for sources, layers in zip(self.sources, self.nodes, strict=True):
+            made = [layer(states[at]) for at, layer in zip(sources, layers, strict=True)]  # type: ignore[call-overload]
+            states.append(sum(made[1:], made[0]))
+        return torch.cat([layer(states[at]) for at, layer in zip(self.concat, self.outputs, strict=True)], 1)
+
+
+class Paired(nn.Module):
+    """A layer that takes the map before it and the one before the last such layer; the first takes one map twice."""
+
+    def __init__(self, older: nn.Module, newer: nn.Module, joined: nn.Module) -> None:
+        super().__init__()
+        self.older = older
+        self.newer = newer
+        self.joined = joined
+
+    def forward(self, older: Tensor, newer: Tensor) -> Tensor:
+        """joined(older(...), newer(...))."""
+        result: Tensor = self.joined(self.older(older), self.newer(newer))
+        return result
+
+
 class Layers(nn.Sequential):
     """Layers in sequence; those that ask for the image get it too, auxiliary heads see the map and let it pass."""
 
@@ -194,11 +265,13 @@ class Layers(nn.Sequential):
 
         With auxiliary heads training gives (1 + heads, N, outputs): the logits of the last layer, then of every head.
         """
-        x, others = image, []
+        x, older, others = image, None, []
         for layer in self:
             if isinstance(layer, AuxiliaryHead):
                 if self.training or self.tested:
                     others.append(layer(x))
+            elif isinstance(layer, Paired):
+                x, older = layer(x if older is None else older, x), x
             else:
                 x = layer(x, image) if isinstance(layer, ConcatImage) else layer(x)
         if self.training and others:

@@ -10,6 +10,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -19,9 +20,11 @@ from raysweep.nn.blocks import (
     AuxiliaryHead,
     Branches,
     ConcatImage,
+    Graph,
     Layers,
     LearnedWeight,
     PaddedShortcut,
+    Paired,
     PairSkips,
     Residual,
     StochasticDepth,
@@ -32,6 +35,9 @@ from raysweep.nn.input_nets import INPUT_NETS
 from raysweep.nn.norms import NORMS
 from raysweep.nn.pooling import POOLINGS, Window, replaces_pooling
 from raysweep.recipe import NetworkRecipe
+
+if TYPE_CHECKING:
+    from raysweep.nas.genotypes import Cell
 
 Kernel = int | tuple[int, int]
 
@@ -110,18 +116,15 @@ class Builder:
         """
         kernels, strides, pads = _pair(kernel), _pair(stride), _pair(pad)
         channels, *sizes = self.shape
-        out = [
-            (size + 2 * p - dilation * (k - 1) - 1) // s + 1
-            for size, k, s, p in zip(sizes, kernels, strides, pads, strict=True)
-        ]
+        windows = zip(sizes, kernels, strides, pads, strict=True)
+        out = [(size + 2 * p - dilation * (k - 1) - 1) // s + 1 for size, k, s, p in windows]
         if min(out) < 1:
             raise InapplicableError(f"no map is left after {name}: {self._too_small()}")
         shape = (width, *out)
         spec = ACTIVATIONS[self.recipe.activation if act else "linear"]
         bias = self.recipe.bias and self.recipe.conv_bias
-        layers = [
-            convolution(channels, width, kernels, strides, pads, groups, bias, dilation) for _ in range(spec.pieces)
-        ]
+        form = (channels, width, kernels, strides, pads, groups, bias, dilation)
+        layers = [convolution(*form) for _ in range(spec.pieces)]
         self._unit(name, layers, spec.build(shape), shape, number, act, norm)
 
     def fc(self, name: str, width: int, number: int = 0) -> None:
@@ -200,12 +203,8 @@ class Builder:
         recipe, whole = self.recipe, self._whole is self
         kind = kind or recipe.pooling
         if not replaces_pooling(kind):
-            window = Window(
-                recipe.pool_kernel if kernel is None else kernel,
-                stride,
-                recipe.pool_pad if pad is None else pad,
-                round_up,
-            )
+            side, border = recipe.pool_kernel if kernel is None else kernel, recipe.pool_pad if pad is None else pad
+            window = Window(side, stride, border, round_up)
             sizes = [window.output(size) for size in self.shape[1:]]
             if min(sizes) < 1:
                 raise InapplicableError(f"no map is left after {name}: {self._too_small()}")
@@ -245,9 +244,9 @@ class Builder:
         if len(self.shape) > 1:
             self.add("flatten", nn.Flatten(), (prod(self.shape),))
 
-    def part(self, describe: Part) -> tuple[Layers, Shape]:
-        """Layers that begin at the present map but are not added yet, and the shape of their output."""
-        part = Builder(self.recipe, self.shape)
+    def part(self, describe: Part, shape: Shape | None = None) -> tuple[Layers, Shape]:
+        """Layers that begin at the present map, or one of that shape, not added yet; and the shape of their output."""
+        part = Builder(self.recipe, shape or self.shape)
         part._whole, part._numbers, part.image = self._whole, self._numbers, self.image
         describe(part)
         return Layers(part.layers), part.shape
@@ -280,6 +279,29 @@ class Builder:
     def _same_maps(self, name: str, shapes: Sequence[Shape]) -> None:
         if len(set(shapes)) > 1:
             raise InapplicableError(f"{name} of {self.recipe.name} joins maps of shapes {shapes}: {self._too_small()}")
+
+    def cell(
+        self, name: str, cell: Cell, style: str, width: int, stride: int, older: Shape | None, drop_path: float
+    ) -> None:
+        """A searched cell on the present map and the one before the last cell, which has the shape `older`, if any.
+
+        Raises:
+            RaysweepError: an operation that networks of this style do not have.
+        """
+        from raysweep.nn.cells import CellForm, add_cell  # cells are written with builders
+
+        add_cell(self, name, cell, CellForm(style, width, stride, drop_path), older)
+
+    def edges(self, name: str, nodes: Sequence[Sequence[str]]) -> None:
+        """A cell of NAS-Bench-201 on the present map: for each node its operations on every earlier state."""
+        from raysweep.nn.cells import add_edges
+
+        add_edges(self, name, nodes)
+
+    def paired(self, name: str, describe: Part) -> None:
+        """A part after which the next cell is also given the map that is before it."""
+        layers, shape = self.part(describe)
+        self.add(name, Paired(Layers(), layers, Graph((), [(1, Layers())])), shape)
 
     def pair_skips(self, name: str, layers: Sequence[str]) -> None:
         """Identity skips over pairs of layers that have been added."""

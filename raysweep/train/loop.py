@@ -22,6 +22,7 @@ from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.data.stream import Batch, TestStream, TrainStream, held_out, prefetch, subset, wrong_labels
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
+from raysweep.nn.blocks import drop_paths
 from raysweep.nn.inits import INITS, unit_variance
 from raysweep.nn.input_nets import INPUT_NETS
 from raysweep.optim.schedules import SCHEDULES, learning_rate
@@ -301,7 +302,7 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
     Raises:
         BrokenOffError: the trial has to leave its place.
     """
-    begun, start = trial.part, time.perf_counter()
+    begun, start, paths = trial.part, time.perf_counter(), drop_paths(trial.network)
     trial.model.train()
     if trial.recipe.init.trunk == "frozen":
         trunk.hold_norms(trial.network)
@@ -310,6 +311,8 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
     with prefetch(make, first + begun.updates, last, trial.feed.depth, trial.feed.is_busy) as batches:
         for iteration, batch in enumerate(map(trial.feed.take, batches), first + begun.updates):
             set_learning_rate(trial.solver, _lr(trial, iteration))
+            for path in paths:
+                path.progress = iteration / trial.length.iterations
             total += fitted_update(trial, trial.inputs(batch), trial.labels(batch))
             if trial.place.on_step():
                 train_s = begun.train_s + time.perf_counter() - start

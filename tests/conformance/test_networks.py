@@ -19,7 +19,11 @@ from raysweep.train.update import loss_of
 
 DEEPER = {"resnet1202_cifar", "resnet152", "resnet152_v1", "resnet101", "thinresnet101", "preresnet101"}
 DEEPER |= {"preresnet164_cifar"}
-"""They differ from others of their family in seconds and the number of blocks alone."""
+DEEPER |= {
+    entry.name for entry in networks() if entry.name.startswith(("nasnet_a", "amoebanet", "enas_micro", "darts_v"))
+}
+DEEPER |= {"nasnet_darts_cifar", "nasnet_darts_mobile"}
+"""They differ from others of their family in seconds and the number of blocks alone, or have a test of their stem."""
 NAMES = [entry.name for entry in networks() if entry.name not in DEEPER]
 FAMILIES = {
     getattr(entry.make.describe, "func", entry.make.describe): entry.name for entry in reversed(list(networks()))

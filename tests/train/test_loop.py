@@ -10,6 +10,7 @@ import torch
 
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
+from raysweep.nn.blocks import drop_paths
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.train.loop import Trial, check_trial, epochs, normalise, prepare, restore, state
@@ -277,3 +278,13 @@ def test_a_checkpoint_is_loaded_without_running_code(small_recipe: Recipe, small
     with pytest.raises(RaysweepError, match="cannot be read"):
         restore(start(small_recipe, small_images), buffer.getvalue())
     assert not (tmp_path / "ran").exists()
+
+
+def test_drop_path_is_told_how_far_the_training_is(small_recipe: Recipe, small_images: Path) -> None:
+    """By the update, also where an epoch begins anew: 19 updates, of which the last begins after 18."""
+    small = {"network.name": "darts_cells", "network.width": 0.125, "network.cell_repeats": 1}
+    trial = start(patch(small_recipe, small | {"network.drop_path": 0.2, "training.epochs": 2.0}), small_images)
+    path, found = drop_paths(trial.network)[0], []
+    path.register_forward_pre_hook(lambda layer, _inputs: found.append(path.progress) if layer.training else None)
+    list(epochs(trial))
+    assert found[-19:] == pytest.approx([update / 19 for update in range(19)])

@@ -1,0 +1,74 @@
+"""The network of NAS-Bench-201 (Dong & Yang 2020): a cell of four nodes, repeated.
+
+A convolution of 16 channels, three stacks of five cells of 16, 32 and 64 channels, a residual block of stride 2 before
+the second and the third. The skip of such a block averages 2x2 pixels and has a 1x1 convolution without normalisation.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from raysweep.errors import RaysweepError
+from raysweep.nas.cell201 import CELLS, EDGES, STACKS, STEM, Cell201
+from raysweep.networks import network
+from raysweep.networks.resnet import OWN_CIFAR
+
+if TYPE_CHECKING:
+    from raysweep.nn.builder import Builder
+
+HIDDEN = 256
+PLAIN = Cell201(("nor_conv_3x3",) * len(EDGES))
+"""3x3 convolutions alone."""
+
+
+def _cell(net: Builder) -> Cell201:
+    if not net.recipe.genotype:
+        raise RaysweepError(
+            f"{net.recipe.name} takes its cell from network.genotype, which is empty: give it in the benchmark's form, "
+            f"e.g. --set 'network.genotype={PLAIN}'."
+        )
+    return Cell201.parse(net.recipe.genotype)
+
+
+def _block(width: int, net: Builder) -> None:
+    for number, stride in enumerate((2, 1), 1):
+        net.activate(f"act{number}")
+        net.conv(f"conv{number}", width, 3, stride, 1, act=False)
+
+
+def _shortcut(width: int, net: Builder) -> None:
+    net.pool("pool", kernel=2, pad=0, kind="average")
+    net.conv("project", width, 1, act=False, norm=False)
+
+
+def nasbench201(net: Builder) -> None:
+    """The network of the cell that the recipe names.
+
+    Raises:
+        RaysweepError: no genotype, or one that is none.
+        InapplicableError: a non-linearity that takes several layers, or images too small.
+    """
+    recipe, cell, width = net.recipe, _cell(net), net.scaled(STEM)
+    nodes = [[word for word, (_, to) in zip(cell.operations, EDGES, strict=True) if to == node] for node in (1, 2, 3)]
+    net.input()
+    net.conv("conv1", width, recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2, act=False)
+    for stack in range(STACKS):
+        if stack:
+            wide = width << stack
+            net.residual(f"reduction{stack}", partial(_block, wide), partial(_shortcut, wide))
+        for number in range(1, (recipe.cell_repeats or CELLS) + 1):
+            net.edges(f"cell{stack + 1}_{number}", nodes)
+    net.preactivate("last")
+    net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
+
+
+network(
+    "nasbench201",
+    "15 cells of network.genotype, 16 to 64 channels, for 32 px",
+    "Dong & Yang 2020",
+    side=32,
+    classes=10,
+    own={**OWN_CIFAR, "genotype": str(PLAIN)},
+    factors=("genotype", "cell_repeats"),
+)(nasbench201)

@@ -1,0 +1,83 @@
+"""Searched cells, from their genotype to layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from torch import nn
+
+from raysweep.nas.genotypes import INPUTS, Cell, Step
+from raysweep.nn.activations import Shape
+from raysweep.nn.blocks import DropPath, Graph, Layers, Paired
+from raysweep.nn.builder import Builder
+from raysweep.nn.cell_ops import STYLES, factorised_reduction, fit_newer, fit_older, operation
+
+
+@dataclass(frozen=True)
+class CellForm:
+    """How a cell is built."""
+
+    style: str
+    """See `cell_ops.STYLES`."""
+    width: int
+    """Channels of every operation's output."""
+    stride: int
+    """Of operations on the two inputs."""
+    drop_path: float
+    """Share of paths that training drops at its end."""
+
+
+def add_cell(net: Builder, name: str, cell: Cell, form: CellForm, older: Shape | None) -> None:
+    """Add the cell; `older` is the shape of the map before the last cell, none where this is the first one.
+
+    States that lead nowhere are built and computed all the same, as in the released code.
+
+    Raises:
+        RaysweepError: an operation that networks of this style do not have.
+    """
+    fits = (_older(net, form, older), net.part(lambda part: fit_newer(part, form.style, form.width)))
+    shapes, nodes = [shape for _, shape in fits], []
+    for steps in cell.nodes:
+        made = [net.part(partial(_step, form, step), shapes[step[1]]) for step in steps]
+        nodes.append([(source, layers) for (_, source), (layers, _) in zip(steps, made, strict=True)])
+        shapes.append(made[0][1])
+    made = [net.part(partial(_fit_output, shapes[-1]), shapes[at]) for at in cell.concat]
+    graph = Graph(nodes, [(at, layers) for at, (layers, _) in zip(cell.concat, made, strict=True)])
+    net.add(name, Paired(fits[0][0], fits[1][0], graph), (sum(shape[0] for _, shape in made), *shapes[-1][1:]))
+
+
+def _older(net: Builder, form: CellForm, older: Shape | None) -> tuple[Layers, Shape]:
+    if older is None and not STYLES[form.style].first_fitted:
+        return Layers(), net.shape
+    return net.part(partial(_fit_older, form, net.shape), older)
+
+
+def _fit_older(form: CellForm, newer: Shape, net: Builder) -> None:
+    fit_older(net, form.style, form.width, newer)
+
+
+def _step(form: CellForm, step: Step, net: Builder) -> None:
+    name, source = step
+    stride = form.stride if source < INPUTS else 1
+    operation(name, form.style, form.width, stride)(net)
+    identity = name == "identity" and not (stride > 1 and STYLES[form.style].drops_identity)
+    if form.drop_path and not identity:
+        net.add("drop_path", DropPath(form.drop_path))
+
+
+def _fit_output(last: Shape, net: Builder) -> None:
+    """An input among the outputs gets the size and width of the last state."""
+    if net.shape[1:] != last[1:]:
+        factorised_reduction(net, last[0])
+    elif net.shape != last:
+        net.conv("fit", last[0], 1, act=False)
+
+
+def add_edges(net: Builder, name: str, nodes: Sequence[Sequence[str]]) -> None:
+    """Add a cell of NAS-Bench-201: each node sums an operation on every earlier state, and the last is the output."""
+    width = net.shape[0]
+    parts = [[operation(word, "nasbench201", width) for word in words] for words in nodes]
+    graph = [list(enumerate(net.part(part)[0] for part in node)) for node in parts]
+    net.add(name, Graph(graph, [(len(nodes), nn.Identity())]))
