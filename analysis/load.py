@@ -16,6 +16,8 @@ from raysweep.recipe import Recipe
 from raysweep.results.store import Store
 
 FINISHED = "finished"
+DIVERGED = "diverged"
+STOPPED = "stopped"
 WAITING = "waiting"
 """Status of a trial that is planned and has no row yet."""
 LINE = ["study", "protocol", "line"]
@@ -24,9 +26,9 @@ NOT_SETTINGS = frozenset({"seed", "data.digest", "data.train_images", "data.test
 """Fields that say which images and which repeat, not under what settings."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Line:
-    """One study under one set of settings."""
+    """One study under one set of settings; equal to itself alone, so that what is computed of it can be kept."""
 
     study: str
     protocol: str
@@ -72,25 +74,46 @@ class Line:
         return sorted({str(value) for value in self.trials[column].dropna().convert_dtypes()})
 
 
+ALL = "all"
+"""In place of names of studies: every one that the store holds."""
+
+
 def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
-    """Every line of the studies, in the order of the studies.
+    """Every line of the studies, in the order of the studies; `all` stands for every study in the store.
 
     Raises:
         RaysweepError: the store holds no such study; names those it holds.
     """
     members = store.members().to_pandas()
+    wanted = held_studies(members, studies, store.uri)
+    kept = members[members["study"].isin(wanted)]
+    return lines_of(kept, store.trials().to_pandas(), store.epochs(set(kept["trial"])).to_pandas(), wanted)
+
+
+def held_studies(members: pd.DataFrame, studies: Sequence[str], uri: str) -> list[str]:
+    """The studies once each, `all` replaced by every one that has members.
+
+    Raises:
+        RaysweepError: one has none, or the store is empty.
+    """
     known = sorted(set(members["study"]))
-    for study in studies:
+    wanted = list(dict.fromkeys(name for study in studies for name in (known if study == ALL else [study])))
+    for study in wanted or [ALL]:
         if study not in known:
-            raise _no_study(study, known, store.uri)
-    kept = members[members["study"].isin(studies)]
-    joined = _with_trials(kept, store.trials().to_pandas())
+            raise _no_study(study, known, uri)
+    return wanted
+
+
+def lines_of(members: pd.DataFrame, trials: pd.DataFrame, epochs: pd.DataFrame, studies: Sequence[str]) -> list[Line]:
+    """The lines of these members, in the order of the studies, from the tables of a store."""
+    joined = _with_trials(members, trials)
     own = joined[[*LINE, "trial", "variant", "seed", "order"]]
-    epochs = own.merge(store.epochs(set(kept["trial"])).to_pandas(), on="trial")
+    epochs = own.merge(epochs, on="trial")
     # Grouped once: each line looking for its own among all would take time in proportion to their product.
     of_line = dict(list(epochs.groupby(LINE)))
     lines = [_line(key, rows, of_line.get(key, epochs.iloc[:0])) for key, rows in joined.groupby(LINE)]
-    return sorted(lines, key=lambda line: studies.index(line.study))
+    place = {study: number for number, study in enumerate(studies)}
+    return sorted(lines, key=lambda line: place[line.study])
 
 
 def _no_study(study: str, known: Sequence[str], uri: str) -> RaysweepError:

@@ -30,6 +30,11 @@ def signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
+def chance(p: float) -> str:
+    """A p-value in three decimals."""
+    return "< 0.001" if p < 0.0005 else f"{p:.3f}"
+
+
 @dataclass(frozen=True)
 class Metric:
     """One quantity: where it is stored, what a reader sees."""
@@ -53,6 +58,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         "top1": Metric("top1", "top-1, %", points, "{:.1f}".format),
         "gain": Metric("gain", "gain, points", identity, signed),
+        "p": Metric("p", "p", identity, chance),
+        "q": Metric("q", "q", identity, chance),
+        "seeds_needed": Metric("seeds_needed", "seeds to show it", identity, "{:.0f}".format),
         "train_loss": Metric("train_loss", "training loss, nats", identity, "{:.2f}".format),
         "published_top1": Metric("published_top1", "published top-1, %", points, "{:.1f}".format),
         "published_gain": Metric("published_gain", "published gain, points", points, signed),

@@ -2,148 +2,119 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from analysis.figures import figures, render, save
-from analysis.load import Line, load_lines
-from analysis.tables import html, markdown, summary
-from analysis.words import caption, chance, headline, missing, waiting
+from analysis import take_home as messages
+from analysis.across import QValues, claims, q_values
+from analysis.agreement import with_published
+from analysis.load import DIVERGED, Line, load_lines
+from analysis.metrics import METRICS, NOTHING
+from analysis.section import Picture, known_study, pictures, section, write_tables
+from analysis.stats import BETTER, UNSTABLE, WORSE, comparisons
+from analysis.tables import html
 from raysweep.errors import RaysweepError
-from raysweep.registry import Entry
 from raysweep.results.store import Store
-from raysweep.space import Space, find_space
-from raysweep.study import Study, find_study, space_names
-
-if TYPE_CHECKING:
-    from analysis.figures import Figure
 
 TEMPLATE = "report.html.jinja"
-PROVENANCE = {
-    "device": "device",
-    "host": "host",
-    "threads": "threads of a worker",
-    "world_size": "workers of a trial",
-    "data_name": "images",
-    "data_digest": "digest of the images",
-    "raysweep_version": "raysweep",
-    "git_commit": "git commit",
-    "python": "Python",
-    "torch": "torch",
-}
-"""Column of the trials -> what a reader sees."""
+PAGE = "report.html"
+LEAST_MESSAGES = 2
+"""Tested ones, for a table of all."""
 
 
 def write_report(store_uri: str, studies: Sequence[str], out: Path | str) -> Path:
-    """Write the page, and each figure as SVG and PNG and each table as CSV and Markdown; returns the page's path.
+    """Write the page, and each figure as SVG and PNG and each table as CSV, Markdown and LaTeX; returns its path.
+
+    `all` stands for every study in the store.
 
     Raises:
         RaysweepError: no store, no such study in it, or a folder that cannot be written.
     """
     store = Store.open(store_uri)
-    lines = load_lines(store, list(dict.fromkeys(studies)))
-    out = Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        sections = [_section(line, out) for line in lines]
-        page = out / "report.html"
-        page.write_text(_render(sections, store), encoding="utf-8")
-    except OSError as error:
-        raise RaysweepError(f"cannot write the report to {out}: {error}. Choose another --out.") from error
-    return page
+    return Report(store, Path(out)).write(load_lines(store, studies))
 
 
-def _render(sections: list[dict[str, Any]], store: Store) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template(TEMPLATE).render(
-        sections=sections,
-        store=store.uri,
-        problems=list(dict.fromkeys(store.problems)),
-        version=metadata.version("raysweep"),
-        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-    )
+class Report:
+    """A page that can be written again: what has been drawn of a line is kept for as long as the line is."""
+
+    def __init__(self, store: Store, out: Path) -> None:
+        self.store = store
+        self.out = out
+        self.drawn: dict[Line, list[Picture]] = {}
+
+    def write(self, lines: Sequence[Line], every_s: float | None = None) -> Path:
+        """Write everything that these lines say; a page that is written again every so often says so to the browser.
+
+        Raises:
+            RaysweepError: the folder cannot be written.
+        """
+        page = self.out / PAGE
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self.drawn = {line: self.drawn.get(line) or pictures(line, self.out) for line in lines}
+            part = page.with_name(f".{PAGE}.part")
+            part.write_text(self._render(lines, every_s), encoding="utf-8")
+            part.replace(page)  # a reader has the old page or the new one
+        except OSError as error:
+            raise RaysweepError(f"cannot write the report to {self.out}: {error}. Choose another --out.") from error
+        return page
+
+    def _render(self, lines: Sequence[Line], every_s: float | None) -> str:
+        together = q_values([comparisons(line) for line in lines])
+        several = sum(bool(q) for q in together) > 1
+        shown = together if several else [{}] * len(lines)
+        environment = Environment(
+            loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
+        parts = zip(lines, shown, strict=True)
+        return environment.get_template(TEMPLATE).render(
+            sections=[section(line, q, self.drawn[line], self.out) for line, q in parts],
+            index=[index_row(line, q) for line, q in zip(lines, together, strict=True)],
+            several=several,
+            messages=self._messages(lines),
+            store=self.store.uri,
+            problems=list(dict.fromkeys(self.store.problems)),
+            version=metadata.version("raysweep"),
+            written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            every_s=every_s,
+        )
+
+    def _messages(self, lines: Sequence[Line]) -> str:
+        table = messages.take_home(lines)
+        if table.dropna(subset="study")["message"].nunique() < LEAST_MESSAGES:
+            return ""
+        text = messages.readable(table)
+        write_tables(table, text, self.out / "take_home")
+        return Markup(html(text))  # escapes its texts itself
 
 
-def _section(line: Line, out: Path) -> dict[str, Any]:
-    stem = file_stem(line)
-    table = summary(line)
-    table.to_csv(out / f"{stem}.csv", index=False)
-    (out / f"{stem}.md").write_text(markdown(table), encoding="utf-8")
-    ordered = sorted(figures(), key=lambda entry: entry.make.order)
+def index_row(line: Line, q: QValues) -> dict[str, Any]:
+    """One line in the index of a report: question, size, agreement, best variant, claims, what did not finish."""
+    found, shipped = comparisons(line), known_study(line.study)
+    said = list(claims(line, q).values())
+    whole = {name: one for name, one in found.of.items() if one.gain.n and not one.diverged}
+    best = max(whole, key=lambda name: whole[name].gain.mean, default="")
+    agreement = with_published(line)
+    statuses = line.trials["status"].tolist()
     return {
         "study": line.study,
         "protocol": line.protocol,
-        "line": line.line,
-        "shipped": known_study(line.study),
-        "headline": headline(line),
-        "chance": chance(line),
-        "caption": caption(line),
-        "settings": line.settings(),
-        "pictures": [picture for entry in ordered if (picture := _picture(entry, line, out / f"{stem}-{entry.name}"))],
-        "table": Markup(html(table)),  # escapes its texts itself
-        "provenance": provenance(line),
-        "waiting": waiting(line),
-        "missing": missing(line),
-        "trials": len(line.trials),
-        "variants": _variants(line),
+        "question": shipped.question if shipped else "",
+        "variants": len(line.variants),
+        "seeds": found.seeds,
+        "tau": str(agreement) if agreement else NOTHING,
+        "best": f"{best} ({METRICS['gain'].text(whole[best].gain.mean)})" if best else NOTHING,
+        "better": said.count(BETTER),
+        "worse": said.count(WORSE),
+        "compared": len(found.family),
+        "unstable": said.count(UNSTABLE),
+        "diverged": statuses.count(DIVERGED),
+        "failed": statuses.count("failed"),
+        "unfinished": len(statuses) - len(line.finished) - statuses.count(DIVERGED) - statuses.count("failed"),
     }
-
-
-def file_stem(line: Line) -> str:
-    """Name of a line's files: a study's name is free text, a file's is not."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "_", f"{line.study}-{line.protocol}-{line.line}")[:100]
-
-
-def known_study(name: str) -> Study | Space | None:
-    """The shipped study or search space of that name; a store may hold others."""
-    if name in space_names():
-        return find_space(name)
-    try:
-        return find_study(name)
-    except RaysweepError:
-        return None
-
-
-def _picture(entry: Entry[Figure], line: Line, stem: Path) -> dict[str, str] | None:
-    """The picture, where the figure has anything to show of the line."""
-    frame = entry.make.data(line)
-    if frame.empty:
-        return None
-    canvas = render(entry.make, frame, caption(line))
-    return {"title": entry.summary, "source": base64.b64encode(save(canvas, stem)).decode()}
-
-
-def provenance(line: Line) -> dict[str, str]:
-    """Where the numbers come from: machine, versions, commit, first start and last change."""
-    found = {label: ", ".join(line.present(column)) for column, label in PROVENANCE.items()}
-    if found["git commit"] and line.trials["git_dirty"].eq(True).any():
-        found["git commit"] += " (with uncommitted changes)"
-    found["other packages"] = "; ".join(map(_packages, line.present("versions")))
-    first, last = line.trials["started_at"].min(), line.trials["updated_at"].max()
-    if not (pd.isna(first) or pd.isna(last)):
-        found["trained"] = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
-    return {label: value for label, value in found.items() if value}
-
-
-def _packages(versions: str) -> str:
-    try:
-        return ", ".join(f"{package} {version}" for package, version in json.loads(versions).items() if version)
-    except (ValueError, AttributeError):
-        return versions
-
-
-def _variants(line: Line) -> list[dict[str, Any]]:
-    rows = line.trials.drop_duplicates("variant").set_index("variant").reindex(line.variants)
-    return [{"name": name, "summary": row["summary"]} for name, row in rows.iterrows()]

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from analysis.across import QValues, claims, lost
+from analysis.agreement import with_published
 from analysis.load import FINISHED, Line
 from analysis.metrics import METRICS
-from analysis.stats import CONFIDENCE, Estimate, gains
+from analysis.power import MOST_SEEDS, POWER, detectable, seeds_needed
+from analysis.stats import (
+    BETTER,
+    LEAST_FOR_BOOTSTRAP,
+    ONE_SEED,
+    SAME,
+    WORSE,
+    Comparison,
+    Comparisons,
+    comparisons,
+)
 from raysweep.waiting import NEXT_STEP, is_bottleneck, wait_share
 
 MOST_NAMES = 5
@@ -18,61 +30,118 @@ LONGEST = 300
 """Characters of an error message that a report shows."""
 
 
-def headline(line: Line) -> str:
-    """What the study says so far."""
-    found = {variant: gain for variant, gain in gains(line).items() if variant != line.baseline and gain.n}
+def headline(line: Line, q: QValues | None = None) -> str:
+    """What the study says so far; `q`: in the light of the other studies reported."""
+    compared = comparisons(line)
+    found = {variant: one for variant, one in compared.of.items() if one.gain.n}
     if not found:
         return f"No variant and {line.baseline} have finished with the same seed yet: nothing can be compared."
-    if all(gain.n < 2 for gain in found.values()):
-        best = max(found, key=lambda variant: found[variant].mean)
-        gain = f"{found[best].text(METRICS['gain'])} points"
-        more = "a search trains each point once" if line.is_search else "run with --seeds 3 for intervals"
-        return f"One seed: no claim is made. Highest so far is {best} ({gain}); {more}."
-    sure = {variant: gain for variant, gain in found.items() if gain.excludes_0}
-    better = {variant: gain for variant, gain in sure.items() if gain.mean > 0}
-    worse = {variant: gain for variant, gain in sure.items() if gain.mean < 0}
+    if not compared.family:
+        return _one_seed(line, found)
+    said = claims(line, q or {})
+    better, worse = ({name: found[name] for name in found if said[name] == verdict} for verdict in (BETTER, WORSE))
     parts = [
         _named(f"Better than {line.baseline}", better, most_first=True),
         _named("Worse", worse, most_first=False),
-        _rest(line.baseline, found),
-        _single(found),
+        _rest(line.baseline, [said[name] for name in found]),
+        _single([name for name in found if said[name] == ONE_SEED]),
+        _diverged(compared),
     ]
     return " ".join(part for part in parts if part)
 
 
-def _named(what: str, found: dict[str, Estimate], most_first: bool) -> str:
+def _one_seed(line: Line, found: Mapping[str, Comparison]) -> str:
+    whole = {variant: one for variant, one in found.items() if not one.diverged} or found
+    best = max(whole, key=lambda variant: whole[variant].gain.mean)
+    more = "a search trains each point once" if line.is_search else "run with --seeds 3 for intervals"
+    gain = whole[best].gain.text(METRICS["gain"])
+    told = f"One seed: no claim is made. Highest so far is {best} ({gain} points); {more}."
+    return f"{told} {_diverged(comparisons(line))}".rstrip()
+
+
+def _named(what: str, found: Mapping[str, Comparison], most_first: bool) -> str:
     if not found:
         return ""
-    names = sorted(found, key=lambda variant: found[variant].mean, reverse=most_first)
-    shown = [f"{name} ({found[name].text(METRICS['gain'])})" for name in names[:MOST_NAMES]]
+    names = sorted(found, key=lambda variant: found[variant].gain.mean, reverse=most_first)
+    with_gains = [f"{name} ({found[name].gain.text(METRICS['gain'])})" for name in names]
+    return f"{what}: {_few(with_gains)}."
+
+
+def _few(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"{what}: {', '.join(shown)}{more}."
+    return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
-def _rest(baseline: str, found: dict[str, Estimate]) -> str:
-    compared = [gain for gain in found.values() if gain.n > 1]
-    rest = [gain for gain in compared if not gain.excludes_0]
+def _rest(baseline: str, verdicts: Sequence[str]) -> str:
+    compared = [verdict for verdict in verdicts if verdict != ONE_SEED]
+    rest = compared.count(SAME)
     if not rest:
         return ""
-    which = "No variant is" if len(rest) == len(compared) else f"{len(rest)} of {len(compared)} are not"
+    which = "No variant is" if rest == len(compared) else f"{rest} of {len(compared)} are not"
     return f"{which} distinguishable from the baseline {baseline}."
 
 
-def _single(found: dict[str, Estimate]) -> str:
-    single = [variant for variant, gain in found.items() if gain.n == 1]
-    return f"No claim is made for {', '.join(single)}: one seed." if single else ""
+def _single(names: Sequence[str]) -> str:
+    return f"No claim is made for {_few(names)}: one seed." if names else ""
 
 
-def chance(line: Line) -> str:
-    """How many intervals of this many would exclude 0 by chance; nothing where that is not yet an issue."""
-    compared = sum(gain.n > 1 for variant, gain in gains(line).items() if variant != line.baseline)
-    expected = (1 - CONFIDENCE) * compared
-    if expected < 0.5:
-        return ""
+def _diverged(found: Comparisons) -> str:
+    named = [f"{variant} ({one.diverged} of {one.trials})" for variant, one in found.of.items() if one.diverged]
+    return f"Diverged, so not called better: {_few(named)}." if named else ""
+
+
+def trust(line: Line, q: QValues | None = None) -> list[str]:
+    """How far the numbers go: what is detectable, what more seeds would show, doubts, what other studies take away."""
+    found = comparisons(line)
+    if not found.family:
+        return []
+    parts = [_resolution(found), _next_seeds(found), _doubt(found)]
+    if gone := lost(found, q or {}):
+        parts.append(
+            f"Different within this study alone, and not in the light of all studies reported together "
+            f"(Benjamini and Hochberg): {_few(gone)}."
+        )
+    return [part for part in parts if part]
+
+
+def _resolution(found: Comparisons) -> str:
     return (
-        f"Each of the {compared} intervals is taken alone: were no variant different from the baseline, about "
-        f"{expected:.0f} of them would still exclude 0."
-    )
+        f"Errors: standard deviation {found.sd:.2f} points with {found.df} degrees of freedom. "
+        f"With {found.seeds} seeds a gain of {detectable(found):.1f} points is found with a chance of {POWER:.0%}."
+    ).replace("%", " %")
+
+
+def _next_seeds(found: Comparisons) -> str:
+    open_ones = {name: found.of[name].gain.mean for name in found.family if found.of[name].verdict() == SAME}
+    if not open_ones:
+        return ""
+    name = max(open_ones, key=lambda variant: abs(open_ones[variant]))
+    needed = seeds_needed(open_ones[name], found)
+    if needed is not None and needed <= found.seeds:  # large, and missed by bad luck or for its divergence
+        return ""
+    seeds = f"more than {MOST_SEEDS} seeds" if needed is None else f"{needed} seeds, {needed - found.seeds} more"
+    gain = METRICS["gain"].text(open_ones[name])
+    return f"The largest difference not distinguishable is that of {name} ({gain}); one of this size needs {seeds}."
+
+
+def _doubt(found: Comparisons) -> str:
+    if not found.doubtful:
+        return ""
+    doubt = f"The errors are not normal (Shapiro and Wilk, p {_equal(found.normal_p)})"
+    if any(one.bootstrap for one in found.of.values()):
+        return f"{doubt}: a variant is called different only where the bootstrap interval (BCa) excludes 0 too."
+    return f"{doubt}: p-values are approximate, and {LEAST_FOR_BOOTSTRAP} seeds are needed to check them by resampling."
+
+
+def _equal(p: float) -> str:
+    text = METRICS["p"].text(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def agreement_words(line: Line) -> str:
+    """Our order beside the published one, in a sentence; nothing where it was never published."""
+    found = with_published(line)
+    return f"Rank agreement with the published order over {found.n} variants: Kendall's tau {found}." if found else ""
 
 
 def caption(line: Line) -> str:
@@ -111,7 +180,7 @@ def waiting(line: Line) -> str:
 def missing(line: Line) -> list[str]:
     """Every trial that has no final accuracy, and why."""
     rows = line.trials[(line.trials["status"] != FINISHED) | line.trials["top1"].isna()]
-    rows = rows.sort_values(["order", "seed"])
+    rows = rows.sort_values(["order", "seed"], kind="stable")
     return [f"{row.variant}, seed {row.seed} ({row.trial}): {_why(row)}" for row in rows.itertuples()]
 
 

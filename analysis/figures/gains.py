@@ -58,7 +58,7 @@ def data(line: Line) -> pd.DataFrame:
 
 def unfinished(line: Line) -> dict[str, str]:
     """Variant -> how many of its trials ended, or stand, otherwise than finished, if any."""
-    return ends(line.trials[line.trials["status"] != FINISHED])
+    return ends(line.trials, but=FINISHED)
 
 
 def size(frame: pd.DataFrame) -> tuple[float, float]:

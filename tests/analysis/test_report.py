@@ -12,7 +12,7 @@ import pytest
 from analysis.load import load_lines
 from analysis.report import write_report
 from analysis.tables import html, markdown, readable, summary
-from analysis.words import chance, headline, missing, waiting
+from analysis.words import headline, missing, trust, waiting
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.results.store import Store
@@ -54,11 +54,11 @@ def test_the_page_says_what_is_missing_and_where_numbers_come_from(out: Path) ->
 
 
 def test_figures_and_tables_lie_beside_the_page(out: Path) -> None:
-    suffixes = sorted(path.suffix for path in out.iterdir())
-    assert suffixes == [".csv", ".html", ".md", *[".png"] * 3, *[".svg"] * 3]
-    (csv,) = out.glob("*.csv")
+    suffixes = sorted(path.suffix for path in out.glob("activation*"))
+    assert suffixes == [".csv", ".md", *[".png"] * 3, *[".svg"] * 3, ".tex"]
+    (csv,) = out.glob("activation*.csv")
     assert len(pd.read_csv(csv)) == 7
-    (md,) = out.glob("*.md")
+    (md,) = out.glob("activation*.md")
     assert len(md.read_text().splitlines()) == 9
 
 
@@ -75,6 +75,7 @@ def test_two_lines_are_two_sections(store: Store, tmp_path: Path) -> None:
     text = write_report(store.uri, ["activation"], tmp_path / "out").read_text()
     assert text.count("<section") == 2
     assert text.count('<a href="#s') == 2
+    assert "2 studies" in text
     assert "training.epochs = 4.0" in text
     assert "training.epochs = 9.0" in text
 
@@ -121,8 +122,9 @@ def test_where_nothing_has_run_no_waiting_is_told(store: Store) -> None:
 def test_the_headline_with_intervals(full_store: Store) -> None:
     (line,) = load_lines(full_store, ["activation"])
     assert re.match(r"Better than relu: \w+ \(\+.* Worse: linear_nopool \(−.* \d+ of 21 are not dist", headline(line))
-    assert "21 intervals" in chance(line)
-    assert "about 1 of them" in chance(line)
+    said = " ".join(trust(line))
+    assert re.search(r"standard deviation [\d.]+ points with 42 degrees of freedom", said)
+    assert re.search(r"With 3 seeds a gain of [\d.]+ points is found with a chance of 80 %", said)
     assert len(missing(line)) == 12
 
 
@@ -130,7 +132,7 @@ def test_the_headline_of_one_seed_claims_nothing(store: Store) -> None:
     fill(store, Request(("activation",), "cifar10"))
     (line,) = load_lines(store, ["activation"])
     assert headline(line).startswith("One seed: no claim is made.")
-    assert chance(line) == ""
+    assert trust(line) == []
 
 
 def test_the_headline_without_a_difference(store: Store) -> None:
@@ -151,8 +153,8 @@ def test_the_table_has_every_variant_and_its_numbers(full_store: Store) -> None:
     assert " ± " in text.loc["elu", "gain, points (95 %)"]
     assert text.loc["selu", "top-1, % (95 %)"] == "–"
     assert text.loc["sigmoid", "published top-1, %"] == "–"
-    assert markdown(frame).count("\n") == 28
-    assert html(frame).count("<tr>") == 27
+    assert markdown(text.reset_index()).count("\n") == 28
+    assert html(text.reset_index()).count("<tr>") == 27
 
 
 def test_analysis_loads_neither_torch_nor_ray() -> None:

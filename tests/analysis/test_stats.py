@@ -1,16 +1,23 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from analysis.dunnett import critical
 from analysis.load import Line
 from analysis.metrics import METRICS, metric
-from analysis.stats import Estimate, estimate, gains, seed_gains, top1
+from analysis.stats import Estimate, comparisons, contrast, ends, estimate, gains, seed_gains, top1, tops
+from analysis.words import headline, trust
 from raysweep.errors import RaysweepError
 
 
@@ -44,10 +51,85 @@ def test_gains_are_paired_by_seed(line: Line) -> None:
     expected = [100 * (tops["elu", seed] - tops["relu", seed]) for seed in range(3)]
     found = gains(line)["elu"]
     assert seed_gains(line)["elu"] == pytest.approx(expected)
-    paired = stats.ttest_rel(tops["elu"], tops["relu"]).confidence_interval(0.95)
     assert found.n == 3
-    assert found.mean - found.half == pytest.approx(100 * paired.low)
-    assert found.mean + found.half == pytest.approx(100 * paired.high)
+    assert found.mean == pytest.approx(np.mean(expected))
+
+
+def test_intervals_are_dunnetts_over_the_whole_line(line: Line) -> None:
+    table = tops(line).dropna(axis=1).to_numpy()
+    seeds, variants = table.shape
+    left = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    df = (seeds - 1) * (variants - 1)
+    error = math.sqrt((left**2).sum() / df * 2 / seeds)
+    half = critical(np.full(variants - 1, math.sqrt(0.5)), df, 0.95) * error
+    found = comparisons(line)
+    assert found.df == df
+    assert [found.of[name].gain.half for name in found.family] == pytest.approx([half] * (variants - 1))
+    for name in found.family:
+        one = found.of[name]
+        assert (one.p <= 0.05) == one.gain.excludes_0
+
+
+def with_top1(line: Line, variant: str, change: Callable[[pd.Series], Any]) -> Line:
+    """The line with other accuracies of one variant, by its rows."""
+    trials = line.trials.copy()
+    own = trials["variant"] == variant
+    trials.loc[own, "top1"] = change(trials.loc[own])
+    return replace(line, trials=trials)
+
+
+def test_a_variant_that_diverged_is_not_called_better(line: Line) -> None:
+    high = with_top1(line, "elu", lambda rows: rows["top1"] + 0.3)
+    assert comparisons(high).of["elu"].verdict() == "better"
+    trials = high.trials.copy()
+    trials.loc[(trials["variant"] == "elu") & (trials["seed"] == 0), ["status", "top1"]] = ["diverged", None]
+    cut = replace(high, trials=trials)
+    assert comparisons(cut).of["elu"].gain.n == 2
+    assert comparisons(cut).of["elu"].verdict() == "not better: diverged"
+    assert "elu (1 of 3)" in headline(cut)
+    assert not re.search(r"Better than relu: [^.]*elu \(", headline(cut))
+    assert ends(cut.trials)["elu"] == "1 of 3 diverged, 2 of 3 finished"
+
+
+def test_trials_that_two_variants_share_count_once(line: Line) -> None:
+    twin = line.trials[line.trials["variant"] == "elu"].assign(variant="twin", order=99)
+    both = replace(line, trials=pd.concat([line.trials, twin], ignore_index=True))
+    assert comparisons(both).df == comparisons(line).df
+    assert comparisons(both).sd == pytest.approx(comparisons(line).sd)
+    assert seed_gains(both)["twin"] == seed_gains(both)["elu"]
+
+
+def test_equal_results_are_certain(line: Line) -> None:
+    same = replace(line, trials=line.trials.assign(top1=0.5))
+    found = comparisons(same).of["elu"]
+    assert (found.gain.mean, found.gain.half, found.p) == (0, 0, pytest.approx(1, abs=1e-6))
+    shifted = with_top1(same, "elu", lambda _: 0.6)
+    assert comparisons(shifted).of["elu"].verdict() == "better"
+
+
+def test_doubtful_errors_are_resampled_where_there_are_seeds_enough(line: Line) -> None:
+    whole = line.finished[line.finished["variant"].isin(["relu", "elu", "tanh"])]
+    seeds = pd.concat([whole.assign(seed=whole["seed"] + 3 * k) for k in range(4)], ignore_index=True)
+    ids = [f"{variant}{seed}" for variant, seed in zip(seeds["variant"], seeds["seed"], strict=True)]
+    drawn = np.random.default_rng(0).normal(0, 0.001, len(seeds))
+    drawn[:3] = 0.2
+    wild = replace(line, trials=seeds.assign(trial=ids, top1=0.4 + drawn))
+    found = comparisons(wild)
+    assert found.doubtful
+    low, high = found.of["elu"].bootstrap or (0, 0)
+    assert low < found.of["elu"].gain.mean < high
+    assert "bootstrap interval (BCa) excludes 0 too" in " ".join(trust(wild))
+    few = replace(wild, trials=wild.trials[wild.trials["seed"] < 6])
+    assert comparisons(few).of["elu"].bootstrap is None
+
+
+def test_a_contrast_of_two_variants(line: Line) -> None:
+    gain, p = contrast(line, "elu", "tanh")
+    of_seeds = seed_gains(line)
+    assert gain.mean == pytest.approx(np.mean(of_seeds["elu"]) - np.mean(of_seeds["tanh"]))
+    assert (p <= 0.05) == gain.excludes_0
+    assert gain.half < comparisons(line).of["elu"].gain.half  # one comparison, not one of many
+    assert math.isnan(contrast(line, "elu", "selu")[1])
 
 
 def test_gains_of_the_baseline_and_of_what_did_not_finish(line: Line) -> None:

@@ -1,0 +1,131 @@
+"""Which parameters of a search matter for reaching its best results: PED-ANOVA, as Optuna computes it.
+
+Watanabe, Bansal & Hutter, "PED-ANOVA: Efficiently quantifying hyperparameter importance in arbitrary subspaces", IJCAI
+2023: how much the values of a parameter among the best tenth of the trials differ from its values among all. A trial
+that diverged counts as accuracy 0; one that a scheduler stopped with its last accuracy.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.load import DIVERGED, FINISHED, STOPPED, Line
+from analysis.metrics import METRICS
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+
+LEAST_TRIALS = 30
+"""Of fewer the best tenth is two."""
+SHUFFLES = 19
+"""With so many the largest of them is the 95 % bound of chance."""
+COLUMNS = ["parameter", "importance", "chance", "best", "trials"]
+Value = str | float
+
+
+def importance(line: Line) -> pd.DataFrame:
+    """One row a parameter, most important first; empty for a study, and for a search of fewer than `LEAST_TRIALS`.
+
+    Columns: `parameter`; `importance`, shares that sum to 1; `chance`, in the same unit the largest that came of
+    shuffling the accuracies `SHUFFLES` times (what does not exceed it may be chance); `best`, its value in the best
+    trial; `trials` that had the parameter.
+    """
+    rows = _measured(line) if line.is_search else line.trials.iloc[:0]
+    points: list[dict[str, Value]] = [json.loads(text) for text in rows["assignment"]]
+    domains = _domains(points)
+    if len(points) < LEAST_TRIALS or len(domains) < 2:
+        return pd.DataFrame(columns=COLUMNS)
+    tops = rows["value"].to_numpy(dtype=float)
+    found, rng = _variances(points, tops, domains), np.random.default_rng(0)
+    shuffled = [_variances(points, rng.permutation(tops), domains) for _ in range(SHUFFLES)]
+    total = sum(found.values()) or 1.0
+    best = points[int(np.argmax(tops))]
+    return pd.DataFrame(
+        {
+            "parameter": list(found),
+            "importance": [value / total for value in found.values()],
+            "chance": [max(values[name] for values in shuffled) / total for name in found],
+            "best": [str(best.get(name, METRICS["p"].text(math.nan))) for name in found],
+            "trials": [sum(name in point for point in points) for name in found],
+        }
+    )
+
+
+def _measured(line: Line) -> pd.DataFrame:
+    """Trials that have ended with an accuracy, one row each, with `value`."""
+    ended = line.trials[line.trials["status"].isin([FINISHED, DIVERGED, STOPPED])]
+    values = ended["top1"].astype(float).mask(ended["status"] == DIVERGED, 0.0)
+    rows = ended.assign(value=values).drop_duplicates("trial")
+    return rows[rows["value"].notna() & rows["assignment"].notna()]
+
+
+def _domains(points: Sequence[Mapping[str, Value]]) -> dict[str, BaseDistribution]:
+    """What each parameter was seen to be; one that never changed is left out."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    seen: dict[str, set[Value]] = {}
+    for point in points:
+        for name, value in point.items():
+            seen.setdefault(name, set()).add(value)
+    found: dict[str, BaseDistribution] = {}
+    for name, values in seen.items():
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) == len(values) > 1:
+            low, high = min(numbers), max(numbers)
+            found[name] = FloatDistribution(low, high, log=low > 0)  # all numbers of a space are factors
+        elif len(values) > 1:
+            found[name] = CategoricalDistribution(sorted(map(str, values)))
+    return found
+
+
+def _variances(
+    points: Sequence[Mapping[str, Value]], tops: Any, domains: Mapping[str, BaseDistribution]
+) -> dict[str, float]:
+    from optuna.exceptions import ExperimentalWarning
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        evaluator = PedAnovaImportanceEvaluator()
+    study = _study(points, tops, domains)
+    found: dict[str, float] = get_param_importances(study, evaluator=evaluator, normalize=False)
+    return {name: found.get(name, 0.0) for name in sorted(domains, key=lambda name: -found.get(name, 0.0))}
+
+
+def _study(points: Sequence[Mapping[str, Value]], tops: Any, domains: Mapping[str, BaseDistribution]) -> Study:
+    import optuna
+
+    logged = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    optuna.logging.set_verbosity(logged)
+    for point, top1 in zip(points, tops, strict=True):
+        params = {name: _value(value, domains[name]) for name, value in point.items() if name in domains}
+        own = {name: domains[name] for name in params}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=own, value=float(top1)))
+    return study
+
+
+def _value(value: Value, domain: BaseDistribution) -> Value:
+    return str(value) if hasattr(domain, "choices") else float(value)
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table as text, with the column names a reader sees."""
+    return pd.DataFrame(
+        {
+            "parameter": frame["parameter"],
+            "importance": frame["importance"].map("{:.2f}".format),
+            "largest by chance": frame["chance"].map("{:.2f}".format),
+            "trials": frame["trials"].astype(str),
+            "in the best trial": frame["best"],
+        }
+    )
