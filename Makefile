@@ -6,7 +6,7 @@ export VENV
 RAY_TESTS := tests/orchestrate tests/end_to_end
 OTHER_TESTS := -n logical --max-worker-restart 0 $(RAY_TESTS:%=--ignore=%)
 
-.PHONY: setup demo test test-all lint bench costs clean
+.PHONY: setup demo test test-all lint bench report costs clean
 
 setup: $(VENV)/.ready
 
@@ -34,6 +34,9 @@ lint: setup
 
 bench: setup  ## measured claims; results in benchmarks/results
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script; done
+
+report: setup  ## write RESULTS.md and its figures again, from the committed results
+	$(BIN)/python -m analysis.results_page results RESULTS.md docs/results
 
 costs: setup  ## compute the committed costs of shipped variants again
 	$(BIN)/python -c "from raysweep.cost import write_goldens; from raysweep.plan import shipped_recipes; write_goldens(shipped_recipes())"

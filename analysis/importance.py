@@ -92,11 +92,11 @@ def _variances(
     from optuna.exceptions import ExperimentalWarning
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+    study = _study(points, tops, domains)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         evaluator = PedAnovaImportanceEvaluator()
-    study = _study(points, tops, domains)
-    found: dict[str, float] = get_param_importances(study, evaluator=evaluator, normalize=False)
+        found: dict[str, float] = get_param_importances(study, evaluator=evaluator, normalize=False)
     return {name: found.get(name, 0.0) for name in sorted(domains, key=lambda name: -found.get(name, 0.0))}
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import pandas as pd
 
-from analysis.across import QValues, claims
-from analysis.load import Line
+from analysis.across import QValues, claims, q_values
+from analysis.load import ALL, LINE, Line, load_lines
 from analysis.metrics import METRICS
 from analysis.power import seeds_needed
 from analysis.published import published_study
 from analysis.stats import SAME, Estimate, comparisons, ends, estimate, gains, top1
+from raysweep.results.store import Store
 
 COSTS = ("params", "macs", "images_per_s", "data_wait")
 
@@ -41,6 +43,23 @@ def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
     said = ends(line.trials)
     frame["trials"] = [said.get(variant, "") for variant in line.variants]
     return frame
+
+
+def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:
+    """The summaries of these studies, or of all in the store, one below the other, with what tells their lines apart.
+
+    Raises:
+        RaysweepError: the store holds no such study.
+    """
+    lines = load_lines(store, studies or [ALL])
+    together = q_values([comparisons(line) for line in lines])
+    frames = []
+    for line, q in zip(lines, together, strict=True):
+        own = summary(line, q)
+        for place, name in enumerate(LINE):
+            own.insert(place, name, getattr(line, name))
+        frames.append(own)
+    return pd.concat(frames, ignore_index=True)
 
 
 def _tested(line: Line, q: QValues) -> dict[str, list[Any]]:

@@ -1,7 +1,8 @@
 """raysweep: which design choices help, for your network and your data.
 
-In a notebook: `raysweep.plan`, `raysweep.run` and `raysweep.results` take the same words as the command line. Importing
-the package loads neither torch nor ray.
+In a notebook: `raysweep.plan`, `raysweep.run` and `raysweep.results` take the same words as the command line, and
+`raysweep.gains`, `raysweep.take_home` and `raysweep.compare` return the frames behind the report. Importing the package
+loads neither torch nor ray.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from raysweep.study import Study, Variant, find_study
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.comparing import StoreComparison
     from raysweep.orchestrate.events import Outcome
 
 __all__ = [
@@ -31,11 +33,14 @@ __all__ = [
     "Study",
     "Times",
     "Variant",
+    "compare",
     "find_study",
+    "gains",
     "init_stats",
     "plan",
     "results",
     "run",
+    "take_home",
 ]
 
 
@@ -71,6 +76,47 @@ def results(study: str, store: str = "results") -> pd.DataFrame:
 
     frame: pd.DataFrame = results_table(Store.open(store), study).to_pandas()
     return frame
+
+
+def gains(*studies: str, store: str = "results") -> pd.DataFrame:
+    """One row a variant of these studies, or of all in the store: the numbers of the report's tables.
+
+    Columns: `study`, `protocol`, `line` (settings), `variant`, `n` (seeds), `top1` and `gain` over the baseline in
+    points with `top1_half` and `gain_half` of their 95 % intervals, `p` (Dunnett, for the study at once), `q` (in the
+    light of all studies asked for), `verdict`, `seeds_needed`, `published_top1`, `published_gain`, costs,
+    and how trials ended.
+
+    Raises:
+        RaysweepError: no such store, or no such study in it.
+    """
+    from analysis.tables import all_gains
+    from raysweep.results.store import Store
+
+    return all_gains(Store.open(store), studies)
+
+
+def take_home(store: str = "results") -> pd.DataFrame:
+    """What the store says of each take-home message of the paper: gain, interval, adjusted p, verdict.
+
+    Raises:
+        RaysweepError: no such store, or an empty one.
+    """
+    from analysis.load import ALL, load_lines
+    from analysis.take_home import take_home as messages
+    from raysweep.results.store import Store
+
+    return messages(load_lines(Store.open(store), [ALL]))
+
+
+def compare(store_a: str, store_b: str) -> StoreComparison:
+    """The results of two stores beside each other: frames of trials, variants and orders.
+
+    Raises:
+        RaysweepError: one of them cannot be read, or is empty.
+    """
+    from analysis.comparing import compare_stores
+
+    return compare_stores(store_a, store_b)
 
 
 def init_stats(store: str = "results") -> pd.DataFrame:

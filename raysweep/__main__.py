@@ -16,7 +16,8 @@ from raysweep.verbs.images import data
 from raysweep.verbs.init_stats import init_stats
 from raysweep.verbs.listing import list_things
 from raysweep.verbs.planning import plan
-from raysweep.verbs.stored import compact, report, results, show, status
+from raysweep.verbs.reporting import compare, report
+from raysweep.verbs.stored import compact, results, show, status
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -38,7 +39,23 @@ def raysweep() -> None:
     """
 
 
-for command in (list_things, plan, run, status, results, report, show, trial, init_stats, bench, data, compact, doctor):
+VERBS = (
+    list_things,
+    plan,
+    run,
+    status,
+    results,
+    report,
+    compare,
+    show,
+    trial,
+    init_stats,
+    bench,
+    data,
+    compact,
+    doctor,
+)
+for command in VERBS:
     raysweep.add_command(command)
 
 

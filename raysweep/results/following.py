@@ -22,14 +22,16 @@ Row = Mapping[str, Any]
 class Following:
     """What a store knows of its trials and of what they stand for, kept up to date by `refresh`."""
 
-    def __init__(self, store: Store) -> None:
-        """Nothing is read yet."""
+    def __init__(
+        self, store: Store, trial_columns: Sequence[str] = TRIAL_COLUMNS, member_columns: Sequence[str] = MEMBER_COLUMNS
+    ) -> None:
+        """Nothing is read yet; of trials and members only these columns will be."""
         self.trials: dict[str, Row] = {}
         """Trial -> its row, of those that have begun."""
         self.members: dict[str, list[Row]] = {}
-        """Trial -> what it stands for, in the columns `MEMBER_COLUMNS`."""
-        self._trials = _Folder(store, "trials", TRIAL, TRIAL_COLUMNS, lambda: store.trials(TRIAL_COLUMNS))
-        self._members = _Folder(store, "members", MEMBERS, MEMBER_COLUMNS, store.members)
+        """Trial -> what it stands for."""
+        self._trials = _Folder(store, "trials", TRIAL, trial_columns, lambda: store.trials(trial_columns))
+        self._members = _Folder(store, "members", MEMBERS, member_columns, store.members)
 
     def refresh(self) -> list[Row]:
         """Read what has changed; returns the rows of trials that are not as they were, each once.

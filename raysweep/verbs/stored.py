@@ -1,4 +1,4 @@
-"""Verbs that read a store, and the one that packs it: status, results, report, show, compact."""
+"""Verbs that read a store, and the one that packs it: status, results, show, compact."""
 
 from __future__ import annotations
 
@@ -135,19 +135,6 @@ def _results_text(rows: list[dict[str, Any]]) -> str:
             for row in rows
         ),
     )
-
-
-@click.command()
-@click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
-@store_option
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Folder to write."
-)
-def report(studies: tuple[str, ...], store: str, out: Path) -> None:
-    """Write figures and tables of STUDY..., beside the published numbers, as one HTML page; prints its path."""
-    from analysis.report import write_report
-
-    click.echo(write_report(store, studies, out))
 
 
 @click.command()

@@ -40,19 +40,28 @@ def watch(store: Store, every_s: float) -> None:
         RaysweepError: the time between two looks does not serve.
         KeyboardInterrupt: the user has seen enough; the terminal is as it was.
     """
-    if every_s < LEAST_S:
-        raise RaysweepError(
-            f"--every {every_s:g}: at least {LEAST_S:g} seconds, so that the store is left time to work."
-        )
+    check_every(every_s)
     from raysweep.results.following import Following
 
     following = Following(store)
     with (Screen if sys.stdout.isatty() else Lines)(following) as view:
-        for snapshot, changed in _looks(following, store, every_s):
+        for snapshot, changed in looks(following, store, every_s):
             view.show(snapshot, changed, store.problems)
 
 
-def _looks(following: Following, store: Store, every_s: float) -> Iterator[tuple[Snapshot, list[Row]]]:
+def check_every(every_s: float) -> None:
+    """Refuse looks so often that the store has no time to work.
+
+    Raises:
+        RaysweepError: it is too often.
+    """
+    if every_s < LEAST_S:
+        raise RaysweepError(
+            f"--every {every_s:g}: at least {LEAST_S:g} seconds, so that the store is left time to work."
+        )
+
+
+def looks(following: Following, store: Store, every_s: float) -> Iterator[tuple[Snapshot, list[Row]]]:
     """What each look at the store finds, and what has changed, until for `SETTLE_S` nothing has and all have ended."""
     quiet_since: datetime | None = None
     while True:

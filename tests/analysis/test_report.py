@@ -80,6 +80,17 @@ def test_two_lines_are_two_sections(store: Store, tmp_path: Path) -> None:
     assert "training.epochs = 9.0" in text
 
 
+def test_all_stands_for_every_study_and_they_are_judged_together(store: Store, tmp_path: Path) -> None:
+    fill(store, Request(("activation",), "cifar10", variants=("elu", "tanh"), seeds=3))
+    pooled = [row | {"study": "pooling"} for row in store.members().to_pylist()]
+    store.write_members(pooled)
+    text = write_report(store.uri, ["all"], tmp_path / "out").read_text()
+    assert text.count('<a href="#s') == 2
+    assert "Which pooling?" in text
+    assert "<th>q</th>" in text
+    assert "Benjamini and Bogomolov" in text
+
+
 def test_hostile_names_are_escaped(store: Store, tmp_path: Path) -> None:
     fill(store, Request(("activation",), "demo", variants=("elu",)), elu="failed")
     hostile = {"study": HOSTILE, "baseline": "relu|$x", "summary": SCRIPT, "protocol": "<i>"}

@@ -127,7 +127,7 @@ def test_a_store_that_is_away_at_the_first_look_is_not_taken_for_an_empty_one(
         return answer()
 
     monkeypatch.setattr(following, "refresh", refresh)
-    looks = (changed for _, changed in watching._looks(following, store, 0.0))
+    looks = (changed for _, changed in watching.looks(following, store, 0.0))
     assert next(looks) == []
     assert store.problems[0].endswith("away")
     assert {row["trial"] for row in next(looks)} == {"a", "b"}

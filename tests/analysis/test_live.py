@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.live import LiveReport, follow
+from analysis.load import Line
+from analysis.report import write_report
+from analysis.section import Picture
+from raysweep.errors import RaysweepError
+from raysweep.request import Request
+from raysweep.results.store import Store
+from tests.analysis.conftest import fill, write
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines that were drawn, in place of their pictures: those take seconds."""
+    studies: list[str] = []
+
+    def note(line: Line, out: Path) -> list[Picture]:
+        studies.append(line.study)
+        return [{"title": "gains", "source": "AAAA"}]
+
+    monkeypatch.setattr("analysis.report.pictures", note)
+    return studies
+
+
+def body(page: Path) -> str:
+    """The page without the time it was written at and what tells a browser to load it again."""
+    lines = page.read_text().splitlines()
+    return "\n".join(line for line in lines if "written" not in line.lower() and "http-equiv" not in line)
+
+
+def test_only_what_has_changed_is_drawn_again(store: Store, tmp_path: Path, drawn: list[str]) -> None:
+    first = fill(store, Request(("activation",), "cifar10", variants=("elu",), seeds=2))
+    other = [row | {"study": "other", "trial": f"x{row['trial']}"} for row in store.members().to_pylist()]
+    store.write_members(other)
+    following = follow(store)
+    live = LiveReport(following, store, ["all"], tmp_path / "out")
+    page = live.update(following.refresh(), 5.0)
+    assert page is not None
+    assert 'http-equiv="refresh" content="5"' in page.read_text()
+    assert live.update(following.refresh(), 5.0) is None
+
+    assert drawn == ["activation", "other"]
+    write(store, first[0], "diverged", 0.4)
+    assert live.update(following.refresh(), 5.0) is not None
+    assert "diverged in epoch 3" in page.read_text()
+    assert drawn == ["activation", "other", "activation"]
+
+    last = live.update((), None)
+    assert last is not None
+    assert "http-equiv" not in last.read_text()
+    assert body(last) == body(write_report(store.uri, ["all"], tmp_path / "again"))
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_members_that_come_later_are_shown(store: Store, tmp_path: Path, drawn: list[str]) -> None:
+    fill(store, Request(("activation",), "demo", variants=("elu",)))
+    following = follow(store)
+    live = LiveReport(following, store, ["all"], tmp_path)
+    following.refresh()
+    live.update((), 5.0)
+    fill(store, Request(("activation",), "demo", variants=("tanh",)), tanh="waiting")
+    page = live.update(following.refresh(), 5.0)
+    assert page is not None
+    assert "tanh, seed 0" in page.read_text()
+    assert drawn == ["activation"] * 2
+
+
+def test_a_study_that_is_not_there(store: Store, tmp_path: Path) -> None:
+    fill(store, Request(("activation",), "demo", variants=("elu",)))
+    following = follow(store)
+    following.refresh()
+    with pytest.raises(RaysweepError, match="no results of study 'pooling'"):
+        LiveReport(following, store, ["pooling"], tmp_path).update((), 5.0)
