@@ -57,7 +57,8 @@ class Report:
         page = self.out / PAGE
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            self.drawn = {line: self.drawn.get(line) or pictures(line, self.out) for line in lines}
+            known = self.drawn
+            self.drawn = {line: known[line] if line in known else pictures(line, self.out) for line in lines}
             part = page.with_name(f".{PAGE}.part")
             part.write_text(self._render(lines, every_s), encoding="utf-8")
             part.replace(page)  # a reader has the old page or the new one
@@ -98,8 +99,6 @@ def index_row(line: Line, q: QValues) -> dict[str, Any]:
     """One line in the index of a report: question, size, agreement, best variant, claims, what did not finish."""
     found, shipped = comparisons(line), known_study(line.study)
     said = list(claims(line, q).values())
-    whole = {name: one for name, one in found.of.items() if one.gain.n and not one.diverged}
-    best = max(whole, key=lambda name: whole[name].gain.mean, default="")
     agreement = with_published(line)
     statuses = line.trials["status"].tolist()
     return {
@@ -109,7 +108,7 @@ def index_row(line: Line, q: QValues) -> dict[str, Any]:
         "variants": len(line.variants),
         "seeds": found.seeds,
         "tau": str(agreement) if agreement else NOTHING,
-        "best": f"{best} ({METRICS['gain'].text(whole[best].gain.mean)})" if best else NOTHING,
+        "best": _best(line),
         "better": said.count(BETTER),
         "worse": said.count(WORSE),
         "compared": len(found.family),
@@ -118,3 +117,12 @@ def index_row(line: Line, q: QValues) -> dict[str, Any]:
         "failed": statuses.count("failed"),
         "unfinished": len(statuses) - len(line.finished) - statuses.count(DIVERGED) - statuses.count("failed"),
     }
+
+
+def _best(line: Line) -> str:
+    """The largest mean gain of a variant that never diverged; the baseline where all are below it."""
+    whole = {name: one.gain.mean for name, one in comparisons(line).of.items() if one.gain.n and not one.diverged}
+    best = max(whole, key=lambda name: whole[name], default="")
+    if not best:
+        return NOTHING
+    return f"{best} ({METRICS['gain'].text(whole[best])})" if whole[best] > 0 else f"{line.baseline} (the baseline)"

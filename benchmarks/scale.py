@@ -26,7 +26,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from analysis.load import load_lines
+from analysis.load import ALL, load_lines
+from analysis.report import Report
 from benchmarks._harness import Row, report, seconds
 from raysweep.identity import recipe_json
 from raysweep.orchestrate.events import Event
@@ -118,10 +119,20 @@ def stored(trials: int, folder: str) -> Figures:
     found["found again by run"] = seconds(lambda: Store.open(store.uri).trials(["trial", "status", "epochs"]))
     found["look-up of a trial"] = statistics.median(seconds(lambda: store.trial("none")) for _ in range(20))
     found["loading all for a report"] = seconds(lambda: load_lines(Store.open(store.uri), planned_studies(plan)))
+    found["statistics and page of all studies, without pictures"] = seconds(lambda: words_of_all(store.uri, folder))
     found["report of a study"] = command("report", "activation", "--store", store.uri, "--out", f"{folder}/report")()
     found["memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found["store, MiB"] = sum(file.stat().st_size for file in Path(store.uri).rglob("*.parquet")) / 2**20
     return found
+
+
+def words_of_all(store: str, folder: str) -> None:
+    """Load every study and write the page of all of them; pictures take a second or two each, whatever they show."""
+    opened = Store.open(store)
+    lines = load_lines(opened, [ALL])
+    page = Report(opened, Path(folder) / "all")
+    page.drawn = {line: [] for line in lines}
+    page.write(lines)
 
 
 def train_at_once(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
