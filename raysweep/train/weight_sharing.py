@@ -186,6 +186,11 @@ class SharedTraining:
         """Whether the loss is no longer finite."""
         return bool(self.losses) and not math.isfinite(self.losses[-1])
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What a table of scores should say of the weights."""
+        return {"bn": self.shared.bn, "shared_epochs": len(self.seconds), "shared_recipe": self._of}
+
     def train(self, sample: Callable[[int], Genotype]) -> None:
         """One more epoch, update k on architecture sample(k); then the checkpoint is written.
 
