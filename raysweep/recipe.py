@@ -173,6 +173,7 @@ class ScheduleRecipe:
     periods: Annotated[float, "periods of the cosine in linear_cosine"] = 0.5
     alpha: Annotated[float, "added to the straight line of linear_cosine"] = 0.0
     beta: Annotated[float, "added to the product in linear_cosine"] = 0.001
+    floor: Annotated[float, "share of the base rate that is reached where the schedule alone would reach 0"] = 0.0
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ RULES: Mapping[str, Rule] = {
     "schedule.cycles": AT_LEAST_1,
     "schedule.warmup_fraction": BELOW_1,
     "schedule.periods": POSITIVE,
+    "schedule.floor": BELOW_1,
     "training.epochs": POSITIVE,
     "training.batch_size": AT_LEAST_1,
     "training.accumulate": AT_LEAST_1,

@@ -24,6 +24,8 @@ A = TypeVar("A")
 
 MAX_ATTEMPTS = 3
 """At one evaluation, before it counts as lost."""
+DRAWS = 2**63
+"""Numbers from here on are of what is drawn beside the proposals."""
 REPEATS = 1000
 """Proposals in a row whose results are known, after which a space counts as exhausted."""
 
@@ -153,6 +155,15 @@ class AskTell(Generic[A]):
             self._again.append(number)
         return True
 
+    def draw(self, number: int) -> A:
+        """An architecture beside the proposals, from a method that can `draw` and at what it has learned by now.
+
+        By random numbers of its own: equal for equal numbers and state.
+        """
+        proposer: Any = self._proposer
+        drawn: A = proposer.draw(randomness(self._seed, DRAWS + number))
+        return drawn
+
     def history(self) -> History[A]:
         """What has been found so far."""
         return History(tuple(self.evaluations), replace(self.spent))
@@ -212,7 +223,8 @@ class AskTell(Generic[A]):
         if self._leaders.get(what) is open_:
             del self._leaders[what]
         self.spent.cost_s += ended.cost_s
-        self.spent.epochs += ended.epochs or (made.fidelity or 0.0 if status != "lost" else 0.0)
+        fidelity = (made.fidelity or 0.0) if status != "lost" else 0.0
+        self.spent.epochs += fidelity if ended.epochs is None else ended.epochs
         self.spent.macs += ended.macs
         cost_s = open_.cost_s + ended.cost_s
         result = Evaluated(
@@ -257,7 +269,7 @@ def _asked(proposal: Proposal[Any]) -> Event:
 def _ended(event: Event) -> Evaluation:
     value = FAILED if event.value is None else event.value
     status: Any = event.status
-    return Evaluation(value, event.cost_s or 0.0, status, event.epochs or 0.0, event.macs or 0.0)
+    return Evaluation(value, event.cost_s or 0.0, status, event.epochs, event.macs or 0.0)
 
 
 def _reused(proposal: Proposal[A], known: Evaluated[A], clock_s: float) -> Evaluated[A]:

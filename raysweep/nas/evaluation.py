@@ -27,8 +27,8 @@ class Evaluation:
     cost_s: float = 0.0
     """Seconds it took, or would have taken where it was looked up."""
     status: Status = "finished"
-    epochs: float = 0.0
-    """Passes over the training images; 0: the fidelity, where there is one."""
+    epochs: float | None = None
+    """Passes over the training images; none: the fidelity, where there is one."""
     macs: float = 0.0
     """Multiply-accumulates of the whole training."""
 
@@ -37,7 +37,7 @@ class Evaluation:
             raise RaysweepError(f"status {self.status!r}: an evaluation ends as {', '.join(STATUSES[:3])}.")
         for name in ("cost_s", "epochs", "macs"):
             amount = getattr(self, name)
-            if not (math.isfinite(amount) and amount >= 0):
+            if amount is not None and not (math.isfinite(amount) and amount >= 0):
                 raise RaysweepError(f"{name} is {amount}: a cost is a finite number, 0 or more.")
 
 

@@ -23,7 +23,7 @@ class Candidate(Generic[A]):
 
     architecture: A
     fidelity: float | None = None
-    """Epochs; none: as long as `evaluate` takes it to be."""
+    """Epochs, or minibatches that it is scored on where weights are shared; none: what `evaluate` takes it to be."""
 
 
 class Proposer(Protocol[A]):

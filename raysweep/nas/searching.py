@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from raysweep.nas.evaluation import Evaluate
 from raysweep.nas.history import History
 from raysweep.nas.method import Method, make_method
 from raysweep.nas.space import Space
+from raysweep.nas.weight_sharing import WeightSharing, run_with_shared_weights, shared_weights
 
 A = TypeVar("A")
 
@@ -41,19 +43,33 @@ def search(
     also with a larger budget. `reuse`: equal architectures are evaluated once; an equal one counts as an evaluation
     that took no time.
 
+    `random_weight_sharing` and `enas` need an `evaluate` that has the weights, see `raysweep.nas.weight_sharing`, and
+    one worker. What an architecture is worth changes with the weights: nothing is reused.
+
     Raises:
         RaysweepError: an unknown method or option, a log of another search, a space that the method cannot search.
     """
-    if workers < 1:
-        raise RaysweepError(f"workers is {workers}: at least 1 is needed.")
-    path = None if log is None else Path(log)
     made = make_method(method, options)
+    run = _runner(made, evaluate, workers)
+    path = None if log is None else Path(log)
+    reuse = reuse and not isinstance(made, WeightSharing)
     asking = AskTell(space, made, budget=as_budget(budget), seed=seed, log=path, reuse=reuse)
     try:
-        if workers == 1:
-            run_in_turn(asking, evaluate)
-        else:
-            simulate(asking, evaluate, workers)
+        run(asking)
     finally:
         asking.close()
     return asking.history()
+
+
+def _runner(method: Method, evaluate: Evaluate, workers: int) -> Callable[[AskTell[Any]], None]:
+    """What carries the proposals out."""
+    if workers < 1:
+        raise RaysweepError(f"workers is {workers}: at least 1 is needed.")
+    if isinstance(method, WeightSharing):
+        if workers > 1:
+            raise RaysweepError(f"workers is {workers}: weights that are shared are trained and scored by 1.")
+        shared = shared_weights(evaluate, method)
+        return lambda search: run_with_shared_weights(search, method, shared)
+    if workers == 1:
+        return lambda search: run_in_turn(search, evaluate)
+    return lambda search: simulate(search, evaluate, workers)

@@ -80,4 +80,5 @@ def learning_rate(recipe: ScheduleRecipe, base_lr: float, iteration: int, iterat
     Raises:
         RaysweepError: unknown schedule.
     """
-    return base_lr * SCHEDULES[recipe.name](recipe, iteration, iterations)
+    factor = SCHEDULES[recipe.name](recipe, iteration, iterations)
+    return base_lr * (recipe.floor + (1 - recipe.floor) * factor)

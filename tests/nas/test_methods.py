@@ -231,6 +231,7 @@ def test_a_controller_whose_codes_the_space_does_not_have_writes_others() -> Non
 
 def test_every_method_is_named_and_cited() -> None:
     assert {entry.name for entry in methods()} == {
-        *("random", "random_dedup", "evolution", "local_search", "reinforce", "successive_halving")
+        *("random", "random_dedup", "evolution", "local_search", "reinforce", "successive_halving"),
+        *("random_weight_sharing", "enas"),
     }
     assert all(entry.summary and "arXiv" in entry.paper for entry in methods())

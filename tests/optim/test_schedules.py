@@ -62,6 +62,17 @@ def test_linear_cosine_is_tensorflows() -> None:
     assert rate(250, name="linear_cosine", **other) == pytest.approx(expected)
 
 
+def test_a_floor_is_torchs_smallest_rate() -> None:
+    """ENAS' rates from 0.05 to 0.0005, as shares of the first."""
+    solver = torch.optim.SGD([torch.zeros(1)], 1.0)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(solver, 100, 2, eta_min=0.01)
+    for iteration in range(700):
+        found = rate(iteration, 700, name="warm_restarts", cycles=3, floor=0.01)
+        assert found == pytest.approx(theirs.get_last_lr()[0], abs=1e-9), iteration
+        solver.step()
+        theirs.step()
+
+
 @pytest.mark.parametrize("cycles", [1, 2, 3, 4])
 def test_warm_restarts_are_torchs(cycles: int) -> None:
     first = 120
