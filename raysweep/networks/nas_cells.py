@@ -9,7 +9,7 @@ second half one channel more; Google's code has even widths alone, so it builds 
 5,086,898 for it has 12 + 12 in place of 12 + 13 channels there. ENAS has 3,894,372 parameters where its paper says 4.6
 million; its auxiliary head convolves the whole map once, where the released one pads and averages. Drop-path rises with
 every update, in DARTS' code with every epoch. In NASNet's and ENAS' code it also rises with depth; AmoebaNet's and
-DARTS' have one share for all cells.
+DARTS' have one share for all cells. Not established, and left out: AmoebaNet's drop-path and dropout.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Form:
     genotype: Genotype | None = None
     """None: the recipe's."""
     large: bool = False
-    """The stem shortens the map to an eighth, or a quarter and then an eighth."""
+    """The stem is for large images: it shortens their side to an eighth."""
     deeper_drops_more: bool = False
     """Drop-path rises with depth."""
 

@@ -37,15 +37,16 @@ def add_cell(net: Builder, name: str, cell: Cell, form: CellForm, older: Shape |
     Raises:
         RaysweepError: an operation that networks of this style do not have.
     """
-    fits = (_older(net, form, older), net.part(lambda part: fit_newer(part, form.style, form.width)))
-    shapes, nodes = [shape for _, shape in fits], []
+    fit_first, first = _older(net, form, older)
+    fit_second, second = net.part(lambda part: fit_newer(part, form.style, form.width))
+    shapes, nodes = [first, second], []
     for steps in cell.nodes:
         made = [net.part(partial(_step, form, step), shapes[step[1]]) for step in steps]
         nodes.append([(source, layers) for (_, source), (layers, _) in zip(steps, made, strict=True)])
         shapes.append(made[0][1])
     made = [net.part(partial(_fit_output, shapes[-1]), shapes[at]) for at in cell.concat]
     graph = Graph(nodes, [(at, layers) for at, (layers, _) in zip(cell.concat, made, strict=True)])
-    net.add(name, Paired(fits[0][0], fits[1][0], graph), (sum(shape[0] for _, shape in made), *shapes[-1][1:]))
+    net.add(name, Paired(fit_first, fit_second, graph), (sum(shape[0] for _, shape in made), *shapes[-1][1:]))
 
 
 def _older(net: Builder, form: CellForm, older: Shape | None) -> tuple[Layers, Shape]:
