@@ -16,7 +16,7 @@ from analysis.across import QValues, claims, q_values
 from analysis.agreement import with_published
 from analysis.load import DIVERGED, Line, load_lines
 from analysis.metrics import METRICS, NOTHING
-from analysis.section import Picture, known_study, pictures, section, write_tables
+from analysis.section import Picture, known_study, overview_pictures, pictures, section, write_tables
 from analysis.stats import BETTER, UNSTABLE, WORSE, comparisons
 from analysis.tables import html
 from raysweep.errors import RaysweepError
@@ -47,6 +47,8 @@ class Report:
         self.store = store
         self.out = out
         self.drawn: dict[Line, list[Picture]] = {}
+        self.across: tuple[Sequence[Line], list[Picture]] = ((), [])
+        """Lines, and the pictures over them."""
 
     def write(self, lines: Sequence[Line], every_s: float | None = None) -> Path:
         """Write everything that these lines say; a page that is written again every so often says so to the browser.
@@ -59,6 +61,8 @@ class Report:
             self.out.mkdir(parents=True, exist_ok=True)
             known = self.drawn
             self.drawn = {line: known[line] if line in known else pictures(line, self.out) for line in lines}
+            if list(self.across[0]) != list(lines):
+                self.across = (lines, overview_pictures(self.store, lines, self.out))
             part = page.with_name(f".{PAGE}.part")
             part.write_text(self._render(lines, every_s), encoding="utf-8")
             part.replace(page)  # a reader has the old page or the new one
@@ -77,6 +81,7 @@ class Report:
         return environment.get_template(TEMPLATE).render(
             sections=[section(line, q, self.drawn[line], self.out) for line, q in parts],
             index=[index_row(line, q) for line, q in zip(lines, together, strict=True)],
+            across=self.across[1],
             several=several,
             messages=self._messages(lines),
             store=self.store.uri,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,14 @@ from markupsafe import Markup
 
 from analysis import importance as importances
 from analysis.across import QValues
-from analysis.figures import figures, render, save
+from analysis.figures import Drawing, figures, gather, overviews, render, save
 from analysis.load import NOT_SETTINGS, Line
 from analysis.tables import html, latex, markdown, readable, summary
 from analysis.words import agreement_words, caption, headline, missing, trust, waiting
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json
 from raysweep.registry import Entry
+from raysweep.results.store import Store
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_study, space_names
 
@@ -107,10 +108,23 @@ def pictures(line: Line, out: Path) -> list[Picture]:
 
 def _picture(entry: Entry[Figure], line: Line, stem: Path) -> Picture | None:
     frame = entry.make.data(line)
-    if frame.empty:
-        return None
-    canvas = render(entry.make, frame, caption(line))
-    return {"title": entry.summary, "source": base64.b64encode(save(canvas, stem)).decode()}
+    return None if frame.empty else _drawn(entry.make, entry.summary, frame, caption(line), stem)
+
+
+def overview_pictures(store: Store, lines: Sequence[Line], out: Path) -> list[Picture]:
+    """Every figure over several lines, or of what init-stats has measured, written to the folder too."""
+    evidence, drawn = gather(store, lines), []
+    for entry in sorted(overviews(), key=lambda entry: entry.make.order):
+        frame = entry.make.data(evidence)
+        if len(frame):
+            said = " ".join(dict.fromkeys(frame["caption"]))
+            drawn.append(_drawn(entry.make, entry.summary, frame, said, out / f"overview-{entry.name}"))
+    return drawn
+
+
+def _drawn(drawing: Drawing[Any], title: str, frame: pd.DataFrame, said: str, stem: Path) -> Picture:
+    source = save(render(drawing, frame, said), stem)
+    return {"title": title, "source": base64.b64encode(source).decode()}
 
 
 def provenance(line: Line) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""Figures: one file each with `data(line) -> frame` and `draw(frame, ax)`; `render` makes a picture of one."""
+"""Figures: one file each with `data(line) -> frame` and `draw(frame, ax)`; `render` makes a picture of one.
+
+A figure of several panels splits the place of `ax`. A figure over several lines, or of what `raysweep init-stats` has
+measured, is an overview: its `data` takes all the evidence there is, and `caption` of a row says where it is from.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,20 @@ import importlib
 import io
 import pkgutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
+import pandas as pd
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from analysis.load import Line
 from raysweep.registry import Registry
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
-    from analysis.load import Line
+from raysweep.results.store import Store
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
 CAPTION_COLOUR = "#555555"
@@ -29,12 +31,24 @@ CHARACTERS_PER_INCH = 18
 """Of the caption, at its size."""
 
 
+Source = TypeVar("Source")
+
+
 @dataclass(frozen=True)
-class Figure:
+class Evidence:
+    """All that an overview may draw from."""
+
+    lines: Sequence[Line]
+    init_stats: pd.DataFrame
+    """Rows of `raysweep.results.schema.INIT_STATS`."""
+
+
+@dataclass(frozen=True)
+class Drawing(Generic[Source]):
     """Data and drawing apart: the one is a frame to test, the other turns it into a picture."""
 
-    data: Callable[[Line], pd.DataFrame]
-    """An empty frame where the figure says nothing of a line."""
+    data: Callable[[Source], pd.DataFrame]
+    """An empty frame where the figure says nothing of the source."""
     draw: Callable[[pd.DataFrame, Axes], None]
     size: Callable[[pd.DataFrame], tuple[float, float]]
     """Inches that the frame needs to be legible."""
@@ -48,21 +62,45 @@ class Figure:
     def words(self, frame: pd.DataFrame) -> str:
         """The note, and what else a reader of this frame must know."""
         full = self.most is not None and frame["variant"].nunique() >= self.most
-        return f"{self.note} Of more than {self.most} variants the best are shown." if full else self.note
+        cut = f" Of more than {self.most} variants the best are shown." if full else ""
+        return f"{self.note}{cut}{_crosses(frame)}"
 
 
+def _crosses(frame: pd.DataFrame) -> str:
+    """What the crosses of a drawing stand for: the variants of a frame that says in `crossed` why some have no mean."""
+    if "crossed" not in frame or not frame["crossed"].any():
+        return ""
+    rows = frame[frame["crossed"] != ""].drop_duplicates(["variant", "crossed"])
+    named = (f"{variant} ({why})" for variant, why in zip(rows["variant"], rows["crossed"], strict=True))
+    return f" Without all seeds, or at a cross without any: {', '.join(named)}."
+
+
+Figure = Drawing[Line]
+Overview = Drawing[Evidence]
 FIGURES: Registry[Figure] = Registry("figure")
+OVERVIEWS: Registry[Overview] = Registry("overview")
 
 
 @cache
 def figures() -> Registry[Figure]:
-    """The registry with every file of this folder loaded."""
+    """The figures of a line, with every file of this folder loaded."""
     for found in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{found.name}")
     return FIGURES
 
 
-def render(figure: Figure, frame: pd.DataFrame, caption: str) -> Canvas:
+def overviews() -> Registry[Overview]:
+    """The figures over all lines, with every file of this folder loaded."""
+    figures()
+    return OVERVIEWS
+
+
+def gather(store: Store, lines: Sequence[Line]) -> Evidence:
+    """What overviews draw from: these lines, and all that init-stats has written to the store."""
+    return Evidence(lines, store.init_stats().to_pandas())
+
+
+def render(figure: Drawing[Source], frame: pd.DataFrame, caption: str) -> Canvas:
     """The whole picture: the drawing in the house style, and under it the caption."""
     with style.context(STYLE):
         width, height = figure.size(frame)

@@ -1,7 +1,7 @@
 """Accuracy against complexity, after Canziani, Paszke & Culurciello 2016 (arXiv 1605.07678, figures 1, 2 and 10).
 
-Top-1 against multiply-accumulates with parameters as area, and top-1 per million parameters. For studies whose networks
-differ; on the protocols of ImageNet the published networks of `complexity.csv` stand beside ours.
+Top-1 against multiply-accumulates with parameters as area and the Pareto front, and top-1 per million parameters. For
+studies whose networks differ; on the protocols of ImageNet the published ones of `complexity.csv` stand beside ours.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ BAR_INCHES = 0.2
 
 
 @cache
-def _published() -> pd.DataFrame:
+def published_networks() -> pd.DataFrame:
+    """The rows of `complexity.csv` with `name`, `top1` (points), `params` and `macs`."""
     rows = pd.read_csv(FILE)
     sizes = {"params": rows["params_m"] * 1e6, "macs": rows["macs_g"] * 1e9}
     found = rows.assign(name=rows["network"], top1=METRICS["top1"].of(rows), n=1, **sizes)
@@ -60,15 +61,25 @@ def data(line: Line) -> pd.DataFrame:
     found = ours.rename_axis("name").reset_index().assign(source=OURS)
     if line.protocol not in IMAGENET:
         return found
-    return pd.concat([found, _published()[[*found.columns]]], ignore_index=True)
+    return pd.concat([found, published_networks()[[*found.columns]]], ignore_index=True)
 
 
 def _networks(line: Line) -> set[str]:
     return {recipe_from_json(recipe).network.name for recipe in line.trials.drop_duplicates("variant")["recipe"]}
 
 
+def front(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that no other one beats in both: as many multiply-accumulates or fewer, and more accurate; by MACs."""
+    ordered = frame.sort_values(["macs", "top1"], ascending=[True, False])
+    return ordered[ordered["top1"] > ordered["top1"].cummax().shift(fill_value=-np.inf)]
+
+
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Marks by source, largest first so that none hides another; names wherever there is room."""
+    for ours, rows in frame.groupby(frame["source"] == OURS):
+        best = front(rows)
+        ax.plot(best["macs"], best["top1"], color=COLOURS[OURS] if ours else "#888888", lw=0.9, alpha=0.6,
+                drawstyle="steps-post", zorder=2)  # fmt: skip
     for (_, source), row in frame.sort_values("params", ascending=False).groupby(["params", "source"], sort=False):
         look: dict[str, Any] = {"color": COLOURS[str(source)], "alpha": FACES[source == OURS], "zorder": 3}
         ax.scatter(row["macs"], row["top1"], row["params"].map(_area), **look)
@@ -163,7 +174,7 @@ NOTE = (
     "on its protocols alone; their origins are in analysis/complexity.csv."
 )
 FIGURES.add("complexity", "accuracy against multiply-accumulates; area: parameters", "Canziani et al. 2016")(
-    Figure(data, draw, size, f"The area of a mark grows with the parameters. {NOTE}", order=4)
+    Figure(data, draw, size, f"The area of a mark grows with the parameters; steps: Pareto fronts. {NOTE}", order=4)
 )
 FIGURES.add("density", "accuracy per parameter", "Canziani et al. 2016")(
     Figure(lambda line: density(data(line)), draw_density, density_size, NOTE, order=5)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
+from analysis.figures._look import BEHIND, FAINT, TROUBLE, split
 from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
@@ -18,7 +19,6 @@ from analysis.stats import gains, near
 COLUMNS = 5
 PANEL_INCHES = (1.62, 1.12)
 COLOURS = {"top1": "C0", "train_loss": "C1"}
-BEHIND, TROUBLE, FAINT = "#A8A8A8", "#A33327", "#777777"
 MOST_POINTS = 16
 """Curves of more epochs than this are drawn without markers."""
 MOST_PANELS = 40
@@ -62,18 +62,12 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Small multiples in the place of `ax`, which share their axes."""
     variants = list(dict.fromkeys(frame["variant"]))
     rows, columns = _shape(len(variants))
-    spec, canvas = ax.get_subplotspec(), ax.get_figure()
-    assert spec is not None
-    assert canvas is not None
-    ax.remove()
-    grid = spec.subgridspec(rows, columns)
-    panels: list[Axes] = []
-    for number, variant in enumerate(variants):
-        first = panels[0] if panels else None
-        panel = canvas.add_subplot(grid[divmod(number, columns)], sharex=first, sharey=first)
+    panels = [panel for row in split(ax, rows, columns, share=True) for panel in row]
+    for number, (panel, variant) in enumerate(zip(panels, variants, strict=False)):
         _panel(panel, frame, variant)
         _label(panel, frame, left=number % columns == 0, bottom=number + columns >= len(variants))
-        panels.append(panel)
+    for empty in panels[len(variants) :]:
+        empty.remove()
     if frame["mean"].notna().any():
         _scale(panels[0], frame["low"].min(), near(frame["high"].dropna()).max())
 

@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.figures import FIGURES, Figure
+from analysis.figures._look import DARK, OURS, SEED, TROUBLE
+from analysis.figures._look import PUBLISHED as PAPER
 from analysis.load import FINISHED, Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
 from analysis.stats import INTERVAL, Estimate, ends, gains, near, seed_gains
 
-OURS, PAPER, SEED, DARK, TROUBLE = "C0", "C1", "C5", "#444444", "#A33327"
 ROW_INCHES = 0.235
 MOST_ROWS = 60
 """Of a search with more variants the best have a row, and the baseline; the table has all."""

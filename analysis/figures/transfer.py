@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
+from analysis.figures._look import colour
 from analysis.load import Line
 from analysis.metrics import METRICS
 from raysweep.identity import recipe_from_json
@@ -44,9 +45,9 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """One column a place, the best network on top; lines follow the networks."""
     places = list(dict.fromkeys(frame["place"]))
     networks = frame["network"].nunique()
-    for number, (_, rows) in enumerate(frame.groupby("network")):
+    for number, (name, rows) in enumerate(frame.groupby("network")):
         ordered = rows.set_index("place").loc[places]
-        ax.plot(range(len(places)), ordered["rank"], "-o", ms=5, color=f"C{number % 7}", zorder=3)
+        ax.plot(range(len(places)), ordered["rank"], "-o", ms=5, color=colour(str(name), number), zorder=3)
         for column, entry in enumerate(ordered.itertuples()):
             _name(ax, column, entry, first=column == 0, name=str(rows["network"].iloc[0]))
     heads = frame.drop_duplicates("place").set_index("place")["spearman"]

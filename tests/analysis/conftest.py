@@ -39,7 +39,11 @@ def write(store: Store, planned: PlannedTrial, end: str, top1: float) -> None:
     done = {"running": 2, "diverged": 3, "failed": 0}.get(end, EPOCHS)
     common: dict[str, Any] = {"trial": planned.trial, "wall_s": 2.0, "data_wait_s": 0.1, "images_per_s": 900.0}
     common["data_wait_s"] = WAITS.get(planned.members[0].variant, common["data_wait_s"])
-    rows = [{"epoch": e, "top1": top1 * e / EPOCHS, "train_loss": 2.3 / e} | common for e in range(1, done + 1)]
+    rows = [
+        {"epoch": e, "iteration": planned.recipe.length.end(e), "top1": top1 * e / EPOCHS, "train_loss": 2.3 / e}
+        | common
+        for e in range(1, done + 1)
+    ]
     store.write_epochs(planned.trial, rows)
     row = common | {
         "status": end,

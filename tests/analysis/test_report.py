@@ -35,7 +35,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_is_self_contained(out: Path) -> None:
     text = (out / "report.html").read_text()
     sources = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'>\s]+)""", text)
-    assert len(sources) == 3
+    assert len(sources) == 4
     assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     assert not re.search(r"@import|url\(|<script|<link", text)
     pictures = [base64.b64decode(source.partition(",")[2]).decode() for source in sources]
@@ -55,7 +55,7 @@ def test_the_page_says_what_is_missing_and_where_numbers_come_from(out: Path) ->
 
 def test_figures_and_tables_lie_beside_the_page(out: Path) -> None:
     suffixes = sorted(path.suffix for path in out.glob("activation*"))
-    assert suffixes == [".csv", ".md", *[".png"] * 3, *[".svg"] * 3, ".tex"]
+    assert suffixes == [".csv", ".md", *[".png"] * 4, *[".svg"] * 4, ".tex"]
     (csv,) = out.glob("activation*.csv")
     assert len(pd.read_csv(csv)) == 7
     (md,) = out.glob("activation*.md")
@@ -65,7 +65,7 @@ def test_figures_and_tables_lie_beside_the_page(out: Path) -> None:
 def test_the_same_results_give_the_same_figures(out: Path, tmp_path: Path) -> None:
     write_report(str(out.parent / "store"), ["activation"], tmp_path)
     pictures = sorted(path.name for path in out.glob("*.svg"))
-    assert len(pictures) == 3
+    assert len(pictures) == 4
     assert all((out / name).read_bytes() == (tmp_path / name).read_bytes() for name in pictures)
 
 

@@ -1,0 +1,268 @@
+"""Accuracy against a quantity of the recipe, ours and the published beside: what many figures of the paper are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from analysis.figures import _look as look
+from analysis.figures.gains import unfinished
+from analysis.load import Line
+from analysis.metrics import METRICS
+from analysis.published import published_study
+from analysis.stats import estimate
+from raysweep.cost import cost_key, goldens
+from raysweep.identity import recipe_from_json
+from raysweep.recipe import Recipe
+from raysweep.study import CLEAN, find_study
+from raysweep.tables import short
+
+OURS, PAPER = "ours", "published"
+COLUMNS = ("source", "quantity", "series", "variant", "x", "mean", "half", "n", "seeds", "crossed")
+PANEL_INCHES = 2.05
+"""Height of a row of panels."""
+WIDTH_INCHES = 7.4
+COLUMN = 0.025
+"""Of an axis: points this near are in one column."""
+TICK_INCHES = 0.34
+"""Between two ticks that both have their number."""
+AS_PUBLISHED, NO_GROUPS = "as published", "no groups"
+LOOSE = frozenset({AS_PUBLISHED, NO_GROUPS})
+"""Series whose points are no line: they differ from it in more than the quantity."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A variant as it was run, by us or for the paper."""
+
+    name: str
+    summary: str
+    recipe: Recipe
+    macs: float
+    images_per_s: float
+    ours: bool
+    as_published: bool = False
+    """Ours, in the form of the published run, which is not that of its description."""
+
+
+def forms(design: Design) -> tuple[str, ...]:
+    """One line of designs as they are described, and loose points of those as they were published."""
+    return (AS_PUBLISHED,) if design.as_published else ("",)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What the horizontal axis shows; no number: the design has no such point."""
+
+    label: str
+    of: Callable[[Design], float]
+    log: bool = True
+    text: Callable[[float], str] = short
+    relative: bool = False
+    """To the baseline of the study."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """A figure of some studies: its quantities, a panel each, and what its lines are."""
+
+    studies: tuple[str, ...]
+    quantities: tuple[Quantity, ...]
+    series: Callable[[Design], tuple[str, ...]] = forms
+    """Lines that a design is a point of; no name: there is one line."""
+    paper: Callable[[Line], Mapping[str, float]] = field(default=lambda line: published(line))
+    """Variant -> published top-1, points."""
+    mark: Callable[[Design], str] = lambda _: ""
+    """What stands at a point."""
+    loose: bool = False
+    """No points are lines."""
+
+    def data(self, line: Line) -> pd.DataFrame:
+        """One row a variant, quantity, series and source; `mean` and `half` in points of top-1, `seeds` their values.
+
+        `crossed` says which trials of a variant have not finished. Empty for other studies, and without any result.
+        """
+        if line.study not in self.studies or line.finished.empty:
+            return pd.DataFrame(columns=[*COLUMNS, "mark"])
+        rows = [*self._ours(line), *self._published(line)]
+        frame = pd.DataFrame(rows, columns=[*COLUMNS, "mark"]).dropna(subset="x")
+        for quantity in self.quantities:
+            if quantity.relative:
+                frame = _relative(frame, quantity.label, line.baseline)
+        return frame.sort_values(["source", "quantity", "series", "x"], kind="stable", ignore_index=True)
+
+    def _ours(self, line: Line) -> Iterator[dict[str, Any]]:
+        points = METRICS["top1"].of(line.finished).groupby(line.finished["variant"]).apply(list).to_dict()
+        why = unfinished(line)
+        for design in designs(line):
+            seeds = points.get(design.name, [])
+            found = estimate(seeds)
+            values = {"mean": found.mean, "half": found.half, "n": found.n, "seeds": seeds}
+            yield from self._points(OURS, design, values | {"crossed": why.get(design.name, "")})
+
+    def _published(self, line: Line) -> Iterator[dict[str, Any]]:
+        known = self.paper(line)
+        for design in original_designs(line):
+            if not math.isnan(top1 := known.get(design.name, math.nan)):
+                values = {"mean": top1, "half": math.nan, "n": 1, "seeds": [], "crossed": ""}
+                yield from self._points(PAPER, design, values)
+
+    def _points(self, source: str, design: Design, values: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        own = {"source": source, "variant": design.name, "mark": self.mark(design)} | values
+        for quantity in self.quantities:
+            for series in self.series(design):
+                yield own | {"quantity": quantity.label, "series": series, "x": quantity.of(design)}
+
+    def size(self, frame: pd.DataFrame) -> tuple[float, float]:
+        """Panels side by side: sources, or quantities with a row a source."""
+        rows, _ = self._shape(frame)
+        return 7.4, 0.5 + PANEL_INCHES * rows
+
+    def _shape(self, frame: pd.DataFrame) -> tuple[int, int]:
+        sources = frame["source"].nunique()
+        return (1, sources) if len(self.quantities) == 1 else (sources, len(self.quantities))
+
+    def draw(self, frame: pd.DataFrame, ax: Axes) -> None:
+        """A panel a source and quantity; those of one source share the accuracy."""
+        rows, columns = self._shape(frame)
+        panels = [panel for row in look.split(ax, rows, columns) for panel in row]
+        sources = [source for source in (OURS, PAPER) if (frame["source"] == source).any()]
+        shown = [(source, quantity) for source in sources for quantity in self.quantities]
+        ticks = TICK_INCHES / (WIDTH_INCHES / columns - 0.9)
+        for panel, (source, quantity) in zip(panels, shown, strict=True):
+            of_source = frame[frame["source"] == source]
+            last = of_source["quantity"].map([each.label for each in self.quantities].index).max()
+            panel.set_ylim(*_limits(of_source))
+            own = of_source[of_source["quantity"] == quantity.label]
+            _panel(panel, own, quantity, ticks, self.loose)
+            if quantity is self.quantities[last]:
+                _name_series(panel, own)
+
+
+def _relative(frame: pd.DataFrame, quantity: str, baseline: str) -> pd.DataFrame:
+    own = frame["quantity"] == quantity
+    units = frame[own & (frame["variant"] == baseline)].set_index("source")["x"]
+    return frame.assign(x=frame["x"].where(~own, frame["x"] / frame["source"].map(units)))
+
+
+def designs(line: Line) -> Iterator[Design]:
+    """Our variants in the study's order."""
+    rows = line.trials.drop_duplicates("variant").set_index("variant")
+    speed = line.trials.groupby("variant")["images_per_s"].mean()
+    for name in (name for name in line.variants if name in rows.index):
+        row = rows.loc[name]
+        macs = float(line.trials.loc[line.trials["variant"] == name, "macs"].astype(float).max())
+        recipe, images_per_s = recipe_from_json(str(row["recipe"])), float(speed.get(name, math.nan))
+        clean = f"{name}{CLEAN}" in line.variants
+        yield Design(name, str(row["summary"]), recipe, macs, images_per_s, ours=True, as_published=clean)
+
+
+def original_designs(line: Line) -> Iterator[Design]:
+    """The variants of a shipped study as the paper ran them, on ImageNet."""
+    for variant in find_study(line.study).variants:
+        recipe = variant.apply(Recipe())
+        cost = goldens().get(cost_key(recipe))
+        yield Design(variant.name, variant.summary, recipe, cost.macs if cost else math.nan, math.nan, ours=False)
+
+
+def published(line: Line) -> dict[str, float]:
+    """Variant -> published top-1, points."""
+    known = METRICS["published_top1"].of(published_study(line.study, line.baseline))
+    return {str(variant): float(top1) for variant, top1 in known.items()}
+
+
+def _limits(frame: pd.DataFrame) -> tuple[float, float]:
+    half = frame["half"].fillna(0)
+    return look.rise([*(frame["mean"] - half), *(frame["mean"] + half), *frame["seeds"].explode().astype(float)])
+
+
+def _panel(panel: Axes, frame: pd.DataFrame, quantity: Quantity, ticks: float, loose: bool) -> None:
+    if frame.empty:
+        panel.set_axis_off()
+        panel.annotate("not published", (0.5, 0.5), xycoords="axes fraction", ha="center", color=look.FAINT, fontsize=7)
+        return
+    _axis(panel, frame["x"], quantity, ticks)
+    for name, shade in _shades(frame).items():
+        _line(panel, frame[frame["series"] == name], shade, loose or name in LOOSE)
+    source = frame["source"].iloc[0]
+    look.title(panel, OURS if source == OURS else look.PUBLISHED_ON)
+    panel.set_ylabel(METRICS["top1"].label, fontsize=7, labelpad=2)
+    panel.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _shades(frame: pd.DataFrame) -> dict[str, str]:
+    """Series -> colour."""
+    plain = look.OURS if frame["source"].iloc[0] == OURS else look.PUBLISHED
+    named = {name: look.colour(name, number) for number, name in enumerate(dict.fromkeys(frame["series"]))}
+    return named | ({"": plain} if "" in named else {}) | {name: look.FAINT for name in LOOSE if name in named}
+
+
+def _name_series(panel: Axes, frame: pd.DataFrame) -> None:
+    last = frame.dropna(subset="mean").groupby("series", sort=False).tail(1).set_index("series")
+    shades = _shades(frame)
+    tips = {str(name): (row["mean"], shades[str(name)]) for name, row in last.iterrows() if name}
+    look.label_ends(panel, tips, PANEL_INCHES - 0.65)
+
+
+def _axis(panel: Axes, values: pd.Series, quantity: Quantity, ticks: float) -> None:
+    low, high = values.min(), values.max()
+    if quantity.log:
+        panel.set_xscale("log")
+        room = (high / low) ** 0.06 if high > low else 2.0
+        panel.set_xlim(low / room, high * room)
+    else:
+        room = 0.06 * (high - low) or 1.0
+        panel.set_xlim(low - room, high + room)
+    look.small(panel)
+    look.ticks_at(panel, list(values), quantity.text, ticks)
+    panel.set_xlabel(quantity.label, fontsize=7, labelpad=1)
+
+
+def _line(panel: Axes, rows: pd.DataFrame, shade: str, loose: bool) -> None:
+    known = rows.dropna(subset="mean")
+    seeds = known.explode("seeds")
+    panel.plot(seeds["x"], seeds["seeds"].astype(float), "o", ms=2.2, color=shade, alpha=0.45, mec="none", zorder=3)
+    bars = known["half"].fillna(0)
+    ours = (rows["source"] == OURS).all()
+    hollow = rows["series"].isin(LOOSE).all()
+    marks: dict[str, Any] = {"marker": "o" if ours else "D", "ms": 3.2, "mfc": "white" if hollow else shade}
+    panel.errorbar(
+        known["x"],
+        known["mean"],
+        bars.where(bars > 0),
+        ls="" if loose else "-" if ours else "--",
+        lw=1.2,
+        capsize=2,
+        elinewidth=0.9,
+        color=shade,
+        zorder=4,
+        **marks,
+    )
+    lost = rows[rows["mean"].isna()]
+    panel.plot(lost["x"], [0.035] * len(lost), "x", ms=5, color=look.TROUBLE, transform=panel.get_xaxis_transform())
+    _name_points(panel, known, shade)
+
+
+def _name_points(panel: Axes, frame: pd.DataFrame, shade: str) -> None:
+    """What stands at the points, beside them; of those in the same column none on another."""
+    known = frame[(frame["mark"] != "") & frame["mean"].notna()]
+    (low, high), (left, right) = panel.get_ylim(), panel.get_xlim()
+    column = ((known["x"] - left) / (right - left) / COLUMN).round()
+    for _, rows in known.groupby(column):
+        places = look.spread(((rows["mean"] - low) / (high - low)).tolist(), 0.105 / (PANEL_INCHES - 0.65))
+        for (_, row), place in zip(rows.iterrows(), places, strict=True):
+            at = low + place * (high - low)
+            panel.annotate(row["mark"], (row["x"], at), (5, 0), textcoords="offset points", fontsize=6.5, va="center",
+                           color=shade, parse_math=False)  # fmt: skip
+
+
+NOTE = (
+    f"Points: means over seeds with their {look.STUDENT}; pale: one seed. "
+    "Diamonds: published, one run each, on ImageNet."
+)

@@ -1,0 +1,151 @@
+"""What figures share: colours that mean the same thing everywhere, panels, direct labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, NullLocator
+from scipy.optimize import isotonic_regression
+
+from analysis.metrics import METRICS
+from analysis.stats import CONFIDENCE, Estimate
+
+OURS, PUBLISHED, SEED = "C0", "C1", "C5"
+DARK, TROUBLE, BEHIND, FAINT = "#444444", "#A33327", "#A8A8A8", "#777777"
+SERIES = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288")
+"""Colours of what is neither ours alone nor published alone; Okabe & Ito 2008, and three of Tol's muted scheme."""
+NAMED: Mapping[str, str] = MappingProxyType(
+    dict(zip(("lsuv", "orthonormal", "orthonormal_he", "xavier", "he", "glorot", "gaussian"), SERIES, strict=False))
+    | {"lsuv_released": SERIES[7]}
+    | dict(zip(("caffenet", "nin", "squeezenet1_1", "googlenet", "vgg16", "resnet50"), SERIES, strict=False))
+    | {"vgg": SERIES[4], "resnet": SERIES[5], "plain": SERIES[1], "alexnet": SERIES[0]}
+    | {"rate constant": SERIES[1], "rate scaled with the batch": SERIES[0], "other rates": SERIES[4]}
+    | {"scaled": SERIES[0], "not scaled": SERIES[1]}
+)
+"""Series -> its colour in every figure."""
+PUBLISHED_ON = "published (ImageNet)"
+STUDENT = f"{CONFIDENCE:.0%} Student-t interval".replace("%", " %")
+"""Of means over seeds, and of differences that are paired by seed."""
+
+
+def colour(name: str, number: int = 0) -> str:
+    """The colour of a series; one without a colour of its own takes the `number`-th."""
+    return NAMED.get(name, SERIES[number % len(SERIES)])
+
+
+def split(ax: Axes, rows: int, columns: int, share: bool = False, **look: Any) -> list[list[Axes]]:
+    """A grid of panels in the place of `ax`, by row; with `share` all have the axes of the first."""
+    spec, canvas = ax.get_subplotspec(), ax.get_figure()
+    assert spec is not None
+    assert canvas is not None
+    ax.remove()
+    grid = spec.subgridspec(rows, columns, **look)
+    panels: list[list[Axes]] = []
+    for row in range(rows):
+        panels.append([])
+        for column in range(columns):
+            first = panels[0][0] if share and (row or column) else None
+            panels[row].append(canvas.add_subplot(grid[row, column], sharex=first, sharey=first))
+    return panels
+
+
+def title(ax: Axes, text: str) -> None:
+    """The heading of a panel."""
+    ax.set_title(text, fontsize=7.5, fontweight="normal", pad=3, parse_math=False)
+
+
+def small(ax: Axes) -> None:
+    """Ticks of a panel."""
+    ax.tick_params(labelsize=6.5, length=2, color=FAINT)
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """The values moved as little as leaves them at least `gap` apart, in their order."""
+    if not len(values):
+        return []
+    order = np.argsort(values, kind="stable")
+    steps = gap * np.arange(len(values))
+    moved = isotonic_regression(np.asarray(values, float)[order] - steps).x + steps
+    found = np.empty(len(values))
+    found[order] = moved
+    return [float(value) for value in found]
+
+
+def label_ends(ax: Axes, ends: Mapping[str, tuple[float, str]], height: float) -> None:
+    """Name lines at the right of the axes, no name on another: name -> height of its end and colour.
+
+    `height`: of the axes, inches. The limits of the axes must be set.
+    """
+    low, high = ax.get_ylim()
+    shares = [(y - low) / (high - low) for y, _ in ends.values()]
+    places = spread(shares, 0.115 / height)
+    shift = max(0.0, -min(places, default=0.0)) - max(0.0, max(places, default=1.0) - 1)
+    for (name, (_, shade)), share, place in zip(ends.items(), shares, places, strict=True):
+        beside: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "axes fraction", "fontsize": 6.5}
+        ax.annotate(
+            name,
+            (1, min(max(share, 0), 1)),
+            (1.05, place + shift),
+            **beside,
+            va="center",
+            color=shade,
+            parse_math=False,
+            arrowprops={"arrowstyle": "-", "color": shade, "lw": 0.5, "shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def key_above(panel: Axes, names: Sequence[str]) -> None:
+    """The colours of series in one line at the top of the picture whose first panel this is."""
+    marks = [Line2D([], [], color=colour(name, number), label=name) for number, name in enumerate(names)]
+    canvas = panel.get_figure()
+    assert canvas is not None
+    canvas.legend(handles=marks, ncols=len(marks), loc="outside upper left", fontsize=7, handlelength=1.2,
+                  columnspacing=1.2, borderpad=0)  # fmt: skip
+
+
+def ticks_at(ax: Axes, values: Sequence[float], text: Callable[[float], str], least: float) -> None:
+    """Ticks of a horizontal axis at these values alone; of two nearer than `least` of the axis the second has none."""
+    low, high = (_position(ax, end) for end in ax.get_xlim())
+    kept: list[float] = []
+    for value in sorted(set(values)):
+        if not kept or _position(ax, value) - _position(ax, kept[-1]) >= least * (high - low):
+            kept.append(value)
+    ax.xaxis.set_major_locator(FixedLocator(kept))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda value, _: text(value))
+
+
+def _position(ax: Axes, value: float) -> float:
+    return math.log(value) if ax.get_xscale() == "log" else value
+
+
+def rise(values: Sequence[float], share: float = 0.08, least: float = 0.5) -> tuple[float, float]:
+    """Ends of an axis that shows all the values that are numbers, with room at both."""
+    known = [value for value in values if not math.isnan(value)] or [0.0, 1.0]
+    margin = max(share * (max(known) - min(known)), least)
+    return min(known) - margin, max(known) + margin
+
+
+def gain_row(panel: Axes, row: float, entry: Any) -> None:
+    """A gain in a row: `gain`, `half`, `published` (points), `baseline` and `crossed` of the entry, and its number."""
+    if not math.isnan(entry.published):
+        panel.plot(entry.published, row + 0.2, "D", ms=3.6, color=PUBLISHED, zorder=3)
+    said = "baseline" if entry.baseline else Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
+    if entry.baseline:
+        panel.plot(0, row - 0.12, "s", ms=4, color=DARK, zorder=4)
+    elif math.isnan(entry.gain):
+        if entry.crossed:
+            panel.plot(0.02, row - 0.12, "x", ms=5, color=TROUBLE, transform=panel.get_yaxis_transform())
+    else:
+        sure = abs(entry.gain) > entry.half
+        bar = None if math.isnan(entry.half) else entry.half
+        panel.errorbar(entry.gain, row - 0.12, xerr=bar, fmt="o", ms=4.5, color=OURS, mfc=OURS if sure else "white",
+                       lw=1.2, capsize=2, zorder=4)  # fmt: skip
+    panel.annotate(said, (1, row), (5, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=6.5,
+                   color=DARK)  # fmt: skip
