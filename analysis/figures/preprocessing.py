@@ -65,6 +65,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
         row: Any = entry
         panel = panels[row.image][names.index(row.preprocess)]
         panel.imshow(row.pixels, interpolation="nearest")
+        panel.set(xticks=[], yticks=[])
         panel.set_axis_off()
         if row.image == 0:
             look.title(panel, row.preprocess)

@@ -15,7 +15,7 @@ from analysis.figures.curves import ranking
 from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS, NOTHING
-from analysis.stats import gains
+from analysis.stats import INTERVAL, gains
 from raysweep.identity import recipe_from_json
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe
@@ -85,7 +85,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
         pair = {RATE: panels[2 * row][column], TOP1: panels[2 * row + 1][column]}
         if number >= len(variants):
             for panel in pair.values():
-                panel.set_axis_off()
+                panel.remove()
             continue
         own = frame[frame["variant"] == variants[number]]
         for curve, panel in pair.items():
@@ -128,7 +128,7 @@ def _say(panel: Axes, row: Any) -> None:
 
 NOTE = (
     "Above: the learning rate; below: top-1, mean over seeds and band from smallest to largest; grey: the baseline. "
-    "In the corner the gain in points. Panels in the order of the gains; all share their axes."
+    f"In the corner the gain in points ± half of its {INTERVAL}. Panels in the order of gains; all share their axes."
 )
 FIGURES.add("schedules", "learning rate and accuracy against updates, one pair of panels a policy")(
     Figure(data, draw, size, NOTE, order=7)
