@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -40,7 +41,7 @@ class Line:
     epochs: pd.DataFrame
     """One row an epoch of a variant and seed, with `order`."""
 
-    @property
+    @cached_property
     def variants(self) -> list[str]:
         """Names in the study's order; the baseline is one of them."""
         ordered = self.trials.sort_values("order", kind="stable")["variant"]
@@ -51,12 +52,12 @@ class Line:
         """Whether the variants are points of a search space, not of a list."""
         return bool(self.trials["assignment"].notna().any())
 
-    @property
+    @cached_property
     def finished(self) -> pd.DataFrame:
         """Trials with a final accuracy."""
         return self.trials[(self.trials["status"] == FINISHED) & self.trials["top1"].notna()]
 
-    @property
+    @cached_property
     def baseline_recipe(self) -> Recipe:
         """The recipe of the baseline; where only other variants were asked for, of the first of them."""
         rows = self.trials[self.trials["variant"] == self.baseline]

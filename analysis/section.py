@@ -51,8 +51,8 @@ MOST_RECIPES = 200
 def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str, Any]:
     """What the page shows of a line; its tables are written to the folder."""
     stem = file_stem(line)
-    table = summary(line, q)
-    write_tables(table.assign(**{"differs in": _changes(line)}), readable(table), out / stem)
+    table, changed = summary(line, q), changes(line)
+    write_tables(table.assign(**{"differs in": changed}), readable(table), out / stem)
     matters = importances.importance(line)
     if len(matters):
         write_tables(matters, importances.readable(matters), out / f"{stem}-importance")
@@ -73,7 +73,7 @@ def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str
         "waiting": waiting(line),
         "missing": missing(line),
         "trials": len(line.trials),
-        "recipes": recipes(line),
+        "recipes": recipes(line, changed),
     }
 
 
@@ -146,15 +146,14 @@ def _packages(versions: str) -> str:
         return versions
 
 
-def recipes(line: Line) -> list[dict[str, Any]]:
+def recipes(line: Line, changed: Sequence[str]) -> list[dict[str, Any]]:
     """What each variant is in a sentence, and the fields in which it differs from the baseline of the line."""
     rows = line.trials.drop_duplicates("variant").set_index("variant").reindex(line.variants[:MOST_RECIPES])
-    changed = _changes(line)
     found = zip(rows.index, rows["summary"], changed, strict=False)
     return [{"name": name, "summary": "" if pd.isna(said) else said, "changes": fields} for name, said, fields in found]
 
 
-def _changes(line: Line) -> list[str]:
+def changes(line: Line) -> list[str]:
     """By variant, the fields that differ from the line's own settings, as `field = value, ...`."""
     shared = json.loads(canonical_json(line.settings()))
     stored = line.trials.drop_duplicates("variant").set_index("variant")["diff"]
