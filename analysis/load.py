@@ -91,6 +91,30 @@ def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
     return lines_of(kept, store.trials().to_pandas(), store.epochs(set(kept["trial"])).to_pandas(), wanted)
 
 
+def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:
+    """What architecture searches have evaluated, of one study (`nas-nasnet`) or of all.
+
+    One row an evaluation, in the order of completion within each search. The columns, which
+    `raysweep.results.schema.EVALUATIONS` declares:
+
+    - `search`: name of the search, one for each method, seed and settings; `study`, `line`: of its trials, so that
+      searches of one line were made under the same settings and may be compared;
+    - `method`: with the options that are not its defaults; `seed`: of the search;
+    - `place`: in the order of completion, from 0; `number`: of the proposal, from 0;
+    - `architecture`: its text; `key`: what equal ones share; `trial`: what was trained for it;
+    - `fidelity`: epochs, NaN where the method does not choose them: values of different ones are not comparable;
+    - `status`: finished, diverged, out_of_memory or lost; `value`: top-1 (0..1) on images held out of the training
+      split, NaN unless finished;
+    - `cost_s`: of the training, 0 where `reused`: the result of an equal architecture of the same search was taken. A
+      trial that another search had trained before is charged in full;
+    - `clock_s`: when it ended, since the search began, as if the search had never been stopped and no other had shared
+      its workers;
+    - `params`, `macs`: of the network, one image forward; NaN where it was never built.
+    """
+    frame: pd.DataFrame = store.evaluations().to_pandas()
+    return frame if study is None else frame[frame["study"] == study].reset_index(drop=True)
+
+
 def held_studies(members: pd.DataFrame, studies: Sequence[str], uri: str) -> list[str]:
     """The studies once each, `all` replaced by every one that has members.
 

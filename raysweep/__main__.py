@@ -15,6 +15,7 @@ from raysweep.verbs.doctor import doctor
 from raysweep.verbs.images import data
 from raysweep.verbs.init_stats import init_stats
 from raysweep.verbs.listing import list_things
+from raysweep.verbs.nas import nas
 from raysweep.verbs.planning import plan
 from raysweep.verbs.reporting import compare, report
 from raysweep.verbs.stored import compact, results, show, status
@@ -35,6 +36,7 @@ def raysweep() -> None:
     study   one question: a baseline and its variants       raysweep list studies
     plan    what would run, why, and what it costs          raysweep plan activation --protocol cifar10
     run     train what is not finished yet                  raysweep run activation --protocol cifar10 --seeds 3
+    nas     search for architectures                        raysweep nas random evolution --space nasnet --budget 60
     report  figures and a table, beside the paper's         raysweep report activation
     """
 
@@ -43,6 +45,7 @@ VERBS = (
     list_things,
     plan,
     run,
+    nas,
     status,
     results,
     report,

@@ -124,6 +124,9 @@ class View(Protocol):
     def expect(self, planned: PlannedTrial) -> None:
         """A trial that was not known at the start."""
 
+    def foresee(self, more: int) -> None:
+        """So many trials are still to be heard of."""
+
     def show(self, event: Event, work: Work) -> None:
         """Show what has happened."""
 
@@ -140,13 +143,17 @@ class SweepProgress:
         workers: int,
         find: Callable[[str], PlannedTrial] | None = None,
         more: Mapping[str, int] = MappingProxyType({}),
+        left: Callable[[], int] | None = None,
     ) -> None:
         """`trials` are those to run; `workers` how many run at once.
 
-        Of a search `find` gives a trial when it is first heard of, and `more` is how many there will be a study.
+        Of a search `find` gives a trial when it is first heard of, and `more` is how many there will be a study. Where
+        that changes on the way, `left` says how many have not ended.
         """
         self.planned = {planned.trial: planned for planned in trials}
         self.find = find
+        self.left = left
+        self.num_ended = 0
         self.work = Work(self.planned, max(1, workers), unknown=sum(more.values()))
         self.warned = False
         self.view: View = (Bars if sys.stderr.isatty() else Lines)(trials, more)
@@ -166,6 +173,10 @@ class SweepProgress:
             self.work.expect(planned)
             self.work.unknown -= 1
             self.view.expect(planned)
+        self.num_ended += event.kind in ENDS
+        if self.left:
+            self.work.unknown = max(0, self.left() - (len(self.planned) - self.num_ended))
+            self.view.foresee(self.work.unknown)
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
             self._warn_of_waiting(event.row)
@@ -213,6 +224,10 @@ class Lines:
         self.names[planned.trial] = f"{planned.trial} {label(planned)}"
         self.last_line[planned.trial] = 0.0
 
+    def foresee(self, more: int) -> None:
+        """Count them among all."""
+        self.total = len(self.names) + more
+
     def show(self, event: Event, work: Work) -> None:
         """Print ends and notes at once, epochs at most every `LINE_EVERY_S` a trial."""
         name = self.names.get(event.trial, event.trial)
@@ -255,6 +270,11 @@ class Bars:
         """Name it; its bar comes with its first epoch."""
         self.names[planned.trial] = label(planned)
         self.studies[planned.trial] = planned.members[0].study
+
+    def foresee(self, more: int) -> None:
+        """Lengthen or shorten the bar of the search, which is the only study then."""
+        for bar in self.study_bars.values():
+            self.progress.update(bar, total=len(self.names) + more)
 
     def show(self, event: Event, work: Work) -> None:
         """Move the bars; print ends that need a look above them."""

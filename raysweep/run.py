@@ -15,7 +15,8 @@ if __name__ == "__main__":
 
 import click
 
-from raysweep.verbs.options import DETERMINISTIC, recipe_options, search_options, take_request, take_search
+from raysweep.verbs.options import recipe_options, search_options, take_request, take_search
+from raysweep.verbs.resources import resource_options, take_resources
 from raysweep.verbs.searching import run_search
 
 if TYPE_CHECKING:
@@ -33,32 +34,7 @@ EXIT_FAILED = 1
 )
 @recipe_options
 @search_options
-@click.option("--workers", type=int, default=None, help="Trials at once.  [default: what the cluster has room for]")
-@click.option(
-    "--gpus",
-    type=float,
-    default=None,
-    help="GPUs per worker, may be a fraction.  [default: where there are any, the share that measurement finds best]",
-)
-@click.option("--workers-per-trial", type=int, default=1, show_default=True, help="Data-parallel workers of one trial.")
-@click.option("--threads", type=int, default=1, show_default=True, help="CPU threads per worker.")
-@click.option("--attempts", type=int, default=2, show_default=True, help="Attempts before a trial counts as failed.")
-@click.option(
-    "--share-images/--no-share-images",
-    default=True,
-    show_default=True,
-    help="Decode an image once for all trials on the same node that need it.",
-)
-@click.option("--deterministic", is_flag=True, help=DETERMINISTIC)
-@click.option("--address", default=None, help="Ray cluster to join.  [default: RAY_ADDRESS, else a local one]")
-@click.option("--inline", is_flag=True, help="Without Ray: one trial after another in this process.")
-@click.option(
-    "--log-to",
-    multiple=True,
-    metavar="TOOL[:PLACE]",
-    help="Besides the store: tensorboard:FOLDER, mlflow:TRACKING_URI or wandb:PROJECT. May be given often.",
-)
-@click.option("--keep-checkpoints", is_flag=True, help="Keep the last checkpoint of finished trials.")
+@resource_options
 def run(keep_checkpoints: bool, **options: Any) -> None:
     """Train the trials of STUDY... that are not finished yet, or search the space `joint`.
 
@@ -67,23 +43,9 @@ def run(keep_checkpoints: bool, **options: Any) -> None:
     raysweep run activation --protocol demo --variants elu,tanh --inline
     raysweep run joint --protocol cifar10 --searcher optuna --scheduler asha --trials 200
     """
-    from raysweep.sweep import Resources, check_logging
-
     search = take_search(options, options["studies"])
     request = take_request(options)
-    resources = Resources(
-        inline=options["inline"],
-        address=options["address"],
-        workers=options["workers"],
-        workers_per_trial=options["workers_per_trial"],
-        gpus_per_worker=options["gpus"],
-        threads=options["threads"],
-        max_attempts=options["attempts"],
-        share_images=options["share_images"],
-        deterministic=options["deterministic"],
-        log_to=options["log_to"],
-    )
-    check_logging(resources)
+    resources = take_resources(options)
     try:
         if search:
             outcome = run_search(request, resources, search, keep_checkpoints)
@@ -109,6 +71,7 @@ def run_studies(request: Request, resources: Resources, keep_checkpoints: bool) 
         RaysweepError: whatever of the request cannot be done.
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
+    from raysweep.plan import to_run
     from raysweep.sweep import advice, execute, prepare
 
     prepared = prepare(request, resources)
@@ -117,7 +80,7 @@ def run_studies(request: Request, resources: Resources, keep_checkpoints: bool) 
     for planned in prepared.omitted:
         member = planned.members[0]
         click.echo(f"left out: {member.study}/{member.variant}, since {planned.reason}", err=True)
-    if warning := advice(prepared.plan):
+    if warning := advice(planned.recipe for planned in to_run(prepared.plan)):
         click.echo(f"warning: {warning}", err=True)
     return execute(prepared, resources, keep_checkpoints)
 

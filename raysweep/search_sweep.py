@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from raysweep.cost import Cost, find_cost
 from raysweep.errors import RaysweepError
 from raysweep.patch import diff
-from raysweep.plan import Action, Found, PlannedTrial
+from raysweep.plan import Action, Found, Member, PlannedTrial
 from raysweep.progress import SweepProgress
 from raysweep.protocols import find_protocol
+from raysweep.recipe import Recipe
 from raysweep.request import Request, found_by
 from raysweep.search import (
     Proposal,
@@ -78,15 +79,21 @@ class PreparedSearch:
         )
 
     def planned(self, trial: str) -> PlannedTrial:
-        """A proposal as progress shows it; a network that cannot be built, which training will say, costs nothing."""
+        """A proposal as progress shows it."""
         proposal = self.proposals.points[trial]
-        try:
-            cost = find_cost(proposal.recipe)
-        except RaysweepError:
-            cost = Cost(0, 0, 0)
-        changes = diff(proposal.recipe, find_protocol(self.protocol))
-        members = (self.proposals.member(proposal),)
-        return PlannedTrial(trial, proposal.recipe, members, *self.action(proposal), changes, cost)
+        member = self.proposals.member(proposal)
+        return planned_point(trial, proposal.recipe, member, self.action(proposal), self.protocol)
+
+
+def planned_point(
+    trial: str, recipe: Recipe, member: Member, action: tuple[Action, str], protocol: str
+) -> PlannedTrial:
+    """A trial of a search as progress shows it; a network that cannot be built, as training will say, costs nothing."""
+    try:
+        cost = find_cost(recipe)
+    except RaysweepError:
+        cost = Cost(0, 0, 0)
+    return PlannedTrial(trial, recipe, (member,), *action, diff(recipe, find_protocol(protocol)), cost)
 
 
 def open_proposals(request: Request, space: Space, store: Store | None) -> Proposals:
@@ -122,22 +129,33 @@ def prepare_search(request: Request, resources: Resources, options: SearchOption
     Raises:
         RaysweepError: data, settings, store or resources that do not serve. Nothing has been trained then.
     """
+    check_inline(resources, options)
+    space = asked_space(request)
+    options = fit_to_grid(space, options)
+    data, store = open_places(request, lambda baseline: baseline, resources)
+    proposals = open_proposals(request, space, store)
+    proposals.note = partial(_write, store, proposals, request.protocol)
+    return PreparedSearch(options, proposals, found_by(store), data, store, request.protocol)
+
+
+def open_places(request: Request, example: Callable[[Recipe], Recipe], resources: Resources) -> tuple[Path, Store]:
+    """Folder of the images and store of a search, both checked, as is an example of its trials made of the baseline.
+
+    Raises:
+        RaysweepError: data, settings, store or resources that do not serve. Nothing has been trained then.
+    """
     from raysweep.data.image_sets import ImageSets
     from raysweep.results.store import Store
     from raysweep.train.loop import check_trial
 
-    check_inline(resources, options)
-    space = asked_space(request)
-    options = fit_to_grid(space, options)
     sets = ImageSets(find_data(request))
-    folder = sets.folder_of(request.baseline().data)  # no point of a space has images of another size
+    baseline = request.baseline()
+    folder = sets.folder_of(baseline.data)  # no point of a space has images of another size
     (manifest,) = check_sums(sets, [folder])
+    check_trial(example(baseline), Placement(world_size=resources.workers_per_trial))
     store = Store.open(request.store or "results", create=True)
-    proposals = open_proposals(request, space, store)
-    check_trial(proposals.baseline, Placement(world_size=resources.workers_per_trial))
     store.write_manifest(manifest)
-    proposals.note = partial(_write, store, proposals, request.protocol)
-    return PreparedSearch(options, proposals, found_by(store), folder.resolve(), store, request.protocol)
+    return folder.resolve(), store
 
 
 def check_inline(resources: Resources, options: SearchOptions) -> None:

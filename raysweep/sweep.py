@@ -11,6 +11,7 @@ from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json, recipe_json
 from raysweep.plan import PlannedTrial, planned_studies, possible, to_run
 from raysweep.progress import SweepProgress
+from raysweep.recipe import Recipe
 from raysweep.request import GENERATED, Request, default_data
 from raysweep.train.task import Placement, TrialTask
 
@@ -198,11 +199,11 @@ def _without(plan: Sequence[PlannedTrial], sets: ImageSets) -> str:
     return f"Or leave those variants out: --variants {','.join(others)}"
 
 
-def advice(plan: Sequence[PlannedTrial]) -> str:
+def advice(recipes: Iterable[Recipe]) -> str:
     """A warning about a choice that this machine makes slow, or nothing."""
     import torch
 
-    low = any(planned.recipe.training.precision == "bfloat16" for planned in to_run(plan))
+    low = any(recipe.training.precision == "bfloat16" for recipe in recipes)
     if not low or torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return ""
     return "this machine's processor emulates bfloat16, many times slower than float32: use --precision float32."

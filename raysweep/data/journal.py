@@ -82,12 +82,17 @@ def begin_journal(path: Path, job: bytes, magic: bytes = MAGIC) -> Journal:
     """
     new = path.with_suffix(".new")
     with new.open("wb") as file:
-        file.write(magic + Record(JOB, job).to_bytes())
+        file.write(first_bytes(job, magic))
         file.flush()
         os.fsync(file.fileno())
     end = new.stat().st_size
     new.replace(path)
     return Journal(path, end)
+
+
+def first_bytes(job: bytes, magic: bytes = MAGIC) -> bytes:
+    """What a journal begins with."""
+    return magic + Record(JOB, job).to_bytes()
 
 
 def read_journal(path: Path, magic: bytes = MAGIC) -> Iterator[Record]:
@@ -96,11 +101,19 @@ def read_journal(path: Path, magic: bytes = MAGIC) -> Iterator[Record]:
     Raises:
         RaysweepError: this is no journal.
     """
-    content = path.read_bytes()
+    return parse_journal(path.read_bytes(), str(path), magic)
+
+
+def parse_journal(content: bytes, name: str, magic: bytes = MAGIC) -> Iterator[Record]:
+    """The same of a journal's bytes; `name` is where they are from.
+
+    Raises:
+        RaysweepError: this is no journal.
+    """
     records = _records(content, len(magic))
     first = next(records, None) if content.startswith(magic) else None
     if first is None or first.kind != JOB:
-        raise RaysweepError(f"{path} is damaged or was not written by this raysweep.")
+        raise RaysweepError(f"{name} is damaged or was not written by this raysweep.")
     yield first
     yield from records
 

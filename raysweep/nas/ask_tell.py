@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from raysweep.errors import RaysweepError
 from raysweep.nas.budget import Budget, Spent
 from raysweep.nas.evaluation import FAILED, Evaluated, Evaluation, Status, settled
 from raysweep.nas.history import History
-from raysweep.nas.log import Event, EventLog
+from raysweep.nas.log import Event, EventLog, OpenLog
 from raysweep.nas.method import Candidate, Method
 from raysweep.nas.space import Space, randomness, space_name
 
@@ -60,16 +61,24 @@ class AskTell(Generic[A]):
     """A search under way. Not for several threads at once."""
 
     def __init__(
-        self, space: Space[A], method: Method, *, budget: Budget, seed: int, log: Path | None = None, reuse: bool = True
+        self,
+        space: Space[A],
+        method: Method,
+        *,
+        budget: Budget,
+        seed: int,
+        log: Path | OpenLog | None = None,
+        reuse: bool = True,
     ) -> None:
-        """Begin, or go on where the log ends. `reuse`: equal architectures are evaluated once.
+        """Begin, or go on where the log ends: a file, or what opens another kind of log. `reuse`: equal architectures
+        are evaluated once.
 
         Raises:
             RaysweepError: a seed that is none, a space that the method cannot search, a log that does not serve.
         """
         if not 0 <= seed < 2**64:
             raise RaysweepError(f"seed {seed}: it must be a whole number, 0 or more.")
-        self.budget = budget
+        self.budget, self.method = budget, method
         self.spent = Spent()
         self.evaluations: list[Evaluated[A]] = []
         self._space, self._seed, self._reuse = space, seed, reuse
@@ -81,7 +90,8 @@ class AskTell(Generic[A]):
         self._again: deque[int] = deque()
         self._in_flight = 0
         identity = {"space": space_name(space), "method": repr(method), "seed": seed, "reuse": reuse}
-        self._log = EventLog(log, identity) if log else None
+        open_log = partial(EventLog, log) if isinstance(log, Path) else log
+        self._log = open_log(identity) if open_log else None
         try:
             for event in self._log.events if self._log else ():
                 self._replay(event)
@@ -154,6 +164,17 @@ class AskTell(Generic[A]):
         if self._lost(number, cost_s, clock_s):
             self._again.append(number)
         return True
+
+    def give_up(self, number: int, cost_s: float = 0.0, clock_s: float = 0.0) -> bool:
+        """The same where whoever carries proposals out has tried as often as may be: it ends as lost at once.
+
+        Raises:
+            RaysweepError: no such proposal, or the log cannot be written.
+        """
+        was_open = self.lose(number, cost_s, clock_s)
+        while self._is_open(number):
+            self.lose(number, 0.0, clock_s)
+        return was_open
 
     def draw(self, number: int) -> A:
         """An architecture beside the proposals, from a method that can `draw` and at what it has learned by now.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from raysweep.data.journal import HEAD, Journal, Record, begin_journal, read_journal
+from raysweep.data.journal import HEAD, Journal, Record, begin_journal, first_bytes, parse_journal
 from raysweep.data.locking import try_lock
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json
@@ -72,8 +72,33 @@ def schema() -> pa.Schema:
     )
 
 
-class EventLog:
+class Log(Protocol):
     """A log that is open for more events."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Those it held when it was opened."""
+        ...
+
+    def add(self, event: Event) -> None:
+        """Append an event, for good.
+
+        Raises:
+            RaysweepError: it cannot be written; the log is as it was before.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let others have it."""
+        ...
+
+
+OpenLog = Callable[[Mapping[str, Any]], Log]
+"""Goes on with a log, or begins it, of the search that these words describe."""
+
+
+class EventLog:
+    """A log in a file: appended to, and locked for as long as it is open."""
 
     def __init__(self, path: Path, search: Mapping[str, Any]) -> None:
         """Go on with the log at `path`, or begin it; `search` says which search it is of.
@@ -94,19 +119,9 @@ class EventLog:
 
     def _open(self, search: Mapping[str, Any]) -> Journal:
         if not self.path.exists():
-            first = schema().with_metadata({"search": canonical_json(search)}).serialize().to_pybytes()
-            begin_journal(self.path, first, MAGIC).close()
-        stored, self.events, end = _read(self.path)
-        self._check(stored, search)
+            begin_journal(self.path, _head(search), MAGIC).close()
+        self.events, end = parse_events(self.path.read_bytes(), str(self.path), search)
         return Journal(self.path, end)
-
-    def _check(self, stored: Mapping[str, Any], search: Mapping[str, Any]) -> None:
-        for name in search.keys() | stored.keys():
-            if stored.get(name) != search.get(name):
-                raise RaysweepError(
-                    f"{self.path} is the log of a search with {name} {stored.get(name)!r}, not {search.get(name)!r}: "
-                    "name another log, or ask for that one."
-                )
 
     def add(self, event: Event) -> None:
         """Append an event and have the disk hold it.
@@ -137,27 +152,58 @@ def _take(path: Path) -> int:
     return lock
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[Event], int]:
+def begin_bytes(search: Mapping[str, Any]) -> bytes:
+    """A log without events."""
+    return first_bytes(_head(search), MAGIC)
+
+
+def event_bytes(event: Event) -> bytes:
+    """An event as a record of a log."""
+    return Record(EVENT, event.to_bytes()).to_bytes()
+
+
+def _head(search: Mapping[str, Any]) -> bytes:
+    head: bytes = schema().with_metadata({"search": canonical_json(search)}).serialize().to_pybytes()
+    return head
+
+
+def parse_events(content: bytes, name: str, search: Mapping[str, Any]) -> tuple[list[Event], int]:
+    """The events of a log of this search, and at which byte the last whole one ends; `name` is where they are from.
+
+    Raises:
+        RaysweepError: this is no log, it is damaged, or of another search.
+    """
+    stored, events, end = _parse(content, name)
+    for key in search.keys() | stored.keys():
+        if stored.get(key) != search.get(key):
+            raise RaysweepError(
+                f"{name} is the log of a search with {key} {stored.get(key)!r}, not {search.get(key)!r}: "
+                "name another log, or ask for that one."
+            )
+    return events, end
+
+
+def _parse(content: bytes, name: str) -> tuple[dict[str, Any], list[Event], int]:
     import pyarrow as pa
 
-    first, *records = read_journal(path, MAGIC)
+    first, *records = parse_journal(content, name, MAGIC)
     found = pa.ipc.read_schema(pa.BufferReader(first.content))
     if found.names != schema().names:
-        raise RaysweepError(f"{path} is the log of another version of raysweep: name another log.")
+        raise RaysweepError(f"{name} is the log of another version of raysweep: name another log.")
     end = records[-1].end if records else first.end
-    _check_end(path, end)
+    _check_end(content, end, name)
     rows = (pa.ipc.read_record_batch(pa.BufferReader(record.content), found) for record in records)
     events = [Event(**row) for batch in rows for row in batch.to_pylist()]
     return json.loads(found.metadata[b"search"]), events, end
 
 
-def _check_end(path: Path, end: int) -> None:
+def _check_end(content: bytes, end: int, name: str) -> None:
     """What follows the last whole record is one record that was not finished, or somebody has damaged the file."""
-    rest = path.read_bytes()[end:]
+    rest = content[end:]
     if len(rest) >= HEAD.size and end + HEAD.size + HEAD.unpack_from(rest)[1] < end + len(rest):
         raise RaysweepError(
-            f"{path} is damaged at byte {end:,} of {end + len(rest):,}, and not at its end: restore a copy, or "
-            f"cut it there with `truncate -s {end} {path}` to go on from there."
+            f"{name} is damaged at byte {end:,} of {end + len(rest):,}, and not at its end: restore a copy, or "
+            f"cut it there with `truncate -s {end} {name}` to go on from there."
         )
 
 
@@ -169,6 +215,6 @@ def read_log(path: Path) -> pa.Table:
     """
     import pyarrow as pa
 
-    search, events, _ = _read(path)
+    search, events, _ = _parse(path.read_bytes(), str(path))
     described = schema().with_metadata({"search": canonical_json(search)})
     return pa.Table.from_pylist([asdict(event) for event in events], schema=described)

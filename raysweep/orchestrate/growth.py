@@ -31,7 +31,7 @@ class Growth:
     def __init__(self, pool: Any, gangs: Gangs, gang: Gang, at_once: int | None, allow: Callable[[int], None]) -> None:
         """`gang` is what all are like; `at_once` how many may run, none: as many as fit.
 
-        `allow` is told how many trials Tune may have under way, whenever that changes.
+        `allow` is told how many trials can be under way at once, whenever that changes.
         """
         self.pool = pool
         self.gangs = gangs
@@ -66,8 +66,8 @@ class Growth:
             self._add(self.gang)
         if demand.alone and not demand.has_wide:
             self._add(replace(self.gang, shape=widest(there, self.gang.shape)), wide=True)
-        # One more than can train keeps the next trial queued; what waits for a device alone keeps nobody from training.
-        self.allow(max(room, demand.gangs) + 1 + demand.alone)
+        # What waits for a device alone keeps nobody from training.
+        self.allow(max(room, demand.gangs) + demand.alone)
         self._tell(self.gangs.num_waiting(), there, len(coming))
 
     def _add(self, gang: Gang, wide: bool = False) -> None:

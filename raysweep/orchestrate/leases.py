@@ -139,5 +139,5 @@ class Member:
 
 
 def killed_for_memory(error: str) -> bool:
-    """Whether Ray has killed a worker because its node ran out of memory."""
+    """Whether memory was short: a trial's own error, or Ray killed its worker because the node ran out."""
     return "OutOfMemoryError" in error or "running low on memory" in error

@@ -63,10 +63,23 @@ class Pool(Ledger):
         """A trial that was not known at the start; it comes after all others."""
         self.know(task)
 
+    async def expect(self, more: int) -> None:
+        """So many trials are still to come besides those known: gangs stay for them, and go where there are none.
+
+        A trial that needs a device to itself may wait for the place of a gang that has nothing left to do.
+        """
+        self.expected = len(self.leases) + more
+        await self._announce()
+
     async def result(self, trial: str) -> tuple[str, list[Row]]:
         """How a trial has ended, empty where it has not, and its rows so far."""
         lease = self.leases[trial]
         return lease.end, lease.rows
+
+    async def end_of(self, trial: str) -> tuple[str, str]:
+        """How a trial has ended, empty where it has not, and the last thing that went wrong with it, in a line."""
+        lease = self.leases[trial]
+        return lease.end, next(reversed(lease.errors.values()), "")
 
     # What Tune's trial functions call.
 

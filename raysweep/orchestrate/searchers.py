@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 from random import Random
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import ray
 from ray.tune.result import TRAINING_ITERATION
 from ray.tune.search import Searcher
 
+from raysweep.recipe import Recipe
 from raysweep.search import REPEATS, Proposal, Proposals, SearchOptions, known_points
 from raysweep.space import Assignment, Choice, LogUniform, Parameter, Space, Value, rounded
 from raysweep.train.task import TrialTask
@@ -36,9 +37,36 @@ class Result:
     curve: tuple[tuple[int, float], ...] = ()
 
 
+class Proposing(Protocol):
+    """A search as a sweep sees it: trials are not known at the start, it proposes them."""
+
+    tasks: dict[str, TrialTask]
+    """Trials handed out in this sweep."""
+    ahead: int
+    """Trials that Tune may have under way beyond those that can train: 1 hides the hand-over, 0 wastes no result."""
+
+    @property
+    def most_left(self) -> int:
+        """Trials that may still be trained, at most."""
+        ...
+
+    @property
+    def example(self) -> Recipe:
+        """What its trials are like, for the measurement of how many a GPU holds."""
+        ...
+
+    def is_over(self) -> bool:
+        """Whether nothing is left to train."""
+        ...
+
+    def make_searcher(self, pool: Any, stopping: Event) -> Searcher:
+        """Tune's searcher; it proposes until the search is over or `stopping` is set."""
+        ...
+
+
 @dataclass
 class Search:
-    """A search as a sweep sees it: what has been proposed, what has come of it, and how many there may be."""
+    """Points of a space: what has been proposed, what has come of it, and how many there may be."""
 
     options: SearchOptions
     proposals: Proposals
@@ -47,6 +75,17 @@ class Search:
     """Trial -> result of those that are not trained again."""
     tasks: dict[str, TrialTask] = field(default_factory=dict)
     """Trials handed out in this sweep."""
+    ahead: int = 1
+
+    @property
+    def most_left(self) -> int:
+        """Trials to come, and those that were begun."""
+        return self.limit - len(self.proposals.first(self.limit)) + len(self.unfinished())
+
+    @property
+    def example(self) -> Recipe:
+        """The baseline."""
+        return self.proposals.baseline
 
     @property
     def limit(self) -> int:

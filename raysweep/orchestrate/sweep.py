@@ -38,7 +38,7 @@ from raysweep.orchestrate.metrics import SweepMetrics
 from raysweep.orchestrate.nodes import nodes_there, nodes_to_come
 from raysweep.orchestrate.packing import Layout
 from raysweep.orchestrate.pool import SILENCE_S, Pool
-from raysweep.orchestrate.searchers import PlanOrder, Search
+from raysweep.orchestrate.searchers import PlanOrder, Proposing
 from raysweep.orchestrate.tuner import HEAD, run_tuner
 from raysweep.orchestrate.watch import Watch
 from raysweep.train.task import TrialTask
@@ -65,7 +65,7 @@ def run_on_ray(
     workers_per_trial: int = 1,
     max_attempts: int = 2,
     scheduler: TrialScheduler | None = None,
-    search: Search | None = None,
+    search: Proposing | None = None,
     metadata: Mapping[str, str] | None = None,
     dashboard: bool | None = None,
     share_images: bool = True,
@@ -121,7 +121,7 @@ def _title(studies: str) -> str:
 
 def lay_out(
     tasks: Sequence[TrialTask],
-    search: Search | None,
+    search: Proposing | None,
     shape: GangShape,
     at_once: int | None,
     choose_gpus: bool,
@@ -133,13 +133,13 @@ def lay_out(
         RaysweepError: not even one trial has room; nothing has been measured then.
     """
     there = nodes_there()
-    layout = Layout(shape, there, nodes_to_come(there), at_once, search.limit if search else len(tasks))
+    layout = Layout(shape, there, nodes_to_come(there), at_once, search.most_left if search else len(tasks))
     if choose_gpus and any(node.get("GPU") for node in layout.nodes):
         layout = replace(layout, shape=replace(shape, gpus=1.0))
     layout.check()
     if shape.workers > 1 or (layout.shape.gpus and not choose_gpus):
         return layout
-    recipe = search.proposals.baseline if search else heaviest(task.recipe for task in tasks)
+    recipe = search.example if search else heaviest(task.recipe for task in tasks)
     tell = partial(_tell, on_event)
     return replace(layout, shape=measured_shape(layout.shape, recipe, layout.nodes, tell))
 
@@ -167,7 +167,7 @@ class _Sweep:
         train: Train,
         max_attempts: int,
         scheduler: TrialScheduler | None,
-        search: Search | None = None,
+        search: Proposing | None = None,
         share_images: bool = False,
         title: str = "raysweep",
     ) -> None:
@@ -181,7 +181,7 @@ class _Sweep:
         boot = f"raysweep-{uuid.uuid4().hex[:8]}"
         # Named for the dashboard; nobody looks it up, and of two sweeps of one driver each has its own.
         actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
-        expected = search.limit - len(search.ended) if search else 0
+        expected = search.most_left if search else 0
         wide = layout.can_widen
         self.pool = actor.options(name=f"{title} ({boot})").remote(
             tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, wide
@@ -189,7 +189,8 @@ class _Sweep:
         self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout
         gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
-        self.searcher = ConcurrencyLimiter(self._make_searcher(tasks), layout.gangs + 1)
+        self.ahead = search.ahead if search else 1
+        self.searcher = ConcurrencyLimiter(self._make_searcher(tasks), layout.gangs + self.ahead)
         self.growth = Growth(self.pool, self.gangs, gang, layout.at_once, self._allow)
         self.watch = Watch(self.pool, self.gangs)
         self.tuner = threading.Thread(target=self._tune, args=(scheduler,), daemon=True)
@@ -264,8 +265,8 @@ class _Sweep:
             return self.search.make_searcher(self.pool, self.stopping)
         return PlanOrder([task.trial for task in tasks], self.stopping)
 
-    def _allow(self, most: int) -> None:
-        self.searcher.max_concurrent = most
+    def _allow(self, at_once: int) -> None:
+        self.searcher.max_concurrent = at_once + self.ahead
 
     def _tune(self, scheduler: TrialScheduler | None) -> None:
         try:

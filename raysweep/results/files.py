@@ -97,6 +97,15 @@ class Files:
             "look up", name, lambda: bool(self.filesystem.get_file_info(self._path(name)).type == pafs.FileType.File)
         )
 
+    def size(self, name: str) -> int | None:
+        """Bytes of a file, if it is there.
+
+        Raises:
+            RaysweepError: the store cannot be reached.
+        """
+        info = self._do("look up", name, lambda: self.filesystem.get_file_info(self._path(name)))
+        return int(info.size) if info.type == pafs.FileType.File else None
+
     def require(self, mark: str) -> None:
         """Wait for a file that every store of the kind has, now and before a folder is made.
 

@@ -94,7 +94,33 @@ MEMBERS = _schema(
     ("diff", pa.string(), "what differs from the protocol, JSON"),
     ("recipe", pa.string(), "the recipe as canonical JSON"),
     ("assignment", pa.string(), "the point of a search space, JSON; null for a variant of a study"),
+    ("search", pa.string(), "name of the architecture search that proposed it; null for all else"),
+    ("proposal", pa.int64(), "number of the proposal in that search, from 0"),
+    ("key", pa.string(), "what equal architectures of the space share"),
+    ("fidelity", pa.float64(), "epochs that the search asked for; null: those of the settings"),
 )
+
+EVALUATIONS = _schema(
+    ("search", pa.string(), "name of the search: space, method with its options, seed, and a digest of the settings"),
+    ("study", pa.string(), "study of its trials: nas- and the space"),
+    ("line", pa.string(), "what searches under the same settings share"),
+    ("method", pa.string(), "method, with the options that are not its defaults"),
+    ("seed", pa.int64(), "seed of the search; its trials have seed 0"),
+    ("place", pa.int64(), "place in the order of completion within the search, from 0"),
+    ("number", pa.int64(), "number of the proposal, from 0"),
+    ("architecture", pa.string(), "the architecture as text"),
+    ("key", pa.string(), "what equal architectures of the space share"),
+    ("trial", pa.string(), "trial that was trained for it, or for an equal architecture"),
+    ("fidelity", pa.float64(), "epochs that the method asked for; null: those of the settings"),
+    ("status", pa.string(), "finished, diverged, out_of_memory or lost"),
+    ("value", pa.float64(), "top-1 accuracy on the images held out after the last epoch; null unless finished"),
+    ("cost_s", pa.float64(), "time to train and test it; of a trial that another search has trained the same again"),
+    ("clock_s", pa.float64(), "when it ended, counting only the time in which the search had a trial under way"),
+    ("reused", pa.bool_(), "whether the result is that of an equal architecture of the same search, at no cost"),
+    ("params", pa.int64(), "parameters; null where the network was never built"),
+    ("macs", pa.int64(), "multiply-accumulates of one image, forward; null as params"),
+)
+"""One row an evaluation of an architecture search."""
 
 INIT_STATS = _schema(
     ("trial", pa.string(), "id of the trial whose first updates these are"),

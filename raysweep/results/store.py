@@ -7,6 +7,8 @@
     checkpoints/TRIAL.pt             state of a trial that has not ended, or was to be kept
     compacted/                       many of these in one file, see `segments`
     init_stats/TRIAL.parquet         layers in the first updates of a trial, one row a layer and update
+    searches/NAME.log                what an architecture search proposed and was told, see `search_log`
+    searches/NAME.parquet            its evaluations so far, one row each, for whoever reads
     data/DIGEST.json                 manifests of the image sets
 
 Where many files are read, one that cannot be (damage from outside) is listed in `problems` and the others are read;
@@ -31,7 +33,7 @@ from raysweep.errors import RaysweepError
 from raysweep.identity import digest
 from raysweep.results.arrow import PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.results.files import FAILURES, NO_PATIENCE, Files, Patience
-from raysweep.results.schema import EPOCHS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
+from raysweep.results.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
 from raysweep.results.segments import Segments
 
 T = TypeVar("T")
@@ -150,6 +152,20 @@ class Store:
     def init_stats(self, trials: Iterable[str] | None = None) -> pa.Table:
         """What was measured in the first updates of these trials, or of all; those not measured have no rows."""
         return self._read_all(self._paths("init_stats", trials), INIT_STATS)
+
+    def write_evaluations(self, search: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the evaluations of an architecture search.
+
+        Raises:
+            RaysweepError: the store cannot be written; the old rows are still whole.
+        """
+        self.files.write(f"searches/{search}.parquet", parquet(table_of(rows, EVALUATIONS), PLAIN))
+
+    def evaluations(self) -> pa.Table:
+        """The evaluations of all architecture searches, in the order of completion within each."""
+        return self._read_all(self._names("searches"), EVALUATIONS).sort_by(
+            [("search", "ascending"), ("place", "ascending")]
+        )
 
     def find_trial(self, prefix: str) -> str:
         """The one trial id that begins like this.

@@ -15,9 +15,8 @@ from raysweep.patch import recipe_fields, type_name
 from raysweep.registry import Registry
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_studies, find_study, space_names
-from raysweep.tables import table
+from raysweep.tables import brief, table
 from raysweep.verbs.options import json_option, print_json
-from raysweep.verbs.planning import brief
 
 Row = dict[str, str]
 
@@ -83,6 +82,8 @@ KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
     "inits": _registered("raysweep.nn.inits:INITS"),
     "solvers": _registered("raysweep.optim.solvers:SOLVERS"),
     "schedules": _registered("raysweep.optim.schedules:SCHEDULES"),
+    "methods": _registered("raysweep.nas.method:methods"),
+    "nas_spaces": _registered("raysweep.architectures.spaces:SPACES"),
 }
 
 

@@ -11,7 +11,7 @@ import click
 from raysweep.cost import accelerator, money
 from raysweep.errors import RaysweepError
 from raysweep.plan import PlannedTrial, to_run
-from raysweep.tables import short, table
+from raysweep.tables import brief, short, table
 from raysweep.verbs.options import (
     json_option,
     print_json,
@@ -83,10 +83,3 @@ def changes(diff: Mapping[str, Any]) -> str:
     """A diff in one line; the seed has its own column."""
     shown = {path: value for path, value in diff.items() if path != "seed"}
     return " ".join(f"{path}={brief(value)}" for path, value in shown.items()) or "the protocol as it is"
-
-
-def brief(value: Any) -> str:
-    """A value as `--set` would take it."""
-    if isinstance(value, tuple):
-        return ",".join(map(brief, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

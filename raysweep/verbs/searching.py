@@ -128,6 +128,6 @@ def run_search(request: Request, resources: Resources, search: SearchOptions, ke
         f"{search.trials} trials, {known} proposed and {before} ended before; results in {prepared.store.uri}",
         err=True,
     )
-    if warning := advice([prepared.planned(trial) for trial in list(prepared.proposals.points)[:1]]):
+    if warning := advice([prepared.proposals.baseline]):
         click.echo(f"warning: {warning}", err=True)
     return execute_search(prepared, resources, keep_checkpoints)

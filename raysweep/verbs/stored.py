@@ -14,9 +14,8 @@ from raysweep.identity import recipe_from_json
 from raysweep.patch import diff, flatten
 from raysweep.progress import counted
 from raysweep.protocols import find_protocol
-from raysweep.tables import duration, percent, short, table
+from raysweep.tables import brief, duration, percent, short, table
 from raysweep.verbs.options import json_option, print_json
-from raysweep.verbs.planning import brief
 from raysweep.verbs.watching import EVERY_S, watch
 
 if TYPE_CHECKING:

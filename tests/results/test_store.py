@@ -28,7 +28,7 @@ def trial_row(trial: str = "0123456789ab", **more: Any) -> dict[str, Any]:
 
 
 def member_row(trial: str = "0123456789ab", variant: str = "relu", study: str = "activation") -> dict[str, Any]:
-    row = dict.fromkeys(MEMBERS.names, "")
+    row: dict[str, Any] = {column.name: "" for column in MEMBERS if column.type == pa.string()}
     return row | {"study": study, "variant": variant, "trial": trial, "seed": 0, "order": 0}
 
 

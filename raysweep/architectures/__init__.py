@@ -1,0 +1,1 @@
+"""Architecture search by real training: what `raysweep.nas` proposes becomes trials of a store."""

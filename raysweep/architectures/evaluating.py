@@ -1,0 +1,54 @@
+"""A trial's row in the store as the evaluation that a search is told: one rule, whenever it is told.
+
+Charged is what the trial took, whoever had it trained: a search that is lucky to find a trial in the store has spent as
+much as one that is not, so that methods stay comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from raysweep.cost import PASSES
+from raysweep.nas.evaluation import FAILED, Evaluated, Evaluation, settled
+from raysweep.orchestrate.leases import killed_for_memory
+from raysweep.recipe import Recipe
+
+Row = Mapping[str, Any]
+ENDED = ("finished", "diverged")
+"""Ends of trials that are not trained again, as in a plan."""
+
+
+def evaluation_of(row: Row, recipe: Recipe) -> Evaluation | None:
+    """The evaluation that a trial's row amounts to; none where the trial failed for another reason than its memory.
+
+    The value is the top-1 accuracy after the last epoch: the best of any epoch would be chosen by the images it is
+    measured on.
+    """
+    charged: dict[str, Any] = {"cost_s": cost_of(row), **_work(row, recipe)}
+    if row["status"] in ENDED:
+        return settled(Evaluation(_value(row), **charged))
+    if killed_for_memory(row.get("error") or ""):
+        return Evaluation(FAILED, status="out_of_memory", **charged)
+    return None
+
+
+def _value(row: Row) -> float:
+    """Not finite where the trial diverged."""
+    return FAILED if row["status"] == "diverged" or row["top1"] is None else float(row["top1"])
+
+
+def cost_of(row: Row) -> float:
+    """Seconds of training and testing, of the epochs that were finished."""
+    return float(row.get("wall_s") or 0.0)
+
+
+def _work(row: Row, recipe: Recipe) -> dict[str, float]:
+    length, done = recipe.length, row.get("epochs") or 0
+    images = length.end(done) * length.batch_size if done else 0
+    return {"epochs": min(float(done), recipe.training.epochs), "macs": float(PASSES * images * (row.get("macs") or 0))}
+
+
+def agrees(row: Row | None, one: Evaluated[Any]) -> bool:
+    """Whether a trial's row says what a search was told of it; failures may have been tried again since."""
+    return one.status not in ENDED or (row is not None and row["status"] in ENDED and _value(row) == one.value)

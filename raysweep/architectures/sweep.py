@@ -1,0 +1,183 @@
+"""Architecture searches carried out: a request checked, then its searches side by side, with Ray or without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from raysweep.architectures.request import NasRequest, search_name
+from raysweep.architectures.search import Search
+from raysweep.architectures.searches import Searches
+from raysweep.architectures.spaces import TrialSpace
+from raysweep.identity import line_id
+from raysweep.nas.ask_tell import AskTell
+from raysweep.nas.method import Method
+from raysweep.nas.space import randomness
+from raysweep.plan import PlannedTrial
+from raysweep.progress import SweepProgress
+from raysweep.recipe import Recipe
+from raysweep.search_sweep import open_places, planned_point
+from raysweep.sweep import Resources, advice, compact_after
+from raysweep.train.task import Placement, TrialTask
+
+if TYPE_CHECKING:
+    from raysweep.orchestrate.events import Event, Outcome
+    from raysweep.results.store import Store
+
+
+POPULATION = "{method}: its population of {population} is never complete with {budget} evaluations, so that all of \
+them are random: use --option population={fit}, or a larger --budget"
+
+
+@dataclass(frozen=True)
+class PreparedNas:
+    """Searches that have passed every check, with all that the store knows of them."""
+
+    asked: NasRequest
+    searches: Searches
+    example: Recipe
+    """What its trials are like."""
+
+    def planned(self, trial: str) -> PlannedTrial:
+        """A trial as progress shows it."""
+        task, member = self.searches.tasks[trial], self.searches.members[trial]
+        return planned_point(trial, task.recipe, member, ("run", "proposed"), task.protocol)
+
+    def warnings(self) -> list[str]:
+        """What is likely to be a mistake, and is done all the same."""
+        return [warning for warning in (*map(_no_children, self.searches.searches), advice([self.example])) if warning]
+
+
+def _no_children(search: Search) -> str:
+    population, budget = getattr(search.asking.method, "population", 0), search.asking.budget.evaluations
+    if search.seed or budget is None or population < budget:
+        return ""
+    return POPULATION.format(method=search.method, population=population, budget=budget, fit=max(2, budget // 4))
+
+
+def example_of(space: TrialSpace, baseline: Recipe, number: int = 0) -> Recipe:
+    """One of the recipes that a search of the space may propose."""
+    return space.recipe(baseline, space.space.sample(randomness(0, number)))
+
+
+def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool = False) -> PreparedNas:
+    """Check everything that can be checked before training, and go on with the searches that the store has.
+
+    Raises:
+        RaysweepError: methods, options, space, data, settings, store or resources that do not serve. Nothing has been
+            trained then.
+    """
+    space, request = asked.trial_space(), asked.training_request()
+    methods = asked.named_methods(request.baseline())
+    data, store = open_places(request, lambda baseline: example_of(space, baseline), resources)
+    baseline = request.baseline()
+    template = TrialTask(
+        "",
+        baseline,
+        str(data),
+        store.uri,
+        request.protocol,
+        keep_checkpoints,
+        deterministic=resources.deterministic,
+    )
+    opened = _open_searches(asked, space, baseline, methods, store)
+    searches = Searches(opened, space, baseline, store, template)
+    try:
+        searches.resume()
+    except BaseException:
+        searches.close()
+        raise
+    return PreparedNas(asked, searches, example_of(space, baseline))
+
+
+def _open_searches(
+    asked: NasRequest, space: TrialSpace, baseline: Recipe, methods: dict[str, Method], store: Store
+) -> list[Search]:
+    opened: list[Search] = []
+    try:
+        for seed in range(asked.seeds):
+            for label, method in methods.items():
+                opened.append(open_search(asked, space, line_id(baseline), label, method, seed, store))
+    except BaseException:
+        for search in opened:
+            search.asking.close()
+        raise
+    return opened
+
+
+def open_search(
+    asked: NasRequest, space: TrialSpace, line: str, label: str, method: Method, seed: int, store: Store
+) -> Search:
+    """A search, begun or rebuilt from its log.
+
+    Raises:
+        RaysweepError: a space that the method cannot search, or a log that does not serve.
+    """
+    from raysweep.results.search_log import log_of
+
+    name = search_name(space, line, method, label, seed)
+    log = log_of(store.files, name)
+    return Search(name, label, seed, AskTell(space.space, method, budget=asked.budget, seed=seed, log=log))
+
+
+def execute_nas(prepared: PreparedNas, resources: Resources) -> Outcome:
+    """Propose and train until the budgets are spent, showing progress.
+
+    Raises:
+        RaysweepError: resources that are not there, or a store that cannot be written.
+        KeyboardInterrupt: the user stopped the searches; every running trial has its last epoch in the store.
+    """
+    searches = prepared.searches
+    more = {searches.space.study: searches.expected_left()}
+    try:
+        with SweepProgress([], resources.workers or 1, prepared.planned, more, searches.expected_left) as progress:
+            run = _inline if resources.inline else _on_ray
+            outcome = run(prepared, resources, progress)
+            compact_after(searches.store.uri, progress.on_event)
+            return outcome
+    finally:
+        searches.close()
+
+
+def _inline(prepared: PreparedNas, resources: Resources, progress: SweepProgress) -> Outcome:
+    from raysweep.orchestrate.events import ENDS
+    from raysweep.orchestrate.inline import run_inline
+
+    searches = prepared.searches
+
+    def on_event(event: Event) -> None:
+        if event.kind in ENDS:
+            searches.end(event.trial, event.kind, event.text)
+        progress.on_event(event)
+
+    place = Placement(threads=resources.threads)
+    return run_inline(tasks_in_turn(searches), on_event, place=place, max_attempts=resources.max_attempts)
+
+
+def tasks_in_turn(searches: Searches) -> Iterator[TrialTask]:
+    """Every trial that is still to be trained, proposed when the one before has ended."""
+    while (task := searches.next()) is not None:
+        yield task
+
+
+def _on_ray(prepared: PreparedNas, resources: Resources, progress: SweepProgress) -> Outcome:
+    from raysweep.orchestrate.architectures import NasSearch
+    from raysweep.orchestrate.sweep import run_on_ray
+
+    search = NasSearch(prepared.searches, prepared.example)
+    return run_on_ray((), progress.on_event, **resources.for_ray(), search=search, metadata=metadata(prepared))
+
+
+def metadata(prepared: PreparedNas) -> dict[str, str]:
+    """What Ray's dashboard shows of the searches."""
+    from raysweep.results.provenance import described_commit
+
+    searches = prepared.searches
+    return {
+        "studies": searches.space.study,
+        "search": ", ".join(dict.fromkeys(search.method for search in searches.searches)),
+        "protocol": prepared.asked.request.protocol,
+        "store": searches.store.uri,
+        "commit": described_commit(),
+    }

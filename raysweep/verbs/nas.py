@@ -1,0 +1,220 @@
+"""`raysweep nas`: architecture search, side by side with honest baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from raysweep.errors import RaysweepError
+from raysweep.tables import percent, table
+from raysweep.verbs.options import setting_options, take_request
+from raysweep.verbs.resources import resource_options, take_resources
+
+if TYPE_CHECKING:
+    from raysweep.architectures.request import NasRequest
+    from raysweep.architectures.search import Search
+    from raysweep.architectures.sweep import PreparedNas
+    from raysweep.orchestrate.events import Outcome
+    from raysweep.sweep import Resources
+
+EXIT_FAILED = 1
+"""No evaluation has finished. Single ones that fail are results of a search like any other."""
+
+
+@click.command(
+    name="nas",
+    epilog="The same command continues, with a larger budget too. Trials are shared: what any search of the same "
+    "settings has trained is looked up and charged, not trained again.",
+)
+@click.argument("methods", nargs=-1, required=True, metavar="METHOD...")
+@click.option("--space", default="nasnet", show_default=True, help="What is searched, see `raysweep list nas_spaces`.")
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    required=True,
+    metavar="AMOUNT",
+    help="Of each search: 60 (evaluations), 200epochs, 5e15macs (of training) or 12h (of all workers together). May be "
+    "given often: whichever is reached first.",
+)
+@click.option(
+    "--option",
+    "method_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of the methods that have it, e.g. population=20. May be given often.",
+)
+@click.option(
+    "--holdout",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Share of the training images, of every class, that searches choose by. They are not trained on, and the test "
+    "split is not looked at.",
+)
+@click.option(
+    "--retrain",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Train the best of each search anew with so many seeds, on all training images, and test on the test split.",
+)
+@click.option("--beside", default="", help="Networks to train beside the best, comma-separated. With --retrain.")
+@click.option("--dry-run", is_flag=True, help="Print what is known and what is likely to come; train nothing.")
+@setting_options
+@resource_options
+def nas(dry_run: bool, retrain: int, beside: str, keep_checkpoints: bool, **options: Any) -> None:
+    """Search for architectures with every METHOD, side by side: one search for each of --seeds.
+
+    See `raysweep list methods`. With --seeds 3 each method searches three times; all share workers and trials.
+
+    \b
+    raysweep nas evolution --space nasnet --budget 60 --protocol cifar10 --data data/cifar10 --workers 2
+    raysweep nas random evolution reinforce --space joint --budget 60 --seeds 3 --option population=20
+    raysweep nas random evolution --space nasbench201 --budget 12h --retrain 3 --beside resnet20_cifar
+    raysweep nas successive_halving --budget 200epochs --option eta=3 --option inner=evolution --dry-run
+    """
+    from raysweep.architectures.retrain import check_beside
+
+    networks = [name.strip() for name in beside.split(",") if name.strip()]
+    if (networks and not retrain) or retrain < 0:
+        raise RaysweepError(f"--retrain is {retrain}: it is a number of seeds, e.g. 3, to train what is found with.")
+    check_beside(networks)
+    resources = take_resources(options)
+    asked = take_nas(options)
+    if dry_run:
+        print_preview(asked)
+        return
+    try:
+        prepared, outcome = run_nas(asked, resources, keep_checkpoints)
+        click.echo(summary(prepared.searches.searches))
+        if retrain:
+            run_winners(prepared, resources, retrain, networks)
+    except KeyboardInterrupt:
+        click.echo("stopped; every finished epoch is in the store. The same command continues.", err=True)
+        raise
+    if outcome.failed and not any(search.has_finished for search in prepared.searches.searches):
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def take_nas(options: dict[str, Any]) -> NasRequest:
+    """The request that the options make; takes them out of `options`.
+
+    Raises:
+        RaysweepError: whatever of them does not serve.
+    """
+    from raysweep.architectures.request import NasRequest, parse_budget
+
+    methods, seeds = options.pop("methods"), options["seeds"]
+    budget, chosen = parse_budget(options.pop("budgets")), pairs(options.pop("method_options"))
+    space, holdout = options.pop("space"), options.pop("holdout")
+    request = take_request(options | {"studies": ()})
+    return NasRequest(space, methods, budget, request, seeds, chosen, holdout)
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """What `--option NAME=VALUE ...` means.
+
+    Raises:
+        RaysweepError: a text without an equals sign.
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RaysweepError(f"--option {text}: write it as --option NAME=VALUE, e.g. --option population=20.")
+        found[name.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def print_preview(asked: NasRequest) -> None:
+    """Print what the store has of each search and what is likely to come.
+
+    Raises:
+        RaysweepError: whatever of the request cannot be done.
+    """
+    from raysweep.architectures.preview import preview
+
+    previews, typical = preview(asked)
+    header = ("method", "seed", "evaluated", "best top-1, %", "spent, h", "to come", "GPU-h")
+    rows = (
+        (
+            one.method,
+            one.seed,
+            one.evaluations,
+            percent(one.best),
+            f"{one.spent_h:.3g}",
+            "-" if one.left is None else one.left,
+            "-" if one.estimated_gpu_h is None else f"{one.estimated_gpu_h:.2g}",
+        )
+        for one in previews
+    )
+    click.echo(table(header, rows))
+    hours = sum(one.estimated_gpu_h or 0.0 for one in previews)
+    click.echo(f"\n{len(previews)} searches, about {hours:.3g} GPU-hours where no result is shared.")
+    click.echo(f"{typical.sentence}. What is to come is likely, not certain: architectures differ in cost.")
+
+
+def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> tuple[PreparedNas, Outcome]:
+    """Search until the budgets are spent.
+
+    Raises:
+        RaysweepError: whatever of the request cannot be done.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.architectures.sweep import execute_nas, prepare_nas
+
+    prepared = prepare_nas(asked, resources, keep_checkpoints)
+    searches = prepared.searches.searches
+    done = sum(len(search.asking.evaluations) for search in searches)
+    begun = sum(len(search.asking.in_flight) for search in searches)
+    left = prepared.searches.expected_left()
+    click.echo(
+        f"{len(searches)} searches: {done} evaluations before, {begun} begun, about {left} to come; results in "
+        f"{prepared.searches.store.uri}",
+        err=True,
+    )
+    for warning in prepared.warnings():
+        click.echo(f"warning: {warning}", err=True)
+    return prepared, execute_nas(prepared, resources)
+
+
+def summary(searches: Sequence[Search]) -> str:
+    """A table of what each search has found, and whom its space had no more for."""
+    header = ("method", "seed", "evaluated", "failed", "best top-1, %", "proposal", "hours", "trial")
+    rows = [_row(search) for search in searches]
+    short = [search for search in searches if not search.asking.in_flight and search.expected_left()]
+    notes = [
+        f"\n{search.method} seed {search.seed} ended before its budget: the space has no more architectures for it."
+        for search in short
+    ]
+    return "".join([table(header, rows), *notes])
+
+
+def _row(search: Search) -> tuple[object, ...]:
+    ended, history = search.asking.evaluations, search.asking.history()
+    failed = sum(one.status != "finished" for one in ended)
+    counts = (search.method, search.seed, len(ended), failed)
+    if not search.has_finished:
+        return (*counts, *"----")
+    best = history.best
+    return (*counts, percent(best.value), best.number, f"{history.spent.hours:.3g}", search.trial(best))
+
+
+def run_winners(prepared: PreparedNas, resources: Resources, seeds: int, beside: Sequence[str]) -> None:
+    """Train the best of each search anew, as a study.
+
+    Raises:
+        RaysweepError: nothing has been found, or whatever of the request cannot be done.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.architectures.retrain import retraining
+    from raysweep.run import run_studies
+
+    searches = prepared.searches
+    request = retraining(prepared.asked, searches.space, searches.searches, seeds, beside)
+    outcome = run_studies(request, resources, keep_checkpoints=False)
+    (study,) = request.find_studies()
+    click.echo(f"{len(outcome.finished)} finished; raysweep report {study.name} --store {searches.store.uri}", err=True)

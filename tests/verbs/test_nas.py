@@ -1,0 +1,113 @@
+"""`raysweep nas` with real training on generated images, without Ray."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from analysis.load import load_searches
+from raysweep.__main__ import raysweep
+from raysweep.errors import RaysweepError
+from raysweep.results.store import Store
+
+SMALL = ("--space", "nasbench201", "--protocol", "demo", "--width", "0.25", "--epochs", "1", "--inline")
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(raysweep, [str(word) for word in words], catch_exceptions=False)
+
+
+def good(*words: object) -> str:
+    done = call(*words)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+@pytest.fixture
+def search(small_images: Path, tmp_path: Path) -> tuple[object, ...]:
+    """Two methods on a small space; the budget is still to be named."""
+    words = ("nas", "random", "evolution", *SMALL, "--data", small_images, "--store", tmp_path / "s")
+    return (*words, "--option", "population=2", "--option", "sample=1", "--budget")
+
+
+def test_a_search_is_previewed_run_and_continued(
+    search: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raysweep.architectures.preview.EXAMPLES", 1)
+    before = good(*search, "2", "--dry-run")
+    assert "2 searches, about" in before
+    assert not (tmp_path / "s").exists(), "a preview writes nothing"
+    good(*search, "1")
+    assert good(*search, "2", "--dry-run").splitlines()[1].split()[1:3] == ["0", "1"]
+    found = good(*search, "2")
+    store = Store.open(str(tmp_path / "s"))
+    frame = load_searches(store, "nas-nasbench201")
+    assert frame.groupby("search")["number"].apply(list).tolist() == [[0, 1]] * 2
+    assert set(frame["status"]) == {"finished"}
+    assert frame["params"].gt(0).all()
+    for one in frame.to_dict("records"):
+        assert one["value"] == (store.trial(one["trial"]) or {})["top1"]
+        assert (one["value"] * 30) % 1 == pytest.approx(0), "a tenth of 300 images is tested on"
+    best = frame.loc[frame[frame["method"] == "random"]["value"].idxmax()]
+    assert best["trial"] in found
+
+
+@pytest.mark.long
+def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp_path: Path) -> None:
+    good(*search, "3", "--retrain", "2", "--beside", "resnet20_cifar")
+    rows = json.loads(good("results", "nas-nasbench201-best", "--store", tmp_path / "s", "--json"))
+    assert {row["seed"] for row in rows} == {0, 1}
+    assert {row["status"] for row in rows} == {"finished"}
+    assert "resnet20_cifar" in {row["variant"] for row in rows}
+    searched = load_searches(Store.open(str(tmp_path / "s")))["trial"]
+    assert {row["trial"] for row in rows}.isdisjoint(searched), "all training images, tested on the test split"
+    studies = ("nas-nasbench201", "nas-nasbench201-best")
+    page = Path(good("report", *studies, "--store", tmp_path / "s", "--out", tmp_path / "r").strip()).read_text()
+    assert "random-s0-00" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("random",), "Missing option '--budget'"),
+        (("random", "--budget", "0"), "it must be more than 0"),
+        (("randon", "--budget", "3"), "unknown search method 'randon'. Did you mean random"),
+        (("random", "--budget", "3", "--space", "nasnett"), "Did you mean nasnet"),
+        (("evolution", "--budget", "3", "--option", "population"), "write it as --option NAME=VALUE"),
+        (("random", "--budget", "3", "--option", "population=3"), "unknown option of random 'population'"),
+        (("random", "--budget", "3", "--beside", "vgg16"), "--retrain is 0"),
+        (("random", "--budget", "3", "--retrain", "1", "--beside", "vgg61"), "unknown network 'vgg61'"),
+        (("random", "--budget", "3", "--holdout", "0"), "--holdout is 0"),
+        (("random", "--budget", "3", "--holdout", "0.0001"), "leaves none to test on"),
+        (("random", "--budget", "3", "--network", "vgg16"), "network.name is what the space nasbench201 searches"),
+    ],
+)
+def test_mistakes_get_a_sentence_before_anything_is_trained(
+    words: tuple[str, ...], sentence: str, small_images: Path, tmp_path: Path
+) -> None:
+    more = () if "--space" in words else ("--space", "nasbench201")
+    settings = (*more, "--protocol", "demo", "--data", small_images, "--store", tmp_path / "s", "--inline")
+    done = CliRunner().invoke(raysweep, ["nas", *words, *map(str, settings)])
+    assert sentence in (str(done.exception) if isinstance(done.exception, RaysweepError) else done.output)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_population_that_is_never_complete_is_warned_of(small_images: Path, tmp_path: Path) -> None:
+    words = ("nas", "evolution", *SMALL, "--data", small_images, "--store", tmp_path / "s", "--budget", "1")
+    assert "its population of 30 is never complete with 1 evaluations" in call(*words).stderr
+
+
+def test_a_space_that_has_no_more_ends_the_search(
+    small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raysweep.nas.cell201 import Cell201
+    from raysweep.nas.nasbench201 import NASBench201
+
+    only = Cell201(("skip_connect",) * 6)
+    monkeypatch.setattr(NASBench201, "sample", lambda space, rng: only)
+    words = ("nas", "random_dedup", *SMALL, "--data", small_images, "--store", tmp_path / "s", "--budget", "9")
+    assert "the space has no more architectures for it" in good(*words)
+    assert len(load_searches(Store.open(str(tmp_path / "s")))) == 1
