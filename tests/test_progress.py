@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from raysweep import progress
+from raysweep.eta import Work
 from raysweep.orchestrate.events import Event
 from raysweep.plan import make_plan
-from raysweep.progress import Bars, Lines, SweepProgress, Work
+from raysweep.progress import Bars, Lines, SweepProgress
 from raysweep.protocols import find_protocol
 from raysweep.study import find_study
 

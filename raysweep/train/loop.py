@@ -15,11 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raysweep.data.decoded import open_images
 from raysweep.data.device import DeviceBatch
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import Batch, TestStream, TrainStream, held_out, prefetch, subset, wrong_labels
+from raysweep.data.stream import Batch, TestStream, TrainStream, prefetch
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.blocks import drop_paths
@@ -31,6 +30,7 @@ from raysweep.recipe import Length, Recipe
 from raysweep.train import checkpoint, memory, trunk
 from raysweep.train.feed import Feed, Inputs
 from raysweep.train.seeding import derive, generator, seed_torch
+from raysweep.train.streams import open_streams
 from raysweep.train.task import Placement
 from raysweep.train.update import Training, fitted_update
 from raysweep.validate import check_batch, check_recipe
@@ -156,35 +156,6 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, 
     seed_torch(derive(recipe.seed, f"rank {place.rank}"))
     feed = Feed(train, test, recipe.data, device, place.threads, place.share_images)
     return Trial(recipe, place, device, network, model, solver, recipe.training.accumulate, train, test, length, feed)
-
-
-def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> tuple[TrainStream, TestStream]:
-    """The training and the test images as the recipe wants them.
-
-    Raises:
-        RaysweepError: images smaller than the crop, or damaged files.
-    """
-    data = recipe.data
-    train, test = (open_images(folder, manifest, split, place.threads) for split in ("train", "test"))
-    held = held_out(train.labels, data.holdout)
-    rest = np.setdiff1d(np.arange(train.num_images), held, assume_unique=True)
-    kept = rest if data.train_fraction == 1 else rest[subset(train.labels[rest], data.train_fraction, recipe.seed)]
-    preprocess = PREPROCESSINGS[data.preprocess]
-    shared = {"side": data.side, "batch_size": recipe.training.batch_size, "threads": place.threads}
-    stream = TrainStream(
-        train,
-        seed=derive(recipe.seed, "images"),
-        mirror=data.mirror,
-        pad=data.pad,
-        indices=kept,
-        labels=wrong_labels(train.labels, data.label_noise, len(manifest.classes), recipe.seed, kept),
-        scales=data.scales,
-        rotation=data.rotation,
-        preprocess=preprocess,
-        **shared,
-    )
-    tested, ids = (train, held) if data.holdout else (test, None)
-    return stream, TestStream(tested, indices=ids, scale=data.test_scale, preprocess=preprocess, **shared)
 
 
 def initial_network(

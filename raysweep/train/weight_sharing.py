@@ -38,8 +38,9 @@ from raysweep.recipe import Length, Recipe
 from raysweep.results.files import Files
 from raysweep.train import checkpoint
 from raysweep.train.feed import Feed
-from raysweep.train.loop import Trial, check_trial, normalise, open_streams, train_updates
+from raysweep.train.loop import Trial, check_trial, normalise, train_updates
 from raysweep.train.seeding import derive, generator, seed_torch
+from raysweep.train.streams import open_streams
 from raysweep.train.task import Placement
 
 BN = {"batch": "batch_affine_current", "running": "batch_affine", "recalibrated": "batch_affine"}
