@@ -167,4 +167,7 @@ def _unfinished(line: Line) -> str:
 
 
 if __name__ == "__main__":
-    write_results(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    try:
+        write_results(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    except RaysweepError as error:
+        sys.exit(f"Error: {error}")
