@@ -40,8 +40,10 @@ def _examples() -> NDArray[np.uint8]:
 def data(line: Line) -> pd.DataFrame:
     """One row a pre-processing and image: `preprocess`, `image` (its number), `pixels` ((side, side, 3) of 8 bits).
 
-    In the study's order. Empty where all variants have the same pre-processing.
+    In the study's order. Empty where all variants have the same pre-processing, and for a search.
     """
+    if line.is_search:
+        return pd.DataFrame(columns=["preprocess", "image", "pixels"])
     recipes = line.trials.sort_values("order").drop_duplicates("variant")["recipe"].map(recipe_from_json)
     names = list(dict.fromkeys(recipe.data.preprocess for recipe in recipes))
     rows = [
