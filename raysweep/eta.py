@@ -42,6 +42,11 @@ class Work:
         for planned in self.planned.values():
             self.expect(planned)
 
+    @property
+    def total(self) -> int:
+        """Trials in all."""
+        return len(self.left) + self.unknown
+
     def expect(self, planned: PlannedTrial) -> None:
         """A trial that is still to be trained."""
         self.left[planned.trial] = images_of(planned)

@@ -32,9 +32,6 @@ class View(Protocol):
     def expect(self, planned: PlannedTrial) -> None:
         """A trial that was not known at the start."""
 
-    def foresee(self, more: int) -> None:
-        """So many trials are still to be heard of."""
-
     def show(self, event: Event, work: Work) -> None:
         """Show what has happened."""
 
@@ -84,7 +81,6 @@ class SweepProgress:
         self.num_ended += event.kind in ENDS
         if self.left:
             self.work.unknown = max(0, self.left() - (len(self.planned) - self.num_ended))
-            self.view.foresee(self.work.unknown)
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
             self._warn_of_waiting(event.row)
@@ -122,7 +118,6 @@ class Lines:
     def __init__(self, trials: Sequence[PlannedTrial], more: Mapping[str, int]) -> None:
         self.names: dict[str, str] = {}
         self.ended = 0
-        self.total = len(trials) + sum(more.values())
         self.last_line: dict[str, float] = {}
         for planned in trials:
             self.expect(planned)
@@ -131,10 +126,6 @@ class Lines:
         """Name it, and let its first epoch have a line."""
         self.names[planned.trial] = f"{planned.trial} {label(planned)}"
         self.last_line[planned.trial] = 0.0
-
-    def foresee(self, more: int) -> None:
-        """Count them among all."""
-        self.total = len(self.names) + more
 
     def show(self, event: Event, work: Work) -> None:
         """Print ends and notes at once, epochs at most every `LINE_EVERY_S` a trial."""
@@ -147,7 +138,7 @@ class Lines:
             self.ended += 1
             top1 = f"  top-1 {percent(event.row['top1'])} %" if event.row.get("top1") is not None else ""
             text = f"  {event.text}" if event.text else ""
-            self._print(f"[{self.ended}/{self.total}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}")
+            self._print(f"[{self.ended}/{work.total}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}")
         else:
             self._print("  ".join(part for part in (name, event.kind, event.text) if part))
 
@@ -179,11 +170,6 @@ class Bars:
         self.names[planned.trial] = label(planned)
         self.studies[planned.trial] = planned.members[0].study
 
-    def foresee(self, more: int) -> None:
-        """Lengthen or shorten the bar of the search, which is the only study then."""
-        for bar in self.study_bars.values():
-            self.progress.update(bar, total=len(self.names) + more)
-
     def show(self, event: Event, work: Work) -> None:
         """Move the bars; print ends that need a look above them."""
         if event.kind == "epoch":
@@ -193,8 +179,9 @@ class Bars:
         elif event.text:
             self.progress.console.print(f"{self.names.get(event.trial, event.trial)}  {event.kind}  {event.text}")
         note = f"ETA {duration(work.eta_s())}"
+        total = work.total if len(self.study_bars) == 1 else None
         for bar in self.study_bars.values():
-            self.progress.update(bar, note=note)
+            self.progress.update(bar, note=note, total=total)
 
     def _epoch(self, event: Event, work: Work) -> None:
         if event.trial not in self.trial_bars:

@@ -44,6 +44,20 @@ def test_eta_comes_from_measured_speed_and_cost() -> None:
     assert work.eta_s() == 0
 
 
+def test_how_many_trials_a_search_has_may_change(capsys: pytest.CaptureFixture[str]) -> None:
+    left = iter((9, 8, 2, 1))
+    found = {planned.trial: planned for planned in PLAN}
+    with SweepProgress([], 1, found.__getitem__, {"nas": 12}, lambda: next(left)) as shown:
+        shown.on_event(Event("started", RELU))
+        assert (shown.work.total, shown.work.unknown) == (9, 8)
+        shown.on_event(Event("finished", RELU, epoch(RELU, 4).row))
+        shown.on_event(Event("started", MAXOUT))
+        shown.on_event(Event("finished", MAXOUT, epoch(MAXOUT, 4).row))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1].startswith("[1/9]")
+    assert lines[3].startswith("[2/3]")
+
+
 def test_plain_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     with SweepProgress(PLAN, workers=1) as shown:
         assert isinstance(shown.view, Lines)

@@ -397,6 +397,24 @@ def test_where_a_search_may_propose_more_gangs_stay(monkeypatch: pytest.MonkeyPa
     play(scene, gangs=2, expected=2)
 
 
+def test_a_gang_goes_once_the_search_proposes_no_more_and_leaves_its_place_to_what_waits_alone() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.add(make_tasks(Path(), "a")[0])
+        await pool.submit("a")
+        assert await take(pool) == ("a", 1)
+        await pool.release("gang-0", "a", 1, "no memory beside others", short=True)
+        waiting = asyncio.ensure_future(pool.take("gang-0"))
+        await asyncio.sleep(0.01)
+        assert not waiting.done(), "more trials may come"
+        await pool.expect(0)
+        assert await waiting is None
+        assert (await pool.demand()).alone == 1
+        await pool.enlist("wide", wide=True)
+        assert await take(pool, "wide") == ("a", 2)
+
+    play(scene, expected=9, can_widen=True)
+
+
 def test_a_gang_on_a_node_that_goes_lets_go_after_the_epoch_and_leaves() -> None:
     async def scene(pool: Pool) -> None:
         await pool.settle("gang-0", "node")
