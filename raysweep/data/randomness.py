@@ -101,11 +101,13 @@ def wrong_labels(
         raise RaysweepError(f"data.label_noise is {fraction}: it must be 0 or more and less than 1.")
     if num_classes < 2 and fraction:
         raise RaysweepError(f"data.label_noise is {fraction}, but with {num_classes} class no label can be wrong.")
+    noisy = labels.copy()
+    if not fraction:
+        return noisy
     ids = np.arange(len(labels)) if indices is None else indices
     turn = np.argsort(bits(key("wrong label", seed), ids), kind="stable")
     wrong = ids[turn[: round(fraction * len(ids))]]
     others = np.full(len(wrong), num_classes - 1)
     steps = 1 + below(others, bits(key("wrong class", seed), wrong), 0)
-    noisy = labels.copy()
     noisy[wrong] = (noisy[wrong] + steps) % num_classes
     return noisy

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from raysweep.data.decoded import open_images
 from raysweep.data.manifest import Manifest
@@ -23,9 +24,8 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
     """
     data = recipe.data
     train, test = (open_images(folder, manifest, split, place.threads) for split in ("train", "test"))
-    held = held_out(train.labels, data.holdout)
-    rest = np.setdiff1d(np.arange(train.num_images), held, assume_unique=True)
-    kept = rest if data.train_fraction == 1 else rest[subset(train.labels[rest], data.train_fraction, recipe.seed)]
+    held = held_out(train.labels, data.holdout) if data.holdout else None
+    kept = _kept(train.labels, held, data.train_fraction, recipe.seed)
     preprocess = PREPROCESSINGS[data.preprocess]
     shared = {"side": data.side, "batch_size": recipe.training.batch_size, "threads": place.threads}
     stream = TrainStream(
@@ -40,5 +40,15 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
         preprocess=preprocess,
         **shared,
     )
-    tested, ids = (train, held) if data.holdout else (test, None)
-    return stream, TestStream(tested, indices=ids, scale=data.test_scale, preprocess=preprocess, **shared)
+    tested = test if held is None else train
+    return stream, TestStream(tested, indices=held, scale=data.test_scale, preprocess=preprocess, **shared)
+
+
+def _kept(
+    labels: NDArray[np.int64], held: NDArray[np.int64] | None, fraction: float, seed: int
+) -> NDArray[np.int64] | None:
+    """The images to train on; none: all of them, which need not be looked through at the start of every trial."""
+    if held is None:
+        return None if fraction == 1 else subset(labels, fraction, seed)
+    rest = np.delete(np.arange(len(labels)), held)
+    return rest if fraction == 1 else rest[subset(labels[rest], fraction, seed)]
