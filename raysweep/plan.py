@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from raysweep.cost import Cost, accelerator, find_cost, native_recipe
 from raysweep.errors import InapplicableError
-from raysweep.identity import line_id, trial_id
+from raysweep.identity import canonical_json, line_id, recipe_json, trial_id
 from raysweep.networks import networks
 from raysweep.patch import diff
 from raysweep.protocols import PROTOCOLS
@@ -31,6 +31,11 @@ class Member:
     baseline: str
     line: str
     """Trial id of the baseline with seed 0: trials of one line were run under the same settings."""
+
+    def row(self, trial: str, recipe: Recipe, changes: Mapping[str, Any], protocol: str) -> dict[str, Any]:
+        """The row that the store keeps of it; `changes` are what the recipe differs in from the protocol's."""
+        own = {"trial": trial, "seed": recipe.seed, "protocol": protocol}
+        return asdict(self) | own | {"diff": canonical_json(changes), "recipe": recipe_json(recipe)}
 
 
 @dataclass(frozen=True)

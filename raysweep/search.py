@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count, islice
 from random import Random
 from typing import Any
 
 from raysweep.errors import RaysweepError, did_you_mean
-from raysweep.identity import canonical_json, line_id, recipe_from_json, recipe_json, trial_id
+from raysweep.identity import canonical_json, line_id, recipe_from_json, trial_id
 from raysweep.patch import Times, diff, patch
 from raysweep.plan import Action, Found, Member, decide
 from raysweep.recipe import Recipe
@@ -217,11 +217,6 @@ def read_proposals(rows: Iterable[Mapping[str, Any]], proposals: Proposals) -> N
 
 def proposal_row(proposals: Proposals, proposal: Proposal, protocol: str, shipped: Recipe) -> dict[str, Any]:
     """A proposal as a member row of the store; `shipped` is the protocol that its difference is told from."""
-    return asdict(proposals.member(proposal)) | {
-        "trial": proposal.trial,
-        "seed": proposal.recipe.seed,
-        "protocol": protocol,
-        "diff": canonical_json(diff(proposal.recipe, shipped)),
-        "recipe": recipe_json(proposal.recipe),
-        "assignment": canonical_json(proposal.assignment),
-    }
+    changes = diff(proposal.recipe, shipped)
+    row = proposals.member(proposal).row(proposal.trial, proposal.recipe, changes, protocol)
+    return row | {"assignment": canonical_json(proposal.assignment)}

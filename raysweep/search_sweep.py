@@ -28,7 +28,7 @@ from raysweep.search import (
     read_proposals,
 )
 from raysweep.space import Space, find_space
-from raysweep.sweep import Resources, check_sums, compact_after, find_data
+from raysweep.sweep import Resources, check_sums, compact_after, described, find_data
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
@@ -263,14 +263,11 @@ def stored_results(prepared: PreparedSearch) -> dict[str, Result]:
 
 def metadata(prepared: PreparedSearch) -> dict[str, str]:
     """What Ray's dashboard shows of the search."""
-    from raysweep.results.provenance import described_commit
-
     options = prepared.options
-    return {
-        "studies": prepared.proposals.space.name,
-        "search": f"{options.searcher}, scheduler {options.scheduler}",
-        "protocol": prepared.protocol,
-        "store": prepared.store.uri,
-        "trials": f"{options.trials - len(prepared.finished())} of {options.trials}",
-        "commit": described_commit(),
-    }
+    return described(
+        prepared.proposals.space.name,
+        prepared.protocol,
+        prepared.store.uri,
+        search=f"{options.searcher}, scheduler {options.scheduler}",
+        trials=f"{options.trials - len(prepared.finished())} of {options.trials}",
+    )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
-from raysweep.identity import canonical_json, recipe_json
 from raysweep.plan import PlannedTrial, planned_studies, possible, to_run
 from raysweep.progress import SweepProgress
 from raysweep.recipe import Recipe
@@ -252,9 +251,7 @@ def generate_missing(plan: Sequence[PlannedTrial], sets: ImageSets) -> bool:
 def member_rows(plan: Sequence[PlannedTrial], study: str, protocol: str) -> list[dict[str, Any]]:
     """What each trial of a study stands for, as the store's member rows."""
     return [
-        asdict(member)
-        | {"trial": planned.trial, "seed": planned.recipe.seed, "protocol": protocol}
-        | {"diff": canonical_json(planned.diff), "recipe": recipe_json(planned.recipe)}
+        member.row(planned.trial, planned.recipe, planned.diff, protocol)
         for planned in plan
         for member in planned.members
         if member.study == study
@@ -298,12 +295,12 @@ def compact_after(store: str, on_event: OnEvent) -> None:
 
 def metadata(prepared: Prepared) -> dict[str, str]:
     """What Ray's dashboard shows of the sweep."""
+    trials = f"{len(to_run(prepared.plan))} of {len(prepared.plan)}"
+    return described(", ".join(planned_studies(prepared.plan)), prepared.protocol, prepared.store, trials=trials)
+
+
+def described(studies: str, protocol: str, store: str, **more: str) -> dict[str, str]:
+    """What Ray's dashboard shows of any sweep: these words, what else there is to say, and the commit."""
     from raysweep.results.provenance import described_commit
 
-    return {
-        "studies": ", ".join(planned_studies(prepared.plan)),
-        "protocol": prepared.protocol,
-        "store": prepared.store,
-        "trials": f"{len(to_run(prepared.plan))} of {len(prepared.plan)}",
-        "commit": described_commit(),
-    }
+    return {"studies": studies, "protocol": protocol, "store": store, **more, "commit": described_commit()}

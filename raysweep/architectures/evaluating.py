@@ -13,10 +13,9 @@ from raysweep.cost import PASSES
 from raysweep.nas.evaluation import FAILED, Evaluated, Evaluation, settled
 from raysweep.orchestrate.leases import killed_for_memory
 from raysweep.recipe import Recipe
+from raysweep.train.task import DONE
 
 Row = Mapping[str, Any]
-ENDED = ("finished", "diverged")
-"""Ends of trials that are not trained again, as in a plan."""
 
 
 def evaluation_of(row: Row, recipe: Recipe) -> Evaluation | None:
@@ -26,7 +25,7 @@ def evaluation_of(row: Row, recipe: Recipe) -> Evaluation | None:
     measured on.
     """
     charged: dict[str, Any] = {"cost_s": cost_of(row), **_work(row, recipe)}
-    if row["status"] in ENDED:
+    if row["status"] in DONE:
         return settled(Evaluation(_value(row), **charged))
     if killed_for_memory(row.get("error") or ""):
         return Evaluation(FAILED, status="out_of_memory", **charged)
@@ -51,4 +50,4 @@ def _work(row: Row, recipe: Recipe) -> dict[str, float]:
 
 def agrees(row: Row | None, one: Evaluated[Any]) -> bool:
     """Whether a trial's row says what a search was told of it; failures may have been tried again since."""
-    return one.status not in ENDED or (row is not None and row["status"] in ENDED and _value(row) == one.value)
+    return one.status not in DONE or (row is not None and row["status"] in DONE and _value(row) == one.value)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any
 
-from raysweep.architectures.request import NasRequest, search_name
+from raysweep.architectures.request import NamedSearch, NasRequest
 from raysweep.architectures.spaces import TrialSpace
 from raysweep.architectures.sweep import example_of
 from raysweep.cost import PASSES, accelerator, find_cost
 from raysweep.errors import RaysweepError
-from raysweep.identity import line_id
 from raysweep.nas.budget import HOUR_S, Budget
 from raysweep.nas.method import Method
 from raysweep.nas.successive_halving import SuccessiveHalving
@@ -58,15 +57,12 @@ def preview(asked: NasRequest) -> tuple[list[Preview], Typical]:
         RaysweepError: whatever of the request cannot be done.
     """
     space, baseline = asked.trial_space(), asked.training_request().baseline()
-    methods, line = asked.named_methods(baseline), line_id(baseline)
-    typical = typical_of(space, baseline)
+    named, typical = asked.named(baseline), typical_of(space, baseline)
     found = stored_evaluations(asked)
     previews = []
-    for seed in range(asked.seeds):
-        for label, method in methods.items():
-            name = search_name(space, line, method, label, seed)
-            rows = [row for row in found if row["search"] == name]
-            previews.append(_preview(name, label, seed, rows, asked.budget, method, baseline, typical))
+    for one in named:
+        rows = [row for row in found if row["search"] == one.name]
+        previews.append(_preview(one, rows, asked.budget, baseline, typical))
     return previews, typical
 
 
@@ -80,21 +76,14 @@ def stored_evaluations(asked: NasRequest) -> list[dict[str, Any]]:
 
 
 def _preview(
-    name: str,
-    label: str,
-    seed: int,
-    rows: Sequence[dict[str, Any]],
-    budget: Budget,
-    method: Method,
-    baseline: Recipe,
-    typical: Typical,
+    one: NamedSearch, rows: Sequence[dict[str, Any]], budget: Budget, baseline: Recipe, typical: Typical
 ) -> Preview:
     spent_h = sum(row["cost_s"] for row in rows) / HOUR_S
     values = [row["value"] for row in rows if row["value"] is not None]
-    share = mean_epochs(method, baseline) / baseline.training.epochs
+    share = mean_epochs(one.method, baseline) / baseline.training.epochs
     left = evaluations_left(budget, len(rows), share * baseline.training.epochs, share * typical.macs)
     hours = None if left is None else left * share * typical.gpu_h
-    return Preview(name, label, seed, len(rows), max(values, default=None), spent_h, left, hours)
+    return Preview(one.name, one.label, one.seed, len(rows), max(values, default=None), spent_h, left, hours)
 
 
 def evaluations_left(budget: Budget, done: int, epochs: float, macs: float) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from raysweep.architectures.spaces import TrialSpace, find_trial_space
 from raysweep.errors import RaysweepError, unknown
-from raysweep.identity import digest
+from raysweep.identity import digest, line_id
 from raysweep.nas.budget import Budget
 from raysweep.nas.method import Method, make_method, methods
 from raysweep.nas.successive_halving import SuccessiveHalving
@@ -23,6 +23,18 @@ HOLDOUT = "data.holdout"
 UNITS = {"": "evaluations", "evaluations": "evaluations", "epochs": "epochs", "macs": "macs", "h": "hours"}
 RUNGS_BELOW = 2
 """Rungs of successive halving below the settings' own number of epochs, where none are asked for."""
+
+
+@dataclass(frozen=True)
+class NamedSearch:
+    """One of the searches of a request."""
+
+    name: str
+    """In the store."""
+    label: str
+    """The method, with the options that are not its defaults."""
+    method: Method
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,20 @@ class NasRequest:
             if name not in known:
                 raise unknown(f"option of {' or '.join(self.methods)}", name, known)
         return {label(name, method): method for name, method in made.items()}
+
+    def named(self, baseline: Recipe) -> list[NamedSearch]:
+        """Every method with every seed, all methods of a seed together.
+
+        Raises:
+            RaysweepError: as `named_methods`.
+        """
+        space, line = self.trial_space(), line_id(baseline)
+        methods = self.named_methods(baseline).items()
+        return [
+            NamedSearch(search_name(space, line, method, name, seed), name, method, seed)
+            for seed in range(self.seeds)
+            for name, method in methods
+        ]
 
 
 def make_named(name: str, options: Mapping[str, str], epochs: float) -> Method:

@@ -64,12 +64,12 @@ class Search:
         else:
             self.asking.tell(number, evaluation, clock_s)
 
-    def new_rows(self, trials: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Add a row for each evaluation that has none yet; `trials` are the store's rows. Returns all rows."""
+    def add_rows(self, trials: Mapping[str, Mapping[str, Any]], shared: Mapping[str, Any]) -> None:
+        """Add a row for each evaluation that has none yet; `trials` are the store's rows, `shared` of every row."""
         for place, evaluated in enumerate(self.asking.evaluations[len(self.rows) :], len(self.rows)):
             own = self._row(evaluated, trials)
-            self.rows.append({"search": self.name, "method": self.method, "seed": self.seed, "place": place, **own})
-        return self.rows
+            about = {"search": self.name, "method": self.method, "seed": self.seed, "place": place}
+            self.rows.append({**shared, **about, **own})
 
     def _row(self, one: Evaluated[Any], trials: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         trial = self.trial(one)

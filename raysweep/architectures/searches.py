@@ -8,22 +8,22 @@ goes on from the three of them, and they may not contradict each other.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from raysweep.architectures.evaluating import ENDED, agrees, cost_of, evaluation_of
+from raysweep.architectures.evaluating import agrees, cost_of, evaluation_of
 from raysweep.architectures.search import Key, Search
 from raysweep.architectures.spaces import TrialSpace
 from raysweep.errors import RaysweepError
-from raysweep.identity import canonical_json, line_id, recipe_from_json, recipe_json, trial_id
+from raysweep.identity import canonical_json, line_id, recipe_from_json, trial_id
 from raysweep.nas.ask_tell import Proposal
 from raysweep.patch import diff
 from raysweep.plan import Member
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.space import BASELINE
-from raysweep.train.task import TrialTask
+from raysweep.train.task import DONE, TrialTask
 
 if TYPE_CHECKING:
     from raysweep.results.store import Store
@@ -60,12 +60,19 @@ class Searches:
         """Take in what the store holds, and tell what a killed driver could not.
 
         Raises:
-            RaysweepError: a log that says another thing than the trials.
+            RaysweepError: a log that says another thing than the trials; the logs are closed then.
         """
+        try:
+            self._resume()
+        except BaseException:
+            self.close()
+            raise
+
+    def _resume(self) -> None:
         # In the order in which they ended: it is the one in which they would have been told.
         stored = self.store.trials().sort_by("updated_at").to_pylist()
         self.trials = {row["trial"]: row for row in stored}
-        self.ended = {row["trial"]: None for row in stored if row["status"] in ENDED}
+        self.ended = {row["trial"]: None for row in stored if row["status"] in DONE}
         self._read_members(self.store.members().to_pylist())
         for search in self.searches:
             for evaluated in search.asking.evaluations:
@@ -87,7 +94,7 @@ class Searches:
         open_ = {one.number: one for one in search.asking.in_flight if search.trials.get(one.number) in order}
         for number in sorted(open_, key=lambda number: order[search.trials[number]]):
             self._tell(search, open_[number], search.trials[number])
-        self.store.write_evaluations(search.name, self._rows(search))
+        self._write(search)
 
     def _contradiction(self, search: Search, number: int, trial: str) -> RaysweepError:
         found = (self.trials.get(trial) or {}).get("status", "no such result")
@@ -131,7 +138,7 @@ class Searches:
         for search, proposal in self.waiting.pop(trial, []):
             search.running -= 1
             self._tell(search, proposal, trial)
-            self.store.write_evaluations(search.name, self._rows(search))
+            self._write(search)
 
     def expected_left(self) -> int:
         """How many trials there are likely to be from now on, those under way counted."""
@@ -158,7 +165,7 @@ class Searches:
         self.store.write_members([self._member_row(search, proposal, recipe, member)])
         if trial in self.ended:
             self._tell(search, proposal, trial)
-            self.store.write_evaluations(search.name, self._rows(search))
+            self._write(search)
             return None
         search.running += 1
         others = self.waiting.setdefault(trial, [])
@@ -183,12 +190,8 @@ class Searches:
 
     def _member_row(self, search: Search, proposal: Proposal[Any], recipe: Recipe, member: Member) -> dict[str, Any]:
         protocol = self.template.protocol
-        return asdict(member) | {
-            "trial": trial_id(recipe),
-            "seed": recipe.seed,
-            "protocol": protocol,
-            "diff": canonical_json(diff(recipe, find_protocol(protocol))),
-            "recipe": recipe_json(recipe),
+        changes = diff(recipe, find_protocol(protocol))
+        return member.row(search.trials[proposal.number], recipe, changes, protocol) | {
             "assignment": canonical_json(self.space.assignment(proposal.architecture)),
             "search": search.name,
             "proposal": proposal.number,
@@ -201,6 +204,7 @@ class Searches:
         evaluation = evaluation_of(row, self._recipe(search, proposal))
         search.tell(proposal.number, proposal.issued_s, evaluation, cost_of(row))
 
-    def _rows(self, search: Search) -> list[dict[str, Any]]:
-        shared = {"study": self.space.study, "line": self.line}
-        return [shared | row for row in search.new_rows(self.trials)]
+    def _write(self, search: Search) -> None:
+        """Put the evaluations of a search into the store, for whoever reads."""
+        search.add_rows(self.trials, {"study": self.space.study, "line": self.line})
+        self.store.write_evaluations(search.name, search.rows)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.architectures.request import NasRequest, search_name
+from raysweep.architectures.request import NasRequest
 from raysweep.architectures.search import Search
 from raysweep.architectures.searches import Searches
 from raysweep.architectures.spaces import TrialSpace
-from raysweep.identity import line_id
 from raysweep.nas.ask_tell import AskTell
-from raysweep.nas.method import Method
 from raysweep.nas.space import randomness
 from raysweep.plan import PlannedTrial
 from raysweep.progress import SweepProgress
 from raysweep.recipe import Recipe
 from raysweep.search_sweep import open_places, planned_point
-from raysweep.sweep import Resources, advice, compact_after
+from raysweep.sweep import Resources, advice, compact_after, described
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool 
             trained then.
     """
     space, request = asked.trial_space(), asked.training_request()
-    methods = asked.named_methods(request.baseline())
+    asked.named_methods(request.baseline())  # what does not serve is refused before images are made
     data, store = open_places(request, lambda baseline: example_of(space, baseline), resources)
     baseline = request.baseline()
     template = TrialTask(
@@ -81,44 +80,29 @@ def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool 
         keep_checkpoints,
         deterministic=resources.deterministic,
     )
-    opened = _open_searches(asked, space, baseline, methods, store)
+    opened = open_searches(asked, space, baseline, store)
     searches = Searches(opened, space, baseline, store, template)
-    try:
-        searches.resume()
-    except BaseException:
-        searches.close()
-        raise
+    searches.resume()
     return PreparedNas(asked, searches, example_of(space, baseline))
 
 
-def _open_searches(
-    asked: NasRequest, space: TrialSpace, baseline: Recipe, methods: dict[str, Method], store: Store
-) -> list[Search]:
-    opened: list[Search] = []
-    try:
-        for seed in range(asked.seeds):
-            for label, method in methods.items():
-                opened.append(open_search(asked, space, line_id(baseline), label, method, seed, store))
-    except BaseException:
-        for search in opened:
-            search.asking.close()
-        raise
-    return opened
-
-
-def open_search(
-    asked: NasRequest, space: TrialSpace, line: str, label: str, method: Method, seed: int, store: Store
-) -> Search:
-    """A search, begun or rebuilt from its log.
+def open_searches(asked: NasRequest, space: TrialSpace, baseline: Recipe, store: Store) -> list[Search]:
+    """Every search of a request, begun or rebuilt from its log.
 
     Raises:
-        RaysweepError: a space that the method cannot search, or a log that does not serve.
+        RaysweepError: a space that a method cannot search, or a log that does not serve; none is open then.
     """
     from raysweep.results.search_log import log_of
 
-    name = search_name(space, line, method, label, seed)
-    log = log_of(store.files, name)
-    return Search(name, label, seed, AskTell(space.space, method, budget=asked.budget, seed=seed, log=log))
+    with ExitStack() as opened:
+        searches = []
+        for one in asked.named(baseline):
+            log = log_of(store.files, one.name)
+            asking = AskTell(space.space, one.method, budget=asked.budget, seed=one.seed, log=log)
+            opened.callback(asking.close)
+            searches.append(Search(one.name, one.label, one.seed, asking))
+        opened.pop_all()
+    return searches
 
 
 def execute_nas(prepared: PreparedNas, resources: Resources) -> Outcome:
@@ -171,13 +155,6 @@ def _on_ray(prepared: PreparedNas, resources: Resources, progress: SweepProgress
 
 def metadata(prepared: PreparedNas) -> dict[str, str]:
     """What Ray's dashboard shows of the searches."""
-    from raysweep.results.provenance import described_commit
-
     searches = prepared.searches
-    return {
-        "studies": searches.space.study,
-        "search": ", ".join(dict.fromkeys(search.method for search in searches.searches)),
-        "protocol": prepared.asked.request.protocol,
-        "store": searches.store.uri,
-        "commit": described_commit(),
-    }
+    methods = ", ".join(dict.fromkeys(search.method for search in searches.searches))
+    return described(searches.space.study, prepared.asked.request.protocol, searches.store.uri, search=methods)

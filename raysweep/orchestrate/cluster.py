@@ -136,7 +136,7 @@ def graceful_signals() -> Iterator[None]:
         received.append(number)
         if len(received) > 1:
             os._exit(128 + number)
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit
 
     ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
@@ -146,7 +146,8 @@ def graceful_signals() -> Iterator[None]:
     except SystemExit:
         if not received:
             raise
-        raise SystemExit(128 + received[0]) from None  # Ray turns one that it was waiting in into SystemExit(1)
+        # Not where it was raised: Ray, where that was within a wait of its own, gives it a status of 1.
+        raise SystemExit(128 + received[0]) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -19,7 +19,7 @@ from raysweep.orchestrate.events import (
     record_trial_end,
     train_trial,
 )
-from raysweep.train.task import Placement, TrialTask
+from raysweep.train.task import DONE, Placement, TrialTask
 
 
 def run_inline(
@@ -69,7 +69,7 @@ class _Runner:
             for last in rows:
                 self.on_event(Event("epoch", task.trial, last))
         status = last.get("status")
-        if status not in ("finished", "diverged"):
+        if status not in DONE:
             raise RuntimeError(f"trial {task.trial} ended without a final status (its last is {status!r})")
         self.on_event(Event(status, task.trial, last))
         return str(status)

@@ -93,9 +93,7 @@ class Files:
         Raises:
             RaysweepError: the store cannot be reached.
         """
-        return self._do(
-            "look up", name, lambda: bool(self.filesystem.get_file_info(self._path(name)).type == pafs.FileType.File)
-        )
+        return self.size(name) is not None
 
     def size(self, name: str) -> int | None:
         """Bytes of a file, if it is there.

@@ -23,7 +23,7 @@ from raysweep.results.store import Store
 from raysweep.train import checkpoint
 from raysweep.train.determinism import only_deterministic
 from raysweep.train.loop import BrokenOffError, epochs, prepare, restore, state
-from raysweep.train.task import Placement, TrialTask
+from raysweep.train.task import DONE, Placement, TrialTask
 
 PATIENCE_S = 600.0
 """How long a trial waits for a store that is away or full, before it fails."""
@@ -197,7 +197,7 @@ def trained_network(task: TrialTask) -> bytes | None:
 def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:
     """The last epoch of a trial that has ended, for a worker that died before it could say so."""
     row = store.trial(task.trial)
-    if row is None or row["status"] not in ("finished", "diverged"):
+    if row is None or row["status"] not in DONE:
         return None
     last: dict[str, Any] = store.epochs([task.trial]).to_pylist()[-1]
     return last | {"planned_epochs": row["planned_epochs"], "status": row["status"]}

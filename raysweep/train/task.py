@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from raysweep.recipe import Recipe
 
+DONE = ("finished", "diverged")
+"""Ends of trials that are not trained again."""
+
 
 @dataclass(frozen=True)
 class TrialTask:

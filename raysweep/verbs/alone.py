@@ -10,6 +10,7 @@ from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
 from raysweep.progress import numbers
 from raysweep.request import default_data
+from raysweep.train.task import DONE
 from raysweep.verbs.options import DETERMINISTIC
 from raysweep.verbs.stored import open_store, store_option, stored_trial
 
@@ -46,7 +47,7 @@ def trial(
     from raysweep.train.task import Placement, TrialTask
 
     found = stored_trial(open_store(store), trial)
-    if found["status"] in ("finished", "diverged") and into is None:
+    if found["status"] in DONE and into is None:
         raise RaysweepError(f"trial {found['trial']} is {found['status']}: train it anew with --into OTHER_STORE.")
     target = Store.open(into, create=True).uri if into else store
     recipe = recipe_from_json(found["recipe"])

@@ -9,9 +9,9 @@ from typing import Any
 
 from raysweep.architectures.request import NasRequest, parse_budget
 from raysweep.architectures.searches import Searches
-from raysweep.architectures.sweep import open_search
+from raysweep.architectures.sweep import open_searches
 from raysweep.errors import OutOfMemoryError
-from raysweep.identity import line_id, recipe_json
+from raysweep.identity import recipe_json
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.request import Request
@@ -36,18 +36,9 @@ def open_all(asked: NasRequest) -> Searches:
     """The searches of a request, without images."""
     space, store = asked.trial_space(), Store.open(asked.request.store or "", create=True)
     baseline = patch(find_protocol("demo"), asked.request.settings)
-    opened = [
-        open_search(asked, space, line_id(baseline), label, method, seed, store)
-        for seed in range(asked.seeds)
-        for label, method in asked.named_methods(baseline).items()
-    ]
     template = TrialTask("", baseline, "", store.uri, "demo")
-    searches = Searches(opened, space, baseline, store, template)
-    try:
-        searches.resume()
-    except BaseException:
-        searches.close()
-        raise
+    searches = Searches(open_searches(asked, space, baseline, store), space, baseline, store, template)
+    searches.resume()
     return searches
 
 
