@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from analysis.load import Line
+from analysis.load import Line, once_a_line
 from analysis.published import published_study
 from analysis.stats import CONFIDENCE, tops
 
@@ -37,17 +36,9 @@ class Agreement:
         return f"{self.tau:.2f} ({self.low:.2f} to {self.high:.2f})".replace("-", "−")
 
 
-_KNOWN: WeakKeyDictionary[Line, Agreement | None] = WeakKeyDictionary()
-
-
+@once_a_line
 def with_published(line: Line) -> Agreement | None:
-    """Our order of a line's variants, the baseline among them, against the published one; once a line."""
-    if line not in _KNOWN:
-        _KNOWN[line] = _with_published(line)
-    return _KNOWN[line]
-
-
-def _with_published(line: Line) -> Agreement | None:
+    """Our order of a line's variants, the baseline among them, against the published one."""
     ours = tops(line).dropna(axis=1, how="all")
     paper = published_study(line.study, line.baseline)["published_top1"].dropna()
     both = [variant for variant in ours.columns if variant in paper.index]

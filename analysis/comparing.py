@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from analysis.agreement import agree
-from analysis.load import ALL, Line, load_lines
+from analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
 from analysis.metrics import METRICS, NOTHING
 from analysis.stats import CONFIDENCE, LEVEL, Comparisons, comparisons, tops
 from raysweep.results.store import Store
@@ -176,7 +176,7 @@ def _ended(lines: Sequence[Line]) -> pd.DataFrame:
     names = ["trial", "study", "variant", "seed", "status", *MEASURED, "sd"]
     frames = [line.trials.assign(sd=comparisons(line).sd)[names] for line in lines]
     rows = pd.concat(frames, ignore_index=True)
-    ended = rows[rows["status"].isin(["finished", "diverged"])]
+    ended = rows[rows["status"].isin([FINISHED, DIVERGED])]
     # Of several lines the one that knows its errors.
     return ended.sort_values("sd", na_position="last", kind="stable").drop_duplicates("trial").sort_values("trial")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, wraps
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.results.store import Store
 
+T = TypeVar("T")
 FINISHED = "finished"
 DIVERGED = "diverged"
 STOPPED = "stopped"
@@ -73,6 +75,19 @@ class Line:
         """The distinct values of a column over the trials that have one."""
         # A whole number with gaps is a float in pandas.
         return sorted({str(value) for value in self.trials[column].dropna().convert_dtypes()})
+
+
+def once_a_line(compute: Callable[[Line], T]) -> Callable[[Line], T]:
+    """The same function, which computes once for a line and remembers it for as long as the line is."""
+    known: WeakKeyDictionary[Line, T] = WeakKeyDictionary()
+
+    @wraps(compute)
+    def remembered(line: Line) -> T:
+        if line not in known:
+            known[line] = compute(line)
+        return known[line]
+
+    return remembered
 
 
 ALL = "all"

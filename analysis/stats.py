@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +26,7 @@ import pandas as pd
 from scipy import stats
 
 from analysis.dunnett import EQUAL_LOAD, adjusted, critical
-from analysis.load import DIVERGED, Line
+from analysis.load import DIVERGED, Line, once_a_line
 from analysis.metrics import METRICS, Metric
 
 CONFIDENCE = 0.95
@@ -163,14 +162,29 @@ def _seed_gains(table: pd.DataFrame, baseline: str) -> dict[str, list[float]]:
     }
 
 
-_KNOWN: WeakKeyDictionary[Line, Comparisons] = WeakKeyDictionary()
-
-
+@once_a_line
 def comparisons(line: Line) -> Comparisons:
-    """Every variant against the baseline; computed once a line."""
-    if (found := _KNOWN.get(line)) is None:
-        found = _KNOWN[line] = _compare(line)
-    return found
+    """Every variant against the baseline."""
+    table = tops(line)
+    of_seeds = _seed_gains(table, line.baseline)
+    del of_seeds[line.baseline]
+    residuals, df = errors(_distinct(line, table))
+    sd = math.sqrt(float((residuals**2).sum()) / df) if df else math.nan
+    normal_p = _normal_p(residuals) if df else math.nan
+    tested = dunnett_tests(of_seeds, sd, df)
+    counts = Counter(zip(line.trials["variant"], line.trials["status"], strict=True))
+    trials = Counter(line.trials["variant"])
+    doubtful = normal_p < DOUBTFUL_P
+    found = {
+        variant: Comparison(
+            *tested.get(variant, (estimate(values[:1]) if values else estimate([]), math.nan)),
+            counts[variant, DIVERGED],
+            trials[variant],
+            bca(values, len(tested)) if doubtful and len(values) >= LEAST_FOR_BOOTSTRAP else None,
+        )
+        for variant, values in of_seeds.items()
+    }
+    return Comparisons(found, sd, df, normal_p)
 
 
 def gains(line: Line) -> dict[str, Estimate]:
@@ -192,29 +206,6 @@ def contrast(line: Line, variant: str, against: str) -> tuple[Estimate, float]:
     mean, error = float(np.mean(values)), found.sd * math.sqrt(2 / len(values))
     p = 2 * float(stats.t.sf(abs(mean) / error, found.df)) if error else float(mean == 0)
     return Estimate(mean, float(stats.t.ppf((1 + CONFIDENCE) / 2, found.df)) * error, len(values)), p
-
-
-def _compare(line: Line) -> Comparisons:
-    table = tops(line)
-    of_seeds = _seed_gains(table, line.baseline)
-    del of_seeds[line.baseline]
-    residuals, df = errors(_distinct(line, table))
-    sd = math.sqrt(float((residuals**2).sum()) / df) if df else math.nan
-    normal_p = _normal_p(residuals) if df else math.nan
-    tested = dunnett_tests(of_seeds, sd, df)
-    counts = Counter(zip(line.trials["variant"], line.trials["status"], strict=True))
-    trials = Counter(line.trials["variant"])
-    doubtful = normal_p < DOUBTFUL_P
-    found = {
-        variant: Comparison(
-            *tested.get(variant, (estimate(values[:1]) if values else estimate([]), math.nan)),
-            counts[variant, DIVERGED],
-            trials[variant],
-            bca(values, len(tested)) if doubtful and len(values) >= LEAST_FOR_BOOTSTRAP else None,
-        )
-        for variant, values in of_seeds.items()
-    }
-    return Comparisons(found, sd, df, normal_p)
 
 
 def _distinct(line: Line, table: pd.DataFrame) -> Floats:

@@ -132,6 +132,11 @@ def rise(values: Sequence[float], share: float = 0.08, least: float = 0.5) -> tu
     return min(known) - margin, max(known) + margin
 
 
+def cross(panel: Axes, row: float, at: float = 0.01) -> None:
+    """In the row of a variant without a mean, at the left: `at` is a share of the axes' width."""
+    panel.plot(at, row, "x", ms=5, color=TROUBLE, transform=panel.get_yaxis_transform())
+
+
 def gain_row(panel: Axes, row: float, entry: Any) -> None:
     """A gain in a row: `gain`, `half`, `published` (points), `baseline` and `crossed` of the entry, and its number."""
     if not math.isnan(entry.published):
@@ -141,7 +146,7 @@ def gain_row(panel: Axes, row: float, entry: Any) -> None:
         panel.plot(0, row - 0.12, "s", ms=4, color=DARK, zorder=4)
     elif math.isnan(entry.gain):
         if entry.crossed:
-            panel.plot(0.02, row - 0.12, "x", ms=5, color=TROUBLE, transform=panel.get_yaxis_transform())
+            cross(panel, row - 0.12, 0.02)
     else:
         sure = abs(entry.gain) > entry.half
         bar = None if math.isnan(entry.half) else entry.half

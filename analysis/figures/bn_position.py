@@ -104,7 +104,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
 def _bars(ax: Axes, row: float, entry: Any) -> None:
     bar = None if math.isnan(entry.half) else entry.half
     if math.isnan(entry.gain):
-        ax.plot(0.01, row - 0.18, "x", ms=5, color=look.TROUBLE, transform=ax.get_yaxis_transform())
+        look.cross(ax, row - 0.18)
     else:
         ax.barh(row - 0.18, entry.gain, 0.34, color=look.OURS, xerr=bar, error_kw={"lw": 0.9, "capsize": 2}, zorder=2)
     if not math.isnan(entry.published):

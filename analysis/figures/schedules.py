@@ -37,9 +37,7 @@ def data(line: Line) -> pd.DataFrame:
     Rates are computed from the recipes; top-1 (points) is over seeds. The baseline first, then the best by our gain.
     """
     if line.study not in STUDIES:
-        return pd.DataFrame(
-            columns=["variant", "curve", "iteration", "mean", "low", "high", "baseline", "gain", "note"]
-        )
+        return pd.DataFrame(columns=list(COLUMNS))
     recipes = line.trials.drop_duplicates("variant").set_index("variant")["recipe"].map(recipe_from_json)
     order = [variant for variant in ranking(line) if variant in recipes.index]
     found, notes = gains(line), unfinished(line)

@@ -81,7 +81,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
 def _row(panel: Axes, row: int, entry: Any) -> None:
     bar = None if math.isnan(entry.half) else entry.half
     if math.isnan(entry.top1):
-        panel.plot(0.02, row, "x", ms=5, color=look.TROUBLE, transform=panel.get_yaxis_transform())
+        look.cross(panel, row, 0.02)
     else:
         panel.errorbar(entry.top1, row, xerr=bar, fmt="o", ms=5, color=look.OURS, lw=1.3, capsize=2)
     beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}

@@ -16,7 +16,7 @@ from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.stats import Estimate, estimate
+from analysis.stats import Estimate, estimate, tops
 from raysweep.study import find_study
 
 STUDY, ALL = "combined", "caffenet128_all"
@@ -44,8 +44,7 @@ def data(line: Line) -> pd.DataFrame:
     """
     if line.study != STUDY or line.finished.empty:
         return pd.DataFrame(columns=list(COLUMNS))
-    tops = 100 * line.finished.pivot_table(index="seed", columns="variant", values="top1")
-    over = tops.reindex(columns=[variant.name for variant in find_study(STUDY).variants])
+    over = tops(line).reindex(columns=[variant.name for variant in find_study(STUDY).variants])
     over = over.sub(over[line.baseline], axis=0)  # gains over the baseline, by seed
     frame = pd.DataFrame([*_parts(over, line.baseline), *_sums(over)], columns=list(COLUMNS))
     why = unfinished(line)
@@ -121,7 +120,7 @@ def _draw_bar(ax: Axes, row: int, entry: Any) -> None:
     shift, height = PLACES[entry.kind]
     beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
     if math.isnan(entry.gain):
-        ax.plot(0.01, row + shift, "x", ms=5, color=look.TROUBLE, transform=ax.get_yaxis_transform())
+        look.cross(ax, row + shift)
     else:
         ax.barh(row + shift, entry.gain, height, entry.start, color=SHADES[entry.kind], zorder=2)
         if not math.isnan(entry.half):
