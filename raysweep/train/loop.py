@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -166,14 +166,20 @@ def initial_network(
     Raises:
         RaysweepError: the recipe starts from a trained trunk, and none is given or it does not fit.
     """
-    seed_torch(recipe.seed)
-    network = build_network(recipe.network, recipe.data.shape).to(device)
-    if recipe.training.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = normalise(train.batch(0).images, recipe, device)
-    INITS[recipe.init.method](network, images, generator(recipe.seed, "weights"))
+    network = with_weights(lambda: build_network(recipe.network, recipe.data.shape), recipe, images)
     if recipe.init.trunk != "none":
         start_from(network, recipe, images, trained)
+    return network
+
+
+def with_weights(build: Callable[[], nn.Module], recipe: Recipe, images: Tensor) -> nn.Module:
+    """The network that is built, where the images are, in the recipe's memory format and with its initial weights."""
+    seed_torch(recipe.seed)
+    network = build().to(images.device)
+    if recipe.training.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    INITS[recipe.init.method](network, images, generator(recipe.seed, "weights"))
     return network
 
 

@@ -23,13 +23,12 @@ from torch import Tensor, nn
 
 from raysweep.data.check import check_data
 from raysweep.data.randomness import epoch_order, key
-from raysweep.data.stream import TestStream, TrainStream
+from raysweep.data.stream import TestStream
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import recipe_json
 from raysweep.nas.cells import CellSpace
 from raysweep.nas.evaluation import FAILED, Evaluation
 from raysweep.nas.genotypes import Genotype
-from raysweep.nn.inits import INITS
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.nn.shared_cells import SharedCells
 from raysweep.optim.solvers import make_solver
@@ -38,8 +37,8 @@ from raysweep.recipe import Length, Recipe
 from raysweep.results.files import Files
 from raysweep.train import checkpoint
 from raysweep.train.feed import Feed
-from raysweep.train.loop import Trial, check_trial, normalise, train_updates
-from raysweep.train.seeding import derive, generator, seed_torch
+from raysweep.train.loop import Trial, check_trial, normalise, train_updates, with_weights
+from raysweep.train.seeding import derive, seed_torch
 from raysweep.train.streams import open_streams
 from raysweep.train.task import Placement
 
@@ -282,22 +281,14 @@ def _prepare(space: CellSpace, shared: SharedRecipe, data: Path, place: Placemen
             "epoch, after which shared weights are scored: use a smaller one."
         )
     test = _shuffled(test, recipe)
-    network = _initial(space, shared, train, device)
+    images = normalise(train.batch(0).images, recipe, device)
+    network = with_weights(
+        lambda: SharedCells(recipe.network, recipe.data.shape, space, shared.cells, shared.width), recipe, images
+    )
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     feed = Feed(train, test, recipe.data, device, place.threads)
     solver = make_solver(network, recipe.solver)
     return Trial(recipe, place, device, network, network, solver, 1, train, test, length, feed)
-
-
-def _initial(space: CellSpace, shared: SharedRecipe, train: TrainStream, device: torch.device) -> nn.Module:
-    recipe = shared.recipe
-    seed_torch(recipe.seed)
-    network: nn.Module = SharedCells(recipe.network, recipe.data.shape, space, shared.cells, shared.width).to(device)
-    if recipe.training.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = normalise(train.batch(0).images, recipe, device)
-    INITS[recipe.init.method](network, images, generator(recipe.seed, "weights"))
-    return network
 
 
 def _shuffled(test: TestStream, recipe: Recipe) -> TestStream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,23 +9,9 @@ import pytest
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
 from raysweep.results.store import Store
-from tests.results.s3 import bucket
 from tests.results.test_store import member_row, trial_row
 
 TRIAL = "0123456789ab"
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[dict[str, str]]:
-    with bucket() as settings:
-        yield settings
-
-
-@pytest.fixture
-def uri(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    return f"s3://bucket/{request.node.name}"
 
 
 def test_everything_comes_back(uri: str, small_images: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,24 +12,10 @@ from raysweep.results.files import Files
 from raysweep.results.search_log import ObjectLog, log_of
 from raysweep.results.store import Store
 from tests.architectures.trained import ask_for, open_all, run_all
-from tests.results.s3 import bucket
 
 SEARCH = {"space": "s", "seed": 0}
 ASKED = Event("asked", 0, 0.0, "key", "one", None)
 TOLD = Event("told", 0, 1.5, status="finished", value=0.25, cost_s=1.5)
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[dict[str, str]]:
-    with bucket() as settings:
-        yield settings
-
-
-@pytest.fixture
-def uri(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    return f"s3://bucket/{request.node.name}"
 
 
 def test_a_folder_and_object_storage_hold_the_same_bytes(uri: str, tmp_path: Path) -> None:
