@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from raysweep.progress import counted
 from raysweep.tables import table
 from raysweep.validate import RESCALES
 from raysweep.verbs.options import json_option, print_json
+
+if TYPE_CHECKING:
+    from raysweep.data.sources.base import Source
 
 
 @click.group()
@@ -60,8 +63,24 @@ def data() -> None:
 @click.option(
     "--root", type=click.Path(path_type=Path), default=Path("downloads"), help="Where torchvision's sets lie."
 )
+@click.option(
+    "--per-class",
+    type=int,
+    nargs=2,
+    default=None,
+    metavar="TRAIN TEST",
+    help="Only the first so many training and test images of each class.  [default: all]",
+)
 @click.option("--workers", type=int, default=None, help="Processes.  [default: one per core]")
-def write(source: str, folder: Path, also: str, download: bool, root: Path, **options: Any) -> None:
+def write(  # one argument an option
+    source: str,
+    folder: Path,
+    also: str,
+    download: bool,
+    root: Path,
+    per_class: tuple[int, int] | None,
+    **options: Any,
+) -> None:
     """Write SOURCE into FOLDER as FFCV files with a manifest.
 
     \b
@@ -71,6 +90,7 @@ def write(source: str, folder: Path, also: str, download: bool, root: Path, **op
     raysweep data write cifar10.parquet data/cifar10
     raysweep data write /data/imagenet data/imagenet128 --side 144
     raysweep data write torchvision:CIFAR100 data/cifar100 --download
+    raysweep data write cifar10.parquet data/small --per-class 500 200
     \b
     Variants that need the same images in another size or rescaled in another way have them in subfolders of FOLDER.
     One pass over the originals writes all sizes; with --also, sets that are there already are kept:
@@ -83,10 +103,13 @@ def write(source: str, folder: Path, also: str, download: bool, root: Path, **op
     """
     from raysweep.data.native import loops
     from raysweep.data.sources import open_source
+    from raysweep.data.sources.subset import Subset
     from raysweep.data.write import write_sets
 
     loops()  # compiled now, so that the first trial finds them
-    found = open_source(source, root=root, download=download)
+    found: Source = open_source(source, root=root, download=download)
+    if per_class:
+        found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
     with counted(f"writing {folder}") as progress:
         sets = write_sets(found, folder, also=sizes, progress=progress, say=_say, **options)
