@@ -61,7 +61,12 @@ EXIT_FAILED = 1
     show_default=True,
     help="Train the best of each search anew with so many seeds, on all training images, and test on the test split.",
 )
-@click.option("--beside", default="", help="Networks to train beside the best, comma-separated. With --retrain.")
+@click.option(
+    "--beside",
+    default="",
+    help="Networks to train beside the best, comma-separated, as wide as gives them its multiply-accumulates. With "
+    "--retrain.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what is known and what is likely to come; train nothing.")
 @setting_options
 @resource_options
