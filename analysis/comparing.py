@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.agreement import agree
+from analysis.agreement import Agreement, agree
 from analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
 from analysis.metrics import METRICS, NOTHING
 from analysis.stats import CONFIDENCE, LEVEL, Comparisons, comparisons, tops
@@ -201,8 +201,8 @@ def order_words(order: Mapping[Any, Any], own: pd.DataFrame) -> str:
     told = f"{own['differs'].sum()} of {tested} gains differ" if tested else "one seed: no claim is made"
     if pd.isna(order["tau"]):
         return f"{where}: {told}"
-    interval = "" if pd.isna(order["low"]) else f" ({order['low']:.2f} to {order['high']:.2f})"
-    return f"{where}: {told}; Kendall's tau of the orders {order['tau']:.2f}{interval} over {order['n']} variants"
+    agreement = Agreement(order["tau"], order["low"], order["high"], order["n"])
+    return f"{where}: {told}; Kendall's tau of the orders {agreement} over {agreement.n} variants"
 
 
 def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from raysweep.architectures.evaluating import evaluation_of
 from raysweep.identity import trial_id
-from raysweep.nas.evaluation import FAILED, Evaluation
+from raysweep.nas.evaluation import Evaluation
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.results.store import Store
@@ -41,7 +42,6 @@ class StandAlone:
         trial, store = trial_id(recipe), Store.open(self.store, create=True)
         for _ in run_trial(TrialTask(trial, recipe, self.data, self.store), self.place, 1):
             pass
-        row = store.trial(trial) or {}
-        if row["status"] == "diverged":
-            return Evaluation(FAILED, row["wall_s"], "diverged", float(row["epochs"]))
-        return Evaluation(row["top1"], row["wall_s"], epochs=float(row["epochs"]))
+        evaluation = evaluation_of(store.trial(trial) or {}, recipe)
+        assert evaluation is not None  # a trial that fails has raised
+        return evaluation

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from raysweep.architectures.standalone import StandAlone
 from raysweep.data.check import bind_data
 from raysweep.data.manifest import read_manifest
 from raysweep.identity import recipe_from_json
@@ -16,7 +17,6 @@ from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.results.store import Store
-from raysweep.train.standalone import StandAlone
 from raysweep.train.weight_sharing import SharedTraining, small
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,6 +46,7 @@ def test_a_cell_is_a_trial_of_its_own_that_is_trained_once(small_images: Path, t
     recipe = recipe_from_json(rows[0]["recipe"])
     assert recipe.network.genotype == str(cell)
     assert recipe.data.holdout == 0.1
+    assert found.macs == 3 * rows[0]["macs"] * recipe.length.iterations * 30, "a budget of MACs comes to an end"
 
 
 def test_a_training_that_diverges_is_a_result(small_images: Path, tmp_path: Path) -> None:
