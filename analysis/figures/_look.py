@@ -57,6 +57,15 @@ def split(ax: Axes, rows: int, columns: int, share: bool = False, **look: Any) -
     return panels
 
 
+def pairs(ax: Axes, count: int) -> list[Axes]:
+    """So many panels in the place of `ax`, two in a row; one alone has the whole width."""
+    columns = min(2, count)
+    panels = [panel for row in split(ax, -(-count // columns), columns) for panel in row]
+    for empty in panels[count:]:
+        empty.remove()
+    return panels[:count]
+
+
 def title(ax: Axes, text: str) -> None:
     """The heading of a panel."""
     ax.set_title(text, fontsize=7.5, fontweight="normal", pad=3, parse_math=False)

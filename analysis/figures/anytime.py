@@ -5,6 +5,7 @@ Regret, where the best value of the space is known, is how far below it the best
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -48,8 +49,8 @@ class Anytime:
         """
         rows = evaluated(evidence)
         if self.regret:
-            known = rows.reindex(columns=[*rows.columns.drop("optimum", errors="ignore"), "optimum"])
-            rows = known.assign(top1=100 * known["optimum"].astype(float) - known["top1"]).dropna(subset="optimum")
+            best = METRICS["top1"].transform(rows.get("optimum", pd.Series(math.nan, rows.index)).astype(float))
+            rows = rows.assign(top1=best - rows["top1"])[best.notna()]
         begun = (own for _, own in rows.groupby("panel") if own["top1"].notna().any())
         curves = [curve for own in begun for curve in self._curves(own)]
         return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(COLUMNS))
@@ -65,24 +66,16 @@ class Anytime:
 
     def size(self, frame: pd.DataFrame) -> tuple[float, float]:
         """Two panels in a row, one alone over the whole width."""
-        rows, _ = _shape(frame)
-        return 7.4, 0.6 + PANEL_INCHES * rows
+        count = len(frame.drop_duplicates(["panel", "against"]))
+        return 7.4, 0.6 + PANEL_INCHES * -(-count // 2)
 
     def draw(self, frame: pd.DataFrame, ax: Axes) -> None:
         """A panel for each set of searches that can be compared, and for each axis."""
-        panels = [panel for row in look.split(ax, *_shape(frame)) for panel in row]
-        number = numbers(frame["method"])
-        groups = list(frame.groupby(["panel", "against"], sort=False))
-        for (_, own), panel in zip(groups, panels, strict=False):
+        number, groups = numbers(frame["method"]), list(frame.groupby(["panel", "against"], sort=False))
+        panels = look.pairs(ax, len(groups))
+        for (_, own), panel in zip(groups, panels, strict=True):
             _panel(panel, own, number, self.regret)
-        for empty in panels[len(groups) :]:
-            empty.remove()
         look.key_above(panels[0], list(number))
-
-
-def _shape(frame: pd.DataFrame) -> tuple[int, int]:
-    count = len(frame.drop_duplicates(["panel", "against"]))
-    return -(-count // 2), min(count, 2)
 
 
 def steps_of(rows: pd.DataFrame, against: str) -> Floats:
@@ -179,6 +172,7 @@ HOURS = (
     "Simulated hours: as if a search had never been stopped and no other had shared its workers; a result that was "
     "looked up takes what it took to train."
 )
+REGRET = "Regret: points below the best of the space. Searches that have found it are below the axis."
 for _order, (_name, _what, _figure, _note) in enumerate(
     (
         ("search_evaluations", "best architecture so far against evaluations", Anytime(("evaluations",)), NOTE),
@@ -187,7 +181,7 @@ for _order, (_name, _what, _figure, _note) in enumerate(
             "search_regret",
             "regret against evaluations and simulated hours",
             Anytime(("evaluations", "hours"), regret=True),
-            f"Regret: points below the best of the space. Searches that have found it are below the axis. {NOTE}",
+            f"{REGRET} {NOTE} {HOURS}",
         ),
     ),
     start=10,

@@ -44,14 +44,10 @@ def size(frame: pd.DataFrame) -> tuple[float, float]:
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """A panel for each set of searches that can be compared."""
     groups = list(frame.groupby("panel", sort=False))
-    columns = min(2, len(groups))
-    panels = [panel for row in look.split(ax, -(-len(groups) // columns), columns) for panel in row]
-    number = numbers(frame["method"])
-    for (name, own), panel in zip(groups, panels, strict=False):
+    panels, number = look.pairs(ax, len(groups)), numbers(frame["method"])
+    for (name, own), panel in zip(groups, panels, strict=True):
         _panel(panel, own, number)
         look.title(panel, str(name))
-    for empty in panels[len(groups) :]:
-        empty.remove()
     look.key_above(panels[0], list(number))
 
 

@@ -12,11 +12,12 @@ from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _look as look
 from analysis.load import FINISHED
 from analysis.metrics import METRICS
+from analysis.stats import CONFIDENCE
 from raysweep.nas.ranking import schema
 
 WAYS = {"shared": "with shared weights", "standalone": "by itself"}
 COLUMNS = ("panel", "architecture", *WAYS, "left_out", "caption")
-PANEL_INCHES = 2.6
+PANEL_INCHES = 2.9
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -47,19 +48,16 @@ def agreement(frame: pd.DataFrame) -> Agreement | None:
 
 def size(frame: pd.DataFrame) -> tuple[float, float]:
     """Two panels in a row."""
-    return 7.4 if frame["panel"].nunique() > 1 else 4.6, 0.4 + (PANEL_INCHES + 0.3) * -(-frame["panel"].nunique() // 2)
+    count = frame["panel"].nunique()
+    return (7.4 if count > 1 else 4.6), 0.4 + PANEL_INCHES * -(-count // 2)
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """A panel a ranking."""
     groups = list(frame.groupby("panel", sort=False))
-    columns = min(2, len(groups))
-    panels = [panel for row in look.split(ax, -(-len(groups) // columns), columns) for panel in row]
-    for (name, own), panel in zip(groups, panels, strict=False):
+    for (name, own), panel in zip(groups, look.pairs(ax, len(groups)), strict=True):
         _panel(panel, own)
         look.title(panel, f"{name}\n{words(own)}")
-    for empty in panels[len(groups) :]:
-        empty.remove()
 
 
 def words(frame: pd.DataFrame) -> str:
@@ -88,7 +86,7 @@ def _panel(panel: Axes, frame: pd.DataFrame) -> None:
 
 NOTE = (
     "Points: architectures; crosses at an edge: those that failed in one of the two ways and do not count. Tau: "
-    "Kendall's tau-b with its 95 % bootstrap interval over architectures; the trainings have one seed."
+    f"Kendall's tau-b with its bootstrap interval ({100 * CONFIDENCE:g} %) over architectures; trainings have one seed."
 )
 OVERVIEWS.add("supernet", "scores with shared weights against stand-alone trainings", "Yu et al. 2020")(
     Overview(data, draw, size, NOTE, order=15)
