@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import Any, TypeVar
@@ -12,9 +13,11 @@ import pandas as pd
 
 from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.identity import recipe_from_json
+from raysweep.nas.history import History
 from raysweep.patch import diff
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
+from raysweep.results.schema import EVALUATIONS
 from raysweep.results.store import Store
 
 T = TypeVar("T")
@@ -54,6 +57,11 @@ class Line:
         """Whether the variants are points of a search space, not of a list."""
         return bool(self.trials["assignment"].notna().any())
 
+    @property
+    def is_architecture_search(self) -> bool:
+        """Whether the variants are proposals of `raysweep nas`: there is no baseline, and each is trained once."""
+        return bool(self.trials["search"].notna().any())
+
     @cached_property
     def finished(self) -> pd.DataFrame:
         """Trials with a final accuracy."""
@@ -61,15 +69,21 @@ class Line:
 
     @cached_property
     def baseline_recipe(self) -> Recipe:
-        """The recipe of the baseline; where only other variants were asked for, of the first of them."""
+        """The recipe of the baseline; where only other variants were asked for, of the first that trains longest."""
         rows = self.trials[self.trials["variant"] == self.baseline]
-        return recipe_from_json((rows if len(rows) else self.trials).iloc[0]["recipe"])
+        # A length that a search did not choose is that of the settings.
+        longest = self.trials.sort_values("fidelity", ascending=False, na_position="first", kind="stable")
+        return recipe_from_json((rows if len(rows) else longest).iloc[0]["recipe"])
 
     def settings(self) -> dict[str, Any]:
-        """What the baseline changes in its protocol, seed and data left out."""
+        """What the baseline changes in its protocol, seed and data left out; of a search, what all proposals change."""
         protocol = find_protocol(self.protocol) if self.protocol in PROTOCOLS else Recipe()
         changes = diff(self.baseline_recipe, protocol)
-        return {path: value for path, value in changes.items() if path not in NOT_SETTINGS}
+        kept = {path: value for path, value in changes.items() if path not in NOT_SETTINGS}
+        if not self.is_architecture_search:
+            return kept
+        others = [diff(recipe_from_json(text), protocol) for text in self.trials["recipe"].drop_duplicates()]
+        return {path: value for path, value in kept.items() if all(own.get(path) == value for own in others)}
 
     def present(self, column: str) -> list[str]:
         """The distinct values of a column over the trials that have one."""
@@ -128,6 +142,24 @@ def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:
     """
     frame: pd.DataFrame = store.evaluations().to_pandas()
     return frame if study is None else frame[frame["study"] == study].reset_index(drop=True)
+
+
+def searches_of(
+    histories: Mapping[tuple[str, int], History[Any]], study: str, optimum: float = math.nan
+) -> pd.DataFrame:
+    """What `raysweep.nas.search` has returned, by method and seed, in the columns of `load_searches` and `optimum`.
+
+    Values must be shares (0..1), as the optimum: the best value of the space where it is known, as it is of a table.
+    """
+    rows = [
+        vars(one)
+        | {"search": f"{study}-{method}-s{seed}", "study": study, "method": method, "seed": seed, "place": place}
+        | {"architecture": str(one.architecture), "value": one.value if one.status == FINISHED else math.nan}
+        for (method, seed), history in histories.items()
+        for place, one in enumerate(history.evaluations)
+    ]
+    frame = pd.DataFrame(rows).reindex(columns=EVALUATIONS.names)
+    return frame.assign(line="", fidelity=frame["fidelity"].astype(float), optimum=optimum)
 
 
 def held_studies(members: pd.DataFrame, studies: Sequence[str], uri: str) -> list[str]:

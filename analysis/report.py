@@ -14,6 +14,7 @@ from markupsafe import Markup
 from analysis import take_home as messages
 from analysis.across import QValues, claims, q_values
 from analysis.agreement import with_published
+from analysis.figures import gather
 from analysis.load import DIVERGED, Line, load_lines
 from analysis.metrics import METRICS, NOTHING
 from analysis.section import Picture, known_study, overview_pictures, pictures, section, write_tables
@@ -47,8 +48,10 @@ class Report:
         self.store = store
         self.out = out
         self.drawn: dict[Line, list[Picture]] = {}
-        self.across: tuple[Sequence[Line], list[Picture]] = ((), [])
-        """Lines, and the pictures over them."""
+        self.across: list[Picture] = []
+        """Over all lines."""
+        self.across_of: tuple[list[Line], int] = ([], 0)
+        """What they were drawn of: lines, and evaluations of searches, the last of which come after the last trial."""
 
     def write(self, lines: Sequence[Line], every_s: float | None = None) -> Path:
         """Write everything that these lines say; a page that is written again every so often says so to the browser.
@@ -61,8 +64,9 @@ class Report:
             self.out.mkdir(parents=True, exist_ok=True)
             known = self.drawn
             self.drawn = {line: known[line] if line in known else pictures(line, self.out) for line in lines}
-            if list(self.across[0]) != list(lines):
-                self.across = (lines, overview_pictures(self.store, lines, self.out))
+            evidence = gather(self.store, lines)
+            if self.across_of != (found := (list(lines), len(evidence.searches))):
+                self.across, self.across_of = overview_pictures(evidence, self.out), found
             part = page.with_name(f".{PAGE}.part")
             part.write_text(self._render(lines, every_s), encoding="utf-8")
             part.replace(page)  # a reader has the old page or the new one
@@ -81,7 +85,7 @@ class Report:
         return environment.get_template(TEMPLATE).render(
             sections=[section(line, q, self.drawn[line], self.out) for line, q in parts],
             index=[index_row(line, q) for line, q in zip(lines, together, strict=True)],
-            across=self.across[1],
+            across=self.across,
             several=several,
             messages=self._messages(lines),
             store=self.store.uri,

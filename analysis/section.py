@@ -14,14 +14,13 @@ from markupsafe import Markup
 
 from analysis import importance as importances
 from analysis.across import QValues
-from analysis.figures import Drawing, figures, gather, overviews, render, save
+from analysis.figures import Drawing, Evidence, figures, overviews, render, save
 from analysis.load import NOT_SETTINGS, Line
 from analysis.tables import html, latex, markdown, readable, summary
 from analysis.words import agreement_words, caption, headline, missing, trust, waiting
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json
 from raysweep.registry import Entry
-from raysweep.results.store import Store
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_study, space_names
 
@@ -60,6 +59,7 @@ def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str
         "study": line.study,
         "protocol": line.protocol,
         "line": line.line,
+        "architectures": line.is_architecture_search,
         "shipped": known_study(line.study),
         "headline": headline(line, q),
         "trust": trust(line, q),
@@ -111,9 +111,9 @@ def _picture(entry: Entry[Figure], line: Line, stem: Path) -> Picture | None:
     return None if frame.empty else _drawn(entry.make, entry.summary, frame, caption(line), stem)
 
 
-def overview_pictures(store: Store, lines: Sequence[Line], out: Path) -> list[Picture]:
-    """Every figure over several lines, or of what init-stats has measured, written to the folder too."""
-    evidence, drawn = gather(store, lines), []
+def overview_pictures(evidence: Evidence, out: Path) -> list[Picture]:
+    """Every figure over several lines, of searches, or of what init-stats has measured, written to the folder too."""
+    drawn = []
     for entry in sorted(overviews(), key=lambda entry: entry.make.order):
         frame = entry.make.data(evidence)
         if len(frame):

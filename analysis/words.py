@@ -32,6 +32,8 @@ LONGEST = 300
 
 def headline(line: Line, q: QValues | None = None) -> str:
     """What the study says so far; `q`: in the light of the other studies reported."""
+    if line.is_architecture_search:
+        return _best_found(line)
     compared = comparisons(line)
     found = {variant: one for variant, one in compared.of.items() if one.gain.n}
     if not found:
@@ -48,6 +50,18 @@ def headline(line: Line, q: QValues | None = None) -> str:
         _diverged(compared),
     ]
     return " ".join(part for part in parts if part)
+
+
+def _best_found(line: Line) -> str:
+    trials, finished = line.trials["trial"].nunique(), line.finished.drop_duplicates("trial")
+    if finished.empty:
+        return f"None of {trials} trials has finished yet."
+    tops = METRICS["top1"].of(finished).set_axis(finished["variant"])
+    return (
+        f"Highest of {len(finished)} finished trials on the images held out: {tops.idxmax()} "
+        f"({METRICS['top1'].text(tops.max())} %). Each was "
+        "trained once, and the highest of many is lucky: no claim is made. Trained anew, by --retrain 3, it is a study."
+    )
 
 
 def _one_seed(line: Line, found: Mapping[str, Comparison]) -> str:
@@ -154,6 +168,8 @@ def caption(line: Line) -> str:
 
 
 def _seeds(line: Line) -> str:
+    if line.is_architecture_search:
+        return f"{line.trials['trial'].nunique()} trials, each trained once."
     counts = line.finished.groupby("variant")["seed"].nunique()
     if not len(counts):
         return "No trial has finished."

@@ -1,7 +1,8 @@
 """Figures: one file each with `data(line) -> frame` and `draw(frame, ax)`; `render` makes a picture of one.
 
-A figure of several panels splits the place of `ax`. A figure over several lines, or of what `raysweep init-stats` has
-measured, is an overview: its `data` takes all the evidence there is, and `caption` of a row says where it is from.
+A figure of several panels splits the place of `ax`. A figure over several lines, of what `raysweep init-stats` has
+measured, or of architecture searches is an overview: its `data` takes all the evidence there is, and `caption` of a row
+says where it is from.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import pkgutil
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -21,8 +22,10 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from analysis.load import Line
+from analysis.load import Line, load_searches
+from raysweep.nas.ranking import schema
 from raysweep.registry import Registry
+from raysweep.results.schema import EVALUATIONS, INIT_STATS
 from raysweep.results.store import Store
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
@@ -39,8 +42,12 @@ class Evidence:
     """All that an overview may draw from."""
 
     lines: Sequence[Line]
-    init_stats: pd.DataFrame
+    init_stats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=INIT_STATS.names))
     """Rows of `raysweep.results.schema.INIT_STATS`."""
+    searches: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EVALUATIONS.names))
+    """Rows of `analysis.load.load_searches`, or of `searches_of`, which may know the `optimum`."""
+    rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=schema().names))
+    """Rows of `raysweep.nas.ranking.Ranking.to_table`, with the columns that tell rankings apart; a store has none."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +103,18 @@ def overviews() -> Registry[Overview]:
 
 
 def gather(store: Store, lines: Sequence[Line]) -> Evidence:
-    """What overviews draw from: these lines, and all that init-stats has written to the store."""
-    return Evidence(lines, store.init_stats().to_pandas())
+    """What overviews draw from: these lines, their searches, and all that init-stats has written to the store."""
+    searches, shown = load_searches(store), {(line.study, line.line) for line in lines}
+    own = [key in shown for key in zip(searches["study"], searches["line"], strict=True)]
+    return Evidence(lines, store.init_stats().to_pandas(), searches.loc[own].reset_index(drop=True))
 
 
 def render(figure: Drawing[Source], frame: pd.DataFrame, caption: str) -> Canvas:
     """The whole picture: the drawing in the house style, and under it the caption."""
     with style.context(STYLE):
         width, height = figure.size(frame)
-        lines = textwrap.wrap(f"{caption} {figure.words(frame)}", int(width * CHARACTERS_PER_INCH))
+        said, room = f"{caption} {figure.words(frame)}", int(width * CHARACTERS_PER_INCH)
+        lines = textwrap.wrap(said, room, break_on_hyphens=False)
         canvas = Canvas(figsize=(width, height + 0.14 * len(lines)), layout="constrained")
         # Left edge and size by hand: supxlabel reserves the room, text() would not.
         canvas.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, color=CAPTION_COLOUR, parse_math=False)

@@ -29,6 +29,8 @@ NAMED: Mapping[str, str] = MappingProxyType(
     | {"scaled": SERIES[0], "not scaled": SERIES[1]}
 )
 """Series -> its colour in every figure."""
+KEY_CHARACTERS_PER_INCH, MARK_CHARACTERS = 17, 5
+"""Of a key: of its text, and as wide as the mark before each name."""
 PUBLISHED_ON = "published (ImageNet)"
 STUDENT = f"{CONFIDENCE:.0%} Student-t interval".replace("%", " %")
 """Of means over seeds, and of differences that are paired by seed."""
@@ -53,6 +55,15 @@ def split(ax: Axes, rows: int, columns: int, share: bool = False, **look: Any) -
             first = panels[0][0] if share and (row or column) else None
             panels[row].append(canvas.add_subplot(grid[row, column], sharex=first, sharey=first))
     return panels
+
+
+def pairs(ax: Axes, count: int) -> list[Axes]:
+    """So many panels in the place of `ax`, two in a row; one alone has the whole width."""
+    columns = min(2, count)
+    panels = [panel for row in split(ax, -(-count // columns), columns) for panel in row]
+    for empty in panels[count:]:
+        empty.remove()
+    return panels[:count]
 
 
 def title(ax: Axes, text: str) -> None:
@@ -101,12 +112,13 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, str]], height: float) -
 
 
 def key_above(panel: Axes, names: Sequence[str]) -> None:
-    """The colours of series in one line at the top of the picture whose first panel this is."""
+    """The colours of series at the top of the picture whose first panel this is, in as few lines as they need."""
     marks = [Line2D([], [], color=colour(name, number), label=name) for number, name in enumerate(names)]
-    canvas = panel.get_figure()
+    canvas = panel.get_figure(root=True)
     assert canvas is not None
-    canvas.legend(handles=marks, ncols=len(marks), loc="outside upper left", fontsize=7, handlelength=1.2,
-                  columnspacing=1.2, borderpad=0)  # fmt: skip
+    fitting = int(KEY_CHARACTERS_PER_INCH * canvas.get_figwidth() / (max(map(len, names)) + MARK_CHARACTERS))
+    canvas.legend(handles=marks, ncols=min(len(marks), max(1, fitting)), loc="outside upper left", fontsize=7,
+                  handlelength=1.2, columnspacing=1.2, borderpad=0)  # fmt: skip
 
 
 def ticks_at(ax: Axes, values: Sequence[float], text: Callable[[float], str], least: float) -> None:

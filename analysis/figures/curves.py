@@ -28,8 +28,11 @@ MOST_PANELS = 40
 def data(metric: str, line: Line) -> pd.DataFrame:
     """One row a variant and epoch: `mean`, `low` and `high` over seeds; the baseline first, then the best by our gain.
 
-    A variant without any epoch has one row without numbers. `note` says which of its trials have not finished.
+    A variant without any epoch has one row without numbers. `note` says which of its trials have not finished. Empty
+    for an architecture search, which has no baseline.
     """
+    if line.is_architecture_search:
+        return pd.DataFrame(columns=["variant", "epoch", "mean"])
     values = line.epochs.assign(value=METRICS[metric].of)
     grouped = values.groupby(["variant", "epoch"])["value"]
     frame = grouped.agg(mean="mean", low="min", high="max").reset_index()

@@ -33,8 +33,10 @@ def data(line: Line) -> pd.DataFrame:
     """One row a variant, best first: `variant`, `gain`, `half`, `n`, `sure`, `seeds` (gains), `published`, `note`.
 
     `sure`: the interval excludes 0. `note` says why seeds are missing: diverged, failed, waiting. The baseline's own
-    gain is 0 by definition.
+    gain is 0 by definition. Empty for an architecture search, which has no baseline.
     """
+    if line.is_architecture_search:
+        return pd.DataFrame(columns=["variant", "gain"])
     paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
     found, seeds, notes = gains(line), seed_gains(line), unfinished(line)
     rows = [

@@ -5,10 +5,12 @@ Pham et al. 2018, arXiv 1802.03268; operations and their order as in melodyguan/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from raysweep.errors import RaysweepError
 from raysweep.nas.space import Decision, Decisions
 
 OPERATIONS = ("conv_3x3", "sep_conv_3x3", "conv_5x5", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3")
@@ -25,6 +27,25 @@ class MacroNetwork:
         return "; ".join(
             f"{operation} {''.join('01'[skip] for skip in skips)}".strip() for operation, skips in self.layers
         )
+
+    @classmethod
+    def parse(cls, text: str) -> MacroNetwork:
+        """The network that `str` writes so.
+
+        Raises:
+            RaysweepError: it does not; says which layer is wrong.
+        """
+        return cls(tuple(_parsed(number, layer) for number, layer in enumerate(text.split(";"))))
+
+
+def _parsed(number: int, text: str) -> tuple[str, tuple[bool, ...]]:
+    found = re.fullmatch(r"\s*(\w+)(?: +([01]+))?\s*", text)
+    skips = (found and found[2]) or ""
+    if found is None or found[1] not in OPERATIONS or len(skips) != number:
+        raise RaysweepError(
+            f"layer {number}: {text.strip()!r} must be one of {', '.join(OPERATIONS)} and {number} digits."
+        )
+    return found[1], tuple(digit == "1" for digit in skips)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,189 @@
+"""The best architecture so far of every search, against what it took to find it: evaluations, and simulated hours.
+
+Regret, where the best value of the space is known, is how far below it the best so far is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import _look as look
+from analysis.figures._searches import evaluated, numbers
+from analysis.metrics import METRICS
+from analysis.stats import estimate
+
+STEPS = 200
+"""Points of a curve, those where searches begin and end not counted."""
+BEGUN = 0.1
+"""Share of an axis from which on all values must be in the panel: the first ones are far below."""
+AXES: Mapping[str, str] = MappingProxyType({"evaluations": "evaluations", "hours": "simulated hours"})
+"""Column -> what a reader sees."""
+VALUES: Mapping[bool, str] = MappingProxyType({False: METRICS["top1"].label, True: "regret, points of top-1"})
+COLUMNS = ("panel", "against", "method", "seed", "x", "best", "mean", "half", "n", "seeds", "caption")
+PANEL_INCHES = 2.3
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Anytime:
+    """A figure of best values so far: against which columns, and whether as regret."""
+
+    against: tuple[str, ...]
+    regret: bool = False
+
+    def data(self, evidence: Evidence) -> pd.DataFrame:
+        """One row a search and step: `x`, its `best` so far, and the `mean` and `half` of the `n` seeds that are there.
+
+        `seeds`: searches of the method. A search is there from the first evaluation that counts to its last one.
+        Empty where nothing has finished; regret, in points too, is there for rows with an `optimum` (0..1).
+        """
+        rows = evaluated(evidence)
+        if self.regret:
+            best = METRICS["top1"].transform(rows.get("optimum", pd.Series(math.nan, rows.index)).astype(float))
+            rows = rows.assign(top1=best - rows["top1"])[best.notna()]
+        begun = (own for _, own in rows.groupby("panel") if own["top1"].notna().any())
+        curves = [curve for own in begun for curve in self._curves(own)]
+        return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(COLUMNS))
+
+    def _curves(self, panel: pd.DataFrame) -> Iterator[pd.DataFrame]:
+        """Of the methods of a panel, on steps that they share."""
+        for against in self.against:
+            steps = steps_of(panel, against)
+            for method, own in panel.groupby("method"):
+                about = {"panel": panel["panel"].iloc[0], "against": against, "method": method}
+                found = over_seeds(own, against, steps, self.regret)
+                yield found.assign(**about, caption=panel["caption"].iloc[0])[list(COLUMNS)]
+
+    def size(self, frame: pd.DataFrame) -> tuple[float, float]:
+        """Two panels in a row, one alone over the whole width."""
+        count = len(frame.drop_duplicates(["panel", "against"]))
+        return 7.4, 0.6 + PANEL_INCHES * -(-count // 2)
+
+    def draw(self, frame: pd.DataFrame, ax: Axes) -> None:
+        """A panel for each set of searches that can be compared, and for each axis."""
+        number, groups = numbers(frame["method"]), list(frame.groupby(["panel", "against"], sort=False))
+        panels = look.pairs(ax, len(groups))
+        for (_, own), panel in zip(groups, panels, strict=True):
+            _panel(panel, own, number, self.regret)
+        look.key_above(panels[0], list(number))
+
+
+def steps_of(rows: pd.DataFrame, against: str) -> Floats:
+    """Where curves have points: evenly spaced, and where a search has its first value and where it ends."""
+    first, last = rows[against].min(), rows[against].max()
+    even = np.linspace(first, last, STEPS)
+    begins, ends = rows.dropna(subset="top1").groupby("search")[against].min(), rows.groupby("search")[against].max()
+    return np.unique([*(even.round() if against == "evaluations" else even), *begins, *ends])
+
+
+def over_seeds(rows: pd.DataFrame, against: str, steps: Floats, regret: bool) -> pd.DataFrame:
+    """The best so far of each search of a method at these steps, and their mean with its interval."""
+    searches = list(rows.groupby("search"))
+    best = np.array([best_at(own, against, steps, regret) for _, own in searches])
+    means = [estimate(column[~np.isnan(column)].tolist()) for column in best.T]
+    shared = {"mean": [m.mean for m in means], "half": [m.half for m in means], "n": [m.n for m in means]}
+    seeds = [pd.DataFrame({"x": steps, "best": line, "seed": own["seed"].iloc[0], **shared})
+             for line, (_, own) in zip(best, searches, strict=True)]  # fmt: skip
+    return pd.concat(seeds, ignore_index=True).assign(seeds=len(searches))
+
+
+def best_at(rows: pd.DataFrame, against: str, steps: Floats, regret: bool) -> Floats:
+    """A step function: the best of one search so far; not a number before the first that counts and after its end."""
+    values = rows["top1"].cummin() if regret else rows["top1"].cummax()
+    times, known = rows[against].to_numpy(dtype=float), values.ffill().to_numpy(dtype=float)
+    place = np.searchsorted(times, steps, side="right") - 1
+    there = (place >= 0) & (steps <= times[-1])
+    return np.where(there, known[place], np.nan)
+
+
+def _panel(panel: Axes, frame: pd.DataFrame, number: Mapping[str, int], regret: bool) -> None:
+    for method, own in frame.groupby("method", sort=False):
+        shade = look.colour(str(method), number[str(method)])
+        for _, seed in own.groupby("seed"):
+            _seed(panel, seed.dropna(subset="best"), shade, own["x"][own["n"] > 0].max())
+        _mean(panel, own.drop_duplicates("x"), shade)
+    _scale(panel, frame, regret)
+    look.small(panel)
+    look.title(panel, str(frame["panel"].iloc[0]))
+    panel.set_xlabel(AXES[frame["against"].iloc[0]], fontsize=7, labelpad=1)
+    panel.set_ylabel(VALUES[regret], fontsize=7, labelpad=2)
+
+
+def _seed(panel: Axes, rows: pd.DataFrame, shade: str, last: float) -> None:
+    """One search, a vertex where it changes; a dot where it ends before others of its method."""
+    if rows.empty:
+        return
+    kept = rows[(rows["best"] != rows["best"].shift()) | (rows["x"] == rows["x"].max())]
+    panel.plot(kept["x"], kept["best"], drawstyle="steps-post", color=shade, lw=0.5, alpha=0.3, zorder=2)
+    if rows["x"].max() < last:
+        panel.plot(kept["x"].iloc[-1:], kept["best"].iloc[-1:], "o", ms=2.4, color=shade, alpha=0.6, mec="none")
+
+
+def _mean(panel: Axes, rows: pd.DataFrame, shade: str) -> None:
+    """Full where all seeds are there, dotted where some are not: those that are left are no fair sample of all."""
+    whole, most = rows["n"] == rows["seeds"], 2 * rows["n"] >= rows["seeds"]
+    panel.plot(rows["x"], rows["mean"].where(most), ":", drawstyle="steps-post", color=shade, lw=1.3, zorder=3)
+    panel.plot(rows["x"], rows["mean"].where(whole), drawstyle="steps-post", color=shade, lw=1.5, zorder=4)
+    half = rows["half"].where(whole)
+    low, high = rows["mean"] - half, rows["mean"] + half
+    panel.fill_between(rows["x"], low, high, step="post", color=shade, alpha=0.13, lw=0, zorder=1)
+
+
+def _scale(panel: Axes, frame: pd.DataFrame, regret: bool) -> None:
+    """Regret on a logarithmic axis; on the other all seeds are shown once a search has begun."""
+    panel.margins(x=0.02)
+    panel.xaxis.set_major_locator(MaxNLocator(6, integer=frame["against"].iloc[0] == "evaluations"))
+    if regret:
+        drawn = frame["mean"][(frame["mean"] > 0) & (2 * frame["n"] >= frame["seeds"])]
+        _scale_log(panel, drawn.min(), frame["best"].max())
+        return
+    begun = frame["x"] >= frame["x"].min() + BEGUN * (frame["x"].max() - frame["x"].min())
+    panel.set_ylim(*look.rise(frame["best"][begun], 0.06, 0.1))
+    panel.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def _scale_log(panel: Axes, low: float, high: float) -> None:
+    if not low > 0:  # every search began with the best of the space
+        low = high = 1.0
+    panel.set_ylim(low / 3, 1.3 * high)
+    panel.set_yscale("log")
+    panel.yaxis.set_major_locator(LogLocator(subs=(1,) if high > 30 * low else (1, 2, 5)))
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.yaxis.set_minor_formatter(lambda value, _: "")
+
+
+NOTE = (
+    f"Best so far on images held out, mean over seeds; bands: pointwise {look.STUDENT} of the mean; thin: one seed "
+    "each, a dot where it ended before others. Dotted, without a band: some seeds have not begun or have ended, and at "
+    "least half are there, which are no fair sample. Where a method chooses lengths of training the longest counts; a "
+    "shorter one is an evaluation too."
+)
+HOURS = (
+    "Simulated hours: as if a search had never been stopped and no other had shared its workers; a result that was "
+    "looked up takes what it took to train."
+)
+REGRET = "Regret: points below the best of the space. Searches that have found it are below the axis."
+for _order, (_name, _what, _figure, _note) in enumerate(
+    (
+        ("search_evaluations", "best architecture so far against evaluations", Anytime(("evaluations",)), NOTE),
+        ("search_hours", "best architecture so far against simulated hours", Anytime(("hours",)), f"{NOTE} {HOURS}"),
+        (
+            "search_regret",
+            "regret against evaluations and simulated hours",
+            Anytime(("evaluations", "hours"), regret=True),
+            f"{REGRET} {NOTE} {HOURS}",
+        ),
+    ),
+    start=10,
+):
+    OVERVIEWS.add(_name, _what)(Overview(_figure.data, _figure.draw, _figure.size, _note, _order))
