@@ -16,8 +16,8 @@ from analysis.figures._searches import evaluated
 from analysis.metrics import METRICS
 from raysweep.errors import RaysweepError
 from raysweep.nas.cell201 import EDGES, Cell201
-from raysweep.nas.enas_macro import MacroNetwork
 from raysweep.nas.genotypes import INPUTS, Cell, Genotype
+from raysweep.nas.macro_network import MacroNetwork
 
 COLUMNS = ("panel", "method", "seed", "top1", "architecture", "part", "source", "target", "operation", "caption")
 NOTHING = "none"

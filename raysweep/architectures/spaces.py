@@ -10,6 +10,7 @@ from typing import Any
 from raysweep.errors import RaysweepError
 from raysweep.nas.cells import cell_space
 from raysweep.nas.designs import Design, design_choices
+from raysweep.nas.enas_macro import EnasMacro
 from raysweep.nas.nasbench201 import NASBench201
 from raysweep.nas.space import Space
 from raysweep.patch import Patch, patch
@@ -102,6 +103,13 @@ for _name, _summary, _paper in (
 @SPACES.add("nasbench201", "one cell of 6 edges, 5 operations: 15,625 cells", "Dong & Yang 2020, arXiv 2001.00326")
 def _nasbench201() -> TrialSpace:
     return TrialSpace("nasbench201", NASBench201(), "nasbench201")
+
+
+@SPACES.add(
+    "enas-macro", "12 layers with skips from any to any later one, 6 operations", "Pham et al. 2018, arXiv 1802.03268"
+)
+def _enas_macro() -> TrialSpace:
+    return TrialSpace("enas-macro", EnasMacro(), "enas_macro")
 
 
 @SPACES.add("joint", "all design choices of the paper's table together", "Mishkin et al. 2017, arXiv 1606.02228")

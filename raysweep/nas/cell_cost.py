@@ -53,11 +53,10 @@ class Maps:
         return -(-self.side // stride)
 
 
-class Count:
+class Tally:
     """A running sum over layers; each method adds one and returns what comes out."""
 
-    def __init__(self, network: CellNetwork) -> None:
-        self.of = network
+    def __init__(self) -> None:
         self.params, self.macs = 0, 0
 
     def weights(self, weights: int, places: int, outputs: int = 0) -> None:
@@ -75,6 +74,14 @@ class Count:
         """Depthwise, pointwise, normalisation."""
         self.weights(maps.width * kernel**2, maps.halved(stride) ** 2)
         return self.pointwise(Maps(maps.width, maps.halved(stride)), width)
+
+
+class Count(Tally):
+    """The sum of a network of cells."""
+
+    def __init__(self, network: CellNetwork) -> None:
+        super().__init__()
+        self.of = network
 
     def concatenated(self, cell: Cell, states: list[Maps]) -> Maps:
         """The output of a cell: its states, made to fit the last one."""

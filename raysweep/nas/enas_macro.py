@@ -5,47 +5,18 @@ Pham et al. 2018, arXiv 1802.03268; operations and their order as in melodyguan/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from raysweep.errors import RaysweepError
+from raysweep.nas.limits import Limits, NetworkCost, no_limits
+from raysweep.nas.macro_cost import MacroForm
+from raysweep.nas.macro_network import OPERATIONS, MacroNetwork
 from raysweep.nas.space import Decision, Decisions
 
-OPERATIONS = ("conv_3x3", "sep_conv_3x3", "conv_5x5", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3")
 SKIPS = ("no", "yes")
-
-
-@dataclass(frozen=True)
-class MacroNetwork:
-    """One layer after another: its operation, and for each earlier layer whether its output is taken in too."""
-
-    layers: tuple[tuple[str, tuple[bool, ...]], ...]
-
-    def __str__(self) -> str:
-        return "; ".join(
-            f"{operation} {''.join('01'[skip] for skip in skips)}".strip() for operation, skips in self.layers
-        )
-
-    @classmethod
-    def parse(cls, text: str) -> MacroNetwork:
-        """The network that `str` writes so.
-
-        Raises:
-            RaysweepError: it does not; says which layer is wrong.
-        """
-        return cls(tuple(_parsed(number, layer) for number, layer in enumerate(text.split(";"))))
-
-
-def _parsed(number: int, text: str) -> tuple[str, tuple[bool, ...]]:
-    found = re.fullmatch(r"\s*(\w+)(?: +([01]+))?\s*", text)
-    skips = (found and found[2]) or ""
-    if found is None or found[1] not in OPERATIONS or len(skips) != number:
-        raise RaysweepError(
-            f"layer {number}: {text.strip()!r} must be one of {', '.join(OPERATIONS)} and {number} digits."
-        )
-    return found[1], tuple(digit == "1" for digit in skips)
+SEARCHED = MacroForm()
+"""As the released search builds them, but that reductions double the width."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +28,18 @@ class EnasMacro(Decisions[MacroNetwork]):
     """
 
     num_layers: int = 12
+    network: MacroForm = SEARCHED
+    """How large networks are built, where there are limits."""
+    limits: Limits = no_limits
 
     @property
     def name(self) -> str:
         """Of the space."""
-        return f"enas-macro-{self.num_layers}"
+        return f"enas-macro-{self.num_layers}{self.limits}"
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """For each layer its operation, then the skips from the first layer on."""
+        """For each layer its operation, then the skips from the stem on."""
         return tuple(decision for layer in range(self.num_layers) for decision in _layer(layer))
 
     def build(self, code: Sequence[int]) -> MacroNetwork:
@@ -88,6 +62,14 @@ class EnasMacro(Decisions[MacroNetwork]):
     def key(self, architecture: MacroNetwork) -> str:
         """Its text."""
         return str(architecture)
+
+    def is_valid(self, architecture: MacroNetwork) -> bool:
+        """Whether it is within the limits."""
+        return self.limits is no_limits or self.limits.hold(self.cost(architecture))
+
+    def cost(self, architecture: MacroNetwork) -> NetworkCost:
+        """Parameters and multiply-accumulates of the network of this text."""
+        return self.network.cost(architecture)
 
 
 def _layer(layer: int) -> tuple[Decision, ...]:

@@ -5,8 +5,8 @@
 Papers build the same operation in different ways, and their inputs too. A `Style` is one of these ways: `slim`, the
 released NASNet and AmoebaNet code (tensorflow/models slim `nasnet_utils.py`, tensorflow/tpu amoeba_net
 `network_utils.py`); `darts` (quark0/darts `cnn/operations.py`); `enas`, the final network of melodyguan/enas
-(`micro_child.py`); `nasbench201` (D-X-Y/AutoDL-Projects). To add an operation: a function of a `Builder`, a width and a
-stride in the table of its style.
+(`micro_child.py`), and `enas_macro`, its layers (`general_child.py`); `nasbench201` (D-X-Y/AutoDL-Projects). To add an
+operation: a function of a `Builder`, a width and a stride in the table of its style.
 
 The non-linearity comes first and the normalisation last, where the recipe has it before the non-linearity; in the other
 position it follows the non-linearity. Borders are symmetric; TensorFlow's, for a stride of 2 and an even side, are one
@@ -141,6 +141,17 @@ def _conv(kernel: int, net: Builder, width: int, stride: int) -> None:
     convolve(net, "conv", width, kernel, (stride, stride))
 
 
+def _projected(adds: Operation, net: Builder, width: int, stride: int) -> None:
+    """A 1x1 convolution first."""
+    pointwise(net, "project", width)
+    adds(net, width, stride)
+
+
+def _activated_pool(kind: type[nn.MaxPool2d | nn.AvgPool2d], net: Builder, width: int, stride: int) -> None:
+    net.activate("act")
+    _pool(kind, 3, net, width, stride)
+
+
 POOLS: Mapping[str, Operation] = {
     "avg_pool_3x3": partial(_pool, nn.AvgPool2d, 3),
     **{f"max_pool_{kernel}x{kernel}": partial(_pool, nn.MaxPool2d, kernel) for kernel in (3, 5, 7)},
@@ -167,6 +178,12 @@ DARTS: Mapping[str, Operation] = {
     "conv_1x7_7x1": _darts_crossed,
 }
 ENAS: Mapping[str, Operation] = {**POOLS, **SEPARABLE, "identity": _enas_identity}
+ENAS_MACRO: Mapping[str, Operation] = {
+    **{f"conv_{kernel}x{kernel}": partial(_projected, partial(_conv, kernel)) for kernel in (3, 5)},
+    **{f"sep_conv_{kernel}x{kernel}": partial(_projected, partial(_separable, 1, kernel, 1)) for kernel in (3, 5)},
+    "avg_pool_3x3": partial(_projected, partial(_activated_pool, nn.AvgPool2d)),
+    "max_pool_3x3": partial(_projected, partial(_activated_pool, nn.MaxPool2d)),
+}
 NASBENCH201: Mapping[str, Operation] = {
     "none": lambda net, width, stride: net.add("nothing", Nothing()),
     "skip_connect": lambda net, width, stride: None,
@@ -195,6 +212,7 @@ STYLES: Mapping[str, Style] = {
     "slim": Style(SLIM, always_fitted=False, first_fitted=False),
     "darts": Style(DARTS, drops_identity=True),
     "enas": Style(ENAS, always_fitted=False, newer_twice=True),
+    "enas_macro": Style(ENAS_MACRO),
     "nasbench201": Style(NASBENCH201),
 }
 """Ways to build a cell, by name."""

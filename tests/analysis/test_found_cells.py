@@ -11,10 +11,8 @@ import pytest
 from analysis.figures import Evidence, found_cells
 from analysis.figures._graphs import PITCH, Chain, Graph
 from analysis.load import searches_of
-from raysweep.errors import RaysweepError
 from raysweep.nas import BitString, EnasMacro, Evaluation, NASBench201, cell_space, search
 from raysweep.nas.cell201 import Cell201
-from raysweep.nas.enas_macro import MacroNetwork
 from raysweep.nas.genotypes import GENOTYPES, NASNET_A
 from raysweep.nas.space import randomness
 from tests.analysis.test_figures_overviews import NO_STATS, legible
@@ -61,15 +59,6 @@ def test_edges_of_a_benchmark_cell_and_of_layers() -> None:
         ("1", "3", ""),
     ]  # fmt: skip
     assert found_cells.edges_of("network.activation relu, network.pooling max") == []
-
-
-def test_macro_networks_are_read_as_they_are_written() -> None:
-    for number in range(20):
-        network = SPACES["enas-macro"].sample(randomness(0, number))
-        assert MacroNetwork.parse(str(network)) == network
-    for text in ("conv_3x3 1", "conv_3x3; conv_3x3", "conv_3x3; conv_7x7 0", ""):
-        with pytest.raises(RaysweepError, match="layer [01]: .* must be one of conv_3x3"):
-            MacroNetwork.parse(text)
 
 
 @pytest.mark.parametrize("name", SPACES)

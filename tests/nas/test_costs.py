@@ -13,6 +13,8 @@ from raysweep.nas.cell201 import EDGES, Cell201
 from raysweep.nas.cell_cost import CellNetwork
 from raysweep.nas.genotypes import GENOTYPES
 from raysweep.nas.limits import NetworkCost
+from raysweep.nas.macro_cost import MacroForm
+from raysweep.nas.macro_network import ENAS_MACRO, MacroNetwork
 
 MOBILE: dict[str, Any] = {"stem": "imagenet", "side": 224, "classes": 1000}
 DARTS_CIFAR = CellNetwork("darts", 36, 20)
@@ -53,6 +55,13 @@ def test_multiply_accumulates_are_those_counted_in_released_networks(
     name: str, network: CellNetwork, millions: float
 ) -> None:
     assert network.cost(GENOTYPES[name]).macs / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_the_released_macro_network_has_the_parameters_counted_in_it() -> None:
+    """The released code builds plain convolutions in place of separable ones."""
+    plain = MacroNetwork.parse(str(ENAS_MACRO).replace("sep_conv", "conv"))
+    assert MacroForm(width=96).cost(plain).params == 42_559_392
+    assert MacroForm(width=96).cost(ENAS_MACRO).params < 42_559_392
 
 
 def test_operations_that_a_network_does_not_have_are_refused() -> None:

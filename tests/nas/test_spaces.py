@@ -21,6 +21,7 @@ SPACES: list[Any] = [
     NASBench201(),
     NASBench201(Limits(max_params=400_000, max_macs=60_000_000)),
     EnasMacro(6),
+    EnasMacro(6, limits=Limits(max_params=400_000)),
     *(cell_space(name) for name in OPERATIONS),
     cell_space("amoebanet", limits=Limits(max_params=3_000_000)),
     design_choices("joint"),

@@ -12,6 +12,7 @@ from torch import Tensor
 from raysweep.errors import RaysweepError
 from raysweep.nas.cell201 import OPERATIONS as OPERATIONS_201
 from raysweep.nas.genotypes import OPERATIONS
+from raysweep.nas.macro_network import OPERATIONS as OPERATIONS_MACRO
 from raysweep.nn.blocks import DropPath, Graph, Layers, Paired
 from raysweep.nn.builder import Builder
 from raysweep.nn.cell_ops import STYLES, factorised_reduction, operation
@@ -20,6 +21,7 @@ from raysweep.recipe import NetworkRecipe
 
 RECIPE = NetworkRecipe(norm="batch_affine", norm_position="before", conv_bias=False)
 LISTS = [*((style, OPERATIONS[style]) for style in ("darts", "enas")), ("nasbench201", OPERATIONS_201)]
+LISTS += [("enas_macro", OPERATIONS_MACRO)]
 LISTS += [("slim", OPERATIONS[name]) for name in ("nasnet", "amoebanet", "pnas", "enas")]
 
 
@@ -123,7 +125,7 @@ def test_factors_of_the_recipe_hold_in_operations(position: str) -> None:
 def test_operations_that_a_style_does_not_have_are_refused() -> None:
     with pytest.raises(RaysweepError, match="operation 'conv_3x3' is not known to networks of style enas"):
         operation("conv_3x3", "enas", 8)
-    assert set(STYLES) == {"slim", "darts", "enas", "nasbench201"}
+    assert set(STYLES) == {"slim", "darts", "enas", "enas_macro", "nasbench201"}
 
 
 def test_drop_path_keeps_the_mean_and_drops_nothing_at_test() -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from analysis.load import load_searches
 from raysweep.__main__ import raysweep
 from raysweep.errors import RaysweepError
+from raysweep.nas.macro_network import MacroNetwork
 from raysweep.results.store import Store
 
 SMALL = ("--space", "nasbench201", "--protocol", "demo", "--width", "0.25", "--epochs", "1", "--inline")
@@ -53,6 +54,14 @@ def test_a_search_is_previewed_run_and_continued(
         assert (one["value"] * 30) % 1 == pytest.approx(0), "a tenth of 300 images is tested on"
     best = frame.loc[frame[frame["method"] == "random"]["value"].idxmax()]
     assert best["trial"] in found
+
+
+def test_whole_networks_of_the_macro_space_are_searched(small_images: Path, tmp_path: Path) -> None:
+    words = ("nas", "random", "--space", "enas-macro", *SMALL[2:], "--data", small_images, "--store", tmp_path / "s")
+    good(*words, "--budget", "1")
+    (one,) = load_searches(Store.open(str(tmp_path / "s")), "nas-enas-macro").to_dict("records")
+    assert one["status"] == "finished"
+    assert len(MacroNetwork.parse(one["architecture"]).layers) == 12
 
 
 @pytest.mark.long
