@@ -6,7 +6,7 @@ them to the filters. Every convolution is ReLU, convolution, normalisation; the 
 the average at the end. After a third and two thirds of the layers every state goes through a factorised reduction of
 its own, which doubles the filters. In the code's search, weights are shared, filters stay at 36 and skips are summed.
 
-Where the paper and the code differ:
+Where the paper and the code differ (the paper as recalled, the code as read):
 
 - The paper concatenates the skips in front of the operation; in the code they pass it by, and come in behind it.
 - Of the skips of layer n the first is, in the code, from the stem, and the last from layer n - 2: layer n - 1 is its
