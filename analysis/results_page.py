@@ -12,13 +12,14 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib import style
 
 from analysis import take_home as messages
 from analysis.across import QValues, q_values
-from analysis.figures import STYLE, figures, render
+from analysis.figures import STYLE, Drawing, Evidence, figures, gather, overviews, render
 from analysis.load import ALL, Line, load_lines
 from analysis.metrics import METRICS
 from analysis.published import published_study
@@ -52,18 +53,19 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
     lines = load_lines(store, [ALL])
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        page.write_text(_page(lines, store_uri, page, folder), encoding="utf-8")
+        page.write_text(_page(store, lines, page, folder), encoding="utf-8")
     except OSError as error:
         raise RaysweepError(f"cannot write {page}: {error}. Name another one.") from error
 
 
-def _page(lines: Sequence[Line], store: str, page: Path, folder: Path) -> str:
+def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:
     together = q_values([comparisons(line) for line in lines])
     parts = [
-        INTRODUCTION.format(store=os.path.relpath(store, page.parent)),
+        INTRODUCTION.format(store=os.path.relpath(store.uri, page.parent)),
         _protocols(lines),
         "## All studies\n\n" + markdown(_index(lines, together)),
         _messages(lines),
+        _across(gather(store, lines), page, folder),
         *(_study(line, q, page, folder) for line, q in zip(lines, together, strict=True)),
     ]
     return "\n".join(part for part in parts if part)
@@ -82,12 +84,18 @@ def _budget(line: Line) -> str:
     settings = ", ".join(f"`{path} = {value}`" for path, value in line.settings().items()) or "nothing"
     recipe = line.baseline_recipe
     images = ", ".join(line.present("data_name")) or "no images"
-    seeds = Counter(line.trials["variant"])
-    most = f"{seeds[line.baseline]} seeds of the baseline, {min(seeds.values())} or more of each variant"
     return (
-        f"Protocol `{line.protocol}` on {images}, {recipe.training.epochs:g} epochs, {most}. "
+        f"Protocol `{line.protocol}` on {images}, {recipe.training.epochs:g} epochs, {_repeats(line)}. "
         f"Changed in the protocol: {settings}."
     )
+
+
+def _repeats(line: Line) -> str:
+    seeds = Counter(line.trials["variant"])
+    if line.is_architecture_search:
+        searches = line.trials["search"].nunique()
+        return f"{searches} searches that share {line.trials['trial'].nunique()} trials of one seed"
+    return f"{seeds[line.baseline]} seeds of the baseline, {min(seeds.values())} or more of each variant"
 
 
 def _index(lines: Sequence[Line], together: Sequence[QValues]) -> pd.DataFrame:
@@ -117,6 +125,16 @@ def _messages(lines: Sequence[Line]) -> str:
     ]
     told = "".join(f"- {line}.\n" for line in said)
     return f"## Take-home messages of the paper\n\n{told}\n{markdown(messages.readable(table))}"
+
+
+def _across(evidence: Evidence, page: Path, folder: Path) -> str:
+    """What spans studies, and what architecture searches found."""
+    shown = [
+        _embedded(entry.summary, entry.make, frame, said, folder / f"overview-{entry.name}.png", page)
+        for entry in sorted(overviews(), key=lambda entry: entry.make.order)
+        if len(frame := entry.make.data(evidence)) and (said := " ".join(dict.fromkeys(frame["caption"])))
+    ]
+    return "\n\n".join(["## Across studies", *shown, ""]) if shown else ""
 
 
 def _study(line: Line, q: QValues, page: Path, folder: Path) -> str:
@@ -154,11 +172,14 @@ def _picture(line: Line, page: Path, folder: Path) -> str:
     frame = figure.data(line)
     if frame.empty or not frame["gain"].notna().any():
         return ""
-    file = folder / f"{file_stem(line)}-{EMBEDDED}.png"
+    title, file = f"{METRICS['gain'].label}: {line.study}", folder / f"{file_stem(line)}-{EMBEDDED}.png"
+    return _embedded(title, figure, frame, caption(line), file, page)
+
+
+def _embedded(title: str, drawing: Drawing[Any], frame: pd.DataFrame, said: str, file: Path, page: Path) -> str:
     with style.context(STYLE):  # the resolution is read when saving
-        render(figure, frame, caption(line)).savefig(file)
-    picture = os.path.relpath(file, page.parent)
-    return f"![{METRICS['gain'].label}: {line.study}]({Path(picture).as_posix()})"
+        render(drawing, frame, said).savefig(file)
+    return f"![{title}]({Path(os.path.relpath(file, page.parent)).as_posix()})"
 
 
 def _unfinished(line: Line) -> str:

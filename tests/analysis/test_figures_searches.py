@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from analysis.figures import Evidence, anytime, gather, overviews, render, searc
 from analysis.figures._searches import evaluated
 from analysis.load import load_lines, load_searches, searches_of
 from analysis.report import write_report
+from analysis.results_page import write_results
 from raysweep.nas import BitString, Evaluation, History, NASBench201, search
 from raysweep.nas.ranking import Ranking, compare
 from raysweep.results.schema import EVALUATIONS
@@ -274,3 +276,16 @@ def test_the_report_of_searches(searched: Store, tmp_path: Path) -> None:
         assert line.baseline_recipe.training.epochs == 4
     assert "images held out of the training split" in text
     assert "Dunnett" not in text.partition("<section")[2]
+
+
+def test_the_results_page_shows_searches_and_makes_no_claim_of_them(searched: Store, tmp_path: Path) -> None:
+    write_results(searched.uri, tmp_path / "RESULTS.md", tmp_path / "pictures")
+    text = (tmp_path / "RESULTS.md").read_text()
+    shown = re.findall(r"!\[.*\]\((pictures/overview-.*)\)", text)
+    assert {Path(file).stem for file in shown} == {
+        f"overview-{name}" for name in ("search_evaluations", "search_hours", "search_macs", "found_cells")
+    }
+    assert all((tmp_path / file).stat().st_size for file in shown)
+    trials = searched.members().to_pandas().query("study == 'nas-nasnet'")["trial"].nunique()
+    assert f"{2 * len(METHODS)} searches that share {trials} trials of one seed" in text
+    assert "no claim is made" in text
