@@ -10,8 +10,8 @@ from raysweep.protocols import find_protocol
 CIFAR = find_protocol("cifar10")
 
 
-@pytest.mark.parametrize("name", ["caffenet", "resnet20_cifar", "densenet40"])
-@pytest.mark.parametrize("millions", [9, 40])
+@pytest.mark.parametrize("name", ["caffenet", "densenet40"])
+@pytest.mark.parametrize("millions", [9])
 def test_a_network_designed_by_hand_gets_the_width_of_nearest_macs(name: str, millions: int) -> None:
     macs = millions * 1_000_000
     chosen = handmade(name, CIFAR, macs)
