@@ -47,7 +47,7 @@ class Evidence:
     searches: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EVALUATIONS.names))
     """Rows of `analysis.load.load_searches`, or of `searches_of`, which may know the `optimum`."""
     rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=schema().names))
-    """Rows of `raysweep.nas.ranking.Ranking.to_table`, with the columns that tell rankings apart; a store has none."""
+    """Rows of `raysweep.nas.ranking.Ranking.to_table`, with the columns that tell rankings apart."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,11 @@ def overviews() -> Registry[Overview]:
 
 
 def gather(store: Store, lines: Sequence[Line]) -> Evidence:
-    """What overviews draw from: these lines, their searches, and all that init-stats has written to the store."""
+    """What overviews draw from: these lines, their searches, and all rankings and init-stats of the store."""
     searches, shown = load_searches(store), {(line.study, line.line) for line in lines}
     own = [key in shown for key in zip(searches["study"], searches["line"], strict=True)]
-    return Evidence(lines, store.init_stats().to_pandas(), searches.loc[own].reset_index(drop=True))
+    found = searches.loc[own].reset_index(drop=True)
+    return Evidence(lines, store.init_stats().to_pandas(), found, store.rankings().to_pandas())
 
 
 def render(figure: Drawing[Source], frame: pd.DataFrame, caption: str) -> Canvas:

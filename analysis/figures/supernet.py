@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +17,8 @@ from analysis.metrics import METRICS
 from analysis.stats import CONFIDENCE
 from raysweep.nas.ranking import schema
 
+NAME = "ranking"
+"""Column of what a ranking is called in its store."""
 WAYS = {"shared": "with shared weights", "standalone": "by itself"}
 COLUMNS = ("panel", "architecture", *WAYS, "left_out", "caption")
 PANEL_INCHES = 2.9
@@ -26,13 +30,19 @@ def data(evidence: Evidence) -> pd.DataFrame:
     A panel a ranking: rankings differ in their `seed` and in columns of their own.
     """
     rows = evidence.rankings
-    own = ["seed", *(name for name in rows.columns if name not in schema().names)]
+    own = [NAME, "seed", *(name for name in rows.columns if name not in (*schema().names, NAME))]
     values = {way: METRICS["top1"].transform(rows[f"{way}_top1"].astype(float)) for way in WAYS}
     why = [", ".join(_why(way, row[f"{way}_status"]) for way in WAYS if row[f"{way}_status"] != FINISHED)
            for row in rows.to_dict("records")]  # fmt: skip
-    panels = [", ".join(f"{name} {row[name]}" for name in own) for row in rows.to_dict("records")]
+    panels = [", ".join(_told(name, row[name]) for name in own if not pd.isna(row.get(name)))
+              for row in rows.to_dict("records")]  # fmt: skip
     found = rows.assign(panel=panels, left_out=why, caption="Shared weights and stand-alone trainings.", **values)
     return found.reindex(columns=list(COLUMNS))
+
+
+def _told(name: str, value: Any) -> str:
+    shown = f"{value:g}" if isinstance(value, float) else str(value)
+    return shown if name == NAME else f"{name} {shown}"
 
 
 def _why(way: str, status: str) -> str:

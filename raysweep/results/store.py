@@ -9,6 +9,7 @@
     init_stats/TRIAL.parquet         layers in the first updates of a trial, one row a layer and update
     searches/NAME.log                what an architecture search proposed and was told, see `search_log`
     searches/NAME.parquet            its evaluations so far, one row each, for whoever reads
+    rankings/NAME.parquet            architectures scored with shared weights and trained alone, see `nas.ranking`
     data/DIGEST.json                 manifests of the image sets
 
 Where many files are read, one that cannot be (damage from outside) is listed in `problems` and the others are read;
@@ -31,6 +32,7 @@ import pyarrow.parquet as pq
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
+from raysweep.nas.ranking import schema as ranking_schema
 from raysweep.results.arrow import PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.results.files import FAILURES, NO_PATIENCE, Files, Patience
 from raysweep.results.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
@@ -40,6 +42,7 @@ T = TypeVar("T")
 READERS = 16
 """Files read at once: small files cost latency, not bandwidth."""
 MARK = "store.json"
+_NO_RANKING = ranking_schema().append(pa.field("ranking", pa.string())).empty_table()
 
 
 class Store:
@@ -167,6 +170,22 @@ class Store:
             [("search", "ascending"), ("place", "ascending")]
         )
 
+    def write_ranking(self, name: str, ranking: pa.Table) -> None:
+        """Replace a ranking, as `raysweep.nas.ranking.Ranking.to_table` gives it.
+
+        Raises:
+            RaysweepError: the store cannot be written; the old ranking is still whole.
+        """
+        self.files.write(
+            f"rankings/{name}.parquet", parquet(ranking.append_column("ranking", _same(name, ranking)), {})
+        )
+
+    def rankings(self) -> pa.Table:
+        """All rankings, each by its name in `ranking`; a column of its own that others have is null."""
+        names = self._names("rankings")
+        tables = [table for name in names if (table := self._or_note(self._read_ranking, name)) is not None]
+        return pa.concat_tables([_NO_RANKING, *tables], promote_options="permissive")
+
     def find_trial(self, prefix: str) -> str:
         """The one trial id that begins like this.
 
@@ -247,6 +266,14 @@ class Store:
         except FAILURES as error:
             raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
 
+    def _read_ranking(self, name: str) -> pa.Table:
+        try:
+            table = pq.ParquetFile(pa.BufferReader(self.files.read(name))).read()
+            table.select(_NO_RANKING.schema.names)
+        except (pa.ArrowException, KeyError) as error:
+            raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
+        return table
+
     def _read_manifest(self, name: str) -> Manifest:
         try:
             return Manifest.from_json(self.files.read(name).decode())
@@ -285,6 +312,10 @@ class Store:
                 f"the store {self.uri} was written by a newer raysweep (schema {version}; this one knows "
                 f"{SCHEMA_VERSION}): upgrade raysweep, or use another --store."
             )
+
+
+def _same(value: str, table: pa.Table) -> pa.Array:
+    return pa.repeat(pa.scalar(value), len(table))
 
 
 def _and_others(small: pa.Table, packed: pa.Table) -> pa.Table:

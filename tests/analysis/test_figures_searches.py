@@ -246,6 +246,23 @@ def test_tau_is_that_of_the_pairs_that_have_both_scores() -> None:
     assert frame.loc[frame["left_out"] != "", "shared"].notna().all()
 
 
+def test_rankings_of_a_store_are_drawn_each_for_itself(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    assert gather(store, []).rankings.empty
+    found = ranking()
+    store.write_ranking("one", found.to_table(epochs=2))
+    store.write_ranking("two", found.to_table(bn="batch"))
+    rows = store.rankings().to_pandas()
+    assert rows.groupby("ranking").size().to_dict() == {"one": 20, "two": 20}
+    kept = rows[rows["ranking"] == "one"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept[found.to_table().column_names], found.to_table().to_pandas())
+    frame = supernet.data(gather(store, []))
+    assert list(frame["panel"].unique()) == ["one, seed 3, epochs 2", "two, seed 3, bn batch"]
+    (tmp_path / "rankings" / "one.parquet").write_bytes(b"PAR1 and no more")
+    assert set(store.rankings()["ranking"].to_pylist()) == {"two"}
+    assert "rankings/one.parquet" in store.problems[0]
+
+
 def test_rankings_beside_each_other_are_legible() -> None:
     tables = [ranking().to_table(bn=bn).to_pandas() for bn in ("batch", "stored", "none")]
     frame = supernet.data(Evidence((), NO_STATS, rankings=pd.concat(tables)))
