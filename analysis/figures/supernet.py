@@ -22,6 +22,8 @@ NAME = "ranking"
 WAYS = {"shared": "with shared weights", "standalone": "by itself"}
 COLUMNS = ("panel", "architecture", *WAYS, "left_out", "caption")
 PANEL_INCHES = 2.9
+LONGEST = 40
+"""Characters of a value that a heading has room for."""
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -34,14 +36,16 @@ def data(evidence: Evidence) -> pd.DataFrame:
     values = {way: METRICS["top1"].transform(rows[f"{way}_top1"].astype(float)) for way in WAYS}
     why = [", ".join(_why(way, row[f"{way}_status"]) for way in WAYS if row[f"{way}_status"] != FINISHED)
            for row in rows.to_dict("records")]  # fmt: skip
-    panels = [", ".join(_told(name, row[name]) for name in own if not pd.isna(row.get(name)))
-              for row in rows.to_dict("records")]  # fmt: skip
+    panels = [", ".join(filter(None, (_told(name, row.get(name)) for name in own))) for row in rows.to_dict("records")]
     found = rows.assign(panel=panels, left_out=why, caption="Shared weights and stand-alone trainings.", **values)
     return found.reindex(columns=list(COLUMNS))
 
 
 def _told(name: str, value: Any) -> str:
+    """What a heading says of a column; nothing of one that is empty or, like a whole recipe, too long for it."""
     shown = f"{value:g}" if isinstance(value, float) else str(value)
+    if pd.isna(value) or len(shown) > LONGEST:
+        return ""
     return shown if name == NAME else f"{name} {shown}"
 
 

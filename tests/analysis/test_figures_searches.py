@@ -250,7 +250,7 @@ def test_rankings_of_a_store_are_drawn_each_for_itself(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path), create=True)
     assert gather(store, []).rankings.empty
     found = ranking()
-    store.write_ranking("one", found.to_table(epochs=2))
+    store.write_ranking("one", found.to_table(epochs=2, shared_recipe="{" + 99 * "-" + "}"))
     store.write_ranking("two", found.to_table(bn="batch"))
     rows = store.rankings().to_pandas()
     assert rows.groupby("ranking").size().to_dict() == {"one": 20, "two": 20}
