@@ -14,10 +14,11 @@ from markupsafe import Markup
 from analysis import take_home as messages
 from analysis.across import QValues, claims, q_values
 from analysis.agreement import with_published
+from analysis.drawing import Progress, draw_all
 from analysis.figures import gather
 from analysis.load import DIVERGED, Line, load_lines
 from analysis.metrics import METRICS, NOTHING
-from analysis.section import Picture, known_study, overview_pictures, pictures, section, write_tables
+from analysis.section import Picture, known_study, overview_pictures, section, write_tables
 from analysis.stats import BETTER, UNSTABLE, WORSE, comparisons
 from analysis.tables import html
 from raysweep.errors import RaysweepError
@@ -29,24 +30,29 @@ LEAST_MESSAGES = 2
 """Tested ones, for a table of all."""
 
 
-def write_report(store_uri: str, studies: Sequence[str], out: Path | str) -> Path:
+def _unseen(done: int, total: int) -> None:
+    """Nobody looks."""
+
+
+def write_report(store_uri: str, studies: Sequence[str], out: Path | str, progress: Progress = _unseen) -> Path:
     """Write the page, and each figure as SVG and PNG and each table as CSV, Markdown and LaTeX; returns its path.
 
-    `all` stands for every study in the store.
+    `all` stands for every study in the store. Of many studies `progress` is told how many are drawn.
 
     Raises:
         RaysweepError: no store, no such study in it, or a folder that cannot be written.
     """
     store = Store.open(store_uri)
-    return Report(store, Path(out)).write(load_lines(store, studies))
+    return Report(store, Path(out), progress).write(load_lines(store, studies))
 
 
 class Report:
     """A page that can be written again: what has been drawn of a line is kept for as long as the line is."""
 
-    def __init__(self, store: Store, out: Path) -> None:
+    def __init__(self, store: Store, out: Path, progress: Progress = _unseen) -> None:
         self.store = store
         self.out = out
+        self.progress = progress
         self.drawn: dict[Line, list[Picture]] = {}
         self.across: list[Picture] = []
         """Over all lines."""
@@ -62,8 +68,9 @@ class Report:
         page = self.out / PAGE
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            known = self.drawn
-            self.drawn = {line: known[line] if line in known else pictures(line, self.out) for line in lines}
+            new = [line for line in lines if line not in self.drawn]
+            known = self.drawn | dict(zip(new, draw_all(new, self.out, self.progress), strict=True))
+            self.drawn = {line: known[line] for line in lines}
             evidence = gather(self.store, lines)
             if self.across_of != (found := (list(lines), len(evidence.searches))):
                 self.across, self.across_of = overview_pictures(evidence, self.out), found

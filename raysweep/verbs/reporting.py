@@ -37,8 +37,11 @@ def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: f
         follow_report(store, studies, out, LIVE_EVERY_S if every is None else every)
         return
     from analysis.report import write_report
+    from raysweep.progress import counted
 
-    click.echo(write_report(store, studies, out))
+    with counted(f"drawing {out}") as progress:
+        page = write_report(store, studies, out, progress)
+    click.echo(page)
 
 
 def follow_report(uri: str, studies: tuple[str, ...], out: Path, every_s: float) -> None:

@@ -23,7 +23,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         studies.append(line.study)
         return [{"title": "gains", "source": "AAAA"}]
 
-    monkeypatch.setattr("analysis.report.pictures", note)
+    monkeypatch.setattr("analysis.drawing.pictures", note)
     return studies
 
 

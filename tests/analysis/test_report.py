@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from analysis.drawing import draw_all
 from analysis.load import load_lines
 from analysis.report import write_report
 from analysis.tables import html, markdown, readable, summary
@@ -67,6 +68,19 @@ def test_the_same_results_give_the_same_figures(out: Path, tmp_path: Path) -> No
     pictures = sorted(path.name for path in out.glob("*.svg"))
     assert len(pictures) == 4
     assert all((out / name).read_bytes() == (tmp_path / name).read_bytes() for name in pictures)
+
+
+def test_several_processes_draw_the_same(store: Store, tmp_path: Path) -> None:
+    fill(store, Request(("activation",), "cifar10", {"training.epochs": 4.0}, seeds=2, variants=("elu",)))
+    lines, told = load_lines(store, ["activation"]) * 2, []
+    drawn = []
+    for processes in (1, 2):
+        (out := tmp_path / str(processes)).mkdir()
+        drawn.append(draw_all(lines, out, lambda done, total: told.append((done, total)), processes))
+    assert drawn[0] == drawn[1]
+    assert told == [(1, 2), (2, 2)] * 2
+    files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in "12"]
+    assert files[0] == files[1] != {}
 
 
 def test_two_lines_are_two_sections(store: Store, tmp_path: Path) -> None:
