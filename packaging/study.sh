@@ -1,26 +1,37 @@
 #!/bin/sh
-# The study of RESULTS.md, all of it or what of it is not in the store yet:
-#   packaging/study.sh SOURCE [STORE [DATA]]
+# The study of RESULTS.md: what of it is not in the store yet.
+#   packaging/study.sh SOURCE [STORE [DATA]]      then: raysweep compare docs/study/store STORE
 # SOURCE is CIFAR-10 in any form that `raysweep data write` takes. The images are the first 500 of each class to train on
 # and the first 200 to test on, so another order of the same files gives other numbers; the digest in RESULTS.md says
-# which these were. One budget for everything, none of it tuned: a quarter of the width, 4 epochs of batches of 32.
+# which these were. One budget for everything, none of it tuned: a quarter of the width, 4 epochs, batches of 32.
 set -eu
 SOURCE=${1:?name a source of CIFAR-10, e.g. torchvision:CIFAR10 or cifar10.parquet}
 STORE=${2:-results}
 DATA=${3:-data/cifar10-500-200}
 RAYSWEEP=${RAYSWEEP:-.venv/bin/raysweep}
+SEEDS=3
 
 run() {
     "$RAYSWEEP" run "$@" --protocol cifar10 --width 0.25 --epochs 4 --batch-size 32 --data "$DATA" --store "$STORE"
 }
 
-# What is trained most is left out of the widest studies: their variants of more than four times the work.
-"$RAYSWEEP" data write "$SOURCE" "$DATA" --per-class 500 200 --side 32 --also 8,16,18,24,40,46,57
-run bias --variants bias_lr_x2 --seeds 5 # the baseline of nearly all studies
-for study in activation bias label_noise lr_policy batchnorm pooling classifier padding pooling_window dataset_size \
-    colorspace batch_size take_home combined; do
-    run $study --seeds 3
+# A study whose variants are left out in part: those of several times the work of its baseline, and of `init` other
+# non-linearities than ReLU.
+some() {
+    study=$1
+    shift
+    run "$study" --seeds "$SEEDS" --variants "$@"
+}
+
+"$RAYSWEEP" data write "$SOURCE" "$DATA" --per-class 500 200 --side 32 --also 16,18,24,40,46,57
+for study in activation bias label_noise lr_policy batchnorm pooling classifier dataset_size colorspace padding \
+    pooling_window take_home; do
+    run $study --seeds "$SEEDS"
 done
-run width --seeds 3 --variants x0_25,x0_354,x0_5_clean,x0_5,x0_707_clean,x0_707,x1_414
-run image_size --seeds 3 --variants s64,s96,s180,s224_clean
-run bn_activation --seeds 3 --variants linear_clean,tanh_clean,sigmoid_clean,vlrelu,rrelu,prelu,elu,maxout_clean
+some batch_size bs1024_lr0_04,bs1024_lr0_01,bs512_lr0_02,bs512_lr0_01,bs128_lr0_01,bs128_lr0_005,bs64_lr0_01,bs64_lr0_0025,bs32_lr0_01,bs32_lr0_00125
+some width x0_25,x0_354,x0_5_clean,x0_5,x0_707_clean,x0_707,x1_414
+some init orthonorm_relu,orthonorm_msra_scaled_relu,xavier_relu,msra_relu,gaussian_relu
+some image_size s64,s96,s180
+some architecture caffenet128_fc4096,caffenet128_nogroup,caffenet128_spp3,squeezenet128,nin128,fitnet1_elu,vgg16_128
+some bn_activation tanh_clean,sigmoid_clean,vlrelu,prelu,elu
+some combined only_elu,only_colorspace,only_max_plus_average,only_spp3,only_linear,only_nesterov,add2_colorspace,add3_max_plus_average,add4_spp3,add5_linear,caffenet128_all

@@ -16,8 +16,8 @@ from raysweep.architectures.spaces import TrialSpace
 from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError, unknown
 from raysweep.nas.evaluation import Evaluated
-from raysweep.networks import networks
-from raysweep.patch import patch
+from raysweep.networks import OPTIONAL_FACTORS, networks
+from raysweep.patch import get, recipe_fields
 from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.study import Study, Variant
@@ -63,7 +63,7 @@ def retraining(
         "",
         "",
         found[0].name,
-        (*found, *(handmade(name, baseline, macs) for name in beside)),
+        (*found, *(handmade(name, asked, macs) for name in beside)),
     )
     return replace(request, studies=(study,), seeds=seeds)
 
@@ -74,19 +74,23 @@ def winner(space: TrialSpace, search: Search, best: Evaluated[object]) -> Varian
     return Variant(search.variant(best.number), space.patch(best.architecture), f"{words}: {best.architecture}")
 
 
-def handmade(name: str, baseline: Recipe, macs: int) -> Variant:
-    """A network designed by hand, under the settings of the baseline, as wide as gives it about so many MACs.
+def handmade(name: str, asked: NasRequest, macs: int) -> Variant:
+    """A network designed by hand, under the settings of the searches, as wide as gives it about so many MACs.
 
     Raises:
         RaysweepError: it cannot be built for these images.
     """
-    at_least = bisect_left(WIDTHS, macs, key=lambda each: _macs(name, baseline, each / 1000))
-    near = WIDTHS[max(at_least - 1, 0) : at_least + 1]
-    width = min((each / 1000 for each in near), key=lambda each: abs(_macs(name, baseline, each) - macs))
-    own = _macs(name, baseline, width)
+    at_least = bisect_left(WIDTHS, macs, key=lambda each: find_cost(_designed(name, asked, each / 1000)).macs)
+    near = [_designed(name, asked, each / 1000) for each in WIDTHS[max(at_least - 1, 0) : at_least + 1]]
+    recipe = min(near, key=lambda each: abs(find_cost(each).macs - macs))
+    own = find_cost(recipe).macs
     words = f"{name}, designed by hand, with {short(own)} MACs; the best found has {short(macs)}"
-    return Variant(name, {"network.name": name, WIDTH: width}, words)
+    # All of its fields: those that belong to the searched network must not stay.
+    return Variant(name, {path: get(recipe, path) for path in recipe_fields() if path.startswith("network.")}, words)
 
 
-def _macs(name: str, baseline: Recipe, width: float) -> int:
-    return find_cost(patch(baseline, {"network.name": name, WIDTH: width})).macs
+def _designed(name: str, asked: NasRequest, width: float) -> Recipe:
+    """What `raysweep run --network NAME` would train under these settings; what is set of cells alone is left out."""
+    foreign = {f"network.{factor}" for factor in OPTIONAL_FACTORS - networks()[name].factors}
+    settings = {path: value for path, value in asked.request.settings.items() if path not in foreign}
+    return replace(asked.request, settings={**settings, "network.name": name, WIDTH: width}).baseline()
