@@ -33,6 +33,8 @@ from raysweep.results.store import Store
 
 EMBEDDED = "gains"
 """Name of the figure that stands under each study."""
+MOST_PROPOSALS = 10
+"""Of an architecture search that stand on the page; its figures show all."""
 INTRODUCTION = """# Results
 
 Written by `make report` from the trials in `{store}/`: every number below is computed from them or is a published one.
@@ -145,12 +147,23 @@ def _study(line: Line, q: QValues, page: Path, folder: Path) -> str:
         f"Published ({shipped.paper}): {shipped.finding} {agreement_words(line)}".rstrip() if shipped else "",
         _orders(line),
         _picture(line, page, folder),
-        markdown(readable(summary(line, q))).rstrip(),
+        _table(line, q),
         " ".join(trust(line, q)),
         _unfinished(line),
         "Trained with " + "; ".join(f"{name}: {value}" for name, value in provenance(line).items()) + ".",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(line: Line, q: QValues) -> str:
+    table = summary(line, q)
+    if line.is_architecture_search:
+        finished = table.dropna(subset="top1")
+        table = finished.nlargest(MOST_PROPOSALS, "top1")
+        said = f"The highest of {len(finished)} proposals:\n\n"
+    else:
+        said = ""
+    return said + markdown(readable(table)).rstrip()
 
 
 def _orders(line: Line) -> str:

@@ -306,3 +306,8 @@ def test_the_results_page_shows_searches_and_makes_no_claim_of_them(searched: St
     trials = searched.members().to_pandas().query("study == 'nas-nasnet'")["trial"].nunique()
     assert f"{2 * len(METHODS)} searches that share {trials} trials of one seed" in text
     assert "no claim is made" in text
+    own = text[text.index("## nas-nasnet") :]
+    rows = re.findall(r"^\| (\S+-s\d-\d{3}) \| 1 \| ([\d.]+) \|", own, re.MULTILINE)
+    assert len(rows) == 10
+    assert sorted(rows, key=lambda row: -float(row[1])) == rows
+    assert "| baseline |" not in own
