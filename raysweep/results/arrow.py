@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -49,3 +49,28 @@ def last_of_each(keys: Sequence[str], table: pa.Table) -> pa.Table:
     numbered = table.select(keys).append_column("row", pa.array(range(len(table)), pa.int64()))
     rows = numbered.group_by(list(keys)).aggregate([("row", "max")])["row_max"]
     return table.combine_chunks().take(rows.sort())
+
+
+BITS = {pa.float32(): pa.int32(), pa.float64(): pa.int64()}
+
+
+def identical(one: pa.Table, other: pa.Table) -> bool:
+    """Whether two tables of one schema hold the same bits.
+
+    For Arrow no NaN, such as the loss of a diverged trial, equals another.
+    """
+    pairs = zip(*(_leaves(table.to_struct_array().combine_chunks()) for table in (one, other)), strict=True)
+    return all(mine.equals(theirs) for mine, theirs in pairs)
+
+
+def _leaves(array: pa.Array) -> Iterator[pa.Array]:
+    """The arrays that a nested one is made of, numbers with a fraction as their bits."""
+    if pa.types.is_struct(array.type):
+        yield array.is_valid()
+        for child in array.flatten():
+            yield from _leaves(child)
+    elif pa.types.is_list(array.type):
+        yield array.value_lengths()
+        yield from _leaves(array.flatten())
+    else:
+        yield array.view(BITS.get(array.type, array.type))

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raysweep.errors import RaysweepError
-from raysweep.results.arrow import PACKED, conform, last_of_each, parquet
+from raysweep.results.arrow import PACKED, conform, identical, last_of_each, parquet
 from raysweep.results.files import FAILURES, Files
 from raysweep.results.schema import EPOCHS, MEMBERS, TRIAL
 
@@ -84,7 +84,7 @@ class Segments:
 
     def _write(self, path: str, table: pa.Table) -> None:
         self.files.write(path, parquet(table, PACKED | {"row_group_size": ROW_GROUP}))
-        if not self._read(path, table.schema).equals(table):
+        if not identical(self._read(path, table.schema), table):
             raise RaysweepError(f"{path} in the store {self.files.uri} is not what was written: the small files stay.")
 
     def _paths(self, kind: str) -> list[str]:

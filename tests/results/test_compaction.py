@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import subprocess
@@ -74,6 +75,16 @@ def test_what_a_store_tells_stays_the_same(store: Store, tmp_path: Path, remote:
     assert store.trials(["trial", "status"]).equals(before[0].select(["trial", "status"]))
     assert compact(store) == Compacted(left=20), "nothing is left to do"
     assert told(store) == before
+
+
+def test_the_loss_of_a_diverged_trial_is_no_number_and_no_obstacle(store: Store) -> None:
+    write(store, "wild", "diverged", epochs=0)
+    lost = {"trial": "wild", "epoch": 1, "train_loss": math.nan, "top1": None}
+    store.write_epochs("wild", [lost])
+    assert compact(store) == Compacted(1, 2)
+    (row,) = Store(store.files).epochs().to_pylist()
+    assert math.isnan(row["train_loss"])
+    assert row["top1"] is None
 
 
 def test_a_trial_that_is_trained_on_after_it_was_compacted(store: Store) -> None:
