@@ -11,7 +11,7 @@ from scipy import special, stats
 
 from analysis.load import Line, once_a_line
 from analysis.published import published_study
-from analysis.stats import CONFIDENCE, tops
+from analysis.stats import CONFIDENCE, comparable_tops
 
 RESAMPLES = 2000
 LEAST_VARIANTS = 3
@@ -39,7 +39,7 @@ class Agreement:
 @once_a_line
 def with_published(line: Line) -> Agreement | None:
     """Our order of a line's variants, the baseline among them, against the published one."""
-    ours = tops(line).dropna(axis=1, how="all")
+    ours = comparable_tops(line)
     paper = published_study(line.study, line.baseline)["published_top1"].dropna()
     both = [variant for variant in ours.columns if variant in paper.index]
     return agree(ours[both].to_numpy(dtype=float), paper[both].to_numpy(dtype=float)[None, :])

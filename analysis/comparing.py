@@ -14,7 +14,7 @@ from scipy import stats
 from analysis.agreement import Agreement, agree
 from analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
 from analysis.metrics import METRICS, NOTHING
-from analysis.stats import CONFIDENCE, LEVEL, Comparisons, comparisons, tops
+from analysis.stats import CONFIDENCE, LEVEL, Comparisons, comparable_tops, comparisons
 from raysweep.results.store import Store
 from raysweep.tables import table
 
@@ -144,7 +144,7 @@ def _welch(difference: float, a: tuple[float, int], b: tuple[float, int], tested
 
 
 def _order(number: int, a: Line, b: Line) -> dict[str, Any] | None:
-    table_a, table_b = (tops(line).dropna(axis=1, how="all") for line in (a, b))
+    table_a, table_b = map(comparable_tops, (a, b))
     both = [name for name in table_a.columns if name in table_b.columns]
     found = agree(table_a[both].to_numpy(dtype=float), table_b[both].to_numpy(dtype=float))
     values = {"tau": found.tau, "low": found.low, "high": found.high} if found else {}

@@ -25,7 +25,7 @@ from analysis.metrics import METRICS
 from analysis.published import published_study
 from analysis.report import index_row
 from analysis.section import file_stem, known_study, provenance
-from analysis.stats import comparisons, tops
+from analysis.stats import comparable_tops, comparisons
 from analysis.tables import markdown, readable, summary
 from analysis.words import agreement_words, caption, headline, missing, trust
 from raysweep.errors import RaysweepError
@@ -167,7 +167,7 @@ def _table(line: Line, q: QValues) -> str:
 
 
 def _orders(line: Line) -> str:
-    ours = tops(line).mean().dropna().sort_values(ascending=False, kind="stable")
+    ours = comparable_tops(line).mean().sort_values(ascending=False, kind="stable")
     paper = published_study(line.study, line.baseline)["published_top1"].dropna()
     paper = paper[paper.index.isin(ours.index)].sort_values(ascending=False, kind="stable")
     if paper.empty or ours.empty:

@@ -149,6 +149,15 @@ def tops(line: Line) -> pd.DataFrame:
     return 100 * table.reindex(columns=line.variants)  # as `points`, all columns at once
 
 
+def comparable_tops(line: Line) -> pd.DataFrame:
+    """`tops` of the seeds that any variant but the baseline has finished, for orders of variants.
+
+    A baseline with more seeds than all others would otherwise be placed by other seeds than they are.
+    """
+    table = tops(line)
+    return table[table.drop(columns=line.baseline).notna().any(axis=1)].dropna(axis=1, how="all")
+
+
 def seed_gains(line: Line) -> dict[str, list[float]]:
     """Variant -> gain of each seed in points of top-1; a seed counts where the variant and the baseline finished."""
     return _seed_gains(tops(line), line.baseline)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy import stats
 from analysis.agreement import agree, taus, with_published
 from analysis.load import Line
 from analysis.published import published_study
-from analysis.stats import tops
+from analysis.stats import comparable_tops, tops
 
 
 def test_tau_is_scipys_with_ties_too() -> None:
@@ -49,3 +50,12 @@ def test_noise_between_seeds_widens_the_interval() -> None:
     assert quiet is not None
     assert noisy is not None
     assert noisy.high - noisy.low > quiet.high - quiet.low
+
+
+def test_seeds_of_the_baseline_alone_do_not_move_it(line: Line) -> None:
+    last, seeds = line.trials["seed"].max(), line.trials["seed"]
+    without = replace(line, trials=line.trials[seeds < last])
+    own = line.trials[(seeds < last) | (line.trials["variant"] == line.baseline)]
+    lucky = own.assign(top1=own["top1"].mask(own["seed"] == last, 0.99))
+    assert comparable_tops(replace(line, trials=lucky)).equals(comparable_tops(without))
+    assert with_published(replace(line, trials=lucky)) == with_published(without)
