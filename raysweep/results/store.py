@@ -32,7 +32,6 @@ import pyarrow.parquet as pq
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
-from raysweep.nas.ranking import schema as ranking_schema
 from raysweep.results.arrow import PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.results.files import FAILURES, NO_PATIENCE, Files, Patience
 from raysweep.results.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
@@ -42,7 +41,6 @@ T = TypeVar("T")
 READERS = 16
 """Files read at once: small files cost latency, not bandwidth."""
 MARK = "store.json"
-_NO_RANKING = ranking_schema().append(pa.field("ranking", pa.string())).empty_table()
 
 
 class Store:
@@ -184,7 +182,7 @@ class Store:
         """All rankings, each by its name in `ranking`; a column of its own that others have is null."""
         names = self._names("rankings")
         tables = [table for name in names if (table := self._or_note(self._read_ranking, name)) is not None]
-        return pa.concat_tables([_NO_RANKING, *tables], promote_options="permissive")
+        return pa.concat_tables([_ranked().empty_table(), *tables], promote_options="permissive")
 
     def find_trial(self, prefix: str) -> str:
         """The one trial id that begins like this.
@@ -269,7 +267,7 @@ class Store:
     def _read_ranking(self, name: str) -> pa.Table:
         try:
             table = pq.ParquetFile(pa.BufferReader(self.files.read(name))).read()
-            table.select(_NO_RANKING.schema.names)
+            table.select(_ranked().names)
         except (pa.ArrowException, KeyError) as error:
             raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
         return table
@@ -312,6 +310,13 @@ class Store:
                 f"the store {self.uri} was written by a newer raysweep (schema {version}; this one knows "
                 f"{SCHEMA_VERSION}): upgrade raysweep, or use another --store."
             )
+
+
+def _ranked() -> pa.Schema:
+    """Columns that every ranking has."""
+    from raysweep.nas.ranking import schema  # what a plan does without
+
+    return schema().append(pa.field("ranking", pa.string()))
 
 
 def _same(value: str, table: pa.Table) -> pa.Array:
