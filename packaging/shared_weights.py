@@ -23,7 +23,8 @@ from raysweep.protocols import find_protocol
 from raysweep.results.store import Store
 from raysweep.train.weight_sharing import SharedTraining, small
 
-HOLDOUT = {"data.holdout": 0.3}
+SHARED = {"data.holdout": 0.3, "training.epochs": 21.0, "training.batch_size": 32}
+"""Three cycles of the learning rate, of 3, 6 and 12 epochs."""
 ALONE = {
     "network.name": "enas_cells",
     "network.width": 8 / 36,
@@ -41,10 +42,10 @@ def main(images: Path, uri: str) -> None:
     """Search, then compare; prints what was found and the rank correlation."""
     space, store = cell_space("enas"), Store.open(uri, create=True)
     recipe = small(bind_data(find_protocol("cifar10"), read_manifest(images)))
-    recipe = replace(recipe, training=patch(recipe.training, HOLDOUT))
+    recipe = replace(recipe, training=patch(recipe.training, SHARED))
     work = Path(f"{uri}-shared")
     shared = SharedTraining(space, recipe, images, work)
-    method = Enas(epochs=int(recipe.training.training.epochs), rewards=60)
+    method = Enas(epochs=int(recipe.training.training.epochs), rewards=30)
     history = search(space, shared, method=method, budget=method.evaluations, seed=SEED, log=work / "search.log")
     print(f"best with shared weights, {history.best.value:.3f}: {history.best.architecture}", flush=True)
     alone = StandAlone(patch(recipe.training, ALONE), str(images), uri)
