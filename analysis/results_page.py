@@ -19,12 +19,12 @@ from matplotlib import style
 
 from analysis import take_home as messages
 from analysis.across import QValues, q_values
-from analysis.figures import STYLE, Drawing, Evidence, figures, gather, overviews, render
+from analysis.figures import STYLE, Drawing, Evidence, figures, gather, render
 from analysis.load import ALL, Line, load_lines
 from analysis.metrics import METRICS
 from analysis.published import published_study
 from analysis.report import index_row
-from analysis.section import file_stem, known_study, provenance
+from analysis.section import file_stem, known_study, provenance, shown_overviews
 from analysis.stats import comparable_tops, comparisons
 from analysis.tables import markdown, readable, summary
 from analysis.words import agreement_words, caption, headline, missing, trust
@@ -133,8 +133,7 @@ def _across(evidence: Evidence, page: Path, folder: Path) -> str:
     """What spans studies, and what architecture searches found."""
     shown = [
         _embedded(entry.summary, entry.make, frame, said, folder / f"overview-{entry.name}.png", page)
-        for entry in sorted(overviews(), key=lambda entry: entry.make.order)
-        if len(frame := entry.make.data(evidence)) and (said := " ".join(dict.fromkeys(frame["caption"])))
+        for entry, frame, said in shown_overviews(evidence)
     ]
     return "\n\n".join(["## Across studies", *shown, ""]) if shown else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from raysweep.space import Space, find_space
 from raysweep.study import Study, find_study, space_names
 
 if TYPE_CHECKING:
-    from analysis.figures import Figure
+    from analysis.figures import Figure, Overview
 
 PROVENANCE = {
     "device": "device",
@@ -113,13 +113,18 @@ def _picture(entry: Entry[Figure], line: Line, stem: Path) -> Picture | None:
 
 def overview_pictures(evidence: Evidence, out: Path) -> list[Picture]:
     """Every figure over several lines, of searches, or of what init-stats has measured, written to the folder too."""
-    drawn = []
+    return [
+        _drawn(entry.make, entry.summary, frame, said, out / f"overview-{entry.name}")
+        for entry, frame, said in shown_overviews(evidence)
+    ]
+
+
+def shown_overviews(evidence: Evidence) -> Iterator[tuple[Entry[Overview], pd.DataFrame, str]]:
+    """The overviews that have anything to show, in their order, each with its frame and caption."""
     for entry in sorted(overviews(), key=lambda entry: entry.make.order):
         frame = entry.make.data(evidence)
         if len(frame):
-            said = " ".join(dict.fromkeys(frame["caption"]))
-            drawn.append(_drawn(entry.make, entry.summary, frame, said, out / f"overview-{entry.name}"))
-    return drawn
+            yield entry, frame, " ".join(dict.fromkeys(frame["caption"]))
 
 
 def _drawn(drawing: Drawing[Any], title: str, frame: pd.DataFrame, said: str, stem: Path) -> Picture:
