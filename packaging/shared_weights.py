@@ -21,10 +21,11 @@ from raysweep.nas.weight_sharing import Enas
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.results.store import Store
-from raysweep.train.weight_sharing import SharedTraining, small
+from raysweep.train.shared_recipe import small
+from raysweep.train.weight_sharing import SharedTraining
 
-SHARED = {"data.holdout": 0.3, "training.epochs": 21.0, "training.batch_size": 32}
-"""Three cycles of the learning rate, of 3, 6 and 12 epochs."""
+SHARED = {"data.holdout": 0.3, "training.epochs": 63.0, "training.batch_size": 32}
+"""Three cycles of the learning rate, of 9, 18 and 36 epochs."""
 ALONE = {
     "network.name": "enas_cells",
     "network.width": 8 / 36,

@@ -8,6 +8,7 @@ from statistics import mean
 from typing import Any
 
 from raysweep.architectures.request import NamedSearch, NasRequest
+from raysweep.architectures.sharing import twin
 from raysweep.architectures.spaces import TrialSpace
 from raysweep.architectures.sweep import example_of
 from raysweep.cost import PASSES, accelerator, find_cost
@@ -15,6 +16,7 @@ from raysweep.errors import RaysweepError
 from raysweep.nas.budget import HOUR_S, Budget
 from raysweep.nas.method import Method
 from raysweep.nas.successive_halving import SuccessiveHalving
+from raysweep.nas.weight_sharing import WeightSharing
 from raysweep.recipe import Recipe
 
 EXAMPLES = 8
@@ -62,7 +64,7 @@ def preview(asked: NasRequest) -> tuple[list[Preview], Typical]:
     previews = []
     for one in named:
         rows = [row for row in found if row["search"] == one.name]
-        previews.append(_preview(one, rows, asked.budget, baseline, typical))
+        previews.append(_preview(one, rows, *_left(asked, one, len(rows), baseline, typical)))
     return previews, typical
 
 
@@ -76,14 +78,27 @@ def stored_evaluations(asked: NasRequest) -> list[dict[str, Any]]:
 
 
 def _preview(
-    one: NamedSearch, rows: Sequence[dict[str, Any]], budget: Budget, baseline: Recipe, typical: Typical
+    one: NamedSearch, rows: Sequence[dict[str, Any]], left: int | None, estimated_gpu_h: float | None
 ) -> Preview:
     spent_h = sum(row["cost_s"] for row in rows) / HOUR_S
-    values = [row["value"] for row in rows if row["value"] is not None]
+    known = [(row["fidelity"] or 0.0, row["value"]) for row in rows if row["value"] is not None]
+    _, best = max(known, default=(None, None))
+    return Preview(one.name, one.label, one.seed, len(rows), best, spent_h, left, estimated_gpu_h)
+
+
+def _left(
+    asked: NasRequest, one: NamedSearch, done: int, baseline: Recipe, typical: Typical
+) -> tuple[int | None, float | None]:
+    """Evaluations to come, and their GPU-hours."""
+    budget = asked.budget_of(one.method)
+    if isinstance(one.method, WeightSharing):
+        recipe = twin(asked.trial_space(), asked.shared_recipe(baseline, one.method, one.seed))
+        left = max(0, one.method.evaluations - done)
+        hours = accelerator(recipe).hours(recipe, find_cost(recipe))
+        return left, hours * left / one.method.evaluations
     share = mean_epochs(one.method, baseline) / baseline.training.epochs
-    left = evaluations_left(budget, len(rows), share * baseline.training.epochs, share * typical.macs)
-    hours = None if left is None else left * share * typical.gpu_h
-    return Preview(one.name, one.label, one.seed, len(rows), max(values, default=None), spent_h, left, hours)
+    to_come = evaluations_left(budget, done, share * baseline.training.epochs, share * typical.macs)
+    return to_come, None if to_come is None else to_come * share * typical.gpu_h
 
 
 def evaluations_left(budget: Budget, done: int, epochs: float, macs: float) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -18,7 +18,12 @@ from raysweep.nas.weight_sharing import WeightSharing
 from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.tables import brief
+from raysweep.train.shared_recipe import PRESETS, SharedRecipe
 
+SHARED_OPTIONS: dict[str, Any] = {"preset": str, "cells": int, "width": int, "bn": str, "recalibration": int}
+"""Options of the weights that architectures share: a preset's name, and the fields of `SharedRecipe`."""
+SHARED_NETWORK = "enas_cells"
+"""What the cells of a search with shared weights are trained in alone."""
 HOLDOUT = "data.holdout"
 UNITS = {"": "evaluations", "evaluations": "evaluations", "epochs": "epochs", "macs": "macs", "h": "hours"}
 RUNGS_BELOW = 2
@@ -43,7 +48,8 @@ class NasRequest:
 
     space: str
     methods: tuple[str, ...]
-    budget: Budget
+    budget: Budget | None
+    """None: methods that share weights alone, which end by themselves."""
     request: Request
     """Protocol, settings, data and store; its seeds are not used."""
     seeds: int = 1
@@ -63,6 +69,36 @@ class NasRequest:
             )
         if len(set(self.methods)) < len(self.methods):
             raise RaysweepError(f"{' '.join(self.methods)}: name each method once, and repeat it with --seeds.")
+        self._check_budget()
+
+    def _check_budget(self) -> None:
+        for name in self.methods:
+            if self.budget is None and not shares_weights(name):
+                raise RaysweepError(f"--budget is missing: {name} goes on for as long as it may. Name one, e.g. 60.")
+            if self.budget and self.budget.macs is not None and shares_weights(name):
+                raise RaysweepError(
+                    f"--budget {self.budget.macs:g}macs: {name} does not count them. Name epochs or hours, or search "
+                    "with it in a command of its own."
+                )
+
+    def only(self, sharing: bool) -> NasRequest | None:
+        """The searches whose architectures share weights, or those whose architectures do not; none: there are none."""
+        methods = tuple(name for name in self.methods if shares_weights(name) is sharing)
+        own = {option for name in methods for option in option_names(name)}
+        foreign = {option for name in self.methods for option in option_names(name)} - own
+        options = {name: text for name, text in self.options.items() if name not in foreign}
+        return replace(self, methods=methods, options=options) if methods else None
+
+    def budget_of(self, method: Method) -> Budget:
+        """What a search of the method may spend.
+
+        Where weights are shared an evaluation is a look at some images: of the budget only hours count, and epochs are
+        those that the weights are trained for.
+        """
+        if isinstance(method, WeightSharing):
+            return Budget(evaluations=method.evaluations, hours=self.budget.hours if self.budget else None)
+        assert self.budget is not None
+        return self.budget
 
     def trial_space(self) -> TrialSpace:
         """The space that is searched.
@@ -88,12 +124,41 @@ class NasRequest:
         Raises:
             RaysweepError: no such method, an option that none of them has, or a value that does not serve.
         """
-        made = {name: make_named(name, self.options, baseline.training.epochs) for name in self.methods}
-        known = {option.name for name in self.methods for option in fields(_maker(name))}
+        shared_epochs = self.budget.epochs if self.budget else None
+        made = {name: make_named(name, self.options, baseline.training.epochs, shared_epochs) for name in self.methods}
+        known = {option for name in self.methods for option in option_names(name)}
         for name in self.options:
             if name not in known:
                 raise unknown(f"option of {' or '.join(self.methods)}", name, known)
-        return {label(name, method): method for name, method in made.items()}
+        return {label(name, method) + self._shared_label(name): method for name, method in made.items()}
+
+    def _shared_label(self, name: str) -> str:
+        if not shares_weights(name):
+            return ""
+        return "".join(f"+{option}={self.options[option]}" for option in SHARED_OPTIONS if option in self.options)
+
+    def shared_recipe(self, baseline: Recipe, method: WeightSharing, seed: int) -> SharedRecipe:
+        """How a search trains the weights that its architectures share: a preset, with the settings on top.
+
+        Raises:
+            RaysweepError: a space whose architectures share no weights, no such preset, an option's value that does not
+                serve, or a recipe that does not.
+        """
+        if self.trial_space().network != SHARED_NETWORK:
+            raise RaysweepError(
+                f"--space {self.space}: {' and '.join(filter(shares_weights, self.methods))} shares the weights of "
+                "ENAS' cells. Use --space enas, or another method."
+            )
+        given = {name: text for name, text in self.options.items() if name in SHARED_OPTIONS}
+        preset = given.pop("preset", "enas_code")
+        if preset not in PRESETS:
+            raise unknown("preset", preset, PRESETS)
+        options = {name: parse_option(name, SHARED_OPTIONS[name], text) for name, text in given.items()}
+        shared = PRESETS[preset](replace(baseline, seed=seed), **options)
+        length = {HOLDOUT: self.holdout, "training.epochs": float(method.epochs)}
+        shared = shared.patched({**self.request.settings, **length})
+        _ = shared.recipe  # what does not serve is refused now
+        return shared
 
     def named(self, baseline: Recipe) -> list[NamedSearch]:
         """Every method with every seed, all methods of a seed together.
@@ -101,34 +166,56 @@ class NasRequest:
         Raises:
             RaysweepError: as `named_methods`.
         """
-        space, line = self.trial_space(), line_id(baseline)
         methods = self.named_methods(baseline).items()
         return [
-            NamedSearch(search_name(space, line, method, name, seed), name, method, seed)
+            NamedSearch(self._search_name(baseline, name, method, seed), name, method, seed)
             for seed in range(self.seeds)
             for name, method in methods
         ]
 
+    def _search_name(self, baseline: Recipe, name: str, method: Method, seed: int) -> str:
+        line = line_id(baseline)
+        if isinstance(method, WeightSharing):
+            shared = self.shared_recipe(baseline, method, seed)
+            line = f"{shared.weights}; scored with {shared.bn}, {shared.recalibration}"
+        return search_name(self.trial_space(), line, method, name, seed)
 
-def make_named(name: str, options: Mapping[str, str], epochs: float) -> Method:
+
+def shares_weights(name: str) -> bool:
+    """Whether the architectures of a method are scored with weights that they share.
+
+    Raises:
+        RaysweepError: no such method.
+    """
+    return issubclass(_maker(name), WeightSharing)
+
+
+def option_names(name: str) -> list[str]:
+    """Options of a method, and of the weights that its architectures share.
+
+    Raises:
+        RaysweepError: no such method.
+    """
+    return [option.name for option in fields(_maker(name))] + list(SHARED_OPTIONS if shares_weights(name) else ())
+
+
+def make_named(name: str, options: Mapping[str, str], epochs: float, shared_epochs: float | None = None) -> Method:
     """A method with those of the options that it has.
 
-    The highest rung of successive halving is the settings' number of epochs, unless the options name another.
+    The highest rung of successive halving is the settings' number of epochs, unless the options name another; weights
+    that are shared are trained for `shared_epochs`.
 
     Raises:
         RaysweepError: no such method, or a value that does not serve.
     """
-    if issubclass(_maker(name), WeightSharing):
-        raise RaysweepError(
-            f"{name} scores cells with weights that they share, in one training, not in trials of their own: call "
-            "`raysweep.nas.search` with `raysweep.train.weight_sharing.SharedTraining`."
-        )
     hints = get_type_hints(_maker(name))
     given = {option: parse_option(option, hints[option], text) for option, text in options.items() if option in hints}
     if _maker(name) is SuccessiveHalving:
         highest = given.setdefault("highest", epochs)
         eta = given.get("eta", SuccessiveHalving.eta)
         given.setdefault("lowest", min(max(1.0, highest / max(eta, 2) ** RUNGS_BELOW), highest))
+    if shares_weights(name) and shared_epochs is not None:
+        given.setdefault("epochs", max(1, round(shared_epochs)))
     return make_method(name, given)
 
 

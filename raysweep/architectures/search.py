@@ -9,6 +9,7 @@ from typing import Any
 
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas.evaluation import Evaluated, Evaluation
+from raysweep.nas.weight_sharing import WeightSharing
 
 Key = tuple[str, float | None]
 """Of what is evaluated: the architecture's key and the fidelity."""
@@ -42,6 +43,11 @@ class Search:
     def has_finished(self) -> bool:
         """Whether there is a best one."""
         return any(one.status == "finished" for one in self.asking.evaluations)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether its budget would allow more; one with shared weights ends when it has done all that it does."""
+        return not isinstance(self.asking.method, WeightSharing) and self.expected_left() > 0
 
     def trial(self, one: Evaluated[Any]) -> str | None:
         """The trial that was trained for an evaluation."""

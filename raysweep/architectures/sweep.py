@@ -98,7 +98,7 @@ def open_searches(asked: NasRequest, space: TrialSpace, baseline: Recipe, store:
         searches = []
         for one in asked.named(baseline):
             log = log_of(store.files, one.name)
-            asking = AskTell(space.space, one.method, budget=asked.budget, seed=one.seed, log=log)
+            asking = AskTell(space.space, one.method, budget=asked.budget_of(one.method), seed=one.seed, log=log)
             opened.callback(asking.close)
             searches.append(Search(one.name, one.label, one.seed, asking))
         opened.pop_all()

@@ -132,14 +132,18 @@ def compare(
     """
     if pairs < 2:
         raise RaysweepError(f"pairs is {pairs}: a rank correlation needs 2 or more.")
-    chosen = _different(space, architectures, pairs, seed)
+    chosen = different(space, architectures, pairs, seed)
     return Ranking(
         seed, tuple(Pair(one, key, call(shared, one, None), call(evaluate, one, None)) for key, one in chosen.items())
     )
 
 
-def _different(space: Space[A], given: Iterable[A], count: int, seed: int) -> dict[str, A]:
-    """By key."""
+def different(space: Space[A], given: Iterable[A], count: int, seed: int) -> dict[str, A]:
+    """What `compare` compares, by key: those given, then samples of the space until there are so many.
+
+    Raises:
+        RaysweepError: the space has not so many.
+    """
     chosen = {space.key(architecture): architecture for architecture in given}
     for number in range(TRIES):
         if len(chosen) >= count:

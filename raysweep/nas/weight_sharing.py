@@ -15,7 +15,7 @@ resumed together.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -171,7 +171,13 @@ class SharingProposer(Generic[A]):
 
 
 def run_with_shared_weights(search: AskTell[A], options: WeightSharing, shared: SharedWeights[A]) -> None:
-    """Train and evaluate in turns until the search is over.
+    """Train and evaluate in turns until the search is over; raises what `with_shared_weights` does."""
+    for _ in with_shared_weights(search, options, shared):
+        pass
+
+
+def with_shared_weights(search: AskTell[A], options: WeightSharing, shared: SharedWeights[A]) -> Iterator[None]:
+    """Train and evaluate in turns until the search is over; yields after each epoch and each evaluation.
 
     The first evaluation after an epoch is charged with it.
 
@@ -184,14 +190,15 @@ def run_with_shared_weights(search: AskTell[A], options: WeightSharing, shared: 
             f"{options.epochs} (epochs): name the same number."
         )
     while (proposal := search.ask(search.spent.cost_s)) is not None:
-        _train_until(search, options.epochs_before(proposal.number), shared)
+        yield from _train_until(search, options.epochs_before(proposal.number), shared)
         ended = call(shared, proposal.architecture, proposal.fidelity)
         new = shared.seconds[int(search.spent.epochs) :]
         ended = replace(ended, cost_s=ended.cost_s + sum(new), epochs=float(len(new)))
         search.tell(proposal.number, ended, search.spent.cost_s + ended.cost_s)
+        yield
 
 
-def _train_until(search: AskTell[A], epochs: int, shared: SharedWeights[A]) -> None:
+def _train_until(search: AskTell[A], epochs: int, shared: SharedWeights[A]) -> Iterator[None]:
     if not int(search.spent.epochs) <= len(shared.seconds) <= epochs:
         raise RaysweepError(
             f"the shared weights have {len(shared.seconds)} epochs behind them, the search {search.spent.epochs:g} of "
@@ -199,6 +206,7 @@ def _train_until(search: AskTell[A], epochs: int, shared: SharedWeights[A]) -> N
         )
     while len(shared.seconds) < epochs and not shared.diverged:
         shared.train(search.draw)
+        yield
 
 
 def shared_weights(evaluate: Any, method: WeightSharing) -> SharedWeights[Any]:

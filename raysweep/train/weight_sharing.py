@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,118 +23,25 @@ from torch import Tensor, nn
 from raysweep.data.check import check_data
 from raysweep.data.randomness import epoch_order, key
 from raysweep.data.stream import TestStream
-from raysweep.errors import RaysweepError, unknown
-from raysweep.identity import recipe_json
+from raysweep.errors import RaysweepError
 from raysweep.nas.cells import CellSpace
 from raysweep.nas.evaluation import FAILED, Evaluation
 from raysweep.nas.genotypes import Genotype
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.nn.shared_cells import SharedCells
 from raysweep.optim.solvers import make_solver
-from raysweep.patch import patch
 from raysweep.recipe import Length, Recipe
 from raysweep.results.files import Files
 from raysweep.train import checkpoint
 from raysweep.train.feed import Feed
 from raysweep.train.loop import Trial, check_trial, normalise, train_updates, with_weights
 from raysweep.train.seeding import derive, seed_torch
+from raysweep.train.shared_recipe import SharedRecipe
 from raysweep.train.streams import open_streams
 from raysweep.train.task import Placement
 
-BN = {"batch": "batch_affine_current", "running": "batch_affine", "recalibrated": "batch_affine"}
-"""Statistics that batch normalisation scores an architecture with, and the normalisation of `network.norm` that has it.
-
-Those of the scored batch itself, as in the released code; running averages over the training, in which every update was
-of another architecture; or averages over some training batches of this architecture, taken before it is scored.
-"""
 FILE = "shared.pt"
 """Checkpoint in the store."""
-
-ENAS_CODE: dict[str, Any] = {
-    "data.holdout": 0.1,
-    "network.activation": "relu",
-    "network.norm_position": "before",
-    "network.bias": False,
-    "network.conv_bias": False,
-    "network.head": "avepool_clf",
-    "network.dropout": 0.1,
-    "network.aux_weight": 0.4,
-    "init.method": "he",
-    "solver.name": "nesterov",
-    "solver.lr": 0.05,
-    "solver.momentum": 0.9,
-    "solver.weight_decay": 2e-4,
-    "solver.bias_lr_mult": 1.0,
-    "solver.bias_decay_mult": 1.0,
-    "solver.lr_in_velocity": False,
-    "solver.clip_norm": 0.0,
-    "schedule.name": "warm_restarts",
-    "schedule.cycles": 4,
-    "schedule.floor": 0.01,
-    "training.epochs": 150.0,
-    "training.batch_size": 160,
-}
-"""Values of the released script (melodyguan/enas, `cifar10_micro_search.sh`), as its code acts on them.
-
-Its l2 of 1e-4 is a factor on the sum of squares, so a decay of 2e-4. It computes clipped gradients and applies those
-that are not clipped. Drop-path of 0.6 is passed, and used in the final network alone. The rate changes with each epoch
-there, with each update here. Weights that a batch does not use stay as they are here; there they decay.
-"""
-SMALL: dict[str, Any] = {
-    "network.dropout": 0.0,
-    "network.aux_weight": 0.0,
-    "solver.clip_norm": 5.0,
-    "schedule.cycles": 3,
-    "training.epochs": 7.0,
-    "training.batch_size": 64,
-}
-"""What differs in a run for a CPU, besides 5 cells of width 8 for 8 of width 20."""
-
-
-@dataclass(frozen=True)
-class SharedRecipe:
-    """How shared weights are trained and scored."""
-
-    training: Recipe
-    """The recipe of a trial: images, layers, solver, schedule, length and seed. Name and cells of its network and its
-    norm are not used."""
-    cells: int = 8
-    """With the two reductions."""
-    width: int = 20
-    """Of the first cells, times `network.width`."""
-    bn: str = "batch"
-    """One of `BN`."""
-    recalibration: int = 10
-    """Training batches that statistics are recalibrated on."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """The recipe with the norm that `bn` means.
-
-        Raises:
-            RaysweepError: no such way to normalise, or a recipe that weights cannot be shared with.
-        """
-        if self.bn not in BN:
-            raise unknown("bn", self.bn, BN)
-        made = patch(self.training, {"network.norm": BN[self.bn]})
-        for path, bad, words in (
-            ("data.holdout", not made.data.holdout, "architectures would be chosen by test images. Name a share, 0.1"),
-            ("init.method", made.init.method.startswith("lsuv"), "one architecture would decide it. Use he"),
-            ("training.accumulate", made.training.accumulate != 1, "batch normalisation needs whole batches. Use 1"),
-        ):
-            if bad:
-                raise RaysweepError(f"{path} does not serve for shared weights: {words}.")
-        return made
-
-
-def enas_code(recipe: Recipe, **options: Any) -> SharedRecipe:
-    """The released script on the images of a recipe; `options` are other fields of `SharedRecipe`."""
-    return SharedRecipe(patch(recipe, ENAS_CODE), **options)
-
-
-def small(recipe: Recipe, **options: Any) -> SharedRecipe:
-    """A tenth of that and less, for a CPU."""
-    return SharedRecipe(patch(recipe, ENAS_CODE | SMALL), **({"cells": 5, "width": 8} | options))
 
 
 class Sampled(nn.Module):
@@ -162,10 +68,11 @@ class SharedTraining:
         space: CellSpace,
         shared: SharedRecipe,
         data: str | Path,
-        store: str | Path,
+        store: str | Path | Files,
         place: Placement = Placement(),  # noqa: B008 (frozen)
+        file: str = FILE,
     ) -> None:
-        """Begin, or go on from what `store`, a folder or URI, holds. `data` is a folder of images.
+        """Begin, or go on from `file` of `store`, a folder or URI. `data` is a folder of images.
 
         Raises:
             RaysweepError: a recipe, images or a store that do not serve, or a store of other weights.
@@ -176,10 +83,11 @@ class SharedTraining:
         self.num_epochs = self.trial.length.num_epochs
         self.seconds: list[float] = []
         self.losses: list[float] = []
-        self._files = Files.at(str(store))
-        cells = f"{space.nodes} nodes of {', '.join(space.operations)}; {shared.cells} cells of width {shared.width}"
-        self._of = f"{recipe_json(shared.recipe)} {cells}"
-        if (saved := self._files.find(FILE)) is not None:
+        self.wait_s = 0.0
+        """That the last epoch waited for images."""
+        self._files, self._file = store if isinstance(store, Files) else Files.at(str(store)), file
+        self._of = f"{space.nodes} nodes of {', '.join(space.operations)}; {shared.weights}"
+        if (saved := self._files.find(file)) is not None:
             self._restore(saved)
 
     @property
@@ -202,10 +110,10 @@ class SharedTraining:
         first, last = trial.length.end(epoch - 1), trial.length.end(epoch)
         seed_torch(derive(trial.recipe.seed, f"epoch {epoch} of shared weights"))
         trial.model = Sampled(self.network, sample, first)
-        loss, _ = train_updates(trial, first, last)
+        loss, self.wait_s = train_updates(trial, first, last)
         self.losses.append(loss)
         self.seconds.append(time.perf_counter() - start)
-        self._files.write(FILE, self._state())
+        self._files.write(self._file, self._state())
 
     def __call__(self, architecture: Genotype, fidelity: float | None = None) -> Evaluation:
         """Top-1 accuracy on so many minibatches of held-out images, or on all of them.
@@ -265,7 +173,7 @@ class SharedTraining:
         position = checkpoint.load(saved, self.network, self.trial.solver, self.trial.device)
         if position.get("of") != self._of:
             raise RaysweepError(
-                f"{self._files.uri} holds shared weights of another recipe or space: name another store."
+                f"{self._files.uri}/{self._file} holds shared weights of another recipe or space: name another store."
             )
         self.seconds, self.losses = position["seconds"], position["losses"]
 

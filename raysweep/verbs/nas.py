@@ -15,7 +15,7 @@ from raysweep.verbs.resources import resource_options, take_resources
 if TYPE_CHECKING:
     from raysweep.architectures.request import NasRequest
     from raysweep.architectures.search import Search
-    from raysweep.architectures.sweep import PreparedNas
+    from raysweep.architectures.sharing import PreparedSharing
     from raysweep.orchestrate.events import Outcome
     from raysweep.sweep import Resources
 
@@ -34,17 +34,18 @@ EXIT_FAILED = 1
     "--budget",
     "budgets",
     multiple=True,
-    required=True,
     metavar="AMOUNT",
     help="Of each search: 60 (evaluations), 200epochs, 5e15macs (of training) or 12h (of all workers together). May be "
-    "given often: whichever is reached first.",
+    "given often: whichever is reached first. Where weights are shared, epochs are those of the weights, evaluations "
+    "do not count, and none is needed.",
 )
 @click.option(
     "--option",
     "method_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Option of the methods that have it, e.g. population=20. May be given often.",
+    help="Option of the methods that have it, e.g. population=20. May be given often. Of shared weights: preset "
+    "(enas_code or small), cells, width, bn (batch, running, recalibrated).",
 )
 @click.option(
     "--holdout",
@@ -67,10 +68,18 @@ EXIT_FAILED = 1
     help="Networks to train beside the best, comma-separated, as wide as gives them its multiply-accumulates. With "
     "--retrain.",
 )
+@click.option(
+    "--rank",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Train so many cells of each search with shared weights alone too, and say how far both orders agree. 20 or "
+    "more tell something.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what is known and what is likely to come; train nothing.")
 @setting_options
 @resource_options
-def nas(dry_run: bool, retrain: int, beside: str, keep_checkpoints: bool, **options: Any) -> None:
+def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: bool, **options: Any) -> None:
     """Search for architectures with every METHOD, side by side: one search for each of --seeds.
 
     See `raysweep list methods`. With --seeds 3 each method searches three times; all share workers and trials.
@@ -80,6 +89,7 @@ def nas(dry_run: bool, retrain: int, beside: str, keep_checkpoints: bool, **opti
     raysweep nas random evolution reinforce --space joint --budget 60 --seeds 3 --option population=20
     raysweep nas random evolution --space nasbench201 --budget 12h --retrain 3 --beside resnet20_cifar
     raysweep nas successive_halving --budget 200epochs --option eta=3 --option inner=evolution --dry-run
+    raysweep nas enas random_weight_sharing --space enas --protocol cifar10 --option preset=small --rank 20 --retrain 3
     """
     from raysweep.architectures.retrain import check_beside
 
@@ -89,19 +99,32 @@ def nas(dry_run: bool, retrain: int, beside: str, keep_checkpoints: bool, **opti
     check_beside(networks)
     resources = take_resources(options)
     asked = take_nas(options)
+    check_rank(asked, rank)
     if dry_run:
         print_preview(asked)
         return
     try:
-        prepared, outcome = run_nas(asked, resources, keep_checkpoints)
-        click.echo(summary(prepared.searches.searches))
+        searches, failed = run_nas(asked, resources, keep_checkpoints, rank)
         if retrain:
-            run_winners(prepared, resources, retrain, networks)
+            run_winners(asked, searches, resources, retrain, networks)
     except KeyboardInterrupt:
         click.echo("stopped; every finished epoch is in the store. The same command continues.", err=True)
         raise
-    if outcome.failed and not any(search.has_finished for search in prepared.searches.searches):
+    if failed and not any(search.has_finished for search in searches):
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def check_rank(asked: NasRequest, rank: int) -> None:
+    """Refuse a ranking that there cannot be, before anything is trained.
+
+    Raises:
+        RaysweepError: too few cells, or no method that shares weights.
+    """
+    if rank and (rank < 2 or asked.only(sharing=True) is None):
+        raise RaysweepError(
+            f"--rank {rank}: it is how many cells, 2 or more, are trained alone to compare scores by shared weights "
+            "with, for the methods enas and random_weight_sharing."
+        )
 
 
 def take_nas(options: dict[str, Any]) -> NasRequest:
@@ -113,7 +136,8 @@ def take_nas(options: dict[str, Any]) -> NasRequest:
     from raysweep.architectures.request import NasRequest, parse_budget
 
     methods, seeds = options.pop("methods"), options["seeds"]
-    budget, chosen = parse_budget(options.pop("budgets")), pairs(options.pop("method_options"))
+    budgets, chosen = options.pop("budgets"), pairs(options.pop("method_options"))
+    budget = parse_budget(budgets) if budgets else None
     space, holdout = options.pop("space"), options.pop("holdout")
     request = take_request(options | {"studies": ()})
     return NasRequest(space, methods, budget, request, seeds, chosen, holdout)
@@ -162,8 +186,27 @@ def print_preview(asked: NasRequest) -> None:
     click.echo(f"{typical.sentence}. What is to come is likely, not certain: architectures differ in cost.")
 
 
-def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> tuple[PreparedNas, Outcome]:
-    """Search until the budgets are spent.
+def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, rank: int) -> tuple[list[Search], bool]:
+    """Search until the budgets are spent: first by trials, then with shared weights. Returns also whether any failed.
+
+    Raises:
+        RaysweepError: whatever of the request cannot be done.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    by_trials, sharing = asked.only(sharing=False), asked.only(sharing=True)
+    searches: list[Search] = []
+    failed = False
+    if by_trials:
+        found, outcome = run_by_trials(by_trials, resources, keep_checkpoints)
+        searches, failed = [*searches, *found], failed or bool(outcome.failed)
+    if sharing:
+        found, outcome = run_sharing(sharing, resources, rank)
+        searches, failed = [*searches, *found], failed or bool(outcome.failed)
+    return searches, failed
+
+
+def run_by_trials(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> tuple[Sequence[Search], Outcome]:
+    """Searches whose every evaluation is a trial; prints what they found.
 
     Raises:
         RaysweepError: whatever of the request cannot be done.
@@ -183,14 +226,62 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> 
     )
     for warning in prepared.warnings():
         click.echo(f"warning: {warning}", err=True)
-    return prepared, execute_nas(prepared, resources)
+    outcome = execute_nas(prepared, resources)
+    click.echo(summary(searches))
+    return searches, outcome
+
+
+def run_sharing(asked: NasRequest, resources: Resources, rank: int) -> tuple[Sequence[Search], Outcome]:
+    """Searches with shared weights, and their rankings; prints what they found.
+
+    Raises:
+        RaysweepError: whatever of the request cannot be done.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.architectures.sharing import execute_sharing, prepare_sharing
+
+    prepared = prepare_sharing(asked, resources)
+    click.echo(
+        f"{len(prepared.tasks)} searches with shared weights, {len(prepared.over)} ended before; results in "
+        f"{prepared.store.uri}",
+        err=True,
+    )
+    outcome = execute_sharing(prepared, resources)
+    searches = prepared.searches()
+    click.echo(summary(searches))
+    for name in outcome.failed:
+        click.echo(f"why: {prepared.store.uri}/searches/{name}.error; the same command tries again", err=True)
+    if rank:
+        run_ranking(prepared, searches, resources, rank)
+    return searches, outcome
+
+
+def run_ranking(prepared: PreparedSharing, searches: Sequence[Search], resources: Resources, cells: int) -> None:
+    """Train cells alone, and print how far their order is that by shared weights.
+
+    Raises:
+        RaysweepError: nothing has been found, a training that failed, or whatever of the request cannot be done.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.architectures.ranked import rank, ranking_request
+    from raysweep.run import run_studies
+
+    run_studies(ranking_request(prepared, searches, cells), resources, keep_checkpoints=False)
+    header = ("method", "seed", "cells", "Kendall's tau", "Spearman's rho")
+    rows = []
+    for task, search in zip(prepared.tasks, searches, strict=True):
+        if search.has_finished:
+            made = rank(prepared, task, search, cells)
+            figures = (f"{made.kendall_tau:.3f}", f"{made.spearman_rho:.3f}")
+            rows.append((search.method, search.seed, made.num_pairs, *figures))
+    click.echo(table(header, rows))
 
 
 def summary(searches: Sequence[Search]) -> str:
     """A table of what each search has found, and whom its space had no more for."""
     header = ("method", "seed", "evaluated", "failed", "best top-1, %", "proposal", "hours", "trial")
     rows = [_row(search) for search in searches]
-    short = [search for search in searches if not search.asking.in_flight and search.expected_left()]
+    short = [search for search in searches if not search.asking.in_flight and search.has_room]
     notes = [
         f"\n{search.method} seed {search.seed} ended before its budget: the space has no more architectures for it."
         for search in short
@@ -205,10 +296,12 @@ def _row(search: Search) -> tuple[object, ...]:
     if not search.has_finished:
         return (*counts, *"----")
     best = history.best
-    return (*counts, percent(best.value), best.number, f"{history.spent.hours:.3g}", search.trial(best))
+    return (*counts, percent(best.value), best.number, f"{history.spent.hours:.3g}", search.trial(best) or "-")
 
 
-def run_winners(prepared: PreparedNas, resources: Resources, seeds: int, beside: Sequence[str]) -> None:
+def run_winners(
+    asked: NasRequest, searches: Sequence[Search], resources: Resources, seeds: int, beside: Sequence[str]
+) -> None:
     """Train the best of each search anew, as a study.
 
     Raises:
@@ -218,8 +311,7 @@ def run_winners(prepared: PreparedNas, resources: Resources, seeds: int, beside:
     from raysweep.architectures.retrain import retraining
     from raysweep.run import run_studies
 
-    searches = prepared.searches
-    request = retraining(prepared.asked, searches.space, searches.searches, seeds, beside)
+    request = retraining(asked, asked.trial_space(), searches, seeds, beside)
     outcome = run_studies(request, resources, keep_checkpoints=False)
     (study,) = request.find_studies()
-    click.echo(f"{len(outcome.finished)} finished; raysweep report {study.name} --store {searches.store.uri}", err=True)
+    click.echo(f"{len(outcome.finished)} finished; raysweep report {study.name} --store {request.store}", err=True)

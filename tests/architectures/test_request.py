@@ -70,7 +70,15 @@ def test_rungs_lead_to_the_length_of_the_settings() -> None:
     ("changes", "sentence"),
     [
         ({"methods": ("evolutoin",)}, "unknown search method 'evolutoin'. Did you mean evolution"),
-        ({"methods": ("enas",)}, "enas scores cells with weights that they share, in one training"),
+        ({"methods": ("enas",)}, "--space nasnet: enas shares the weights of ENAS' cells. Use --space enas"),
+        ({"methods": ("enas",), "budget": Budget(macs=1e9)}, r"--budget 1e\+09macs: enas does not count them"),
+        ({"methods": ("enas",), "options": {"preset": "smal"}, "space": "enas"}, "unknown preset 'smal'. Did you mean"),
+        (
+            {"methods": ("enas",), "options": {"cells": "x"}, "space": "enas"},
+            "--option cells=x: it must be a whole num",
+        ),
+        ({"methods": ("enas",), "options": {"bn": "none"}, "space": "enas"}, "unknown bn 'none'"),
+        ({"budget": None}, "--budget is missing: evolution goes on for as long as it may"),
         ({"space": "nasnett"}, "unknown architecture space 'nasnett'. Did you mean nasnet"),
         ({"options": {"populaton": "3"}}, "unknown option of evolution 'populaton'. Did you mean population"),
         ({"options": {"population": "many"}}, "--option population=many: it must be a whole number"),
@@ -84,15 +92,15 @@ def test_rungs_lead_to_the_length_of_the_settings() -> None:
 )
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], sentence: str) -> None:
     settings = changes.pop("settings", {})
-    words = {"space": "nasnet", "methods": ("evolution",)} | changes
+    words = {"space": "nasnet", "methods": ("evolution",), "budget": Budget(5)} | changes
     with pytest.raises(RaysweepError, match=sentence):
         _use(words, Request((), "demo", settings))
 
 
 def _use(words: dict[str, Any], request: Request) -> None:
-    asked = NasRequest(budget=Budget(5), request=request, **words)
+    asked = NasRequest(request=request, **words)
     asked.training_request()
-    asked.named_methods(Recipe())
+    asked.named(Recipe())
 
 
 def test_a_search_is_known_by_what_decides_its_proposals() -> None:

@@ -17,7 +17,8 @@ from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.results.store import Store
-from raysweep.train.weight_sharing import SharedTraining, small
+from raysweep.train.shared_recipe import small
+from raysweep.train.weight_sharing import SharedTraining
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = cell_space("enas")

@@ -20,7 +20,8 @@ from raysweep.nas.space import randomness
 from raysweep.nas.weight_sharing import ALL, Enas
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
-from raysweep.train.weight_sharing import ENAS_CODE, SharedRecipe, SharedTraining, enas_code, small
+from raysweep.train.shared_recipe import ENAS_CODE, SharedRecipe, enas_code, small
+from raysweep.train.weight_sharing import SharedTraining
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = CellSpace("one node", ("sep_conv_3x3", "avg_pool_3x3", "identity"), nodes=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,30 @@ def test_whole_networks_of_the_macro_space_are_searched(small_images: Path, tmp_
     assert len(MacroNetwork.parse(one["architecture"]).layers) == 12
 
 
+def test_weights_are_shared_and_their_scores_compared_with_trainings_alone(small_images: Path, tmp_path: Path) -> None:
+    lengths = ("epochs=2", "rewards=2", "sampled=3", "rescored=2", "preset=small", "cells=3", "width=4")
+    options = [word for length in lengths for word in ("--option", length)]
+    words = ("nas", "enas", *options, "--space", "enas", *SMALL[2:], "--set", "network.cell_repeats=1")
+    words = (*words, "--batch-size", "30", "--data", str(small_images), "--store", str(tmp_path / "s"), "--rank", "3")
+    assert good(*words, "--dry-run").splitlines()[1].split()[1:3] == ["0", "0"]
+    found = good(*words)
+    store = Store.open(str(tmp_path / "s"))
+    frame = load_searches(store, "nas-enas")
+    assert frame["fidelity"].tolist() == [1, 1, 1, 1, 1, 1, 1, math.inf, math.inf]
+    assert frame["trial"].isna().all()
+    ranking = store.rankings().to_pylist()
+    assert ranking[0]["architecture"] == frame.loc[frame["value"].where(frame["fidelity"] > 1).idxmax()]["architecture"]
+    rows = {row["summary"]: row["trial"] for row in store.members().to_pylist() if row["study"] == "nas-enas-ranking"}
+    tops = [(store.trial(rows[row["architecture"]]) or {})["top1"] for row in ranking]
+    assert [row["standalone_top1"] for row in ranking] == tops
+    again = call(*words, "--retrain", "1")
+    assert "1 ended before" in again.stderr
+    assert "3 trials, 3 finished before" in again.stderr
+    assert again.stdout.startswith(found)
+    shared = store.rankings()["shared_top1"].to_pylist()
+    assert shared == [row["shared_top1"] for row in ranking], "scores do not depend on who scores"
+
+
 @pytest.mark.long
 def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp_path: Path) -> None:
     good(*search, "3", "--retrain", "2", "--beside", "resnet20_cifar")
@@ -83,7 +108,9 @@ def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("random",), "Missing option '--budget'"),
+        (("random",), "--budget is missing: random goes on for as long as it may"),
+        (("random", "--budget", "3", "--rank", "20"), "--rank 20: it is how many cells, 2 or more"),
+        (("enas",), "--space nasbench201: enas shares the weights of ENAS' cells. Use --space enas"),
         (("random", "--budget", "0"), "it must be more than 0"),
         (("randon", "--budget", "3"), "unknown search method 'randon'. Did you mean random"),
         (("random", "--budget", "3", "--space", "nasnett"), "Did you mean nasnet"),

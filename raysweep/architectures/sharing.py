@@ -1,0 +1,153 @@
+"""Searches whose architectures share weights, carried out side by side, with Ray or without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raysweep.architectures.request import NamedSearch, NasRequest
+from raysweep.architectures.search import Search
+from raysweep.architectures.shared_task import SharedSearchTask, train_shared, write_failure
+from raysweep.architectures.spaces import TrialSpace
+from raysweep.architectures.sweep import example_of
+from raysweep.errors import RaysweepError
+from raysweep.identity import line_id
+from raysweep.patch import patch
+from raysweep.plan import Member, PlannedTrial
+from raysweep.progress import SweepProgress
+from raysweep.recipe import Recipe
+from raysweep.search_sweep import open_places, planned_point
+from raysweep.space import BASELINE
+from raysweep.sweep import Resources, described
+from raysweep.train.shared_recipe import SharedRecipe
+from raysweep.train.task import Placement, TrialTask
+
+if TYPE_CHECKING:
+    from raysweep.orchestrate.events import Outcome
+    from raysweep.results.store import Store
+
+CELLS_WIDTH = 36
+"""Of the first cells of `enas_cells`."""
+
+
+@dataclass(frozen=True)
+class PreparedSharing:
+    """Searches that have passed every check."""
+
+    asked: NasRequest
+    tasks: Sequence[SharedSearchTask]
+    store: Store
+    over: frozenset[str]
+    """Names of those that have ended."""
+
+    @property
+    def left(self) -> list[SharedSearchTask]:
+        """What is to be carried out."""
+        return [task for task in self.tasks if task.trial not in self.over]
+
+    def searches(self) -> list[Search]:
+        """All of them as they are now, with their logs closed.
+
+        Raises:
+            RaysweepError: a log that another driver has open.
+        """
+        found = [task.open(self.store) for task in self.tasks]
+        for search in found:
+            search.asking.close()
+        return found
+
+
+def prepare_sharing(asked: NasRequest, resources: Resources) -> PreparedSharing:
+    """Check everything that can be checked before training, and see which searches the store has to their ends.
+
+    Raises:
+        RaysweepError: methods, options, space, data, settings, store or resources that do not serve. Nothing has been
+            trained then.
+    """
+    if resources.workers_per_trial > 1:
+        raise RaysweepError(
+            f"--workers-per-trial {resources.workers_per_trial}: weights that are shared are trained by 1 worker."
+        )
+    space, request = asked.trial_space(), asked.training_request()
+    asked.named(request.baseline())  # what does not serve is refused before images are made
+    data, store = open_places(request, lambda baseline: example_of(space, baseline), resources)
+    baseline = request.baseline()
+    template = TrialTask("", baseline, str(data), store.uri, request.protocol, deterministic=resources.deterministic)
+    tasks = [task_of(asked, baseline, template, one) for one in asked.named(baseline)]
+    return PreparedSharing(asked, tasks, store, frozenset(task.trial for task in tasks if _is_over(task, store)))
+
+
+def task_of(asked: NasRequest, baseline: Recipe, template: TrialTask, one: NamedSearch) -> SharedSearchTask:
+    """A search of a request as what a worker carries out; places are those of the template.
+
+    Raises:
+        RaysweepError: an option that does not serve, or a recipe that does not.
+    """
+    method: Any = one.method
+    space, shared = asked.trial_space(), asked.shared_recipe(baseline, method, one.seed)
+    own = {"trial": one.name, "recipe": twin(space, shared), "study": space.study, "variant": one.label}
+    return SharedSearchTask(
+        **vars(template) | own,
+        space=space.name,
+        method=method,
+        budget=asked.budget_of(method),
+        shared=shared,
+        line=line_id(baseline),
+    )
+
+
+def twin(space: TrialSpace, shared: SharedRecipe) -> Recipe:
+    """A trial of about the cost of training shared weights: what ETA and the room on a device are reckoned by."""
+    recipe = shared.recipe
+    size = {
+        "network.width": recipe.network.width * shared.width / CELLS_WIDTH,
+        "network.cell_repeats": max(1, (shared.cells - 2) // 3),
+    }
+    return patch(example_of(space, recipe), size)
+
+
+def _is_over(task: SharedSearchTask, store: Store) -> bool:
+    with closing(task.open(store).asking) as asking:
+        return asking.is_over()
+
+
+def execute_sharing(prepared: PreparedSharing, resources: Resources) -> Outcome:
+    """Carry the searches out that have not ended, showing progress; one that fails does not stop the others.
+
+    Raises:
+        RaysweepError: resources that are not there, or a store that cannot be written.
+        KeyboardInterrupt: the user stopped the searches; all have their last epoch in the store.
+    """
+    protocol = prepared.asked.request.protocol
+    planned = [_planned(task) for task in prepared.left]
+    with SweepProgress(planned, resources.workers or 1) as progress:
+        if resources.inline:
+            from raysweep.orchestrate.inline import run_inline
+
+            return run_inline(
+                prepared.left,
+                progress.on_event,
+                train=train_shared,
+                record_end=write_failure,
+                place=Placement(threads=resources.threads),
+                max_attempts=resources.max_attempts,
+            )
+        from raysweep.orchestrate.sweep import run_on_ray
+
+        names = ", ".join(dict.fromkeys(task.variant for task in prepared.tasks))
+        study = prepared.asked.trial_space().study
+        return run_on_ray(
+            prepared.left,
+            progress.on_event,
+            **resources.for_ray(),
+            train=train_shared,
+            record_end=write_failure,
+            metadata=described(study, protocol, prepared.store.uri, search=names),
+        )
+
+
+def _planned(task: SharedSearchTask) -> PlannedTrial:
+    member = Member(task.study, task.variant, "shared weights", 0, BASELINE, task.line)
+    return planned_point(task.trial, task.recipe, member, ("run", "a search"), task.protocol)

@@ -1,0 +1,167 @@
+"""Searches with shared weights as tasks of a sweep, without Ray: what they are, and that nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.architectures.ranked import chosen, rank, ranking_request
+from raysweep.architectures.request import NasRequest
+from raysweep.architectures.shared_task import train_shared
+from raysweep.architectures.sharing import execute_sharing, prepare_sharing, twin
+from raysweep.cost import find_cost
+from raysweep.errors import RaysweepError
+from raysweep.nas.budget import Budget
+from raysweep.nas.weight_sharing import ALL, Enas
+from raysweep.patch import get
+from raysweep.request import Request
+from raysweep.results.store import Store
+from raysweep.sweep import Resources
+from raysweep.train.task import Placement, TrialTask
+from tests.architectures.shared import ask_sharing, found, prepare
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+INLINE = Resources(inline=True)
+
+
+def named(asked: NasRequest) -> dict[str, Any]:
+    return {one.name: one for one in asked.named(asked.training_request().baseline())}
+
+
+def test_settings_come_on_top_of_the_preset_and_epochs_are_the_methods(small_images: Path, tmp_path: Path) -> None:
+    asked = ask_sharing(small_images, tmp_path)
+    (one,) = named(asked).values()
+    shared = asked.shared_recipe(asked.training_request().baseline(), one.method, 5)
+    assert (shared.cells, shared.width, shared.recipe.seed) == (3, 4, 5)
+    expected = {"training.epochs": 3.0, "training.batch_size": 30, "data.holdout": 0.1, "solver.lr": 0.05}
+    assert {path: get(shared.recipe, path) for path in expected} == expected
+    assert one.label == "enas+epochs=3+rewards=2+sampled=3+rescored=2+preset=small+cells=3+width=4"
+
+
+@pytest.mark.parametrize("option", [{"width": "5"}, {"bn": "running"}, {"recalibration": "3"}, {"epochs": "4"}])
+def test_what_decides_a_search_is_in_its_name(small_images: Path, tmp_path: Path, option: dict[str, str]) -> None:
+    names = {*named(ask_sharing(small_images, tmp_path)), *named(ask_sharing(small_images, tmp_path, **option))}
+    assert len(names) == 2
+
+
+def test_a_budget_of_epochs_is_one_of_the_weights() -> None:
+    request = Request((), "cifar10", {})
+    asked = NasRequest("enas", ("random", "enas"), Budget(evaluations=60, epochs=20, hours=2), request)
+    alone, sharing = asked.only(sharing=False), asked.only(sharing=True)
+    assert alone == replace(asked, methods=("random",))
+    assert sharing == replace(asked, methods=("enas",))
+    assert sharing is not None
+    (method,) = sharing.named_methods(request.baseline()).values()
+    assert isinstance(method, Enas)
+    assert method.epochs == 20
+    assert sharing.budget_of(method) == Budget(evaluations=method.evaluations, hours=2)
+
+
+def test_the_released_search_costs_about_as_much_as_its_twin_alone() -> None:
+    """Eight cells of 20 channels: what the searched network is built of in ENAS' final training has 36."""
+    request = Request((), "cifar10", {})
+    asked = NasRequest("enas", ("enas",), None, request)
+    (one,) = named(asked).values()
+    shared = asked.shared_recipe(asked.training_request().baseline(), one.method, 0)
+    recipe = twin(asked.trial_space(), shared)
+    assert recipe.network.cell_repeats == 2
+    assert recipe.network.width == pytest.approx(20 / 36)
+    assert find_cost(recipe).macs > 10e6
+    assert recipe.training.epochs == 150
+
+
+def test_searches_side_by_side_and_killed_find_what_one_does(small_images: Path, tmp_path: Path) -> None:
+    whole = prepare(small_images, tmp_path / "whole", "enas", "random_weight_sharing", seeds=2)
+    assert not execute_sharing(whole, INLINE).failed
+    assert {row["fidelity"] for row in found(tmp_path / "whole")} == {1.0, 10.0, ALL}
+    assert len({(row["method"], row["seed"]) for row in found(tmp_path / "whole")}) == 4
+    for task in prepare(small_images, tmp_path / "cut", "enas", "random_weight_sharing", seeds=2).tasks:
+        rows = train_shared(task, Placement(), 1)
+        next(rows)  # killed after an epoch, with rewards that the store's table does not have yet
+        rows.close()
+    cut = prepare(small_images, tmp_path / "cut", "enas", "random_weight_sharing", seeds=2)
+    assert len(cut.left) == 4
+    execute_sharing(cut, INLINE)
+    assert found(tmp_path / "cut") == found(tmp_path / "whole")
+    over = prepare(small_images, tmp_path / "cut", "enas", "random_weight_sharing", seeds=2)
+    assert not over.left
+    assert [search.asking.history().best.fidelity for search in over.searches()] == [ALL] * 4
+
+
+def test_rows_are_those_of_a_trial(small_images: Path, tmp_path: Path) -> None:
+    (task,) = prepare(small_images, tmp_path).tasks
+    rows = list(train_shared(task, Placement(), 1))
+    assert [row["status"] for row in rows] == ["running"] * 3 + ["finished"]
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 3]
+    assert [row["images_seen"] for row in rows] == [270, 540, 810, 810]
+    assert rows[0]["top1"] is None
+    values = [row["value"] for row in found(tmp_path)]
+    assert rows[1]["top1"] == pytest.approx((values[0] + values[1]) / 2)
+    assert rows[-1]["top1"] == max(values[-2:])
+
+
+def test_a_worker_whose_node_goes_leaves_the_rest_to_another(small_images: Path, tmp_path: Path) -> None:
+    (task,) = prepare(small_images, tmp_path / "left").tasks
+    steps = iter(range(14))
+    rows = list(train_shared(task, Placement(on_step=lambda: next(steps, None) is None), 1))
+    assert [row["status"] for row in rows] == ["running"], "in the middle of the second epoch"
+    list(train_shared(task, Placement(), 2))
+    (other,) = prepare(small_images, tmp_path / "whole").tasks
+    list(train_shared(other, Placement(), 1))
+    assert found(tmp_path / "left") == found(tmp_path / "whole")
+
+
+def test_one_that_fails_says_why_and_the_others_go_on(
+    small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = prepare(small_images, tmp_path, seeds=2)
+
+    def train(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+        if task.recipe.seed == 0:
+            raise RaysweepError("no room on the disk")
+        yield from train_shared(task, place, attempt)
+
+    monkeypatch.setattr("raysweep.architectures.sharing.train_shared", train)
+    outcome = execute_sharing(prepared, INLINE)
+    assert outcome.failed == (prepared.tasks[0].trial,)
+    assert "no room on the disk" in (tmp_path / "searches" / f"{outcome.failed[0]}.error").read_text()
+    assert {row["seed"] for row in found(tmp_path)} == {1}
+    assert prepare(small_images, tmp_path, seeds=2).left == prepared.left[:1]
+
+
+def test_weights_that_were_deleted_are_missed(small_images: Path, tmp_path: Path) -> None:
+    prepared = prepare(small_images, tmp_path)
+    execute_sharing(prepared, INLINE)
+    (task,), (search,) = prepared.tasks, prepared.searches()
+    (tmp_path / "searches" / f"{task.trial}.pt").unlink()
+    with pytest.raises(RaysweepError, match="the shared weights of nas-enas-enas-s0-.* are no longer in"):
+        rank(prepared, task, search, 2)
+
+
+def test_a_ranking_needs_every_cell_trained(small_images: Path, tmp_path: Path) -> None:
+    prepared = prepare(small_images, tmp_path)
+    execute_sharing(prepared, INLINE)
+    (task,), (search,) = prepared.tasks, prepared.searches()
+    (study,) = ranking_request(prepared, [search], 4).find_studies()
+    assert [variant.summary for variant in study.variants] == [
+        str(cell) for cell in chosen(prepared, search, 4).values()
+    ]
+    assert study.variants[0].summary == str(search.asking.history().best.architecture)
+    with pytest.raises(RaysweepError, match="has not been trained, so that no order has its cell"):
+        rank(prepared, task, search, 4)
+
+
+def test_one_worker_trains_the_weights(small_images: Path, tmp_path: Path) -> None:
+    with pytest.raises(RaysweepError, match="--workers-per-trial 2: weights that are shared are trained by 1 worker"):
+        prepare_sharing(ask_sharing(small_images, tmp_path), Resources(workers_per_trial=2))
+
+
+def test_a_search_that_another_driver_carries_out_is_refused(small_images: Path, tmp_path: Path) -> None:
+    (task,) = prepare(small_images, tmp_path).tasks
+    with closing(task.open(Store.open(str(tmp_path))).asking), pytest.raises(RaysweepError, match="another"):
+        prepare(small_images, tmp_path)
