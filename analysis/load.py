@@ -130,8 +130,10 @@ def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:
       searches of one line were made under the same settings and may be compared;
     - `method`: with the options that are not its defaults; `seed`: of the search;
     - `place`: in the order of completion, from 0; `number`: of the proposal, from 0;
-    - `architecture`: its text; `key`: what equal ones share; `trial`: what was trained for it;
-    - `fidelity`: epochs, NaN where the method does not choose them: values of different ones are not comparable;
+    - `architecture`: its text; `key`: what equal ones share; `trial`: what was trained for it, None where weights are
+      shared;
+    - `fidelity`: epochs, NaN where the method does not choose them; where weights are shared the minibatches that it
+      was scored on, infinite: all. Values of different ones are not comparable;
     - `status`: finished, diverged, out_of_memory or lost; `value`: top-1 (0..1) on images held out of the training
       split, NaN unless finished;
     - `cost_s`: of the training, 0 where `reused`: the result of an equal architecture of the same search was taken. A

@@ -103,9 +103,17 @@ def overviews() -> Registry[Overview]:
 
 
 def gather(store: Store, lines: Sequence[Line]) -> Evidence:
-    """What overviews draw from: these lines, their searches, and all rankings and init-stats of the store."""
+    """What overviews draw from: these lines, their searches, and all rankings and init-stats of the store.
+
+    A search with shared weights has no trials; it comes with a study of what it found, as `nas-enas-best` is one.
+    """
     searches, shown = load_searches(store), {(line.study, line.line) for line in lines}
-    own = [key in shown for key in zip(searches["study"], searches["line"], strict=True)]
+    sharing = ~searches["trial"].notna().groupby(searches["search"]).transform("any").astype(bool)
+    keys = zip(searches["study"], searches["line"], sharing, strict=True)
+    own = [
+        (study, line) in shown or (shares and any(known.startswith(f"{study}-") for known, _ in shown))
+        for study, line, shares in keys
+    ]
     found = searches.loc[own].reset_index(drop=True)
     return Evidence(lines, store.init_stats().to_pandas(), found, store.rankings().to_pandas())
 

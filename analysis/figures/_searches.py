@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -12,6 +13,8 @@ from analysis.metrics import METRICS
 from raysweep.nas.budget import HOUR_S
 
 LINE = ["study", "line"]
+SHARED = math.inf
+"""Fidelity of a score by shared weights on all images held out, which no number of epochs is."""
 NOT_SAID = 0.0
 """Epochs of an evaluation whose method does not choose them, where no line says what the settings' are."""
 
@@ -56,7 +59,7 @@ def panel_names(rows: pd.DataFrame) -> list[str]:
 
 
 def _panel_name(study: str, line: str, epochs: float, several: bool) -> str:
-    length = "" if epochs == NOT_SAID else f", {epochs:g} epochs"
+    length = {NOT_SAID: "", SHARED: ", shared weights"}.get(epochs, f", {epochs:g} epochs")
     return f"{study}{length}{f', line {line}' if several else ''}"
 
 

@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _look as look
-from analysis.figures._searches import evaluated, numbers
+from analysis.figures._searches import SHARED, evaluated, numbers
 from analysis.metrics import METRICS
 from analysis.stats import estimate
 
@@ -48,6 +48,7 @@ class Anytime:
         Empty where nothing has finished; regret, in points too, is there for rows with an `optimum` (0..1).
         """
         rows = evaluated(evidence)
+        rows = rows[rows["epochs"] != SHARED]  # what weights say while they are trained is no best value so far
         if self.regret:
             best = METRICS["top1"].transform(rows.get("optimum", pd.Series(math.nan, rows.index)).astype(float))
             rows = rows.assign(top1=best - rows["top1"])[best.notna()]

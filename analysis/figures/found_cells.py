@@ -25,7 +25,7 @@ NOTHING = "none"
 OUTPUT, NETWORK = "out", "network"
 WIDTH = 7.1
 """Inches for graphs beside each other."""
-BETWEEN, HEADING, CHARACTER = 0.35, 0.26, 0.055
+BETWEEN, HEADING, CHARACTER = 0.35, 0.26, 0.065
 """Inches between two graphs, for the words above one, and of a letter of them."""
 MARGIN = 0.03
 Parts = Iterator[tuple[str, Edge]]
@@ -123,7 +123,12 @@ class Placed:
 
 def width_of(graph: Graph | Chain, words: str) -> float:
     """Of a graph and of the words above it."""
-    return max(graph.size[0], CHARACTER * len(words))
+    return max(graph.size[0], width_of_words(words))
+
+
+def width_of_words(words: str) -> float:
+    """Of a line."""
+    return CHARACTER * len(words)
 
 
 def place(frame: pd.DataFrame) -> list[Placed]:
@@ -133,7 +138,7 @@ def place(frame: pd.DataFrame) -> list[Placed]:
         new = True
         for part, edges in own.groupby("part", sort=False):
             graph = graph_of(edges)
-            words = f"{heading(own.iloc[0])}: {part}" if new else str(part)
+            words = heading(own.iloc[0], str(part)) if new else str(part)
             x = placed[-1].right + BETWEEN if placed else 0.0
             new = new or x + width_of(graph, words) > WIDTH
             bottom = max((one.bottom for one in placed), default=0.0)
@@ -149,9 +154,11 @@ def graph_of(edges: pd.DataFrame) -> Graph | Chain:
     return Chain(rows) if (edges["part"] == NETWORK).all() else Graph(rows, WIDTH)
 
 
-def heading(row: pd.Series) -> str:
-    """Whose architecture this is and what it was worth."""
-    return f"{row['panel']}, {row['method']}, seed {row['seed']}, {METRICS['top1'].text(row['top1'])} %"
+def heading(row: pd.Series, part: str) -> str:
+    """Whose architecture this is and what it was worth; a method's options are left out where there is no room."""
+    method, worth = row["method"], f"seed {row['seed']}, {METRICS['top1'].text(row['top1'])} %: {part}"
+    whole = f"{row['panel']}, {method}, {worth}"
+    return whole if width_of_words(whole) <= WIDTH else f"{row['panel']}, {method.partition('+')[0]}+…, {worth}"
 
 
 def size(frame: pd.DataFrame) -> tuple[float, float]:

@@ -22,7 +22,7 @@ NAME = "ranking"
 WAYS = {"shared": "with shared weights", "standalone": "by itself"}
 COLUMNS = ("panel", "architecture", *WAYS, "left_out", "caption")
 PANEL_INCHES = 2.9
-LONGEST = 40
+LONGEST = 60
 """Characters of a value that a heading has room for."""
 
 
@@ -71,7 +71,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     groups = list(frame.groupby("panel", sort=False))
     for (name, own), panel in zip(groups, look.pairs(ax, len(groups)), strict=True):
         _panel(panel, own)
-        look.title(panel, f"{name}\n{words(own)}")
+        look.title(panel, f"{str(name).replace(', ', chr(10), 1)}\n{words(own)}")
 
 
 def words(frame: pd.DataFrame) -> str:

@@ -28,7 +28,7 @@ def ranking_request(prepared: PreparedSharing, searches: Sequence[Search], cells
     """
     space, request = prepared.asked.trial_space(), prepared.asked.training_request(holdout=0.0)
     variants = [
-        Variant(f"{search.method}-s{search.seed}-cell{number:02}", space.patch(cell), f"{cell}")
+        Variant(f"{search.stem}-cell{number:02}", space.patch(cell), f"{cell}")
         for search in searches
         if search.has_finished
         for number, cell in enumerate(chosen(prepared, search, cells).values())

@@ -25,6 +25,8 @@ class Search:
     """With the options that are not its defaults."""
     seed: int
     asking: AskTell[Any]
+    short: str = ""
+    """What its proposals are called by; empty: the method."""
     running: int = 0
     """Proposals handed out by this driver that have not ended."""
     trials: dict[int, str] = field(default_factory=dict)
@@ -54,9 +56,14 @@ class Search:
         known = self.first.get((one.key, one.fidelity), {}) if one.reused else {}
         return known.get("trial") or self.trials.get(one.number)
 
+    @property
+    def stem(self) -> str:
+        """What names of its proposals begin with."""
+        return f"{self.short or self.method}-s{self.seed}"
+
     def variant(self, number: int) -> str:
         """A proposal's name in the results."""
-        return f"{self.method}-s{self.seed}-{number:03}"
+        return f"{self.stem}-{number:03}"
 
     def tell(self, number: int, issued_s: float, evaluation: Evaluation | None, cost_s: float) -> None:
         """A proposal has ended; without an evaluation it was lost.

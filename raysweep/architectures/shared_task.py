@@ -34,6 +34,8 @@ class SharedSearchTask(TrialTask):
     space: str = ""
     method: RandomWeightSharing | Enas = field(default_factory=Enas)
     budget: Budget = field(default_factory=lambda: Budget(evaluations=1))
+    label: str = ""
+    """The method with the options that are not its defaults."""
     shared: SharedRecipe = field(default_factory=lambda: SharedRecipe(Recipe()))
     line: str = ""
     """What trials under the same settings share."""
@@ -55,7 +57,8 @@ class SharedSearchTask(TrialTask):
 
         space, log = find_trial_space(self.space).space, log_of(store.files, self.trial)
         asking = AskTell(space, self.method, budget=self.budget, seed=self.seed, log=log, reuse=False)
-        return Search(self.trial, self.variant, self.seed, asking)
+        # A name with all its options would be too long to stand at a bar.
+        return Search(self.trial, self.label, self.seed, asking, f"{self.variant}-{self.trial[-4:]}")
 
     def weights(self, store: Store, place: Placement) -> SharedTraining:
         """The shared weights as far as they are trained.

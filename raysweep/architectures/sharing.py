@@ -87,11 +87,13 @@ def task_of(asked: NasRequest, baseline: Recipe, template: TrialTask, one: Named
     """
     method: Any = one.method
     space, shared = asked.trial_space(), asked.shared_recipe(baseline, method, one.seed)
-    own = {"trial": one.name, "recipe": twin(space, shared), "study": space.study, "variant": one.label}
+    own = {"trial": one.name, "recipe": twin(space, shared), "study": space.study}
+    own["variant"] = one.label.partition("+")[0]
     return SharedSearchTask(
         **vars(template) | own,
         space=space.name,
         method=method,
+        label=one.label,
         budget=asked.budget_of(method),
         shared=shared,
         line=line_id(baseline),

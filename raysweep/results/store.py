@@ -9,6 +9,8 @@
     init_stats/TRIAL.parquet         layers in the first updates of a trial, one row a layer and update
     searches/NAME.log                what an architecture search proposed and was told, see `search_log`
     searches/NAME.parquet            its evaluations so far, one row each, for whoever reads
+    searches/NAME.pt                 weights that its architectures share, after their last epoch
+    searches/NAME.error              why a search with shared weights has failed
     rankings/NAME.parquet            architectures scored with shared weights and trained alone, see `nas.ranking`
     data/DIGEST.json                 manifests of the image sets
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from scipy import stats
 
 from analysis.figures import Evidence, anytime, gather, overviews, render, search_macs, supernet
-from analysis.figures._searches import evaluated
+from analysis.figures._searches import SHARED, evaluated
 from analysis.load import load_lines, load_searches, searches_of
 from analysis.report import write_report
 from analysis.results_page import write_results
@@ -143,6 +145,25 @@ def test_only_the_longest_trainings_of_a_method_count_and_only_equal_ones_are_co
     }  # fmt: skip
     frame = anytime.Anytime(("evaluations",)).data(of(*halving))
     assert frame.set_index("x")["best"].isna().tolist() == [True, False], "it begins with the first that counts"
+
+
+def test_scores_by_shared_weights_are_compared_with_no_training_and_are_no_curve() -> None:
+    scores = [row(search="e", method="e", fidelity=fidelity, place=place) for place, fidelity in enumerate((1, SHARED))]
+    found = of(*scores, row(search="r", method="r", value=0.6))
+    panels = evaluated(found).dropna(subset="top1").set_index("panel")["method"].to_dict()
+    assert panels == {"nas-x": "r", "nas-x, shared weights": "e"}
+    assert set(anytime.Anytime(("evaluations",)).data(found)["method"]) == {"r"}
+
+
+def test_searches_without_trials_come_with_what_they_found(searched: Store, tmp_path: Path) -> None:
+    copy = shutil.copytree(searched.uri, tmp_path / "s")
+    store = Store.open(str(copy))
+    score = row(search="e", study="nas-nasnet", line="k", method="enas", number=0, fidelity=SHARED, reused=False)
+    store.write_evaluations("e", [{**score, "params": None, "macs": None}])
+    lines = load_lines(store, ["nas-nasnet"])
+    assert "e" not in set(gather(store, lines).searches["search"]), "of other settings than the line that is shown"
+    best = [replace(line, study="nas-nasnet-best") for line in lines]
+    assert set(gather(store, best).searches["search"]) == {"e"}
 
 
 def test_settings_give_the_length_that_a_method_does_not_choose(evidence: Evidence) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -59,6 +60,15 @@ def test_edges_of_a_benchmark_cell_and_of_layers() -> None:
         ("1", "3", ""),
     ]  # fmt: skip
     assert found_cells.edges_of("network.activation relu, network.pooling max") == []
+
+
+def test_options_of_a_method_make_room_for_the_picture() -> None:
+    given = evidence("enas")
+    long = {name: f"{name}{'+option=value' * 9}" for name in ("local_search", "random")}
+    frame = found_cells.data(replace(given, searches=given.searches.assign(method=given.searches["method"].map(long))))
+    words = [one.words for one in found_cells.place(frame)]
+    assert any("random+…, seed" in one for one in words)
+    assert all(one.right <= found_cells.WIDTH for one in found_cells.place(frame))
 
 
 @pytest.mark.parametrize("name", SPACES)

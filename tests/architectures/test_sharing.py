@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from raysweep.architectures.ranked import chosen, rank, ranking_request
 from raysweep.architectures.request import NasRequest
 from raysweep.architectures.shared_task import train_shared
-from raysweep.architectures.sharing import execute_sharing, prepare_sharing, twin
+from raysweep.architectures.sharing import PreparedSharing, execute_sharing, prepare_sharing, twin
 from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError
 from raysweep.nas.budget import Budget
@@ -27,6 +28,22 @@ from tests.architectures.shared import ask_sharing, found, prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 INLINE = Resources(inline=True)
+BOTH = ("enas", "random_weight_sharing")
+
+
+@pytest.fixture(scope="module")
+def whole(small_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a search of each method, carried out without interruption."""
+    store = tmp_path_factory.mktemp("whole") / "s"
+    outcome = execute_sharing(prepare(small_images, store, *BOTH), INLINE)
+    assert len(outcome.finished) == 2
+    return store
+
+
+@pytest.fixture
+def done(whole: Path, small_images: Path, tmp_path: Path) -> PreparedSharing:
+    """The search of ENAS in a copy of that store."""
+    return prepare(small_images, Path(shutil.copytree(whole, tmp_path / "done")))
 
 
 def named(asked: NasRequest) -> dict[str, Any]:
@@ -75,22 +92,20 @@ def test_the_released_search_costs_about_as_much_as_its_twin_alone() -> None:
     assert recipe.training.epochs == 150
 
 
-def test_searches_side_by_side_and_killed_find_what_one_does(small_images: Path, tmp_path: Path) -> None:
-    whole = prepare(small_images, tmp_path / "whole", "enas", "random_weight_sharing", seeds=2)
-    assert not execute_sharing(whole, INLINE).failed
-    assert {row["fidelity"] for row in found(tmp_path / "whole")} == {1.0, 10.0, ALL}
-    assert len({(row["method"], row["seed"]) for row in found(tmp_path / "whole")}) == 4
-    for task in prepare(small_images, tmp_path / "cut", "enas", "random_weight_sharing", seeds=2).tasks:
+def test_searches_that_are_cut_off_find_what_they_would_have(small_images: Path, tmp_path: Path, whole: Path) -> None:
+    for task in prepare(small_images, tmp_path, *BOTH).tasks:
         rows = train_shared(task, Placement(), 1)
-        next(rows)  # killed after an epoch, with rewards that the store's table does not have yet
+        next(rows)
+        next(rows)  # with rewards that the store's table does not have yet
         rows.close()
-    cut = prepare(small_images, tmp_path / "cut", "enas", "random_weight_sharing", seeds=2)
-    assert len(cut.left) == 4
+    cut = prepare(small_images, tmp_path, *BOTH)
+    assert len(cut.left) == 2
     execute_sharing(cut, INLINE)
-    assert found(tmp_path / "cut") == found(tmp_path / "whole")
-    over = prepare(small_images, tmp_path / "cut", "enas", "random_weight_sharing", seeds=2)
+    assert found(tmp_path) == found(whole)
+    assert {row["fidelity"] for row in found(whole)} == {1.0, 10.0, ALL}
+    over = prepare(small_images, tmp_path, *BOTH)
     assert not over.left
-    assert [search.asking.history().best.fidelity for search in over.searches()] == [ALL] * 4
+    assert [search.asking.history().best.fidelity for search in over.searches()] == [ALL] * 2
 
 
 def test_rows_are_those_of_a_trial(small_images: Path, tmp_path: Path) -> None:
@@ -105,15 +120,13 @@ def test_rows_are_those_of_a_trial(small_images: Path, tmp_path: Path) -> None:
     assert rows[-1]["top1"] == max(values[-2:])
 
 
-def test_a_worker_whose_node_goes_leaves_the_rest_to_another(small_images: Path, tmp_path: Path) -> None:
-    (task,) = prepare(small_images, tmp_path / "left").tasks
+def test_a_worker_whose_node_goes_leaves_the_rest_to_another(small_images: Path, tmp_path: Path, whole: Path) -> None:
+    (task,) = prepare(small_images, tmp_path).tasks
     steps = iter(range(14))
     rows = list(train_shared(task, Placement(on_step=lambda: next(steps, None) is None), 1))
     assert [row["status"] for row in rows] == ["running"], "in the middle of the second epoch"
     list(train_shared(task, Placement(), 2))
-    (other,) = prepare(small_images, tmp_path / "whole").tasks
-    list(train_shared(other, Placement(), 1))
-    assert found(tmp_path / "left") == found(tmp_path / "whole")
+    assert found(tmp_path) == [row for row in found(whole) if row["search"] == task.trial]
 
 
 def test_one_that_fails_says_why_and_the_others_go_on(
@@ -134,26 +147,20 @@ def test_one_that_fails_says_why_and_the_others_go_on(
     assert prepare(small_images, tmp_path, seeds=2).left == prepared.left[:1]
 
 
-def test_weights_that_were_deleted_are_missed(small_images: Path, tmp_path: Path) -> None:
-    prepared = prepare(small_images, tmp_path)
-    execute_sharing(prepared, INLINE)
-    (task,), (search,) = prepared.tasks, prepared.searches()
-    (tmp_path / "searches" / f"{task.trial}.pt").unlink()
-    with pytest.raises(RaysweepError, match="the shared weights of nas-enas-enas-s0-.* are no longer in"):
-        rank(prepared, task, search, 2)
+def test_weights_that_were_deleted_are_missed(done: PreparedSharing) -> None:
+    (task,), (search,) = done.tasks, done.searches()
+    (Path(done.store.uri) / "searches" / f"{task.trial}.pt").unlink()
+    with pytest.raises(RaysweepError, match=r"the shared weights of nas-enas-enas-s0-.* are no longer in"):
+        rank(done, task, search, 2)
 
 
-def test_a_ranking_needs_every_cell_trained(small_images: Path, tmp_path: Path) -> None:
-    prepared = prepare(small_images, tmp_path)
-    execute_sharing(prepared, INLINE)
-    (task,), (search,) = prepared.tasks, prepared.searches()
-    (study,) = ranking_request(prepared, [search], 4).find_studies()
-    assert [variant.summary for variant in study.variants] == [
-        str(cell) for cell in chosen(prepared, search, 4).values()
-    ]
+def test_a_ranking_needs_every_cell_trained(done: PreparedSharing) -> None:
+    (task,), (search,) = done.tasks, done.searches()
+    (study,) = ranking_request(done, [search], 4).find_studies()
+    assert [variant.summary for variant in study.variants] == [str(cell) for cell in chosen(done, search, 4).values()]
     assert study.variants[0].summary == str(search.asking.history().best.architecture)
     with pytest.raises(RaysweepError, match="has not been trained, so that no order has its cell"):
-        rank(prepared, task, search, 4)
+        rank(done, task, search, 4)
 
 
 def test_one_worker_trains_the_weights(small_images: Path, tmp_path: Path) -> None:
