@@ -58,7 +58,8 @@ def preview(asked: NasRequest) -> tuple[list[Preview], Typical]:
     Raises:
         RaysweepError: whatever of the request cannot be done.
     """
-    space, baseline = asked.trial_space(), asked.training_request().baseline()
+    baseline = asked.training_request().baseline()
+    space = asked.searched_space(baseline)
     named, typical = asked.named(baseline), typical_of(space, baseline)
     found = stored_evaluations(asked)
     previews = []

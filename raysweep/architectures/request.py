@@ -9,9 +9,12 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from raysweep.architectures.spaces import TrialSpace, find_trial_space
+from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import digest, line_id
 from raysweep.nas.budget import Budget
+from raysweep.nas.limited import Limited
+from raysweep.nas.limits import Limits, NetworkCost, no_limits
 from raysweep.nas.method import Method, make_method, methods
 from raysweep.nas.successive_halving import SuccessiveHalving
 from raysweep.nas.weight_sharing import WeightSharing
@@ -58,6 +61,8 @@ class NasRequest:
     """Option of a method -> its value as text, for every method that has it."""
     holdout: float = 0.1
     """Share of the training images that searches choose by; they are not trained on."""
+    limits: Limits = no_limits
+    """Of the networks, as the settings build them."""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -75,6 +80,10 @@ class NasRequest:
         for name in self.methods:
             if self.budget is None and not shares_weights(name):
                 raise RaysweepError(f"--budget is missing: {name} goes on for as long as it may. Name one, e.g. 60.")
+            if self.limits != no_limits and shares_weights(name):
+                raise RaysweepError(
+                    f"{name} trains one network for all cells: --max-params and --max-macs are for other methods."
+                )
             if self.budget and self.budget.macs is not None and shares_weights(name):
                 raise RaysweepError(
                     f"--budget {self.budget.macs:g}macs: {name} does not count them. Name epochs or hours, or search "
@@ -107,6 +116,22 @@ class NasRequest:
             RaysweepError: no such space.
         """
         return find_trial_space(self.space)
+
+    def searched_space(self, baseline: Recipe) -> TrialSpace:
+        """The same without what is beyond the limits, under the settings of a baseline.
+
+        Raises:
+            RaysweepError: no such space.
+        """
+        space = self.trial_space()
+        if self.limits == no_limits:
+            return space
+
+        def cost(architecture: object) -> NetworkCost:
+            found = find_cost(space.recipe(baseline, architecture))
+            return NetworkCost(found.params, found.macs)
+
+        return replace(space, space=Limited(space.space, self.limits, cost))
 
     def training_request(self, holdout: float | None = None) -> Request:
         """The request with the network of the space, and this share held out (none: the searches' own).
@@ -174,7 +199,7 @@ class NasRequest:
         ]
 
     def _search_name(self, baseline: Recipe, name: str, method: Method, seed: int) -> str:
-        line = line_id(baseline)
+        line = f"{line_id(baseline)}{self.limits}"
         if isinstance(method, WeightSharing):
             shared = self.shared_recipe(baseline, method, seed)
             line = f"{shared.weights}; scored with {shared.bn}, {shared.recalibration}"

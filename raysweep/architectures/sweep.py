@@ -67,10 +67,11 @@ def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool 
         RaysweepError: methods, options, space, data, settings, store or resources that do not serve. Nothing has been
             trained then.
     """
-    space, request = asked.trial_space(), asked.training_request()
+    request = asked.training_request()
     asked.named_methods(request.baseline())  # what does not serve is refused before images are made
-    data, store = open_places(request, lambda baseline: example_of(space, baseline), resources)
+    data, store = open_places(request, lambda baseline: example_of(asked.searched_space(baseline), baseline), resources)
     baseline = request.baseline()
+    space = asked.searched_space(baseline)
     template = TrialTask(
         "",
         baseline,

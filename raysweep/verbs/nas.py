@@ -55,6 +55,8 @@ EXIT_FAILED = 1
     help="Share of the training images, of every class, that searches choose by. They are not trained on, and the test "
     "split is not looked at.",
 )
+@click.option("--max-params", type=float, help="Most parameters of a network, e.g. 3.3e6, as the settings build it.")
+@click.option("--max-macs", type=float, help="Most multiply-accumulates of one image, forward, e.g. 600e6.")
 @click.option(
     "--retrain",
     type=int,
@@ -134,13 +136,16 @@ def take_nas(options: dict[str, Any]) -> NasRequest:
         RaysweepError: whatever of them does not serve.
     """
     from raysweep.architectures.request import NasRequest, parse_budget
+    from raysweep.nas.limits import Limits
 
     methods, seeds = options.pop("methods"), options["seeds"]
     budgets, chosen = options.pop("budgets"), pairs(options.pop("method_options"))
     budget = parse_budget(budgets) if budgets else None
     space, holdout = options.pop("space"), options.pop("holdout")
+    limits = {name: options.pop(name) for name in ("max_params", "max_macs")}
     request = take_request(options | {"studies": ()})
-    return NasRequest(space, methods, budget, request, seeds, chosen, holdout)
+    within = Limits(**{name: None if limit is None else int(limit) for name, limit in limits.items()})
+    return NasRequest(space, methods, budget, request, seeds, chosen, holdout, within)
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -13,6 +13,8 @@ from raysweep.architectures.spaces import SPACES, find_trial_space
 from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError
 from raysweep.nas.budget import Budget
+from raysweep.nas.limits import Limits
+from raysweep.nas.nasbench201 import NASBench201
 from raysweep.nas.space import randomness
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
@@ -78,6 +80,7 @@ def test_rungs_lead_to_the_length_of_the_settings() -> None:
             "--option cells=x: it must be a whole num",
         ),
         ({"methods": ("enas",), "options": {"bn": "none"}, "space": "enas"}, "unknown bn 'none'"),
+        ({"methods": ("enas",), "limits": Limits(max_macs=1)}, "enas trains one network for all cells: --max-params"),
         ({"budget": None}, "--budget is missing: evolution goes on for as long as it may"),
         ({"space": "nasnett"}, "unknown architecture space 'nasnett'. Did you mean nasnet"),
         ({"options": {"populaton": "3"}}, "unknown option of evolution 'populaton'. Did you mean population"),
@@ -113,6 +116,21 @@ def test_a_search_is_known_by_what_decides_its_proposals() -> None:
         search_name(find_trial_space("darts"), "line", plain, "evolution", 0),
     ]
     assert len({name, *others}) == 4
+
+
+def test_limits_are_of_networks_as_the_settings_build_them(small_images: Path) -> None:
+    def ask(limits: Limits) -> NasRequest:
+        request = Request((), "demo", {"network.width": 0.25}, data=small_images)
+        return NasRequest("nasbench201", ("random",), Budget(5), request, limits=limits)
+
+    free, tight = ask(Limits()), ask(Limits(max_params=20_000))
+    baseline = free.training_request().baseline()
+    assert free.searched_space(baseline) == free.trial_space()
+    assert free.named(baseline)[0].name != tight.named(baseline)[0].name
+    space = tight.searched_space(baseline)
+    costs = [find_cost(space.recipe(baseline, space.space.sample(randomness(0, at)))).params for at in range(6)]
+    free_costs = [find_cost(space.recipe(baseline, NASBench201().sample(randomness(0, at)))).params for at in range(6)]
+    assert max(costs) <= 20_000 < max(free_costs)
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in SPACES])

@@ -15,6 +15,7 @@ from raysweep.nas import BitString, EnasMacro, Limits, NASBench201, cell_space, 
 from raysweep.nas.cell201 import EDGES
 from raysweep.nas.cell201 import OPERATIONS as OPERATIONS_201
 from raysweep.nas.genotypes import GENOTYPES, OPERATIONS, Cell
+from raysweep.nas.limited import Limited
 
 SPACES: list[Any] = [
     BitString(12),
@@ -25,6 +26,7 @@ SPACES: list[Any] = [
     *(cell_space(name) for name in OPERATIONS),
     cell_space("amoebanet", limits=Limits(max_params=3_000_000)),
     design_choices("joint"),
+    Limited(NASBench201(), Limits(max_macs=60_000_000), NASBench201().cost),
 ]
 FIXED = [space for space in SPACES if space.name != "joint"]
 
@@ -199,3 +201,28 @@ def test_a_mutation_of_a_design_takes_each_parameter_as_often() -> None:
     counts = [changed[name] for name in design.assignment if changed[name]]
     assert len(counts) >= len(design.values) - 2
     assert stats.chisquare(counts).pvalue > 0.001
+
+
+def test_limits_from_outside_are_those_of_the_space() -> None:
+    limits = Limits(max_params=400_000, max_macs=60_000_000)
+    inside, outside = NASBench201(limits), Limited(NASBench201(), limits, NASBench201().cost)
+    assert outside.name == inside.name
+    for number in range(30):
+        one = inside.sample(np.random.default_rng(number))
+        assert outside.sample(np.random.default_rng(number)) == one
+        assert outside.mutate(one, np.random.default_rng(number)) == inside.mutate(one, np.random.default_rng(number))
+        assert outside.neighbours(one) == inside.neighbours(one)
+    large = next(cell for cell in map(NASBench201().sample, map(np.random.default_rng, range(99)))
+                 if not outside.holds(cell))  # fmt: skip
+    with pytest.raises(RaysweepError, match="is not within the limits of nasbench201 max_params=400000"):
+        outside.decode(outside.encode(large))
+
+
+def test_limits_that_nothing_keeps_are_told() -> None:
+    def unbuildable(cell: Any) -> Any:
+        raise RaysweepError("images too small")
+
+    nothing = Limited(NASBench201(), Limits(max_macs=1), NASBench201().cost)
+    for space in (nothing, Limited(NASBench201(), Limits(max_macs=10**9), unbuildable)):
+        with pytest.raises(RaysweepError, match="none within its limits: widen them"):
+            space.sample(np.random.default_rng(0))
