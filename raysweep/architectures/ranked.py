@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from raysweep.architectures.evaluating import evaluation_of
-from raysweep.architectures.search import Search
+from raysweep.architectures.search import Found
 from raysweep.architectures.shared_task import SharedSearchTask
 from raysweep.architectures.sharing import PreparedSharing
 from raysweep.errors import RaysweepError
@@ -20,7 +20,7 @@ from raysweep.study import Study, Variant
 from raysweep.train.task import Placement
 
 
-def ranking_request(prepared: PreparedSharing, searches: Sequence[Search], cells: int) -> Request:
+def ranking_request(prepared: PreparedSharing, searches: Sequence[Found], cells: int) -> Request:
     """The study that trains so many cells of each search alone: the best one, then samples by the search's seed.
 
     Raises:
@@ -40,14 +40,12 @@ def ranking_request(prepared: PreparedSharing, searches: Sequence[Search], cells
     return replace(request, studies=(study,), seeds=1)
 
 
-def chosen(prepared: PreparedSharing, search: Search, cells: int) -> dict[str, Any]:
+def chosen(prepared: PreparedSharing, search: Found, cells: int) -> dict[str, Any]:
     """By key: the best of the search first."""
-    return different(
-        prepared.asked.trial_space().space, [search.asking.history().best.architecture], cells, search.seed
-    )
+    return different(prepared.asked.trial_space().space, [search.history.best.architecture], cells, search.seed)
 
 
-def rank(prepared: PreparedSharing, task: SharedSearchTask, search: Search, cells: int) -> Ranking[Any]:
+def rank(prepared: PreparedSharing, task: SharedSearchTask, search: Found, cells: int) -> Ranking[Any]:
     """Score the cells with the search's weights, beside their trainings alone, and put the ranking into the store.
 
     Raises:
@@ -64,7 +62,7 @@ def rank(prepared: PreparedSharing, task: SharedSearchTask, search: Search, cell
             raise RaysweepError(f"{trial} has not been trained, so that no order has its cell: run again to continue.")
         return evaluation
 
-    best = [search.asking.history().best.architecture]
+    best = [search.history.best.architecture]
     with closing(task.weights(prepared.store, Placement())) as shared:
         if not shared.seconds:
             raise RaysweepError(f"the shared weights of {search.name} are no longer in {prepared.store.uri}.")

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from raysweep.architectures.request import NasRequest
-from raysweep.architectures.search import Search
+from raysweep.architectures.search import Found
 from raysweep.architectures.spaces import TrialSpace
 from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError, unknown
-from raysweep.nas.evaluation import Evaluated
 from raysweep.networks import OPTIONAL_FACTORS, networks
 from raysweep.patch import get, recipe_fields
 from raysweep.recipe import Recipe
@@ -40,7 +39,7 @@ def check_beside(names: Sequence[str]) -> None:
 
 
 def retraining(
-    asked: NasRequest, space: TrialSpace, searches: Sequence[Search], seeds: int, beside: Sequence[str]
+    asked: NasRequest, space: TrialSpace, searches: Sequence[Found], seeds: int, beside: Sequence[str]
 ) -> Request:
     """The study that trains the winners, and networks designed by hand beside them, with so many seeds.
 
@@ -49,29 +48,30 @@ def retraining(
     Raises:
         RaysweepError: no evaluation of any search has finished, or a network that cannot be built.
     """
-    best = {search.name: search.asking.history().best for search in searches if search.has_finished}
-    if not best:
+    found = [search for search in searches if search.has_finished]
+    if not found:
         raise RaysweepError("no evaluation has finished, so there is no winner to be trained anew.")
     request = asked.training_request(holdout=0.0)
     baseline = request.baseline()
-    found = [winner(space, search, best[search.name]) for search in searches if search.name in best]
-    top = max(best.values(), key=lambda one: one.value)
+    winners = [winner(space, search) for search in found]
+    top = max((search.history.best for search in found), key=lambda one: one.value)
     macs = find_cost(space.recipe(baseline, top.architecture)).macs if beside else 0
     study = Study(
         f"{space.study}-best",
         "How good are the architectures that were found, trained anew and tested on images nobody chose by?",
         "",
         "",
-        found[0].name,
-        (*found, *(handmade(name, asked, macs) for name in beside)),
+        winners[0].name,
+        (*winners, *(handmade(name, asked, macs) for name in beside)),
     )
     return replace(request, studies=(study,), seeds=seeds)
 
 
-def winner(space: TrialSpace, search: Search, best: Evaluated[object]) -> Variant:
+def winner(space: TrialSpace, search: Found) -> Variant:
     """The best of a search by the images held out, as a variant."""
-    words = f"best of {len(search.asking.evaluations)} evaluations, {best.value:.4f} on images held out"
-    return Variant(search.variant(best.number), space.patch(best.architecture), f"{words}: {best.architecture}")
+    best = search.history.best
+    words = f"best of {len(search.history.evaluations)} evaluations, {best.value:.4f} on images held out"
+    return Variant(search.variant, space.patch(best.architecture), f"{words}: {best.architecture}")
 
 
 def handmade(name: str, asked: NasRequest, macs: int) -> Variant:

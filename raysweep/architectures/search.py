@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas.evaluation import Evaluated, Evaluation
-from raysweep.nas.weight_sharing import WeightSharing
+from raysweep.nas.history import History
 
 Key = tuple[str, float | None]
 """Of what is evaluated: the architecture's key and the fidelity."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found so far."""
+
+    name: str
+    """In the store."""
+    method: str
+    """With the options that are not its defaults."""
+    seed: int
+    stem: str
+    """What names of its proposals begin with."""
+    history: History[Any]
+    trial: str | None = None
+    """Of the best; none where weights are shared, or there is no best."""
+    has_room: bool = False
+    """Whether its budget would allow more, and its space has no more."""
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether there is a best one."""
+        return any(one.status == "finished" for one in self.history.evaluations)
+
+    @property
+    def variant(self) -> str:
+        """The name of the best in the results."""
+        return variant(self.stem, self.history.best.number)
+
+
+def variant(stem: str, number: int) -> str:
+    """A proposal's name in the results."""
+    return f"{stem}-{number:03}"
 
 
 @dataclass
@@ -25,8 +58,6 @@ class Search:
     """With the options that are not its defaults."""
     seed: int
     asking: AskTell[Any]
-    short: str = ""
-    """What its proposals are called by; empty: the method."""
     running: int = 0
     """Proposals handed out by this driver that have not ended."""
     trials: dict[int, str] = field(default_factory=dict)
@@ -41,16 +72,6 @@ class Search:
         """Who has the least under way, then who has done the least, is asked first."""
         return self.running, self.asking.spent.evaluations
 
-    @property
-    def has_finished(self) -> bool:
-        """Whether there is a best one."""
-        return any(one.status == "finished" for one in self.asking.evaluations)
-
-    @property
-    def has_room(self) -> bool:
-        """Whether its budget would allow more; one with shared weights ends when it has done all that it does."""
-        return not isinstance(self.asking.method, WeightSharing) and self.expected_left() > 0
-
     def trial(self, one: Evaluated[Any]) -> str | None:
         """The trial that was trained for an evaluation."""
         known = self.first.get((one.key, one.fidelity), {}) if one.reused else {}
@@ -59,11 +80,17 @@ class Search:
     @property
     def stem(self) -> str:
         """What names of its proposals begin with."""
-        return f"{self.short or self.method}-s{self.seed}"
+        return f"{self.method}-s{self.seed}"
+
+    def found(self) -> Found:
+        """What it has found so far."""
+        history, room = self.asking.history(), not self.asking.in_flight and self.expected_left() > 0
+        found = Found(self.name, self.method, self.seed, self.stem, history, has_room=room)
+        return replace(found, trial=self.trial(history.best)) if found.has_finished else found
 
     def variant(self, number: int) -> str:
         """A proposal's name in the results."""
-        return f"{self.stem}-{number:03}"
+        return variant(self.stem, number)
 
     def tell(self, number: int, issued_s: float, evaluation: Evaluation | None, cost_s: float) -> None:
         """A proposal has ended; without an evaluation it was lost.

@@ -7,7 +7,8 @@ proposed and told, `searches/NAME.pt` the weights after their last epoch. Loads 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -15,16 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.architectures.spaces import find_trial_space
 from raysweep.nas.ask_tell import AskTell
-from raysweep.nas.budget import Budget
+from raysweep.nas.budget import Budget, Spent
+from raysweep.nas.evaluation import Evaluated
+from raysweep.nas.genotypes import Genotype
+from raysweep.nas.history import History
 from raysweep.nas.weight_sharing import Enas, RandomWeightSharing, with_shared_weights
 from raysweep.recipe import Recipe
 from raysweep.train.shared_recipe import SharedRecipe
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
-    from raysweep.architectures.search import Search
+    from raysweep.architectures.search import Found, Search
     from raysweep.results.store import Store
     from raysweep.train.weight_sharing import SharedTraining
+
+SIGN_S = 1.0
+"""Between signs of life."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,16 @@ class SharedSearchTask(TrialTask):
 
         space, log = find_trial_space(self.space).space, log_of(store.files, self.trial)
         asking = AskTell(space, self.method, budget=self.budget, seed=self.seed, log=log, reuse=False)
-        # A name with all its options would be too long to stand at a bar.
-        return Search(self.trial, self.label, self.seed, asking, f"{self.variant}-{self.trial[-4:]}")
+        return Search(self.trial, self.label, self.seed, asking)
+
+    def found(self, evaluations: Sequence[Evaluated[Genotype]]) -> Found:
+        """What these evaluations amount to."""
+        from raysweep.architectures.search import Found
+
+        # With all options a name would be too long to stand at a bar.
+        stem = f"{self.variant}-{self.trial[-4:]}-s{self.seed}"
+        spent = Spent(len(evaluations), cost_s=sum(one.cost_s for one in evaluations))
+        return Found(self.trial, self.label, self.seed, stem, History(tuple(evaluations), spent))
 
     def weights(self, store: Store, place: Placement) -> SharedTraining:
         """The shared weights as far as they are trained.
@@ -91,7 +106,7 @@ def train_shared(task: TrialTask, place: Placement, attempt: int) -> Iterator[di
     assert isinstance(task, SharedSearchTask)
     torch.set_num_threads(place.threads)
     store = Store.open(task.store, patience=Patience(PATIENCE_S, place.on_wait))
-    search = task.open(store)
+    search = _opened(task, store, place)
     with closing(search.asking), closing(task.weights(store, place)) as shared:
         rounds = _Rounds(task, search, shared, store, attempt)
         try:
@@ -102,6 +117,16 @@ def train_shared(task: TrialTask, place: Placement, attempt: int) -> Iterator[di
             yield rounds.row("diverged" if shared.diverged else "finished")
         except BrokenOffError:
             return
+
+
+def _opened(task: SharedSearchTask, store: Store, place: Placement) -> Search:
+    """The search, with signs of life while its log is replayed: to a controller that takes as long as it did before."""
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(task.open, store)
+        while not opened.done():
+            place.on_step()
+            wait([opened], SIGN_S)
+        return opened.result()
 
 
 class _Rounds:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from raysweep.architectures.request import NamedSearch, NasRequest
-from raysweep.architectures.search import Search
+from raysweep.architectures.search import Found
 from raysweep.architectures.shared_task import SharedSearchTask, train_shared, write_failure
 from raysweep.architectures.spaces import TrialSpace
 from raysweep.architectures.sweep import example_of
 from raysweep.errors import RaysweepError
 from raysweep.identity import line_id
+from raysweep.nas.evaluation import FAILED, Evaluated
+from raysweep.nas.genotypes import Genotype
+from raysweep.nas.history import History
 from raysweep.patch import patch
 from raysweep.plan import Member, PlannedTrial
 from raysweep.progress import SweepProgress
@@ -39,24 +41,12 @@ class PreparedSharing:
     asked: NasRequest
     tasks: Sequence[SharedSearchTask]
     store: Store
-    over: frozenset[str]
-    """Names of those that have ended."""
+    left: Sequence[SharedSearchTask]
+    """What had not ended by then."""
 
-    @property
-    def left(self) -> list[SharedSearchTask]:
-        """What is to be carried out."""
-        return [task for task in self.tasks if task.trial not in self.over]
-
-    def searches(self) -> list[Search]:
-        """All of them as they are now, with their logs closed.
-
-        Raises:
-            RaysweepError: a log that another driver has open.
-        """
-        found = [task.open(self.store) for task in self.tasks]
-        for search in found:
-            search.asking.close()
-        return found
+    def found(self) -> list[Found]:
+        """What the store has of them now."""
+        return found_in(self.store, self.tasks)
 
 
 def prepare_sharing(asked: NasRequest, resources: Resources) -> PreparedSharing:
@@ -76,7 +66,8 @@ def prepare_sharing(asked: NasRequest, resources: Resources) -> PreparedSharing:
     baseline = request.baseline()
     template = TrialTask("", baseline, str(data), store.uri, request.protocol, deterministic=resources.deterministic)
     tasks = [task_of(asked, baseline, template, one) for one in asked.named(baseline)]
-    return PreparedSharing(asked, tasks, store, frozenset(task.trial for task in tasks if _is_over(task, store)))
+    known = zip(tasks, found_in(store, tasks), strict=True)
+    return PreparedSharing(asked, tasks, store, [task for task, found in known if not is_over(task, found.history)])
 
 
 def task_of(asked: NasRequest, baseline: Recipe, template: TrialTask, one: NamedSearch) -> SharedSearchTask:
@@ -110,9 +101,22 @@ def twin(space: TrialSpace, shared: SharedRecipe) -> Recipe:
     return patch(example_of(space, recipe), size)
 
 
-def _is_over(task: SharedSearchTask, store: Store) -> bool:
-    with closing(task.open(store).asking) as asking:
-        return asking.is_over()
+def found_in(store: Store, tasks: Sequence[SharedSearchTask]) -> list[Found]:
+    """What the evaluations in a store say: the logs, from which all follows, take their time to be replayed."""
+    rows: dict[str, list[Evaluated[Genotype]]] = {task.trial: [] for task in tasks}
+    names = [one.name for one in fields(Evaluated)]
+    for row in store.evaluations().to_pylist():
+        if row["search"] in rows:
+            value, cell = FAILED if row["value"] is None else row["value"], Genotype.parse(row["architecture"])
+            own = {name: row[name] for name in names if name in row} | {"value": value, "architecture": cell}
+            rows[row["search"]].append(Evaluated(**own))
+    return [task.found(rows[task.trial]) for task in tasks]
+
+
+def is_over(task: SharedSearchTask, history: History[Genotype]) -> bool:
+    """Whether nothing more would be proposed."""
+    ended = len(history.evaluations) >= task.method.evaluations_of(history.evaluations)
+    return ended or not task.budget.allows(history.spent, 0)
 
 
 def execute_sharing(prepared: PreparedSharing, resources: Resources) -> Outcome:

@@ -132,16 +132,6 @@ class AskTell(Generic[A]):
                 return proposal
         return None
 
-    def is_over(self) -> bool:
-        """Whether nothing is in flight and nothing more would be proposed.
-
-        Nothing may be asked or told after this question: a method's state changes when it is asked.
-        """
-        if self._open:
-            return False
-        more = self._repeats < REPEATS and self.budget.allows(self.spent, self._in_flight)
-        return not more or self._candidate() is None
-
     def tell(self, number: int, evaluation: Evaluation, clock_s: float = 0.0) -> bool:
         """A proposal has ended; False, and no change, where it had already.
 

@@ -88,6 +88,14 @@ class WeightSharing:
         """Of the whole search, if the best ones sampled are all different: the budget that it needs."""
         return self.epochs * self.rewards + self.sampled + self.rescored
 
+    def evaluations_of(self, ended: Sequence[Evaluated[Any]]) -> int:
+        """The same, by what has ended: fewer where those sampled are equal, or the weights have diverged."""
+        if ended and ended[-1].status == "diverged":
+            return len(ended)
+        before = self.epochs * self.rewards
+        sampled = {one.key for one in ended[before : before + self.sampled]}
+        return before + self.sampled + min(self.rescored, len(sampled) or self.rescored)
+
     def epochs_before(self, evaluation: int) -> int:
         """Epochs of the shared weights before an evaluation, counted from 0."""
         return min(self.epochs, evaluation // self.rewards + 1) if self.rewards else self.epochs

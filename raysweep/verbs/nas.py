@@ -14,7 +14,7 @@ from raysweep.verbs.resources import resource_options, take_resources
 
 if TYPE_CHECKING:
     from raysweep.architectures.request import NasRequest
-    from raysweep.architectures.search import Search
+    from raysweep.architectures.search import Found
     from raysweep.architectures.sharing import PreparedSharing
     from raysweep.orchestrate.events import Outcome
     from raysweep.sweep import Resources
@@ -191,7 +191,7 @@ def print_preview(asked: NasRequest) -> None:
     click.echo(f"{typical.sentence}. What is to come is likely, not certain: architectures differ in cost.")
 
 
-def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, rank: int) -> tuple[list[Search], bool]:
+def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, rank: int) -> tuple[list[Found], bool]:
     """Search until the budgets are spent: first by trials, then with shared weights. Returns also whether any failed.
 
     Raises:
@@ -199,7 +199,7 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, ran
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
     by_trials, sharing = asked.only(sharing=False), asked.only(sharing=True)
-    searches: list[Search] = []
+    searches: list[Found] = []
     failed = False
     if by_trials:
         found, outcome = run_by_trials(by_trials, resources, keep_checkpoints)
@@ -210,7 +210,7 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, ran
     return searches, failed
 
 
-def run_by_trials(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> tuple[Sequence[Search], Outcome]:
+def run_by_trials(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> tuple[Sequence[Found], Outcome]:
     """Searches whose every evaluation is a trial; prints what they found.
 
     Raises:
@@ -232,11 +232,12 @@ def run_by_trials(asked: NasRequest, resources: Resources, keep_checkpoints: boo
     for warning in prepared.warnings():
         click.echo(f"warning: {warning}", err=True)
     outcome = execute_nas(prepared, resources)
-    click.echo(summary(searches))
-    return searches, outcome
+    found = [search.found() for search in searches]
+    click.echo(summary(found))
+    return found, outcome
 
 
-def run_sharing(asked: NasRequest, resources: Resources, rank: int) -> tuple[Sequence[Search], Outcome]:
+def run_sharing(asked: NasRequest, resources: Resources, rank: int) -> tuple[Sequence[Found], Outcome]:
     """Searches with shared weights, and their rankings; prints what they found.
 
     Raises:
@@ -246,13 +247,13 @@ def run_sharing(asked: NasRequest, resources: Resources, rank: int) -> tuple[Seq
     from raysweep.architectures.sharing import execute_sharing, prepare_sharing
 
     prepared = prepare_sharing(asked, resources)
+    ended = len(prepared.tasks) - len(prepared.left)
     click.echo(
-        f"{len(prepared.tasks)} searches with shared weights, {len(prepared.over)} ended before; results in "
-        f"{prepared.store.uri}",
+        f"{len(prepared.tasks)} searches with shared weights, {ended} ended before; results in {prepared.store.uri}",
         err=True,
     )
     outcome = execute_sharing(prepared, resources)
-    searches = prepared.searches()
+    searches = prepared.found()
     click.echo(summary(searches))
     for name in outcome.failed:
         click.echo(f"why: {prepared.store.uri}/searches/{name}.error; the same command tries again", err=True)
@@ -261,7 +262,7 @@ def run_sharing(asked: NasRequest, resources: Resources, rank: int) -> tuple[Seq
     return searches, outcome
 
 
-def run_ranking(prepared: PreparedSharing, searches: Sequence[Search], resources: Resources, cells: int) -> None:
+def run_ranking(prepared: PreparedSharing, searches: Sequence[Found], resources: Resources, cells: int) -> None:
     """Train cells alone, and print how far their order is that by shared weights.
 
     Raises:
@@ -282,11 +283,11 @@ def run_ranking(prepared: PreparedSharing, searches: Sequence[Search], resources
     click.echo(table(header, rows))
 
 
-def summary(searches: Sequence[Search]) -> str:
+def summary(searches: Sequence[Found]) -> str:
     """A table of what each search has found, and whom its space had no more for."""
     header = ("method", "seed", "evaluated", "failed", "best top-1, %", "proposal", "hours", "trial")
     rows = [_row(search) for search in searches]
-    short = [search for search in searches if not search.asking.in_flight and search.has_room]
+    short = [search for search in searches if search.has_room]
     notes = [
         f"\n{search.method} seed {search.seed} ended before its budget: the space has no more architectures for it."
         for search in short
@@ -294,18 +295,18 @@ def summary(searches: Sequence[Search]) -> str:
     return "".join([table(header, rows), *notes])
 
 
-def _row(search: Search) -> tuple[object, ...]:
-    ended, history = search.asking.evaluations, search.asking.history()
-    failed = sum(one.status != "finished" for one in ended)
-    counts = (search.method, search.seed, len(ended), failed)
+def _row(search: Found) -> tuple[object, ...]:
+    history = search.history
+    failed = sum(one.status != "finished" for one in history.evaluations)
+    counts = (search.method, search.seed, len(history.evaluations), failed)
     if not search.has_finished:
         return (*counts, *"----")
     best = history.best
-    return (*counts, percent(best.value), best.number, f"{history.spent.hours:.3g}", search.trial(best) or "-")
+    return (*counts, percent(best.value), best.number, f"{history.spent.hours:.3g}", search.trial or "-")
 
 
 def run_winners(
-    asked: NasRequest, searches: Sequence[Search], resources: Resources, seeds: int, beside: Sequence[str]
+    asked: NasRequest, searches: Sequence[Found], resources: Resources, seeds: int, beside: Sequence[str]
 ) -> None:
     """Train the best of each search anew, as a study.
 

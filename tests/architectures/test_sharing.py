@@ -105,7 +105,7 @@ def test_searches_that_are_cut_off_find_what_they_would_have(small_images: Path,
     assert {row["fidelity"] for row in found(whole)} == {1.0, 10.0, ALL}
     over = prepare(small_images, tmp_path, *BOTH)
     assert not over.left
-    assert [search.asking.history().best.fidelity for search in over.searches()] == [ALL] * 2
+    assert [search.history.best.fidelity for search in over.found()] == [ALL] * 2
 
 
 def test_rows_are_those_of_a_trial(small_images: Path, tmp_path: Path) -> None:
@@ -148,17 +148,17 @@ def test_one_that_fails_says_why_and_the_others_go_on(
 
 
 def test_weights_that_were_deleted_are_missed(done: PreparedSharing) -> None:
-    (task,), (search,) = done.tasks, done.searches()
+    (task,), (search,) = done.tasks, done.found()
     (Path(done.store.uri) / "searches" / f"{task.trial}.pt").unlink()
     with pytest.raises(RaysweepError, match=r"the shared weights of nas-enas-enas-s0-.* are no longer in"):
         rank(done, task, search, 2)
 
 
 def test_a_ranking_needs_every_cell_trained(done: PreparedSharing) -> None:
-    (task,), (search,) = done.tasks, done.searches()
+    (task,), (search,) = done.tasks, done.found()
     (study,) = ranking_request(done, [search], 4).find_studies()
     assert [variant.summary for variant in study.variants] == [str(cell) for cell in chosen(done, search, 4).values()]
-    assert study.variants[0].summary == str(search.asking.history().best.architecture)
+    assert study.variants[0].summary == str(search.history.best.architecture)
     with pytest.raises(RaysweepError, match="has not been trained, so that no order has its cell"):
         rank(done, task, search, 4)
 
@@ -170,5 +170,5 @@ def test_one_worker_trains_the_weights(small_images: Path, tmp_path: Path) -> No
 
 def test_a_search_that_another_driver_carries_out_is_refused(small_images: Path, tmp_path: Path) -> None:
     (task,) = prepare(small_images, tmp_path).tasks
-    with closing(task.open(Store.open(str(tmp_path))).asking), pytest.raises(RaysweepError, match="another"):
-        prepare(small_images, tmp_path)
+    with closing(task.open(Store.open(str(tmp_path))).asking), pytest.raises(RaysweepError, match="another process"):
+        next(train_shared(task, Placement(), 1))
