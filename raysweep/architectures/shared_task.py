@@ -62,7 +62,7 @@ class SharedSearchTask(TrialTask):
         from raysweep.architectures.search import Search
         from raysweep.results.search_log import log_of
 
-        space, log = find_trial_space(self.space).space, log_of(store.files, self.trial)
+        space, log = find_trial_space(self.space).space, log_of(store.files, self.trial, lazy=True)
         asking = AskTell(space, self.method, budget=self.budget, seed=self.seed, log=log, reuse=False)
         return Search(self.trial, self.label, self.seed, asking)
 

@@ -189,6 +189,15 @@ class AskTell(Generic[A]):
         """What has been found so far."""
         return History(tuple(self.evaluations), replace(self.spent))
 
+    def flush(self) -> None:
+        """Have the log kept as far as it goes, where it puts that off.
+
+        Raises:
+            RaysweepError: it cannot be written.
+        """
+        if self._log:
+            self._log.flush()
+
     def close(self) -> None:
         """Let others have the log."""
         if self._log:

@@ -88,6 +88,14 @@ class Log(Protocol):
         """
         ...
 
+    def flush(self) -> None:
+        """Have what was appended kept, where that has been put off.
+
+        Raises:
+            RaysweepError: it cannot be written.
+        """
+        ...
+
     def close(self) -> None:
         """Let others have it."""
         ...
@@ -135,6 +143,9 @@ class EventLog:
             raise RaysweepError(
                 f"{self.path} cannot be written: {error.strerror}. The search can be resumed."
             ) from None
+
+    def flush(self) -> None:
+        """The disk holds all of it."""
 
     def close(self) -> None:
         """Let others have it."""

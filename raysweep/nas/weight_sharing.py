@@ -213,6 +213,8 @@ def _train_until(search: AskTell[A], epochs: int, shared: SharedWeights[A]) -> I
             f"{epochs}: they are not of one run. Begin a new log with new weights."
         )
     while len(shared.seconds) < epochs and not shared.diverged:
+        # Scored with the weights as they are: once they have changed it could not be done again.
+        search.flush()
         shared.train(search.draw)
         yield
 

@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.log import Event, EventLog
+from raysweep.nas.ask_tell import AskTell
+from raysweep.nas.budget import Budget
+from raysweep.nas.evaluation import Evaluated
+from raysweep.nas.log import Event, EventLog, OpenLog
+from raysweep.nas.weight_sharing import run_with_shared_weights
 from raysweep.results.files import Files
 from raysweep.results.search_log import ObjectLog, log_of
 from raysweep.results.store import Store
 from tests.architectures.trained import ask_for, open_all, run_all
+from tests.nas.test_weight_sharing import BITS, ENAS, KilledError, MadeUpWeights
 
 SEARCH = {"space": "s", "seed": 0}
 ASKED = Event("asked", 0, 0.0, "key", "one", None)
@@ -39,6 +44,44 @@ def test_two_drivers_of_a_search_on_object_storage_are_noticed(uri: str) -> None
     one.add(TOLD)
     with pytest.raises(RaysweepError, match="with seed 0, not 1"):
         log_of(Files.at(uri), "name")(SEARCH | {"seed": 1})
+
+
+def test_a_lazy_log_is_put_when_it_is_flushed_and_when_it_is_closed(uri: str) -> None:
+    files = Files.at(uri)
+    log = log_of(files, "name", lazy=True)(SEARCH)
+    log.add(ASKED)
+    assert not files.exists("searches/name.log")
+    log.flush()
+    whole = files.read("searches/name.log")
+    log.add(TOLD)
+    assert files.read("searches/name.log") == whole
+    log.close()
+    again = log_of(files, "name", lazy=True)(SEARCH)
+    assert list(again.events) == [ASKED, TOLD]
+    again.flush()
+    other = log_of(files, "name")(SEARCH)
+    other.add(ASKED)
+    again.add(ASKED)
+    with pytest.raises(RaysweepError, match="has been written by another driver"):
+        again.flush()
+
+
+def test_scores_that_a_lazy_log_has_lost_are_found_again(uri: str, tmp_path: Path) -> None:
+    """Killed anywhere: what is lost was scored with weights that are still there."""
+
+    def run(weights: Path, log: OpenLog, most: int = 10**9) -> list[Evaluated[str]]:
+        shared = MadeUpWeights(weights, ENAS.epochs, most)
+        asking = AskTell(BITS, ENAS, budget=Budget(ENAS.evaluations), seed=3, log=log, reuse=False)
+        run_with_shared_weights(asking, ENAS, shared)
+        asking.close()
+        return asking.evaluations
+
+    whole = run(tmp_path / "weights", log_of(Files.at(str(tmp_path)), "whole"))
+    for calls in range(1, 20, 3):
+        lazy, weights = log_of(Files.at(uri), f"cut{calls}", lazy=True), tmp_path / f"weights{calls}"
+        with pytest.raises(KilledError):
+            run(weights, lazy, calls)
+        assert run(weights, lazy) == whole
 
 
 def test_a_search_on_object_storage_goes_on_where_it_was(uri: str, tmp_path: Path) -> None:
