@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from raysweep.architectures.methods import label, make_named
 from raysweep.architectures.preview import evaluations_left, mean_epochs
-from raysweep.architectures.request import NasRequest, label, make_named, parse_budget, search_name
+from raysweep.architectures.request import NasRequest, parse_budget, search_name
 from raysweep.architectures.spaces import SPACES, find_trial_space
 from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError
