@@ -53,6 +53,11 @@ class Line:
         return list(dict.fromkeys([*ordered, self.baseline]))
 
     @property
+    def shown(self) -> list[str]:
+        """Those that a table has rows of: an architecture search has no baseline."""
+        return [name for name in self.variants if name != self.baseline or not self.is_architecture_search]
+
+    @property
     def is_search(self) -> bool:
         """Whether the variants are points of a search space, not of a list."""
         return bool(self.trials["assignment"].notna().any())

@@ -56,8 +56,9 @@ class Report:
         self.drawn: dict[Line, list[Picture]] = {}
         self.across: list[Picture] = []
         """Over all lines."""
-        self.across_of: tuple[list[Line], int] = ([], 0)
-        """What they were drawn of: lines, and evaluations of searches, the last of which come after the last trial."""
+        self.across_of: tuple[list[Line], int, int] = ([], 0, 0)
+        """What they were drawn of: lines, and how many evaluations of searches and scores by shared weights, which come
+        after the last trial."""
 
     def write(self, lines: Sequence[Line], every_s: float | None = None) -> Path:
         """Write everything that these lines say; a page that is written again every so often says so to the browser.
@@ -72,7 +73,8 @@ class Report:
             known = self.drawn | dict(zip(new, draw_all(new, self.out, self.progress), strict=True))
             self.drawn = {line: known[line] for line in lines}
             evidence = gather(self.store, lines)
-            if self.across_of != (found := (list(lines), len(evidence.searches))):
+            found = list(lines), len(evidence.searches), len(evidence.rankings)
+            if self.across_of != found:
                 self.across, self.across_of = overview_pictures(evidence, self.out), found
             part = page.with_name(f".{PAGE}.part")
             part.write_text(self._render(lines, every_s), encoding="utf-8")

@@ -153,7 +153,7 @@ def _packages(versions: str) -> str:
 
 def recipes(line: Line, changed: Sequence[str]) -> list[dict[str, Any]]:
     """What each variant is in a sentence, and the fields in which it differs from the baseline of the line."""
-    rows = line.trials.drop_duplicates("variant").set_index("variant").reindex(line.variants[:MOST_RECIPES])
+    rows = line.trials.drop_duplicates("variant").set_index("variant").reindex(line.shown[:MOST_RECIPES])
     found = zip(rows.index, rows["summary"], changed, strict=False)
     return [{"name": name, "summary": "" if pd.isna(said) else said, "changes": fields} for name, said, fields in found]
 
@@ -162,7 +162,7 @@ def changes(line: Line) -> list[str]:
     """By variant, the fields that differ from the line's own settings, as `field = value, ...`."""
     shared = json.loads(canonical_json(line.settings()))
     stored = line.trials.drop_duplicates("variant").set_index("variant")["diff"]
-    fields = [json.loads(stored[name]) if name in stored.index else {} for name in line.variants]
+    fields = [json.loads(stored[name]) if name in stored.index else {} for name in line.shown]
     return [
         ", ".join(
             f"{path} = {_short(value)}"

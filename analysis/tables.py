@@ -21,7 +21,7 @@ COSTS = ("params", "macs", "images_per_s", "data_wait")
 
 
 def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
-    """One row a variant in the study's order; accuracies in points of top-1, `_half` the half-width of an interval.
+    """One row a variant shown, in the study's order; accuracies in points of top-1, `_half` half an interval's width.
 
     `p` is Dunnett's, over the study; `q` that in the light of the other studies reported, if given. `seeds_needed`: for
     a difference of this size to be found with a chance of 80 %, where it was not found.
@@ -42,7 +42,7 @@ def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
         frame[name] = METRICS[name].of(means_of_trials).to_numpy()
     said = ends(line.trials)
     frame["trials"] = [said.get(variant, "") for variant in line.variants]
-    return frame
+    return frame[frame["variant"].isin(line.shown)]
 
 
 def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:

@@ -132,7 +132,7 @@ def words_of_all(store: str, folder: str) -> None:
     lines = load_lines(opened, [ALL])
     page = Report(opened, Path(folder) / "all")
     page.drawn = {line: [] for line in lines}
-    page.across_of = (lines, 0)
+    page.across_of = (lines, 0, 0)
     page.write(lines)
 
 

@@ -314,6 +314,7 @@ def test_the_report_of_searches(searched: Store, tmp_path: Path) -> None:
         assert line.baseline_recipe.training.epochs == 4
     assert "images held out of the training split" in text
     assert "Dunnett" not in text.partition("<section")[2]
+    assert "<td>baseline</td>" not in text, "there is none"
 
 
 def test_the_results_page_shows_searches_and_makes_no_claim_of_them(searched: Store, tmp_path: Path) -> None:
