@@ -1,7 +1,7 @@
 """A search with weights that all its architectures share, as what a worker is handed and carries out.
 
 It runs where trials run, in a gang or inline, and is resumed as they are: `searches/NAME.log` in the store has what was
-proposed and told, `searches/NAME.pt` the weights after their last epoch. Loads torch where it runs alone.
+proposed and told, `searches/NAME.pt` the weights after their last epoch. Torch is loaded only where it runs.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def train_shared(task: TrialTask, place: Placement, attempt: int) -> Iterator[di
 
     from raysweep.results.files import Patience
     from raysweep.results.store import Store
+    from raysweep.train.determinism import only_deterministic
     from raysweep.train.loop import BrokenOffError
     from raysweep.train.run_trial import PATIENCE_S
 
@@ -107,7 +108,11 @@ def train_shared(task: TrialTask, place: Placement, attempt: int) -> Iterator[di
     torch.set_num_threads(place.threads)
     store = Store.open(task.store, patience=Patience(PATIENCE_S, place.on_wait))
     search = _opened(task, store, place)
-    with closing(search.asking), closing(task.weights(store, place)) as shared:
+    with (
+        only_deterministic(task.deterministic),
+        closing(search.asking),
+        closing(task.weights(store, place)) as shared,
+    ):
         rounds = _Rounds(task, search, shared, store, attempt)
         try:
             for _ in with_shared_weights(search.asking, task.method, shared):
