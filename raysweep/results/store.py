@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
-from raysweep.results.arrow import PLAIN, conform, last_of_each, parquet, table_of
+from raysweep.results.arrow import PACKED, PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.results.files import FAILURES, NO_PATIENCE, Files, Patience
 from raysweep.results.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
 from raysweep.results.segments import Segments
@@ -43,6 +43,8 @@ T = TypeVar("T")
 READERS = 16
 """Files read at once: small files cost latency, not bandwidth."""
 MARK = "store.json"
+FEW = 200
+"""Rows of a file up to which it is smaller and faster to read without compression."""
 
 
 class Store:
@@ -162,7 +164,9 @@ class Store:
         Raises:
             RaysweepError: the store cannot be written; the old rows are still whole.
         """
-        self.files.write(f"searches/{search}.parquet", parquet(table_of(rows, EVALUATIONS), PLAIN))
+        self.files.write(
+            f"searches/{search}.parquet", parquet(table_of(rows, EVALUATIONS), PACKED if len(rows) > FEW else PLAIN)
+        )
 
     def evaluations(self) -> pa.Table:
         """The evaluations of all architecture searches, in the order of completion within each."""

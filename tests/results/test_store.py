@@ -260,3 +260,12 @@ def test_any_file_system_of_arrow(tmp_path: Path, scheme: str) -> None:
     assert store.read_checkpoint("a") == b"x"
     store.delete_checkpoint("a")
     assert store.read_checkpoint("a") is None
+
+
+def test_many_evaluations_take_little_room(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    cell = "sep_conv_3x3 0, avg_pool_3x3 1; " * 20
+    rows = [{"search": "a", "place": place, "architecture": f"{cell}{place}", "key": cell} for place in range(2000)]
+    store.write_evaluations("a", rows)
+    assert store.evaluations()["architecture"].to_pylist() == [row["architecture"] for row in rows]
+    assert (tmp_path / "searches" / "a.parquet").stat().st_size < 2000 * len(cell) / 10
