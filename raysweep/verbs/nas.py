@@ -269,15 +269,16 @@ def run_ranking(prepared: PreparedSharing, searches: Sequence[Found], resources:
         RaysweepError: nothing has been found, a training that failed, or whatever of the request cannot be done.
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
-    from raysweep.architectures.ranked import rank, ranking_request
+    from raysweep.architectures.ranked import cells_of, rank, ranking_request
     from raysweep.run import run_studies
 
-    run_studies(ranking_request(prepared, searches, cells), resources, keep_checkpoints=False)
+    found = cells_of(prepared, searches, cells)
+    run_studies(ranking_request(prepared, found), resources, keep_checkpoints=False)
     header = ("method", "seed", "cells", "Kendall's tau", "Spearman's rho")
     rows = []
     for task, search in zip(prepared.tasks, searches, strict=True):
         if search.has_finished:
-            made = rank(prepared, task, search, cells)
+            made = rank(prepared, task, search, cells, found)
             figures = (f"{made.kendall_tau:.3f}", f"{made.spearman_rho:.3f}")
             rows.append((search.method, search.seed, made.num_pairs, *figures))
     click.echo(table(header, rows))

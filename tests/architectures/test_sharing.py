@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raysweep.architectures.ranked import chosen, rank, ranking_request
+from raysweep.architectures.ranked import cells_of, rank, ranking_request
 from raysweep.architectures.request import NasRequest
 from raysweep.architectures.shared_task import train_shared
 from raysweep.architectures.sharing import PreparedSharing, execute_sharing, prepare_sharing, twin
@@ -151,16 +151,28 @@ def test_weights_that_were_deleted_are_missed(done: PreparedSharing) -> None:
     (task,), (search,) = done.tasks, done.found()
     (Path(done.store.uri) / "searches" / f"{task.trial}.pt").unlink()
     with pytest.raises(RaysweepError, match=r"the shared weights of nas-enas-enas-s0-.* are no longer in"):
-        rank(done, task, search, 2)
+        rank(done, task, search, 2, cells_of(done, [search], 2))
 
 
 def test_a_ranking_needs_every_cell_trained(done: PreparedSharing) -> None:
     (task,), (search,) = done.tasks, done.found()
-    (study,) = ranking_request(done, [search], 4).find_studies()
-    assert [variant.summary for variant in study.variants] == [str(cell) for cell in chosen(done, search, 4).values()]
+    cells = cells_of(done, [search], 4)
+    (study,) = ranking_request(done, cells).find_studies()
+    assert [variant.summary for variant in study.variants] == [str(cell) for cell in cells.values()]
     assert study.variants[0].summary == str(search.history.best.architecture)
     with pytest.raises(RaysweepError, match="has not been trained, so that no order has its cell"):
-        rank(done, task, search, 4)
+        rank(done, task, search, 4, cells)
+
+
+def test_a_cell_of_several_searches_is_trained_once(small_images: Path, whole: Path) -> None:
+    """Both have seed 0, and so the same samples."""
+    both = prepare(small_images, whole, *BOTH)
+    one, other = both.found()
+    cells, own = cells_of(both, [one, other], 4), cells_of(both, [other], 4)
+    assert len(cells) < 8
+    assert own.items() <= cells.items()
+    (study,) = ranking_request(both, cells).find_studies()
+    assert len({variant.name for variant in study.variants}) == len(cells)
 
 
 def test_one_worker_trains_the_weights(small_images: Path, tmp_path: Path) -> None:
