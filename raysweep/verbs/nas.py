@@ -278,6 +278,7 @@ def run_ranking(prepared: PreparedSharing, searches: Sequence[Found], resources:
     rows = []
     for task, search in zip(prepared.tasks, searches, strict=True):
         if search.has_finished:
+            click.echo(f"scoring {cells} cells with the weights of {search.name}", err=True)
             made = rank(prepared, task, search, cells, found)
             figures = (f"{made.kendall_tau:.3f}", f"{made.spearman_rho:.3f}")
             rows.append((search.method, search.seed, made.num_pairs, *figures))
