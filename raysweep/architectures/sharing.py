@@ -49,6 +49,19 @@ class PreparedSharing:
         return found_in(self.store, self.tasks)
 
 
+def check_sharing(asked: NasRequest, resources: Resources) -> None:
+    """Refuse what cannot be, as far as it can be told without images.
+
+    Raises:
+        RaysweepError: methods, options, space, settings or resources that do not serve.
+    """
+    if resources.workers_per_trial > 1:
+        raise RaysweepError(
+            f"--workers-per-trial {resources.workers_per_trial}: weights that are shared are trained by 1 worker."
+        )
+    asked.named(asked.training_request().baseline())
+
+
 def prepare_sharing(asked: NasRequest, resources: Resources) -> PreparedSharing:
     """Check everything that can be checked before training, and see which searches the store has to their ends.
 
@@ -56,12 +69,8 @@ def prepare_sharing(asked: NasRequest, resources: Resources) -> PreparedSharing:
         RaysweepError: methods, options, space, data, settings, store or resources that do not serve. Nothing has been
             trained then.
     """
-    if resources.workers_per_trial > 1:
-        raise RaysweepError(
-            f"--workers-per-trial {resources.workers_per_trial}: weights that are shared are trained by 1 worker."
-        )
+    check_sharing(asked, resources)
     space, request = asked.trial_space(), asked.training_request()
-    asked.named(request.baseline())  # what does not serve is refused before images are made
     data, store = open_places(request, lambda baseline: example_of(space, baseline), resources)
     baseline = request.baseline()
     template = TrialTask("", baseline, str(data), store.uri, request.protocol, deterministic=resources.deterministic)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -89,6 +91,21 @@ def test_weights_are_shared_and_their_scores_compared_with_trainings_alone(small
     assert shared == [row["shared_top1"] for row in ranking], "scores do not depend on who scores"
 
 
+def test_a_search_with_shared_weights_that_fails_is_a_failure(
+    small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*place: object) -> Iterator[dict[str, Any]]:
+        raise RaysweepError("no room on the disk")
+
+    monkeypatch.setattr("raysweep.architectures.sharing.train_shared", train)
+    words = ("nas", "enas", "--space", "enas", *SMALL[2:], "--data", small_images, "--store", tmp_path / "s")
+    done = call(*words, "--option", "preset=small")
+    assert done.exit_code == 1
+    (left,) = (tmp_path / "s" / "searches").glob("*.error")
+    assert f"why: {left}; the same command tries again" in done.stderr
+    assert "no room on the disk" in left.read_text()
+
+
 @pytest.mark.long
 def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp_path: Path) -> None:
     good(*search, "3", "--retrain", "2", "--beside", "resnet20_cifar")
@@ -111,6 +128,7 @@ def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp
         (("random",), "--budget is missing: random goes on for as long as it may"),
         (("random", "--budget", "3", "--rank", "20"), "--rank 20: it is how many cells, 2 or more"),
         (("enas",), "--space nasbench201: enas shares the weights of ENAS' cells. Use --space enas"),
+        (("random", "enas", "--budget", "3"), "--space nasbench201: enas shares the weights of ENAS' cells"),
         (("random", "--budget", "0"), "it must be more than 0"),
         (("randon", "--budget", "3"), "unknown search method 'randon'. Did you mean random"),
         (("random", "--budget", "3", "--space", "nasnett"), "Did you mean nasnet"),
