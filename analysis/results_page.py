@@ -156,13 +156,11 @@ def _study(line: Line, q: QValues, page: Path, folder: Path) -> str:
 
 def _table(line: Line, q: QValues) -> str:
     table = summary(line, q)
-    if line.is_architecture_search:
-        finished = table.dropna(subset="top1")
-        table = finished.nlargest(MOST_PROPOSALS, "top1")
-        said = f"The highest of {len(finished)} proposals:\n\n"
-    else:
-        said = ""
-    return said + markdown(readable(table)).rstrip()
+    if not line.is_architecture_search:
+        return markdown(readable(table)).rstrip()
+    finished = table.dropna(subset="top1")
+    highest = markdown(readable(finished.nlargest(MOST_PROPOSALS, "top1"))).rstrip()
+    return f"The highest of {len(finished)} proposals:\n\n{highest}"
 
 
 def _orders(line: Line) -> str:

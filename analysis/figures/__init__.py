@@ -108,7 +108,7 @@ def gather(store: Store, lines: Sequence[Line]) -> Evidence:
     A search with shared weights has no trials; it comes with a study of what it found, as `nas-enas-best` is one.
     """
     searches, shown = load_searches(store), {(line.study, line.line) for line in lines}
-    sharing = ~searches["trial"].notna().groupby(searches["search"]).transform("any").astype(bool)
+    sharing = searches["trial"].isna().groupby(searches["search"]).transform("all")
     keys = zip(searches["study"], searches["line"], sharing, strict=True)
     own = [
         (study, line) in shown or (shares and any(known.startswith(f"{study}-") for known, _ in shown))

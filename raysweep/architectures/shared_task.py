@@ -148,15 +148,16 @@ class _Rounds:
         """Write the evaluations so far; the numbers of the round."""
         self.search.add_rows({}, {"study": self.task.study, "line": self.task.line})
         self.store.write_evaluations(self.search.name, self.search.rows)
-        ended = self.search.asking.evaluations
-        values = [one.value for one in ended[self.told :] if one.status == "finished"]
-        best = self.search.asking.history().best.value if status == "finished" else None
+        top1 = self.search.asking.history().best.value if status == "finished" else self._mean_reward()
         wall_s = time.perf_counter() - self.start
-        self.done, self.told, self.start = len(self.shared.seconds), len(ended), time.perf_counter()
-        return self._epoch(wall_s) | {
-            "top1": best if status == "finished" else fmean(values) if values else None,
-            "status": status,
-        }
+        self.done, self.start = len(self.shared.seconds), time.perf_counter()
+        self.told = len(self.search.asking.evaluations)
+        return self._epoch(wall_s) | {"top1": top1, "status": status}
+
+    def _mean_reward(self) -> float | None:
+        """Since the row before."""
+        values = [one.value for one in self.search.asking.evaluations[self.told :] if one.status == "finished"]
+        return fmean(values) if values else None
 
     def _epoch(self, wall_s: float) -> dict[str, Any]:
         """As `train.loop.run_epoch` has them."""

@@ -87,8 +87,8 @@ def task_of(asked: NasRequest, baseline: Recipe, template: TrialTask, one: Named
     """
     method: Any = one.method
     space, shared = asked.trial_space(), asked.shared_recipe(baseline, method, one.seed)
-    own = {"trial": one.name, "recipe": twin(space, shared), "study": space.study}
-    own["variant"] = one.label.partition("+")[0]
+    variant, _, _ = one.label.partition("+")
+    own = {"trial": one.name, "recipe": twin(space, shared), "study": space.study, "variant": variant}
     return SharedSearchTask(
         **vars(template) | own,
         space=space.name,
