@@ -36,10 +36,10 @@ bench: setup  ## measured claims; results in benchmarks/results
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script; done
 
 report: setup  ## write RESULTS.md and its figures again, from the committed results
-	$(BIN)/python -m analysis.results_page docs/study/store RESULTS.md docs/study
+	$(BIN)/python -m analysis.page.results_page docs/study/store RESULTS.md docs/study
 
 costs: setup  ## compute the committed costs of shipped variants again
-	$(BIN)/python -c "from raysweep.cost import write_goldens; from raysweep.plan import shipped_recipes; write_goldens(shipped_recipes())"
+	$(BIN)/python -c "from raysweep.cost import write_goldens; from raysweep.planning import shipped_recipes; write_goldens(shipped_recipes())"
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.agreement import Agreement, agree
 from analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
 from analysis.metrics import METRICS, NOTHING
-from analysis.stats import CONFIDENCE, LEVEL, Comparisons, comparable_tops, comparisons
-from raysweep.results.store import Store
-from raysweep.tables import table
+from analysis.statistics.agreement import Agreement, agree
+from analysis.statistics.comparisons import CONFIDENCE, LEVEL, Comparisons, comparable_tops, comparisons
+from raysweep.store.store import Store
+from raysweep.terminal.tables import table
 
 MEASURED = ("top1", "logloss", "epochs")
 """What two runs of one trial must agree in."""

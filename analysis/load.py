@@ -17,8 +17,8 @@ from raysweep.nas.history import History
 from raysweep.patch import diff
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
-from raysweep.results.schema import EVALUATIONS
-from raysweep.results.store import Store
+from raysweep.store.schema import EVALUATIONS
+from raysweep.store.store import Store
 
 T = TypeVar("T")
 FINISHED = "finished"
@@ -129,7 +129,7 @@ def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:
     """What architecture searches have evaluated, of one study (`nas-nasnet`) or of all.
 
     One row an evaluation, in the order of completion within each search. The columns, which
-    `raysweep.results.schema.EVALUATIONS` declares:
+    `raysweep.store.schema.EVALUATIONS` declares:
 
     - `search`: name of the search, one for each method, seed and settings; `study`, `line`: of its trials, so that
       searches of one line were made under the same settings and may be compared;

@@ -17,7 +17,7 @@ from scipy import stats
 
 from analysis.load import DIVERGED, Line
 from analysis.metrics import METRICS
-from analysis.stats import LEVEL, Estimate, contrast
+from analysis.statistics.comparisons import LEVEL, Estimate, contrast
 
 HOLDS, REVERSED, OPEN, NOT_RUN = "holds", "reversed", "not distinguishable", "not run"
 

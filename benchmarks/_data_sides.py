@@ -60,7 +60,7 @@ def numbered(batch: Callable[[int], Any], images: int) -> Epoch:
 
 def decoded_once(folder: Path) -> Epoch:
     """The JPEG set as pixels in memory, shared by the processes of a node."""
-    from raysweep.data.decoded import open_images
+    from raysweep.data.in_memory import open_images
     from raysweep.data.manifest import read_manifest
 
     file = open_images(folder / "jpg", read_manifest(folder / "jpg"), "train")
@@ -70,7 +70,7 @@ def decoded_once(folder: Path) -> Epoch:
 
 def cut_by_torch(folder: Path) -> Epoch:
     """What an accelerator does with resident images, on torch's CPU and one thread."""
-    from raysweep.data.device import DeviceImages, DeviceStream
+    from raysweep.data.on_device import DeviceImages, DeviceStream
     from raysweep.data.stream import TrainStream
 
     torch.set_num_threads(1)
@@ -151,8 +151,8 @@ def ffcv_loader(folder: Path, encoding: str) -> Epoch:
 
 def decoding_alone(folder: Path) -> Epoch:
     """FFCV's libjpeg-turbo into one buffer."""
+    from raysweep.data.compiled import ffcv_library
     from raysweep.data.kernels import scratch
-    from raysweep.data.native import ffcv_library
 
     file = opened(folder, "jpg")
     beton, room = file.beton, scratch(file.scratch_pixels)

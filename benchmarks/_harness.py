@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
-from raysweep.tables import table
+from raysweep.terminal.tables import table
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("torch", "ray", "numba", "pyarrow")

@@ -79,7 +79,7 @@ def process_each(tasks: Sequence[TrialTask]) -> None:
 
 def raysweep_on_ray(tasks: Sequence[TrialTask]) -> None:
     """As `raysweep run` does, one trial at a time."""
-    from raysweep.orchestrate.sweep import run_on_ray
+    from raysweep.orchestrate.ray_sweep import run_on_ray
 
     outcome = run_on_ray(tasks, lambda event: None, train=train, workers=1, address="local", dashboard=False)
     assert len(outcome.finished) == len(tasks)

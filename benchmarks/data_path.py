@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._data_sides import MANY_CORES, SIDES
 from benchmarks._harness import Row, measure, report
-from raysweep.data.generated import GeneratedSource
-from raysweep.data.native import loops
-from raysweep.data.write import write_images
+from raysweep.data.compiled import loops
+from raysweep.write.sources.generated import GeneratedSource
+from raysweep.write.write_sets import write_images
 
 IMAGES, STORED, REPEATS = 2048, 144, 7
 STARTED = ("raysweep, JPEG", "raysweep, pixels", "FFCV, JPEG")

@@ -17,10 +17,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import measure, report, seconds
-from raysweep.data.generated import GeneratedSource
 from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.data.stream import ImageFile, TrainStream
-from raysweep.data.write import write_images
+from raysweep.write.sources.generated import GeneratedSource
+from raysweep.write.write_sets import write_images
 
 IMAGES, BATCH, REPEATS = 1024, 256, 7
 SCALES = tuple(side / 144 for side in (*(144,) * 5, 256, 256, 188, 188, 130))

@@ -27,18 +27,18 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from analysis.load import ALL, load_lines
-from analysis.report import Report
+from analysis.page.report import Report
 from benchmarks._harness import Row, report, seconds
 from raysweep.identity import recipe_json
 from raysweep.orchestrate.events import Event
-from raysweep.plan import PlannedTrial, planned_studies, possible, to_run
-from raysweep.progress import SweepProgress
+from raysweep.planning import PlannedTrial, planned_studies, possible, to_run
 from raysweep.request import Request
-from raysweep.results.compaction import compact
-from raysweep.results.schema import EPOCHS, TRIAL
-from raysweep.results.store import Store
 from raysweep.space import find_space
-from raysweep.sweep import member_rows
+from raysweep.store.compaction import compact
+from raysweep.store.schema import EPOCHS, TRIAL
+from raysweep.store.store import Store
+from raysweep.sweeps.study_sweep import member_rows
+from raysweep.terminal.progress import SweepProgress
 from raysweep.train.task import Placement, TrialTask
 
 STORED = (300, 1000, 3000, 10_000)
@@ -192,7 +192,7 @@ def on_ray(trials: int, folder: str) -> Figures:
     """A sweep of trials that train nothing, from a started cluster to the outcome."""
     import ray
 
-    from raysweep.orchestrate.sweep import run_on_ray
+    from raysweep.orchestrate.ray_sweep import run_on_ray
 
     store = Store.open(f"{folder}/ray{trials}", create=True)
     recipe = planned(1)[0].recipe
@@ -212,7 +212,7 @@ def on_ray(trials: int, folder: str) -> Figures:
 
 def proposals(trials: int, folder: str) -> Figures:
     """Seconds to propose one point after so many results, TPE."""
-    from raysweep.orchestrate.searchers import optuna_search
+    from raysweep.orchestrate.space_searcher import optuna_search
 
     space = find_space("joint")
     points = [space.sample(Random(k)) for k in range(trials)]

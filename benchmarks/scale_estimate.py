@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks._harness import RESULTS
 from benchmarks.scale import ON_RAY, PROPOSED, STORED
 from raysweep.cost import accelerator, find_cost
-from raysweep.plan import PlannedTrial, to_run
+from raysweep.planning import PlannedTrial, to_run
 from raysweep.recipe import Recipe
 from raysweep.request import Request
-from raysweep.tables import rough_duration, short
+from raysweep.terminal.tables import rough_duration, short
 
 GPUS = (1, 8, 64)
 MILLION = 1_000_000

@@ -30,11 +30,11 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import measure, report
-from raysweep.data.generated import GeneratedSource
 from raysweep.data.manifest import read_manifest
-from raysweep.data.shared import SharedStream
+from raysweep.data.shared_stream import SharedStream
 from raysweep.data.stream import ImageFile, TrainStream
-from raysweep.data.write import write_images
+from raysweep.write.sources.generated import GeneratedSource
+from raysweep.write.write_sets import write_images
 
 IMAGES, STORED, CROP, BATCH, EPOCHS, REPEATS = 2048, 144, 128, 256, 4, 5
 TRIALS = (1, 2, 4, 8)

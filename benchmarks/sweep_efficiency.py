@@ -19,10 +19,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import Row, report
-from raysweep.data.generated import GeneratedSource
-from raysweep.data.native import loops
-from raysweep.data.write import write_images
-from raysweep.results.store import Store
+from raysweep.data.compiled import loops
+from raysweep.store.store import Store
+from raysweep.write.sources.generated import GeneratedSource
+from raysweep.write.write_sets import write_images
 
 TRAIN, TEST, SIDE, WORKERS = 1024, 256, 144, 2
 VARIANTS = "elu,tanh,prelu"

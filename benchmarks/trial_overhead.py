@@ -22,14 +22,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import _overhead_sides as sides
 from benchmarks._harness import Row, report
-from raysweep.data.generated import GeneratedSource
-from raysweep.data.native import loops
-from raysweep.data.write import write_images
+from raysweep.data.compiled import loops
 from raysweep.identity import trial_id
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from raysweep.train.task import TrialTask
+from raysweep.write.sources.generated import GeneratedSource
+from raysweep.write.write_sets import write_images
 
 TRAIN, TEST, SIDE = 512, 128, 144
 SETTINGS = {

@@ -30,12 +30,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import Row, measure, report
-from raysweep.data.decode import to_rgb
-from raysweep.data.generated import CLASSES, draw
 from raysweep.data.opencv import Pixels
-from raysweep.data.sources import open_source
-from raysweep.data.sources.base import Samples
-from raysweep.data.write import write_sets
+from raysweep.write.decode import to_rgb
+from raysweep.write.sources import open_source
+from raysweep.write.sources.base import Samples
+from raysweep.write.sources.generated import CLASSES, draw
+from raysweep.write.write_sets import write_sets
 
 IMAGES, REPEATS = 1500, 5
 SIDE, ALSO = 144, ("80", "256")

@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 # Before the functions of the same names below: a module that is imported later would take their place.
-import raysweep.results
 import raysweep.run  # noqa: F401
 from raysweep.errors import RaysweepError
 from raysweep.patch import Times
-from raysweep.plan import PlannedTrial
+from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.study import Study, Variant, find_study
@@ -59,7 +58,7 @@ def run(*studies: str | Study, inline: bool = False, **request: Any) -> Outcome:
     Raises:
         RaysweepError: data, settings or store that do not serve.
     """
-    from raysweep.sweep import Resources, execute, prepare
+    from raysweep.sweeps.study_sweep import Resources, execute, prepare
 
     resources = Resources(inline=inline)
     return execute(prepare(Request(studies, **request), resources), resources)
@@ -71,8 +70,8 @@ def results(study: str, store: str = "results") -> pd.DataFrame:
     Raises:
         RaysweepError: no such store.
     """
-    from raysweep.results.query import results_table
-    from raysweep.results.store import Store
+    from raysweep.store.query import results_table
+    from raysweep.store.store import Store
 
     frame: pd.DataFrame = results_table(Store.open(store), study).to_pandas()
     return frame
@@ -89,8 +88,8 @@ def gains(*studies: str, store: str = "results") -> pd.DataFrame:
     Raises:
         RaysweepError: no such store, or no such study in it.
     """
-    from analysis.tables import all_gains
-    from raysweep.results.store import Store
+    from analysis.page.tables import all_gains
+    from raysweep.store.store import Store
 
     return all_gains(Store.open(store), studies)
 
@@ -103,7 +102,7 @@ def take_home(store: str = "results") -> pd.DataFrame:
     """
     from analysis.load import ALL, load_lines
     from analysis.take_home import take_home as messages
-    from raysweep.results.store import Store
+    from raysweep.store.store import Store
 
     return messages(load_lines(Store.open(store), [ALL]))
 
@@ -125,7 +124,7 @@ def init_stats(store: str = "results") -> pd.DataFrame:
     Raises:
         RaysweepError: no such store.
     """
-    from raysweep.results.store import Store
+    from raysweep.store.store import Store
 
     frame: pd.DataFrame = Store.open(store).init_stats().to_pandas()
     return frame

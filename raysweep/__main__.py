@@ -9,16 +9,16 @@ import click
 
 from raysweep.errors import RaysweepError
 from raysweep.run import run
-from raysweep.verbs.alone import trial
-from raysweep.verbs.benching import bench
+from raysweep.verbs.bench import bench
+from raysweep.verbs.data import data
 from raysweep.verbs.doctor import doctor
-from raysweep.verbs.images import data
 from raysweep.verbs.init_stats import init_stats
-from raysweep.verbs.listing import list_things
+from raysweep.verbs.list import list_things
 from raysweep.verbs.nas import nas
-from raysweep.verbs.planning import plan
-from raysweep.verbs.reporting import compare, report
-from raysweep.verbs.stored import compact, results, show, status
+from raysweep.verbs.plan import plan
+from raysweep.verbs.report import compare, report
+from raysweep.verbs.status import compact, results, show, status
+from raysweep.verbs.trial import trial
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130

@@ -14,12 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysweep.disk.cache import recall, remember
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
 from raysweep.networks import build_network, networks
 from raysweep.patch import diff, patch
 from raysweep.recipe import Recipe
-from raysweep.remembered import recall, remember
 
 if TYPE_CHECKING:
     from torch import nn

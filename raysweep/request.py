@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
-from raysweep.plan import Found, PlannedTrial, make_plan, needing
+from raysweep.planning import Found, PlannedTrial, make_plan, needing
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.study import Study, find_studies
 
 if TYPE_CHECKING:
     from raysweep.data.image_sets import ImageSets
-    from raysweep.results.store import Store
+    from raysweep.store.store import Store
 
 
 GENERATED = "demo"
@@ -98,7 +98,7 @@ class Request:
         images = sets.bind if sets else (lambda recipe: recipe)
         if self.trunks is None:
             return images
-        from raysweep.trunks import Trunks
+        from raysweep.store.trunks import Trunks
 
         trunks = Trunks(self.trunks)
         return lambda recipe: trunks.bind(images(recipe))
@@ -117,7 +117,7 @@ def found_in(uri: str) -> dict[str, Found]:
     """
     if "://" not in uri and not Path(uri).exists():
         return {}  # without Arrow, which takes half of a plan's time
-    from raysweep.results.store import Store
+    from raysweep.store.store import Store
 
     store = Store.open_if_exists(uri)
     return found_by(store) if store else {}

@@ -22,7 +22,7 @@ from raysweep.verbs.searching import run_search
 if TYPE_CHECKING:
     from raysweep.orchestrate.events import Outcome
     from raysweep.request import Request
-    from raysweep.sweep import Resources
+    from raysweep.sweeps.study_sweep import Resources
 
 EXIT_FAILED = 1
 """Some trial failed; a request that cannot be carried out exits with 2, Ctrl-C with 130."""
@@ -71,8 +71,8 @@ def run_studies(request: Request, resources: Resources, keep_checkpoints: bool) 
         RaysweepError: whatever of the request cannot be done.
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
-    from raysweep.plan import to_run
-    from raysweep.sweep import advice, execute, prepare
+    from raysweep.planning import to_run
+    from raysweep.sweeps.study_sweep import advice, execute, prepare
 
     prepared = prepare(request, resources)
     finished = sum(planned.action == "skip" for planned in prepared.plan)

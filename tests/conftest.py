@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -9,6 +10,11 @@ from hypothesis import settings
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from raysweep.data.manifest import Manifest
 
 # Shared machines stall: a slow example is no failure. Derandomised: the same examples on every run.
 settings.register_profile("raysweep", deadline=None, derandomize=True, max_examples=50)
@@ -41,8 +47,8 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def small_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated set of 10 classes, 300 + 100 images of 36 px, written once."""
-    from raysweep.data.generated import GeneratedSource
-    from raysweep.data.write import write_images
+    from raysweep.write.sources.generated import GeneratedSource
+    from raysweep.write.write_sets import write_images
 
     folder = tmp_path_factory.mktemp("images") / "small"
     write_images(GeneratedSource(300, 100, side=36, seed=0), folder)
@@ -52,8 +58,8 @@ def small_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def other_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second generated set, of other pictures of the same kinds."""
-    from raysweep.data.generated import GeneratedSource
-    from raysweep.data.write import write_images
+    from raysweep.write.sources.generated import GeneratedSource
+    from raysweep.write.write_sets import write_images
 
     folder = tmp_path_factory.mktemp("images") / "other"
     write_images(GeneratedSource(200, 100, side=36, seed=7), folder)
@@ -71,7 +77,7 @@ SMALL = {
 @pytest.fixture(scope="session")
 def small_recipe(small_images: Path) -> Recipe:
     """The demo protocol at a sixteenth of the width on the small images."""
-    from raysweep.data.check import bind_data
+    from raysweep.data.fit import bind_data
     from raysweep.data.manifest import read_manifest
 
     return bind_data(patch(find_protocol("demo"), SMALL), read_manifest(small_images))
@@ -83,3 +89,49 @@ def real_images() -> Path:
     if not REAL_IMAGES.is_dir():
         pytest.skip("no real images on this machine")
     return REAL_IMAGES
+
+
+@pytest.fixture
+def class_folder(tmp_path: Path) -> Callable[[Mapping[str, bytes | Image.Image]], Path]:
+    """Writes files given by path below a folder of the set; images as PNG."""
+    from tests.images import encoded
+
+    def write(files: Mapping[str, bytes | Image.Image]) -> Path:
+        for name, content in files.items():
+            path = tmp_path / "set" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else encoded(content))
+        return tmp_path / "set"
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Manifest]]:
+    """One generated set, 120 + 50 images of 40 px, stored both ways."""
+    from raysweep.write.sources.generated import GeneratedSource
+    from raysweep.write.write_sets import write_images
+
+    source = GeneratedSource(120, 50, side=40, seed=3)
+    folders = {encoding: tmp_path_factory.mktemp("stored") / encoding for encoding in ("raw", "jpg")}
+    return {encoding: (path, write_images(source, path, encoding=encoding)) for encoding, path in folders.items()}
+
+
+@pytest.fixture(scope="session")
+def mixed_sizes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Manifest]]:
+    """32 + 8 images of several sizes, of two classes, stored both ways."""
+    from raysweep.write.sources import open_source
+    from raysweep.write.write_sets import write_images
+    from tests.images import SIZES, encoded, picture
+
+    folder = tmp_path_factory.mktemp("mixed")
+    for split, repeats in (("train", 4), ("val", 1)):
+        for number, (height, width) in enumerate(SIZES * repeats):
+            path = folder / "set" / split / f"class{number % 2}" / f"{number:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(encoded(picture(height, width, number)))
+    source = open_source(str(folder / "set"))
+    return {
+        encoding: (folder / encoding, write_images(source, folder / encoding, encoding=encoding))
+        for encoding in ("raw", "jpg")
+    }

@@ -6,11 +6,11 @@ import pytest
 
 from raysweep import cost
 from raysweep.cost import compute_cost, cost_key, find_cost, goldens
+from raysweep.disk.cache import cache_folder
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
-from raysweep.plan import shipped_recipes
+from raysweep.planning import shipped_recipes
 from raysweep.recipe import Recipe
-from raysweep.remembered import cache_folder
 
 
 def test_the_baseline_costs_what_the_paper_says() -> None:

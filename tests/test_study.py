@@ -8,7 +8,7 @@ import pytest
 import analysis
 from raysweep.errors import RaysweepError
 from raysweep.patch import diff, get
-from raysweep.plan import make_plan
+from raysweep.planning import make_plan
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.study import Study, Times, Variant, factorial, find_studies, find_study, study_names

@@ -25,8 +25,8 @@ from matplotlib.figure import Figure as Canvas
 from analysis.load import Line, load_searches
 from raysweep.nas.ranking import schema
 from raysweep.registry import Registry
-from raysweep.results.schema import EVALUATIONS, INIT_STATS
-from raysweep.results.store import Store
+from raysweep.store.schema import EVALUATIONS, INIT_STATS
+from raysweep.store.store import Store
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
 CAPTION_COLOUR = "#555555"
@@ -43,7 +43,7 @@ class Evidence:
 
     lines: Sequence[Line]
     init_stats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=INIT_STATS.names))
-    """Rows of `raysweep.results.schema.INIT_STATS`."""
+    """Rows of `raysweep.store.schema.INIT_STATS`."""
     searches: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EVALUATIONS.names))
     """Rows of `analysis.load.load_searches`, or of `searches_of`, which may know the `optimum`."""
     rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=schema().names))

@@ -16,12 +16,12 @@ from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.stats import estimate
+from analysis.statistics.comparisons import estimate
 from raysweep.cost import cost_key, goldens
 from raysweep.identity import recipe_from_json
 from raysweep.recipe import Recipe
 from raysweep.study import CLEAN, find_study
-from raysweep.tables import short
+from raysweep.terminal.tables import short
 
 OURS, PAPER = "ours", "published"
 COLUMNS = ("source", "quantity", "series", "variant", "x", "mean", "half", "n", "seeds", "crossed")

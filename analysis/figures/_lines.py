@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.figures import Evidence
 from analysis.load import Line
-from analysis.stats import Estimate, estimate
+from analysis.statistics.comparisons import Estimate, estimate
 from raysweep.identity import canonical_json
 from raysweep.study import find_study
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from scipy.optimize import isotonic_regression
 
 from analysis.metrics import METRICS
-from analysis.stats import CONFIDENCE, Estimate
+from analysis.statistics.comparisons import CONFIDENCE, Estimate
 
 OURS, PUBLISHED, SEED = "C0", "C1", "C5"
 DARK, TROUBLE, BEHIND, FAINT = "#444444", "#A33327", "#A8A8A8", "#777777"

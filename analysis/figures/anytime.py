@@ -20,7 +20,7 @@ from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _look as look
 from analysis.figures._searches import SHARED, evaluated, numbers
 from analysis.metrics import METRICS
-from analysis.stats import estimate
+from analysis.statistics.comparisons import estimate
 
 STEPS = 200
 """Points of a curve, those where searches begin and end not counted."""

@@ -15,9 +15,9 @@ from analysis.figures._lines import conditions, lines_of
 from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
+from analysis.page.words import caption
 from analysis.published import published_study
-from analysis.stats import INTERVAL, Estimate, gains
-from analysis.words import caption
+from analysis.statistics.comparisons import INTERVAL, Estimate, gains
 from raysweep.study import CLEAN
 
 WITHOUT, WITH = "activation", "bn_activation"

@@ -16,9 +16,9 @@ from analysis.figures._lines import gain_over, lines_of
 from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
+from analysis.page.words import caption
 from analysis.published import published
-from analysis.stats import Estimate
-from analysis.words import caption
+from analysis.statistics.comparisons import Estimate
 from raysweep.identity import recipe_from_json
 
 STUDIES = ("batchnorm", "bn_cifar")

@@ -15,7 +15,7 @@ from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.stats import INTERVAL, estimate, gains, top1
+from analysis.statistics.comparisons import INTERVAL, estimate, gains, top1
 
 STUDY = "learned_colorspace"
 HEADS = ("", "layers between image and network", "top-1, %", "gain, points", "published, %", "gain")

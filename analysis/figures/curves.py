@@ -14,7 +14,7 @@ from analysis.figures._look import BEHIND, FAINT, TROUBLE, split
 from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.stats import gains, near
+from analysis.statistics.comparisons import gains, near
 
 COLUMNS = 5
 PANEL_INCHES = (1.62, 1.12)

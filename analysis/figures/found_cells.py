@@ -15,9 +15,9 @@ from analysis.figures._graphs import Chain, Edge, Graph
 from analysis.figures._searches import evaluated
 from analysis.metrics import METRICS
 from raysweep.errors import RaysweepError
-from raysweep.nas.cell201 import EDGES, Cell201
-from raysweep.nas.genotypes import INPUTS, Cell, Genotype
-from raysweep.nas.macro_network import MacroNetwork
+from raysweep.genotypes.cells import INPUTS, Cell, Genotype
+from raysweep.genotypes.macro import MacroNetwork
+from raysweep.genotypes.nasbench201 import EDGES, Cell201
 
 COLUMNS = ("panel", "method", "seed", "top1", "architecture", "part", "source", "target", "operation", "caption")
 NOTHING = "none"

@@ -16,7 +16,7 @@ from analysis.figures._look import PUBLISHED as PAPER
 from analysis.load import FINISHED, Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.stats import INTERVAL, Estimate, ends, gains, near, seed_gains
+from analysis.statistics.comparisons import INTERVAL, Estimate, ends, gains, near, seed_gains
 
 ROW_INCHES = 0.235
 MOST_ROWS = 60

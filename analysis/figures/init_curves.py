@@ -12,7 +12,7 @@ from analysis.figures._lines import lines_of
 from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.words import caption
+from analysis.page.words import caption
 from raysweep.identity import recipe_from_json
 
 STUDY = "init"

@@ -14,7 +14,7 @@ from analysis.figures import _look as look
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published
-from analysis.stats import estimate
+from analysis.statistics.comparisons import estimate
 from raysweep.identity import recipe_from_json
 
 STUDIES = ("init", "init_cifar")

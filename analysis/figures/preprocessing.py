@@ -16,9 +16,9 @@ from PIL import Image
 from analysis.figures import FIGURES, Figure
 from analysis.figures import _look as look
 from analysis.load import Line
-from raysweep.data.generated import draw as draw_image
 from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.identity import recipe_from_json
+from raysweep.write.sources.generated import draw as draw_image
 
 SIDE = 128
 PHOTOGRAPH = "grace_hopper.jpg"

@@ -15,11 +15,11 @@ from analysis.figures.curves import ranking
 from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS, NOTHING
-from analysis.stats import INTERVAL, gains
+from analysis.statistics.comparisons import INTERVAL, gains
 from raysweep.identity import recipe_from_json
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe
-from raysweep.tables import short
+from raysweep.terminal.tables import short
 
 STUDIES = ("lr_policy", "lr_policy_bn")
 RATE, TOP1 = "rate", "top1"

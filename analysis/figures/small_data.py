@@ -14,9 +14,9 @@ from analysis.figures._lines import lines_of
 from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
+from analysis.page.words import caption
 from analysis.published import published
-from analysis.stats import Estimate, top1
-from analysis.words import caption
+from analysis.statistics.comparisons import Estimate, top1
 
 STUDY = "activation_cifar"
 SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}

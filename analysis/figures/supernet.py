@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.agreement import Agreement, agree
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _look as look
 from analysis.load import FINISHED
 from analysis.metrics import METRICS
-from analysis.stats import CONFIDENCE
+from analysis.statistics.agreement import Agreement, agree
+from analysis.statistics.comparisons import CONFIDENCE
 from raysweep.nas.ranking import schema
 
 NAME = "ranking"

@@ -16,7 +16,7 @@ from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.stats import Estimate, estimate, tops
+from analysis.statistics.comparisons import Estimate, estimate, tops
 from raysweep.study import find_study
 
 STUDY, ALL = "combined", "caffenet128_all"

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.segment import NOWHERE, Layout, Segment
+from raysweep.data.shared_memory import NOWHERE, Layout, Segment
 
 EMPTY, CLAIMED, READY = range(3)
 OVERDUE_S = 2.0

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from raysweep.data.check import bind_data, check_fit
-from raysweep.data.forms import size_text, subfolder_name
+from raysweep.data.fit import bind_data, check_fit
 from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, verify
 from raysweep.errors import RaysweepError
 from raysweep.recipe import DataRecipe, Recipe
+from raysweep.write.forms import size_text, subfolder_name
 
 
 def subfolder(data: DataRecipe) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.native import loops
+from raysweep.data.compiled import loops
 
 if TYPE_CHECKING:
     from raysweep.data.beton import Beton

@@ -14,7 +14,7 @@ from numba import cfunc, njit, types
 from numba.extending import intrinsic
 
 from raysweep.data.beton import RAW
-from raysweep.data.native import DECODER
+from raysweep.data.compiled import DECODER
 
 _decode = types.ExternalFunction(
     DECODER,

@@ -18,16 +18,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raysweep.nas.bits import BitString
+    from raysweep.nas.bits_space import BitString
     from raysweep.nas.budget import Budget
-    from raysweep.nas.cells import cell_space
-    from raysweep.nas.designs import design_choices
-    from raysweep.nas.enas_macro import EnasMacro
+    from raysweep.nas.cells_space import cell_space
     from raysweep.nas.evaluation import Evaluated, Evaluation, LostWorkerError
     from raysweep.nas.history import History
     from raysweep.nas.limits import Limits
-    from raysweep.nas.nasbench201 import NASBench201
+    from raysweep.nas.macro_space import EnasMacro
+    from raysweep.nas.nasbench201_space import NASBench201
     from raysweep.nas.searching import search
+    from raysweep.nas.table_space import design_choices
 
 __all__ = [
     "BitString",
@@ -45,17 +45,17 @@ __all__ = [
 ]
 
 HOMES = {
-    "BitString": "bits",
+    "BitString": "bits_space",
     "Budget": "budget",
-    "EnasMacro": "enas_macro",
+    "EnasMacro": "macro_space",
     "Evaluated": "evaluation",
     "Evaluation": "evaluation",
     "History": "history",
     "Limits": "limits",
     "LostWorkerError": "evaluation",
-    "NASBench201": "nasbench201",
-    "cell_space": "cells",
-    "design_choices": "designs",
+    "NASBench201": "nasbench201_space",
+    "cell_space": "cells_space",
+    "design_choices": "table_space",
     "search": "searching",
 }
 """The file of each; loaded when it is asked for, so that the genotypes of networks cost no numpy."""

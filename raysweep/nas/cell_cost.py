@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Literal
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.genotypes import CONV_1, CONV_1X3, CONV_1X7, IDENTITY, Cell, Genotype
+from raysweep.genotypes.cells import CONV_1, CONV_1X3, CONV_1X7, IDENTITY, Cell, Genotype
 from raysweep.nas.limits import NetworkCost
 
 

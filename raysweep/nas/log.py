@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from raysweep.data.journal import HEAD, Journal, Record, begin_journal, first_bytes, parse_journal
-from raysweep.data.locking import try_lock
+from raysweep.disk.journal import HEAD, Journal, Record, begin_journal, first_bytes, parse_journal
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json
+from raysweep.write.folder_lock import try_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from raysweep.genotypes.macro import MacroNetwork
 from raysweep.nas.cell_cost import Maps, Tally
 from raysweep.nas.limits import NetworkCost
-from raysweep.nas.macro_network import MacroNetwork
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def make_policy(options: Controller, decisions: Sequence[Decision], rng: Generat
     """The controller at its start; only a recurrent one draws weights, and needs torch."""
     if not options.hidden:
         return TabularPolicy(options, decisions)
-    from raysweep.nas.lstm import LSTMPolicy
+    from raysweep.nas.recurrent_policy import LSTMPolicy
 
     return LSTMPolicy(options, decisions, rng)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.adapters import run_in_turn, simulate
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas.budget import Budget, as_budget
+from raysweep.nas.driver import run_in_turn, simulate
 from raysweep.nas.evaluation import Evaluate
 from raysweep.nas.history import History
 from raysweep.nas.method import Method, make_method
 from raysweep.nas.space import Space
-from raysweep.nas.weight_sharing import WeightSharing, run_with_shared_weights, shared_weights
+from raysweep.nas.supernet_methods import WeightSharing, run_with_shared_weights, shared_weights
 
 A = TypeVar("A")
 
@@ -43,7 +43,7 @@ def search(
     also with a larger budget. `reuse`: equal architectures are evaluated once; an equal one counts as an evaluation
     that took no time.
 
-    `random_weight_sharing` and `enas` need an `evaluate` that has the weights, see `raysweep.nas.weight_sharing`, and
+    `random_weight_sharing` and `enas` need an `evaluate` that has the weights, see `raysweep.nas.supernet_methods`, and
     one worker. What an architecture is worth changes with the weights: nothing is reused.
 
     Raises:

@@ -27,7 +27,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.macro_network import ENAS_MACRO, MacroNetwork
+from raysweep.genotypes.macro import ENAS_MACRO, MacroNetwork
 from raysweep.networks import network
 from raysweep.networks.resnet import OWN_CIFAR
 

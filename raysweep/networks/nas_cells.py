@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.genotypes import (
+from raysweep.genotypes.cells import (
     AMOEBANET_A,
     AMOEBANET_DARTS,
     DARTS_V1,

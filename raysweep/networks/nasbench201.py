@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.cell201 import CELLS, EDGES, STACKS, STEM, Cell201
+from raysweep.genotypes.nasbench201 import CELLS, EDGES, STACKS, STEM, Cell201
 from raysweep.networks import network
 from raysweep.networks.resnet import OWN_CIFAR
 

@@ -37,7 +37,7 @@ from raysweep.nn.pooling import POOLINGS, Window, replaces_pooling
 from raysweep.recipe import NetworkRecipe
 
 if TYPE_CHECKING:
-    from raysweep.nas.genotypes import Cell
+    from raysweep.genotypes.cells import Cell
 
 Kernel = int | tuple[int, int]
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from torch import nn
 
-from raysweep.nas.genotypes import INPUTS, Cell, Step
+from raysweep.genotypes.cells import INPUTS, Cell, Step
 from raysweep.nn.activations import Shape
 from raysweep.nn.blocks import DropPath, Graph, Layers, Paired
 from raysweep.nn.builder import Builder

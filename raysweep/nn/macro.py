@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from raysweep.nas.macro_network import MacroNetwork
+from raysweep.genotypes.macro import MacroNetwork
 from raysweep.nn.builder import Builder
 from raysweep.nn.cell_ops import factorised_reduction, operation, pointwise
 

@@ -9,11 +9,11 @@ from typing import Any
 import ray
 
 from raysweep.cost import PASSES, cost_key, find_cost
+from raysweep.disk.cache import recall, remember
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest, recipe_json
 from raysweep.orchestrate.nodes import Node
 from raysweep.recipe import Recipe
-from raysweep.remembered import recall, remember
 from raysweep.train.memory import GIB
 from raysweep.train.probe import MOST, Carried, Question, carried
 from raysweep.train.worker import GangShape

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, TrialScheduler
 
-from raysweep.orchestrate.searchers import METRIC, TIME
-from raysweep.search import SearchOptions
+from raysweep.orchestrate.space_searcher import METRIC, TIME
+from raysweep.proposals import SearchOptions
 
 GRACE_SHARE = 16
 """A sixteenth of the training before the scheduler may stop it, where nothing else is asked for."""

@@ -16,7 +16,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from raysweep.orchestrate.searchers import judged
+from raysweep.orchestrate.space_searcher import judged
 
 HEAD = {"node:__internal_head__": 0.001}
 """Resources of whatever only talks: on the head node, where it is safe, and next to nothing of it."""

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from raysweep.data.device import DeviceBatch, DeviceImages, DeviceStream, can_be_cut_there, size_there
 from raysweep.data.kernels import normalise
-from raysweep.data.shared import SharedStream, share
+from raysweep.data.on_device import DeviceBatch, DeviceImages, DeviceStream, can_be_cut_there, size_there
+from raysweep.data.shared_stream import SharedStream, share
 from raysweep.data.stream import Batch, ImageStream, TestStream, TrainStream
 from raysweep.recipe import DataRecipe
 

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from raysweep.data.device import DeviceBatch
 from raysweep.data.manifest import Manifest
+from raysweep.data.on_device import DeviceBatch
 from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.data.stream import Batch, TestStream, TrainStream, prefetch
 from raysweep.errors import RaysweepError

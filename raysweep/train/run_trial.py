@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from raysweep.cost import find_cost
-from raysweep.data.check import check_data
+from raysweep.data.fit import check_data
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_json
-from raysweep.results.files import Patience
-from raysweep.results.provenance import provenance
-from raysweep.results.schema import EPOCHS
-from raysweep.results.store import Store
+from raysweep.store.files import Patience
+from raysweep.store.provenance import provenance
+from raysweep.store.schema import EPOCHS
+from raysweep.store.store import Store
 from raysweep.train import checkpoint
 from raysweep.train.determinism import only_deterministic
 from raysweep.train.loop import BrokenOffError, epochs, prepare, restore, state

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.decoded import open_images
+from raysweep.data.in_memory import open_images
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.data.stream import TestStream, TrainStream, held_out, subset, wrong_labels

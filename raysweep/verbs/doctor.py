@@ -12,7 +12,7 @@ from importlib import metadata
 
 import click
 
-from raysweep.tables import table
+from raysweep.terminal.tables import table
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "pyarrow", "pandas", "matplotlib")
 
@@ -50,5 +50,5 @@ def _gpus() -> str:
 
 
 def _reader() -> str:
-    importlib.import_module("raysweep.data.native").loops()
+    importlib.import_module("raysweep.data.compiled").loops()
     return "ok"

@@ -11,15 +11,15 @@ import click
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import recipe_json
 from raysweep.patch import Patch
-from raysweep.progress import counted
 from raysweep.study import Study, Variant, factorial
-from raysweep.tables import table
+from raysweep.terminal.progress import counted
+from raysweep.terminal.tables import table
 from raysweep.verbs.options import Command, json_option, print_json, setting_options, take_request
 
 if TYPE_CHECKING:
-    from raysweep.plan import PlannedTrial
-    from raysweep.results.store import Store
-    from raysweep.sweep import Checked
+    from raysweep.planning import PlannedTrial
+    from raysweep.store.store import Store
+    from raysweep.sweeps.study_sweep import Checked
 
 INITS = ("lsuv", "lsuv_released", "orthonormal", "glorot", "he", "gaussian")
 ACTIVATIONS = ("relu", "tanh", "elu", "prelu", "maxout")
@@ -89,8 +89,8 @@ def init_stats(
     raysweep init-stats --protocol demo --inits lsuv,he,gaussian --activations relu,tanh --updates 20
     raysweep init-stats --protocol cifar10 --data data/cifar10 --network vgg16 --norms none,after
     """
-    from raysweep.results.store import Store
-    from raysweep.sweep import Resources, check
+    from raysweep.store.store import Store
+    from raysweep.sweeps.study_sweep import Resources, check
 
     request = take_request(options, studies=(cells(inits, activations, norms),))
     checked = check(request, Resources(inline=True))
@@ -110,7 +110,7 @@ def measure(checked: Checked, store: Store, protocol: str, updates: int, device:
     """
     import torch
 
-    from raysweep.data.check import check_data
+    from raysweep.data.fit import check_data
     from raysweep.train.init_stats import measured_updates, record
     from raysweep.train.loop import prepare
     from raysweep.train.task import Placement

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.tables import percent, table
-from raysweep.verbs.architectures import run_nas, run_winners
+from raysweep.terminal.tables import percent, table
+from raysweep.verbs.nas_steps import run_nas, run_winners
 from raysweep.verbs.options import setting_options, take_request
 from raysweep.verbs.resources import resource_options, take_resources
 
 if TYPE_CHECKING:
-    from raysweep.architectures.request import NasRequest
+    from raysweep.nas_trials.nas_request import NasRequest
 
 EXIT_FAILED = 1
 """A search has failed, see `run_nas`."""
@@ -90,7 +90,7 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
     raysweep nas successive_halving --budget 200epochs --option eta=3 --option inner=evolution --dry-run
     raysweep nas enas random_weight_sharing --space enas --protocol cifar10 --option preset=small --rank 20 --retrain 3
     """
-    from raysweep.architectures.retrain import check_beside
+    from raysweep.nas_trials.retraining import check_beside
 
     networks = [name.strip() for name in beside.split(",") if name.strip()]
     if (networks and not retrain) or retrain < 0:
@@ -132,8 +132,8 @@ def take_nas(options: dict[str, Any]) -> NasRequest:
     Raises:
         RaysweepError: whatever of them does not serve.
     """
-    from raysweep.architectures.request import NasRequest, parse_budget
     from raysweep.nas.limits import Limits
+    from raysweep.nas_trials.nas_request import NasRequest, parse_budget
 
     methods, seeds = options.pop("methods"), options["seeds"]
     budgets, chosen = options.pop("budgets"), pairs(options.pop("method_options"))
@@ -166,7 +166,7 @@ def print_preview(asked: NasRequest) -> None:
     Raises:
         RaysweepError: whatever of the request cannot be done.
     """
-    from raysweep.architectures.preview import preview
+    from raysweep.nas_trials.preview import preview
 
     previews, typical = preview(asked)
     header = ("method", "seed", "evaluated", "best top-1, %", "spent, h", "to come", "GPU-h")

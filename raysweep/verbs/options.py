@@ -11,8 +11,8 @@ import click
 
 from raysweep.errors import RaysweepError
 from raysweep.patch import parse
+from raysweep.proposals import SCHEDULERS, SEARCHERS, SearchOptions
 from raysweep.request import Request
-from raysweep.search import SCHEDULERS, SEARCHERS, SearchOptions
 from raysweep.space import POINTS
 from raysweep.study import Study, space_names
 

@@ -10,7 +10,7 @@ import click
 from raysweep.verbs.options import DETERMINISTIC
 
 if TYPE_CHECKING:
-    from raysweep.sweep import Resources
+    from raysweep.sweeps.study_sweep import Resources
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -62,7 +62,7 @@ def take_resources(options: dict[str, Any]) -> Resources:
     Raises:
         RaysweepError: a tool to log to that is not there.
     """
-    from raysweep.sweep import Resources, check_logging
+    from raysweep.sweeps.study_sweep import Resources, check_logging
 
     resources = Resources(
         inline=options.pop("inline"),

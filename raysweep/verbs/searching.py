@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.patch import diff
-from raysweep.plan import Action
+from raysweep.planning import Action
+from raysweep.proposals import Proposal, Proposals, SearchOptions, decide_search, fit_to_grid, known_points
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.request import Request, found_in
-from raysweep.search import Proposal, Proposals, SearchOptions, decide_search, fit_to_grid, known_points
-from raysweep.tables import table
+from raysweep.terminal.tables import table
 from raysweep.verbs.options import print_json
-from raysweep.verbs.planning import changes
+from raysweep.verbs.plan import changes
 
 if TYPE_CHECKING:
     from raysweep.orchestrate.events import Outcome
-    from raysweep.sweep import Resources
+    from raysweep.sweeps.study_sweep import Resources
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def plan_search(request: Request, search: SearchOptions, as_json: bool) -> None:
     Raises:
         RaysweepError: whatever of the request cannot be done.
     """
-    from raysweep.search_sweep import asked_space
+    from raysweep.sweeps.space_sweep import asked_space
 
     search = fit_to_grid(asked_space(request), search)
     proposals, points = planned_points(request, search)
@@ -81,7 +81,7 @@ def planned_points(request: Request, search: SearchOptions) -> tuple[Proposals, 
     Raises:
         RaysweepError: whatever of the request cannot be done.
     """
-    from raysweep.search_sweep import asked_space, open_proposals
+    from raysweep.sweeps.space_sweep import asked_space, open_proposals
 
     space = asked_space(request)
     found = found_in(request.store) if request.store else {}
@@ -97,7 +97,7 @@ def planned_points(request: Request, search: SearchOptions) -> tuple[Proposals, 
 
 
 def _open_store(request: Request) -> Any:
-    from raysweep.results.store import Store
+    from raysweep.store.store import Store
 
     return Store.open_if_exists(request.store) if request.store else None
 
@@ -119,8 +119,8 @@ def run_search(request: Request, resources: Resources, search: SearchOptions, ke
         RaysweepError: whatever of the request cannot be done.
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
-    from raysweep.search_sweep import execute_search, prepare_search
-    from raysweep.sweep import advice
+    from raysweep.sweeps.space_sweep import execute_search, prepare_search
+    from raysweep.sweeps.study_sweep import advice
 
     prepared = prepare_search(request, resources, search)
     before, known = len(prepared.finished()), len(prepared.proposals.first(search.trials))

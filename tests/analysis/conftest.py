@@ -10,10 +10,10 @@ import pytest
 from analysis.load import Line, load_lines
 from analysis.published import published_study
 from raysweep.identity import recipe_json
-from raysweep.plan import PlannedTrial
+from raysweep.planning import PlannedTrial
 from raysweep.request import Request
-from raysweep.results.store import Store
-from raysweep.sweep import member_rows
+from raysweep.store.store import Store
+from raysweep.sweeps.study_sweep import member_rows
 
 EPOCHS = 4
 WAITS = {"linear_nopool": 0.82}

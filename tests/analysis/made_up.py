@@ -7,9 +7,9 @@ from typing import Any
 
 from analysis.load import Line, load_lines
 from raysweep.request import Request
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from raysweep.study import find_study
-from raysweep.sweep import member_rows
+from raysweep.sweeps.study_sweep import member_rows
 from tests.analysis.conftest import EPOCHS, write
 
 Tops = Callable[[str, int], float]

@@ -10,10 +10,10 @@ from scipy import stats
 
 from analysis.comparing import compare_stores, order_words, trials_words
 from analysis.load import load_lines
-from analysis.stats import comparisons
+from analysis.statistics.comparisons import comparisons
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.analysis.conftest import fill, write
 
 VARIANTS = ("elu", "tanh", "prelu", "rrelu", "selu")

@@ -7,10 +7,10 @@ import pytest
 
 from analysis.figures import complexity, figures, render
 from analysis.load import Line, load_lines
-from raysweep.data.sources.torchvision_sets import import_torchvision
 from raysweep.request import Request
-from raysweep.results.store import Store
-from raysweep.sweep import member_rows
+from raysweep.store.store import Store
+from raysweep.sweeps.study_sweep import member_rows
+from raysweep.write.sources.torchvision_sets import import_torchvision
 from tests.analysis.conftest import write
 from tests.analysis.test_figures import CAPTION, overlaps
 

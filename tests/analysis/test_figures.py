@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from analysis.figures import curves, figures, gains, render
 from analysis.load import Line, load_lines
 from raysweep.request import Request
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.analysis.conftest import fill
 
 CAPTION = "Study activation, protocol cifar10 on made up images, 4 epochs, cpu. n = 3 seeds."

@@ -11,8 +11,8 @@ from analysis.figures import batch_size, constrained_time, dataset_size, depth, 
 from analysis.figures import width as widths
 from analysis.figures._against import PAPER, Against
 from analysis.load import Line
-from analysis.words import caption
-from raysweep.results.store import Store
+from analysis.page.words import caption
+from raysweep.store.store import Store
 from tests.analysis.made_up import made
 from tests.analysis.test_figures import overlaps
 

@@ -19,10 +19,10 @@ from analysis.figures import (
     waterfall,
 )
 from analysis.load import Line
-from analysis.words import caption
+from analysis.page.words import caption
 from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.optim.schedules import learning_rate
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from raysweep.study import find_study
 from tests.analysis.made_up import made
 from tests.analysis.test_figures import overlaps

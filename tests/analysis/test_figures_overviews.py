@@ -19,9 +19,9 @@ from analysis.figures import (
     small_data,
 )
 from analysis.load import Line
-from analysis.report import write_report
-from raysweep.results.schema import INIT_STATS
-from raysweep.results.store import Store
+from analysis.page.report import write_report
+from raysweep.store.schema import INIT_STATS
+from raysweep.store.store import Store
 from tests.analysis.made_up import made
 from tests.analysis.test_figures import overlaps
 

@@ -17,16 +17,16 @@ from scipy import stats
 from analysis.figures import Evidence, anytime, gather, overviews, render, search_macs, supernet
 from analysis.figures._searches import SHARED, evaluated
 from analysis.load import load_lines, load_searches, searches_of
-from analysis.report import write_report
-from analysis.results_page import write_results
+from analysis.page.report import write_report
+from analysis.page.results_page import write_results
 from raysweep.nas import BitString, Evaluation, History, NASBench201, search
 from raysweep.nas.ranking import Ranking, compare
-from raysweep.results.schema import EVALUATIONS
-from raysweep.results.store import Store
+from raysweep.store.schema import EVALUATIONS
+from raysweep.store.store import Store
 from tests.analysis.test_figures import overlaps
 from tests.analysis.test_figures_overviews import NO_STATS, legible
-from tests.architectures.trained import METHODS, ask_for, open_all, run_all
 from tests.nas.landscape import table
+from tests.nas_trials.trained import METHODS, ask_for, open_all, run_all
 
 BEST = table().best / 100
 Histories = dict[tuple[str, int], History[Any]]

@@ -12,9 +12,9 @@ import pytest
 from analysis.figures import Evidence, found_cells
 from analysis.figures._graphs import PITCH, Chain, Graph
 from analysis.load import searches_of
+from raysweep.genotypes.cells import GENOTYPES, NASNET_A
+from raysweep.genotypes.nasbench201 import Cell201
 from raysweep.nas import BitString, EnasMacro, Evaluation, NASBench201, cell_space, search
-from raysweep.nas.cell201 import Cell201
-from raysweep.nas.genotypes import GENOTYPES, NASNET_A
 from raysweep.nas.space import randomness
 from tests.analysis.test_figures_overviews import NO_STATS, legible
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis.live import LiveReport, follow
 from analysis.load import Line
-from analysis.report import write_report
-from analysis.section import Picture
+from analysis.page.live import LiveReport, follow
+from analysis.page.report import write_report
+from analysis.page.section import Picture
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.analysis.conftest import fill, write
 
 
@@ -23,7 +23,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         studies.append(line.study)
         return [{"title": "gains", "source": "AAAA"}]
 
-    monkeypatch.setattr("analysis.drawing.pictures", note)
+    monkeypatch.setattr("analysis.page.drawing.pictures", note)
     return studies
 
 

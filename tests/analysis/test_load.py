@@ -6,7 +6,7 @@ from analysis.load import Line, load_lines
 from analysis.published import published, published_study
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.analysis.conftest import fill
 
 

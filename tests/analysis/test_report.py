@@ -9,14 +9,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.drawing import draw_all
 from analysis.load import load_lines
-from analysis.report import write_report
-from analysis.tables import html, markdown, readable, summary
-from analysis.words import headline, missing, trust, waiting
+from analysis.page.drawing import draw_all
+from analysis.page.report import write_report
+from analysis.page.tables import html, markdown, readable, summary
+from analysis.page.words import headline, missing, trust, waiting
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.analysis.conftest import SCRIPT, fill
 
 HOSTILE = "<b>..&$\\x"
@@ -183,6 +183,6 @@ def test_the_table_has_every_variant_and_its_numbers(full_store: Store) -> None:
 
 
 def test_analysis_loads_neither_torch_nor_ray() -> None:
-    code = "import sys, analysis.report, analysis.figures as f; f.figures()\n"
+    code = "import sys, analysis.page.report, analysis.figures as f; f.figures()\n"
     code += "sys.exit(bool({'torch', 'ray', 'matplotlib.pyplot'} & sys.modules.keys()))"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.results_page import write_results
+from analysis.page.results_page import write_results
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.analysis.conftest import fill
 
 

@@ -10,10 +10,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.across import q_values
-from analysis.agreement import agree
-from analysis.power import detectable_sds
-from analysis.stats import LEAST_FOR_BOOTSTRAP, Comparison, Comparisons, Floats, bca, dunnett_tests, errors, estimate
+from analysis.statistics.across import q_values
+from analysis.statistics.agreement import agree
+from analysis.statistics.comparisons import (
+    LEAST_FOR_BOOTSTRAP,
+    Comparison,
+    Comparisons,
+    Floats,
+    bca,
+    dunnett_tests,
+    errors,
+    estimate,
+)
+from analysis.statistics.power import detectable_sds
 
 VARIANTS = 5
 Study = dict[str, Comparison]

@@ -15,7 +15,7 @@ import analysis
 from raysweep.cost import cost_key
 from raysweep.networks import build_network, own_factors
 from raysweep.patch import Times, diff, get, patch
-from raysweep.plan import make_plan
+from raysweep.planning import make_plan
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.study import CLEAN, Study, find_studies, find_study, study_names

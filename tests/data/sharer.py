@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.data.manifest import read_manifest
-from raysweep.data.shared import SharedStream
+from raysweep.data.shared_stream import SharedStream
 from raysweep.data.stream import Batch, ImageFile, TrainStream
 
 SIDE = 32

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raysweep.data import segment
+from raysweep.data import shared_memory
 from raysweep.data.chunk_cache import Answer, ChunkCache, Slot
-from raysweep.data.segment import HEADER, USERS_END, UnavailableError, is_running, start_time
+from raysweep.data.shared_memory import HEADER, USERS_END, UnavailableError, is_running, start_time
 
 BYTES = 4096
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -184,7 +184,7 @@ def test_users_that_are_not_let_in(path: Path, monkeypatch: pytest.MonkeyPatch) 
     path.with_name("raysweep-0-link").symlink_to(path)
     with pytest.raises(UnavailableError):
         cache(path.with_name("raysweep-0-link"))
-    users += [cache(path) for _ in range(segment.MOST_USERS - 1)]
+    users += [cache(path) for _ in range(shared_memory.MOST_USERS - 1)]
     with pytest.raises(UnavailableError, match="256 places are taken"):
         cache(path)
     users.pop().close()
@@ -203,7 +203,7 @@ def test_without_memory_nothing_is_left_behind(path: Path, monkeypatch: pytest.M
 
 def test_a_lock_that_is_not_given_back_is_not_waited_for_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user = cache(path)
-    monkeypatch.setattr(segment, "LOCK_PATIENCE_S", 0.01)
+    monkeypatch.setattr(shared_memory, "LOCK_PATIENCE_S", 0.01)
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(UnavailableError, match="lock"):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from raysweep.data import decoded
+from raysweep.data import in_memory
 from raysweep.data.beton import HEADER, read_beton
-from raysweep.data.check import bind_data
+from raysweep.data.fit import bind_data
 from raysweep.data.manifest import FILE_NAME, Manifest
 from raysweep.data.randomness import subset
 from raysweep.errors import RaysweepError
@@ -20,7 +20,7 @@ from raysweep.orchestrate.events import Event
 from raysweep.orchestrate.inline import run_inline
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from raysweep.train.run_trial import run_trial
 from raysweep.train.task import Placement, TrialTask
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture
 def damaged(stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Manifest]:
     """A JPEG set too large for memory, of which a training image has been overwritten."""
-    monkeypatch.setattr(decoded, "LARGEST", 0)
+    monkeypatch.setattr(in_memory, "LARGEST", 0)
     folder, manifest = stored["jpg"]
     shutil.copytree(folder, tmp_path / "damaged")
     path = tmp_path / "damaged" / manifest.splits["train"].file

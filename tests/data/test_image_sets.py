@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from raysweep.data.check import bind_data, check_data
-from raysweep.data.generated import GeneratedSource
+from raysweep.data.fit import bind_data, check_data
 from raysweep.data.image_sets import ImageSets, image_folder, subfolder
 from raysweep.data.manifest import FILE_NAME, read_manifest
-from raysweep.data.write import write_images, write_sets
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
-from raysweep.plan import PlannedTrial, make_plan
+from raysweep.planning import PlannedTrial, make_plan
 from raysweep.protocols import find_protocol
 from raysweep.recipe import DataRecipe
 from raysweep.request import Request
 from raysweep.study import Study, Variant
-from raysweep.sweep import Resources, execute, prepare
-from raysweep.verbs.alone import trial
+from raysweep.sweeps.study_sweep import Resources, execute, prepare
+from raysweep.verbs.trial import trial
+from raysweep.write.sources.generated import GeneratedSource
+from raysweep.write.write_sets import write_images, write_sets
 
 SIZES = Study(
     name="sizes",
@@ -234,7 +234,7 @@ def test_where_nothing_can_be_left_out_it_is_said(
 
 
 def test_trials_are_trained_each_on_its_own_images(folder: Path, sizes: Study, tmp_path: Path) -> None:
-    from raysweep.results.store import Store
+    from raysweep.store.store import Store
 
     own = read_manifest(add_short24(folder))
     prepared = prepare(request(folder, store=str(tmp_path / "s"), variants=("s20",)), Resources(inline=True))

@@ -12,7 +12,7 @@ import pytest
 
 from raysweep.data import manifest as module
 from raysweep.data.beton import read_beton
-from raysweep.data.check import bind_data, check_data
+from raysweep.data.fit import bind_data, check_data
 from raysweep.data.manifest import Manifest, read_manifest, verify, write_manifest
 from raysweep.data.stream import ImageFile
 from raysweep.errors import RaysweepError
@@ -189,7 +189,7 @@ def test_a_class_without_training_images_is_refused(copied: tuple[Path, Manifest
 
 def test_manifest_and_check_load_nothing_heavy() -> None:
     code = (
-        "import sys, raysweep.data.check; print(*[m for m in ('numpy', 'torch', 'cv2', 'pyarrow') if m in sys.modules])"
+        "import sys, raysweep.data.fit; print(*[m for m in ('numpy', 'torch', 'cv2', 'pyarrow') if m in sys.modules])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == ""

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from raysweep.data.beton import read_beton
-from raysweep.data.generated import GeneratedSource
 from raysweep.data.manifest import Manifest
 from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, held_out, subset
 from raysweep.errors import RaysweepError
+from raysweep.write.sources.generated import GeneratedSource
 
 Stored = dict[str, tuple[Path, Manifest]]
 

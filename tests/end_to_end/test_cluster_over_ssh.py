@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.cluster.machines import Machine, missing, network
 from tests.orchestrate.processes import find_descendants
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.end_to_end.heads import Head, start_head
 
 pytestmark = pytest.mark.long

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.end_to_end.test_sweep_on_ray import wait_for
 from tests.verbs.test_cli import good
 

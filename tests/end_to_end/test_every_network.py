@@ -8,7 +8,7 @@ import pytest
 
 import raysweep
 from raysweep.networks import networks
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from raysweep.study import Study, Variant
 from tests.end_to_end.few_images import few_images
 from tests.verbs.test_cli import good

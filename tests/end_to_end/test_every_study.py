@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 import raysweep
-from analysis.report import write_report
+from analysis.page.report import write_report
 from raysweep.errors import RaysweepError
+from raysweep.store.trunks import wants_trunk
 from raysweep.study import study_names
-from raysweep.trunks import wants_trunk
 from tests.end_to_end.few_images import few_images
 from tests.verbs.test_cli import good
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.end_to_end.few_images import few_images
 from tests.verbs.test_cli import good
 

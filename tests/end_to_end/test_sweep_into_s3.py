@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 
-from tests.results.s3 import bucket
+from tests.store.s3 import bucket
 from tests.verbs.test_cli import SMALL
 
 CODE = Path(__file__).resolve().parents[2]

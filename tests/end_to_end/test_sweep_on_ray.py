@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.verbs.test_cli import SMALL, good, raysweep
 
 EXACT = ("trial", "status", "top1", "logloss", "best_top1", "epochs")

@@ -13,8 +13,8 @@ from itertools import product
 
 import numpy as np
 
+from raysweep.genotypes.nasbench201 import Cell201
 from raysweep.nas import Evaluation, NASBench201
-from raysweep.nas.cell201 import Cell201
 
 SPACE = NASBench201()
 HELP = np.array([0.0, 0.35, 0.55, 1.0, 0.2])

@@ -13,8 +13,8 @@ import pytest
 from scipy import stats
 
 from raysweep.nas import BitString, Budget, Evaluation, NASBench201, search
-from raysweep.nas.adapters import simulate
 from raysweep.nas.ask_tell import MAX_ATTEMPTS, AskTell, Proposal
+from raysweep.nas.driver import simulate
 from raysweep.nas.method import make_method
 from raysweep.nas.space import randomness
 from tests.nas.landscape import table

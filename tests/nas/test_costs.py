@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from raysweep.errors import RaysweepError
+from raysweep.genotypes.cells import GENOTYPES
+from raysweep.genotypes.macro import ENAS_MACRO, MacroNetwork
+from raysweep.genotypes.nasbench201 import EDGES, Cell201
 from raysweep.nas import NASBench201
-from raysweep.nas.cell201 import EDGES, Cell201
 from raysweep.nas.cell_cost import CellNetwork
-from raysweep.nas.genotypes import GENOTYPES
 from raysweep.nas.limits import NetworkCost
 from raysweep.nas.macro_cost import MacroForm
-from raysweep.nas.macro_network import ENAS_MACRO, MacroNetwork
 
 MOBILE: dict[str, Any] = {"stem": "imagenet", "side": 224, "classes": 1000}
 DARTS_CIFAR = CellNetwork("darts", 36, 20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.adapters import run_in_turn
+from raysweep.nas.driver import run_in_turn
 from raysweep.nas.log import Event, EventLog, read_log
 from tests.nas.searches import begin, ones
 
@@ -98,7 +98,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     run_in_turn(whole, ones)
     code = (
         "import os, signal; from pathlib import Path; from tests.nas.searches import begin, ones\n"
-        "from raysweep.nas.adapters import run_in_turn\n"
+        "from raysweep.nas.driver import run_in_turn\n"
         f"search = begin('evolution', 30, log=Path({str(tmp_path / 'log')!r}), population=6, sample=3)\n"
         "def evaluate(bits):\n"
         "    if len(search.evaluations) > 11: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -11,10 +11,10 @@ import pytest
 from scipy import stats
 
 from raysweep.errors import RaysweepError
+from raysweep.genotypes.cells import GENOTYPES, OPERATIONS, Cell
+from raysweep.genotypes.nasbench201 import EDGES
+from raysweep.genotypes.nasbench201 import OPERATIONS as OPERATIONS_201
 from raysweep.nas import BitString, EnasMacro, Limits, NASBench201, cell_space, design_choices
-from raysweep.nas.cell201 import EDGES
-from raysweep.nas.cell201 import OPERATIONS as OPERATIONS_201
-from raysweep.nas.genotypes import GENOTYPES, OPERATIONS, Cell
 from raysweep.nas.limited import Limited
 
 SPACES: list[Any] = [

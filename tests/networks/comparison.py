@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from raysweep.cost import compute_cost, native_recipe
-from raysweep.data.sources.torchvision_sets import import_torchvision
 from raysweep.networks import build_network
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
+from raysweep.write.sources.torchvision_sets import import_torchvision
 
 Sizes = tuple[int, int]
 

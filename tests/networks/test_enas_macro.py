@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raysweep.errors import InapplicableError, RaysweepError
+from raysweep.genotypes.macro import ENAS_MACRO, MacroNetwork
 from raysweep.nas import EnasMacro
-from raysweep.nas.macro_network import ENAS_MACRO, MacroNetwork
 from tests.networks.comparison import assert_the_same_function, built, native, size
 
 EVERY = "avg_pool_3x3; conv_3x3 1; sep_conv_5x5 01; max_pool_3x3 111; conv_5x5 1010; sep_conv_3x3 11111"

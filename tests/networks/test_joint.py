@@ -6,8 +6,8 @@ import pytest
 
 from raysweep.cost import compute_cost
 from raysweep.patch import patch
+from raysweep.proposals import random_point
 from raysweep.protocols import PROTOCOLS
-from raysweep.search import random_point
 from raysweep.space import find_space
 from raysweep.train.loop import check_trial
 from raysweep.train.task import Placement

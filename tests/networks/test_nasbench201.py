@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from raysweep.errors import RaysweepError
+from raysweep.genotypes.nasbench201 import Cell201
 from raysweep.nas import NASBench201
-from raysweep.nas.cell201 import Cell201
 from tests.nas.test_costs import nasbench201_network
 from tests.networks.comparison import assert_the_same_function, built, native, size
 

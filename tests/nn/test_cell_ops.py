@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.cell201 import OPERATIONS as OPERATIONS_201
-from raysweep.nas.genotypes import OPERATIONS
-from raysweep.nas.macro_network import OPERATIONS as OPERATIONS_MACRO
+from raysweep.genotypes.cells import OPERATIONS
+from raysweep.genotypes.macro import OPERATIONS as OPERATIONS_MACRO
+from raysweep.genotypes.nasbench201 import OPERATIONS as OPERATIONS_201
 from raysweep.nn.blocks import DropPath, Graph, Layers, Paired
 from raysweep.nn.builder import Builder
 from raysweep.nn.cell_ops import STYLES, factorised_reduction, operation

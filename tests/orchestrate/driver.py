@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from raysweep.orchestrate.events import Event
-from raysweep.orchestrate.sweep import run_on_ray
+from raysweep.orchestrate.ray_sweep import run_on_ray
 from tests.orchestrate.fakes import make_tasks, train_patiently
 
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from raysweep.orchestrate.architectures import NasSearch
 from raysweep.orchestrate.events import Event
-from raysweep.orchestrate.sweep import run_on_ray
+from raysweep.orchestrate.nas_searcher import NasSearch
+from raysweep.orchestrate.ray_sweep import run_on_ray
 from raysweep.train.task import Placement, TrialTask
-from tests.architectures.trained import METHODS, ask_for, open_all, train, write_end
+from tests.nas_trials.trained import METHODS, ask_for, open_all, train, write_end
 
 
 def train_slowly(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from ray.exceptions import AuthenticationError
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.cluster import connect
-from raysweep.orchestrate.sweep import run_on_ray
+from raysweep.orchestrate.ray_sweep import run_on_ray
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import Listener, make_tasks, train_nothing
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from raysweep.orchestrate import sweep as sweep_module
+from raysweep.orchestrate import ray_sweep as sweep_module
 from raysweep.orchestrate.events import Event, Outcome
-from raysweep.orchestrate.sweep import run_on_ray
+from raysweep.orchestrate.ray_sweep import run_on_ray
 from tests.orchestrate.clusters import Nodes, cluster_of, workers_of
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import LONG, NUM_EPOCHS, Listener, make_tasks, train_or_hang, train_slowly

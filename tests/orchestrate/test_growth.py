@@ -14,7 +14,7 @@ from raysweep.orchestrate import growth
 from raysweep.orchestrate.events import Event, Outcome
 from raysweep.orchestrate.growth import Growth
 from raysweep.orchestrate.leases import Demand
-from raysweep.orchestrate.sweep import run_on_ray
+from raysweep.orchestrate.ray_sweep import run_on_ray
 from raysweep.train.worker import Gang, GangShape
 from tests.orchestrate.clusters import cluster_of
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from raysweep.orchestrate.schedulers import Seen, Stopping, make_scheduler
-from raysweep.search import SearchOptions
+from raysweep.proposals import SearchOptions
 
 NUM_EPOCHS = 27
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from raysweep.architectures.shared_task import train_shared, write_failure
-from raysweep.architectures.sharing import execute_sharing
-from raysweep.orchestrate.sweep import run_on_ray
-from raysweep.sweep import Resources
+from raysweep.nas_trials.supernet_task import train_shared, write_failure
+from raysweep.orchestrate.ray_sweep import run_on_ray
+from raysweep.sweeps.study_sweep import Resources
+from raysweep.sweeps.supernet_sweep import execute_sharing
 from raysweep.train.task import Placement, TrialTask
-from tests.architectures.shared import found, prepare
+from tests.nas_trials.shared import found, prepare
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import Listener
 

@@ -15,10 +15,10 @@ import pytest
 from raysweep.identity import trial_id
 from raysweep.orchestrate.events import Event
 from raysweep.orchestrate.inline import run_inline
-from raysweep.orchestrate.sweep import run_on_ray
+from raysweep.orchestrate.ray_sweep import run_on_ray
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from raysweep.train.task import TrialTask
 from tests.disks import small_disk
 from tests.orchestrate.clusters import Nodes, cluster_of, workers_of

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from raysweep.data import shared
-from raysweep.data.device import DeviceStream
+from raysweep.data import shared_stream
 from raysweep.data.manifest import read_manifest
-from raysweep.data.shared import SharedStream
+from raysweep.data.on_device import DeviceStream
+from raysweep.data.shared_stream import SharedStream
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.train import feed
@@ -139,7 +139,7 @@ def test_inputs_on_the_cpu_are_what_torchs_operators_make_of_the_batch(
     threads: int,
     share_images: bool,
 ) -> None:
-    monkeypatch.setattr(shared, "MEMORY", tmp_path)
+    monkeypatch.setattr(shared_stream, "MEMORY", tmp_path)
     # Stored pixels that are not resized are not worth sharing.
     recipe = patch(small_recipe, {"data.scales": (1.0, 0.9), "data.preprocess": "hsv"})
     place = Placement(threads=threads, share_images=share_images)

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from raysweep.data import shared
+from raysweep.data import shared_stream
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_json, trial_id
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from raysweep.train.run_trial import record_end, run_trial
 from raysweep.train.task import Placement, TrialTask
 
@@ -184,7 +184,7 @@ def test_images_that_changed_are_refused(small_recipe: Recipe, small_images: Pat
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that stands for the machine's shared memory."""
     (tmp_path / "memory").mkdir()
-    monkeypatch.setattr(shared, "MEMORY", tmp_path / "memory")
+    monkeypatch.setattr(shared_stream, "MEMORY", tmp_path / "memory")
     return tmp_path / "memory"
 
 

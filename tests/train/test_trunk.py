@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from raysweep.data.check import bind_data
+from raysweep.data.fit import bind_data
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from raysweep.train import checkpoint
 from raysweep.train.loop import Trial, epochs, prepare, state
 from raysweep.train.run_trial import run_trial

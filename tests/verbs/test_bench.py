@@ -12,7 +12,7 @@ from raysweep.cost import compute_cost, native_recipe
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.train.bench import Question, measure
-from raysweep.verbs import benching
+from raysweep.verbs import bench as module
 
 TINY = ("--side", "64", "--batch-size", "4", "--repeats", "2", "--set", "network.width=0.0625")
 
@@ -47,7 +47,7 @@ def test_a_network_that_does_not_fit_is_a_row() -> None:
 def test_a_larger_batch_takes_more_memory() -> None:
     def peak(batch: int) -> float:
         recipe = patch(native_recipe("nin_cifar"), {"training.batch_size": batch})
-        found = benching.ask(recipe, benching.Conditions("cpu", 1, 1))
+        found = module.ask(recipe, module.Conditions("cpu", 1, 1))
         return float(found["peak_memory_gib"])
 
     assert peak(64) > peak(2) + 0.05
@@ -61,7 +61,7 @@ def test_a_process_that_dies_is_a_row(tmp_path: Path, monkeypatch: pytest.Monkey
     dying = tmp_path / "python"
     dying.write_text(f"#!/bin/sh\n{script}\n")
     dying.chmod(0o755)
-    monkeypatch.setattr(benching.sys, "executable", str(dying))
+    monkeypatch.setattr(module.sys, "executable", str(dying))
     text = bench("caffenet", "alexnet", *TINY).stdout
     assert text.count(said) == 2
 
@@ -72,7 +72,7 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monk
             raise KeyboardInterrupt
         return {"error": "not asked here"}
 
-    monkeypatch.setattr(benching, "ask", stop_at_alexnet)
+    monkeypatch.setattr(module, "ask", stop_at_alexnet)
     out = tmp_path / "speed.json"
     assert bench("caffenet", "alexnet", "--out", out).exit_code != 0
     assert [row["network"] for row in json.loads(out.read_text())] == ["caffenet"]

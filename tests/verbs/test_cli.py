@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from raysweep.__main__ import raysweep as command
-from raysweep.results.store import Store
-from raysweep.verbs.listing import KINDS
+from raysweep.store.store import Store
+from raysweep.verbs.list import KINDS
 
 SMALL = ("--protocol", "demo", "--width", "0.0625", "--epochs", "2", "--variants", "elu,tanh")
 ROOT = Path(__file__).resolve().parents[2]

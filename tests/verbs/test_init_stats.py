@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import raysweep
 from raysweep.__main__ import raysweep as command
 from raysweep.errors import RaysweepError
-from raysweep.results.store import Store
+from raysweep.store.store import Store
 from tests.verbs.test_cli import good
 
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from analysis.load import load_searches
 from raysweep.__main__ import raysweep
 from raysweep.errors import RaysweepError
-from raysweep.nas.macro_network import MacroNetwork
-from raysweep.results.store import Store
+from raysweep.genotypes.macro import MacroNetwork
+from raysweep.store.store import Store
 
 SMALL = ("--space", "nasbench201", "--protocol", "demo", "--width", "0.25", "--epochs", "1", "--inline")
 
@@ -40,7 +40,7 @@ def search(small_images: Path, tmp_path: Path) -> tuple[object, ...]:
 def test_a_search_is_previewed_run_and_continued(
     search: tuple[object, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raysweep.architectures.preview.EXAMPLES", 1)
+    monkeypatch.setattr("raysweep.nas_trials.preview.EXAMPLES", 1)
     before = good(*search, "2", "--dry-run")
     assert "2 searches, about" in before
     assert not (tmp_path / "s").exists(), "a preview writes nothing"
@@ -97,7 +97,7 @@ def test_a_search_with_shared_weights_that_fails_is_a_failure(
     def train(*place: object) -> Iterator[dict[str, Any]]:
         raise RaysweepError("no room on the disk")
 
-    monkeypatch.setattr("raysweep.architectures.sharing.train_shared", train)
+    monkeypatch.setattr("raysweep.sweeps.supernet_sweep.train_shared", train)
     words = ("nas", "enas", "--space", "enas", *SMALL[2:], "--data", small_images, "--store", tmp_path / "s")
     done = call(*words, "--option", "preset=small")
     assert done.exit_code == 1
@@ -159,8 +159,8 @@ def test_a_population_that_is_never_complete_is_warned_of(small_images: Path, tm
 def test_a_space_that_has_no_more_ends_the_search(
     small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raysweep.nas.cell201 import Cell201
-    from raysweep.nas.nasbench201 import NASBench201
+    from raysweep.genotypes.nasbench201 import Cell201
+    from raysweep.nas.nasbench201_space import NASBench201
 
     only = Cell201(("skip_connect",) * 6)
     monkeypatch.setattr(NASBench201, "sample", lambda space, rng: only)

@@ -1,0 +1,1 @@
+"""The report and RESULTS.md: sections, tables and sentences around the figures."""

@@ -1,0 +1,1 @@
+"""What is computed from results, with nothing drawn: intervals, tests, agreement, importance."""

@@ -1,0 +1,40 @@
+"""Several studies reported together: Benjamini and Hochberg over the studies, Dunnett within each.
+
+Benjamini and Bogomolov, "Selective inference on multiple families of hypotheses", JRSS B 2014. The p-value of a line
+is its smallest adjusted one: that no variant of it differs. Benjamini and Hochberg's rule at level a picks R of m
+lines; in those a variant is called different where its adjusted p-value is at most a R / m. The q-value here is the
+smallest level at which it would be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.load import Line
+from analysis.statistics.comparisons import LEVEL, Comparisons, comparisons
+
+QValues = dict[str, float]
+
+
+def q_values(lines: Sequence[Comparisons]) -> list[QValues]:
+    """Variant -> q-value of each line; lines that compare nothing are not counted, and a lone line keeps its p."""
+    tested = [line for line in lines if line.family]
+    ordered = np.sort([line.smallest_p for line in tested])
+    ranks = np.arange(1, len(ordered) + 1)
+    return [
+        {name: float(np.min(len(ordered) / ranks * np.maximum(ordered, line.of[name].p))) for name in line.family}
+        for line in lines
+    ]
+
+
+def claims(line: Line, q: QValues) -> dict[str, str]:
+    """Variant -> verdict of every comparison of a line, at the level of all lines together."""
+    return {name: one.verdict(q.get(name)) for name, one in comparisons(line).of.items()}
+
+
+def lost(found: Comparisons, q: QValues) -> list[str]:
+    """Variants that differ in their own study and not in the light of all studies reported."""
+    return [name for name in found.family if found.of[name].p <= LEVEL < q.get(name, math.nan)]

@@ -1,0 +1,1 @@
+"""Files on this machine: atomic replacement, locks and the user's cache."""

@@ -1,0 +1,281 @@
+"""A sweep on Ray: gangs that train, Tune that decides, a pool between them, and one loop that listens."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.tune.search import ConcurrencyLimiter, Searcher
+
+from raysweep.errors import RaysweepError
+from raysweep.orchestrate.cluster import connect
+from raysweep.orchestrate.events import (
+    Event,
+    OnEvent,
+    Outcome,
+    RecordEnd,
+    Train,
+    headline,
+    record_trial_end,
+    tell_all,
+    train_trial,
+)
+from raysweep.orchestrate.gangs import Gangs
+from raysweep.orchestrate.growth import Growth
+from raysweep.orchestrate.health import Watch
+from raysweep.orchestrate.loggers import Loggers
+from raysweep.orchestrate.measuring import heaviest, measured_shape
+from raysweep.orchestrate.nodes import nodes_there, nodes_to_come
+from raysweep.orchestrate.packing import Layout
+from raysweep.orchestrate.pool import SILENCE_S, Pool
+from raysweep.orchestrate.prometheus import SweepMetrics
+from raysweep.orchestrate.space_searcher import PlanOrder, Proposing
+from raysweep.orchestrate.tuner import HEAD, run_tuner
+from raysweep.train.task import TrialTask
+from raysweep.train.worker import Gang, GangShape
+
+if TYPE_CHECKING:
+    from ray.tune.schedulers import TrialScheduler
+
+PATIENCE_S = 5.0
+"""How long idle gangs are given to end by themselves at the end of a sweep."""
+TUNE_PATIENCE_S = 30.0
+
+
+def run_on_ray(
+    tasks: Iterable[TrialTask],
+    on_event: OnEvent,
+    *,
+    address: str | None = None,
+    train: Train | None = None,
+    record_end: RecordEnd | None = None,
+    workers: int | None = None,
+    cpus_per_worker: int = 1,
+    gpus_per_worker: float | None = None,
+    workers_per_trial: int = 1,
+    max_attempts: int = 2,
+    scheduler: TrialScheduler | None = None,
+    search: Proposing | None = None,
+    metadata: Mapping[str, str] | None = None,
+    dashboard: bool | None = None,
+    share_images: bool = True,
+    log_to: Sequence[str] = (),
+) -> Outcome:
+    """Train every task on the cluster; a trial that fails in all its attempts is recorded and the rest go on.
+
+    With a search there are no tasks at the start: Tune asks it for one trial after another.
+    `workers` is how many trials run at once, none: as many as fit. `gpus_per_worker` none: where the cluster has any,
+    one, or a share of one by measurement. With `share_images` trials on the same node share what they decode. Events
+    arrive in this thread, in order. `log_to` are tools beside the store, see `loggers`.
+
+    Raises:
+        RaysweepError: the cluster has not what one trial asks for, or could not start a single worker.
+        KeyboardInterrupt: stopped by the user; every running trial keeps its last epoch's checkpoint.
+    """
+    tasks = tuple(tasks)
+    if search.is_over() if search else not tasks:
+        return Outcome()
+    with connect(address, metadata or {}, dashboard) as url:
+        shape = GangShape(workers_per_trial, cpus_per_worker, gpus_per_worker or 0.0)
+        layout = lay_out(tasks, search, shape, workers, gpus_per_worker is None, on_event)
+        for text in _opening(layout, url, (metadata or {}).get("store", "")):
+            _tell(on_event, text)
+        share = share_images and layout.meet
+        known = search.tasks if search else {task.trial: task for task in tasks}
+        metrics, loggers = SweepMetrics(known, layout.shape), Loggers(log_to, known, on_event)
+        title = _title((metadata or {}).get("studies", ""))
+        with (
+            closing(loggers),
+            _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
+        ):
+            sweep.follow(tell_all(metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
+            return sweep.outcome()
+
+
+def _opening(layout: Layout, url: str, store: str) -> Iterator[str]:
+    """What is told before anything runs."""
+    yield f"{layout.text} on Ray, {f'dashboard at http://{url}' if url else 'no dashboard'}"
+    if len(layout.nodes) > 1 and store and "://" not in store:
+        yield (
+            f"the store {store} is a folder, and this cluster has several nodes: all of them must share it. Where they "
+            "do not, stop this and name s3://, gs:// or a shared folder with --store."
+        )
+
+
+def _title(studies: str) -> str:
+    if not studies:
+        return "raysweep"
+    first, *others = studies.split(", ")
+    return f"raysweep: {first} and {len(others)} more" if others else f"raysweep: {first}"
+
+
+def lay_out(
+    tasks: Sequence[TrialTask],
+    search: Proposing | None,
+    shape: GangShape,
+    at_once: int | None,
+    choose_gpus: bool,
+    on_event: OnEvent,
+) -> Layout:
+    """How the sweep uses the cluster: with `choose_gpus` a GPU for each trial, or a share of one by measurement.
+
+    Raises:
+        RaysweepError: not even one trial has room; nothing has been measured then.
+    """
+    there = nodes_there()
+    layout = Layout(shape, there, nodes_to_come(there), at_once, search.most_left if search else len(tasks))
+    if choose_gpus and any(node.get("GPU") for node in layout.nodes):
+        layout = replace(layout, shape=replace(shape, gpus=1.0))
+    layout.check()
+    if shape.workers > 1 or (layout.shape.gpus and not choose_gpus):
+        return layout
+    recipe = search.example if search else heaviest(task.recipe for task in tasks)
+    tell = partial(_tell, on_event)
+    return replace(layout, shape=measured_shape(layout.shape, recipe, layout.nodes, tell))
+
+
+def _tell(on_event: OnEvent, text: str) -> None:
+    on_event(Event("note", text=text))
+
+
+class HeadLostError(RaysweepError):
+    """The cluster is gone under the sweep."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}. Every finished epoch is in the store: start a cluster and run the same command to continue."
+        )
+
+
+class _Sweep:
+    """All that lives as long as the sweep, started on entry and ended on exit whatever happens in between."""
+
+    def __init__(
+        self,
+        tasks: Sequence[TrialTask],
+        layout: Layout,
+        train: Train,
+        max_attempts: int,
+        scheduler: TrialScheduler | None,
+        search: Proposing | None = None,
+        share_images: bool = False,
+        title: str = "raysweep",
+    ) -> None:
+        self.search = search
+        self.why: Mapping[str, str] = getattr(scheduler, "why", {})
+        """Trial -> reason of a scheduler that keeps them."""
+        self.tasks = search.tasks if search else {task.trial: task for task in tasks}
+        self.folder = tempfile.TemporaryDirectory(prefix="raysweep-", ignore_cleanup_errors=True)
+        self.stopping = threading.Event()
+        self.tune_error = ""
+        boot = f"raysweep-{uuid.uuid4().hex[:8]}"
+        # Named for the dashboard; nobody looks it up, and of two sweeps of one driver each has its own.
+        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
+        expected = search.most_left if search else 0
+        wide = layout.can_widen
+        self.pool = actor.options(name=f"{title} ({boot})").remote(
+            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, wide
+        )
+        self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
+        self.layout = layout
+        gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
+        self.ahead = search.ahead if search else 1
+        self.searcher = ConcurrencyLimiter(self._make_searcher(tasks), layout.gangs + self.ahead)
+        self.growth = Growth(self.pool, self.gangs, gang, layout.at_once, self._allow)
+        self.watch = Watch(self.pool, self.gangs)
+        self.tuner = threading.Thread(target=self._tune, args=(scheduler,), daemon=True)
+
+    def __enter__(self) -> _Sweep:
+        self.growth.start(self.layout.gangs)
+        self.tuner.start()
+        self.watch.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stopping.set()
+        self.growth.stop()
+        self.watch.stop()
+        if isinstance(error, HeadLostError):
+            return  # nothing is left to be closed, and every call would wait
+        self._close_pool()
+        # After an interruption nobody waits for the end of an epoch: the last one's checkpoint is in the store.
+        self.gangs.stop(0.0 if kind else PATIENCE_S)
+        self.tuner.join(TUNE_PATIENCE_S)
+        ray.kill(self.pool)
+        self.folder.cleanup()
+
+    def follow(self, on_event: OnEvent, record_end: RecordEnd) -> None:
+        """Pass on what happens until the sweep is over; write the ends that no worker could write."""
+        while events := self._next_events():
+            for event in events:
+                if event.kind == "stopped":
+                    event = replace(event, text=self.why.get(event.trial) or f"{event.text}, by Ray Tune")
+                if event.kind in ("failed", "stopped"):
+                    self._record(event, on_event, record_end)
+                on_event(event)
+
+    def _next_events(self) -> Sequence[Event]:
+        try:
+            asked = self.pool.next_events.remote()
+            while not self.watch.lost:
+                with suppress(GetTimeoutError):
+                    return ray.get(asked, timeout=1.0)  # type: ignore[no-any-return]
+        except Exception as error:  # the pool is on the head node, and Ray has many ways to say that it is no more
+            raise HeadLostError(f"the sweep's process on Ray's head node is gone ({headline(str(error))})") from error
+        raise HeadLostError(self.watch.lost)
+
+    def _record(self, event: Event, on_event: OnEvent, record_end: RecordEnd) -> None:
+        try:
+            why = event.text if event.kind == "stopped" else event.row.get("error")
+            record_end(self.tasks[event.trial], event.kind, why)
+        except (RaysweepError, OSError) as error:  # no reason for the other trials not to go on
+            on_event(Event("note", event.trial, text=f"not recorded as {event.kind}: {error}"))
+
+    def outcome(self) -> Outcome:
+        """How the trials ended.
+
+        Raises:
+            RaysweepError: the sweep was over before all of them had.
+        """
+        ends = ray.get(self.pool.ends.remote())
+        missing = [trial for trial, end in ends.items() if not end]
+        if self.search and self.tune_error and not missing:
+            raise RaysweepError(f"the search ended early ({headline(self.tune_error)}). Run again to continue.")
+        if missing:
+            why = ray.get(self.pool.why_closed.remote()) or self.tune_error or "Tune ended too early"
+            raise RaysweepError(
+                f"{len(missing)} of {len(ends)} trials did not run ({headline(why)}). Run again to continue."
+            )
+        return Outcome.of(ends)
+
+    def _make_searcher(self, tasks: Sequence[TrialTask]) -> Searcher:
+        if self.search:
+            return self.search.make_searcher(self.pool, self.stopping)
+        return PlanOrder([task.trial for task in tasks], self.stopping)
+
+    def _allow(self, at_once: int) -> None:
+        self.searcher.max_concurrent = at_once + self.ahead
+
+    def _tune(self, scheduler: TrialScheduler | None) -> None:
+        try:
+            run_tuner(self.pool, self.searcher, self.layout.trials, scheduler, Path(self.folder.name))
+            ray.get(self.pool.finish.remote())
+        except Exception as error:  # to be told by the main thread
+            self.tune_error = f"{type(error).__name__}: {error}"
+            self._close_pool()
+
+    def _close_pool(self) -> None:
+        with suppress(RayError):
+            ray.get(self.pool.close.remote())

@@ -1,0 +1,150 @@
+"""Many trials in one file: what small files become when a store is compacted.
+
+    compacted/trials-NAME.parquet    one row a trial that has ended: its row, and its epochs as a list
+    compacted/members-NAME.parquet   what trials stand for
+
+A segment is written whole, and never changed or deleted. A trial that was trained on after it had been compacted is in
+several; the row that was updated last counts. A small file of a trial counts before every segment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from itertools import accumulate
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from raysweep.errors import RaysweepError
+from raysweep.store.arrow import PACKED, conform, identical, last_of_each, parquet
+from raysweep.store.files import FAILURES, Files
+from raysweep.store.schema import EPOCHS, MEMBERS, TRIAL
+
+FOLDER = "compacted"
+ROWS = "epoch_rows"
+SEGMENT = TRIAL.append(pa.field(ROWS, pa.list_(pa.struct(list(EPOCHS))), metadata={"doc": "rows of its epochs"}))
+ROW_GROUP = 256
+"""Trials that are read together where one of them is looked for."""
+
+
+class Segments:
+    """The segments of one store."""
+
+    def __init__(self, files: Files, or_note: Callable[[Callable[[str], pa.Table], str], pa.Table | None]) -> None:
+        """`or_note` reads a file, or notes why that cannot be done."""
+        self.files = files
+        self.or_note = or_note
+
+    def write_trials(self, name: str, trials: pa.Table, epochs: pa.Table) -> None:
+        """Add a segment of trials with all their epochs, and read it back.
+
+        Raises:
+            RaysweepError: it cannot be written, or does not read as it was written.
+        """
+        self._write(f"{FOLDER}/trials-{name}.parquet", _nest(trials, epochs))
+
+    def write_members(self, name: str, members: pa.Table) -> None:
+        """Add a segment of members, and read it back.
+
+        Raises:
+            RaysweepError: it cannot be written, or does not read as it was written.
+        """
+        self._write(f"{FOLDER}/members-{name}.parquet", members)
+
+    def trials(self, columns: Sequence[str]) -> pa.Table:
+        """The trials' rows, each once, in these columns of their schema; the id must be among them."""
+        wanted = list(dict.fromkeys([*columns, "updated_at"]))
+        schema = pa.schema([TRIAL.field(name) for name in wanted])
+        return _newest(self._read_all("trials", schema), schema).select(columns)
+
+    def trial(self, trial: str, columns: Sequence[str] = TRIAL.names) -> pa.Table:
+        """The row of one trial in these columns of a segment, or none."""
+        schema = pa.schema([SEGMENT.field(name) for name in columns])
+        return _newest([part for path in self._paths("trials") for part in self._find(path, trial, schema)], schema)
+
+    def epochs(self, trials: Collection[str] | None = None) -> pa.Table:
+        """The epochs of these trials, or of all."""
+        wanted = ["trial", "updated_at", ROWS]
+        if trials is not None and not trials:
+            return EPOCHS.empty_table()
+        if trials is not None and len(trials) == 1:
+            return _unnest(self.trial(next(iter(trials)), wanted))
+        schema = pa.schema([SEGMENT.field(name) for name in wanted])
+        found = _newest(self._read_all("trials", schema), schema)
+        if trials is not None:
+            found = found.filter(pc.is_in(found["trial"], pa.array(trials, pa.string())))
+        return _unnest(found)
+
+    def members(self) -> pa.Table:
+        """The members' rows, as often as they were written."""
+        return pa.concat_tables([MEMBERS.empty_table(), *self._read_all("members", MEMBERS)])
+
+    def _write(self, path: str, table: pa.Table) -> None:
+        self.files.write(path, parquet(table, PACKED | {"row_group_size": ROW_GROUP}))
+        if not identical(self._read(path, table.schema), table):
+            raise RaysweepError(f"{path} in the store {self.files.uri} is not what was written: the small files stay.")
+
+    def _paths(self, kind: str) -> list[str]:
+        return [path for path in self.files.names(FOLDER, ".parquet") if path.startswith(f"{FOLDER}/{kind}-")]
+
+    def _read_all(self, kind: str, schema: pa.Schema) -> list[pa.Table]:
+        read = (self.or_note(partial(self._read, schema=schema), path) for path in self._paths(kind))
+        return [table for table in read if table is not None]
+
+    def _read(self, path: str, schema: pa.Schema) -> pa.Table:
+        """The columns of the schema; those that an older segment lacks are null."""
+        try:
+            with self.files.open(path) as source:
+                file = pq.ParquetFile(source)
+                return conform(file.read(_known(schema, file)), schema)
+        except FAILURES as error:
+            raise self._damaged(path, error) from error
+
+    def _find(self, path: str, trial: str, schema: pa.Schema) -> Iterator[pa.Table]:
+        """The row of a trial in a segment, if it is there: the ids first, then one row group."""
+        try:
+            with self.files.open(path) as source:
+                file = pq.ParquetFile(source)
+                place = pc.index(file.read(["trial"])["trial"], trial).as_py()
+                if place >= 0:
+                    group = file.read_row_group(place // ROW_GROUP, _known(schema, file))
+                    yield conform(group.slice(place % ROW_GROUP, 1), schema)
+        except FAILURES as error:
+            raise self._damaged(path, error) from error
+
+    def _damaged(self, path: str, error: Exception) -> RaysweepError:
+        return RaysweepError(
+            f"{path} in the store {self.files.uri} is damaged ({error}): bring it back from a copy, or delete it, and "
+            "the same command trains its trials again."
+        )
+
+
+def _known(schema: pa.Schema, file: pq.ParquetFile) -> list[str]:
+    return [name for name in schema.names if name in file.schema_arrow.names]
+
+
+def _newest(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    """The row of every trial that was updated last."""
+    if len(tables) == 1:
+        return tables[0]
+    return last_of_each(["trial"], pa.concat_tables([schema.empty_table(), *tables]).sort_by("updated_at"))
+
+
+def _nest(trials: pa.Table, epochs: pa.Table) -> pa.Table:
+    """Every trial with its epochs as a list, in the order of the ids."""
+    trials = trials.sort_by("trial")
+    own = epochs.filter(pc.is_in(epochs["trial"], trials["trial"].combine_chunks()))
+    own = last_of_each(("trial", "epoch"), own).sort_by([("trial", "ascending"), ("epoch", "ascending")])
+    lengths = Counter(own["trial"].to_pylist())
+    offsets = accumulate((lengths[trial] for trial in trials["trial"].to_pylist()), initial=0)
+    rows = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), own.to_struct_array().combine_chunks())
+    return pa.table([*trials.columns, rows.cast(SEGMENT.field(ROWS).type)], schema=SEGMENT).combine_chunks()
+
+
+def _unnest(table: pa.Table) -> pa.Table:
+    """The epochs of every trial, one after another."""
+    rows = table[ROWS].combine_chunks().flatten()
+    return conform(pa.Table.from_struct_array(rows), EPOCHS)

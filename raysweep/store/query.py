@@ -1,0 +1,71 @@
+"""One row a trial of a study, in columns that stay: what scripts and notebooks read."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from raysweep.errors import RaysweepError, did_you_mean
+from raysweep.store.schema import MEMBERS, TRIAL
+from raysweep.store.store import Store
+
+COLUMNS = (
+    *("trial", "study", "variant", "seed", "status", "top1", "logloss", "best_top1", "epochs"),
+    *("params", "macs", "wall_s", "images_per_s", "data_wait_s"),
+    *("protocol", "line"),
+)
+FORMATS = ("json", "csv", "parquet")
+
+
+def results_table(store: Store, study: str) -> pa.Table:
+    """The trials of a study, in the order of its variants within each seed; one not started has status `waiting`.
+
+    Raises:
+        RaysweepError: the store holds no such study.
+    """
+    columns = [name for name in MEMBERS.names if name in COLUMNS or name == "order"]
+    stored = store.members().select(columns).to_pylist()
+    members = [row for row in stored if row["study"] == study]
+    if not members:
+        known = {row["study"] for row in stored}
+        raise RaysweepError(f"no results of study {study!r} in {store.uri}.{did_you_mean(study, known)}")
+    measured = [name for name in COLUMNS if name in TRIAL.names]
+    trials = {row["trial"]: row for row in store.trials(measured).to_pylist()}
+    members.sort(key=lambda row: (row["protocol"], row["line"], row["seed"], row["order"]))
+    waiting = dict.fromkeys(measured) | {"status": "waiting", "epochs": 0}
+    rows = [trials.get(row["trial"], waiting) | row for row in members]
+    return pa.Table.from_pylist([{name: row[name] for name in COLUMNS} for row in rows], schema=_schema())
+
+
+def _schema() -> pa.Schema:
+    return pa.schema([(TRIAL if name in TRIAL.names else MEMBERS).field(name) for name in COLUMNS])
+
+
+def render(table: pa.Table, form: str) -> bytes:
+    """The table as JSON (an array of objects), CSV or Parquet.
+
+    Raises:
+        RaysweepError: another format.
+    """
+    sink = io.BytesIO()
+    if form == "json":
+        rows = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
+        sink.write((json.dumps(rows, indent=2, allow_nan=False) + "\n").encode())
+    elif form == "csv":
+        pacsv.write_csv(table, sink)
+    elif form == "parquet":
+        pq.write_table(table, sink, compression="zstd")
+    else:
+        raise RaysweepError(f"unknown format {form!r}.{did_you_mean(form, FORMATS)}")
+    return sink.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN: the log loss of a diverged trial is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,1 @@
+"""Sweeps: each kind prepares a request, carries it out and finishes."""

@@ -1,0 +1,249 @@
+"""The one place that shows a sweep as it runs: bars on a terminal, plain lines in a pipe or a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from raysweep.orchestrate.events import ENDS, Event
+from raysweep.planning import PlannedTrial
+from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
+from raysweep.terminal.eta import Work
+from raysweep.terminal.tables import duration, percent
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+LINE_EVERY_S = 10.0
+"""Seconds between plain lines of one trial's epochs: a log of a long sweep stays readable."""
+
+
+class View(Protocol):
+    """What shows a sweep."""
+
+    def expect(self, planned: PlannedTrial) -> None:
+        """A trial that was not known at the start."""
+
+    def show(self, event: Event, work: Work) -> None:
+        """Show what has happened."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+class SweepProgress:
+    """Follows the events of a sweep; use as a context manager."""
+
+    def __init__(
+        self,
+        trials: Sequence[PlannedTrial],
+        workers: int,
+        find: Callable[[str], PlannedTrial] | None = None,
+        more: Mapping[str, int] = MappingProxyType({}),
+        left: Callable[[], int] | None = None,
+    ) -> None:
+        """`trials` are those to run; `workers` how many run at once.
+
+        Of a search `find` gives a trial when it is first heard of, and `more` is how many there will be a study. Where
+        that changes on the way, `left` says how many have not ended.
+        """
+        self.planned = {planned.trial: planned for planned in trials}
+        self.find = find
+        self.left = left
+        self.num_ended = 0
+        self.work = Work(self.planned, max(1, workers), unknown=sum(more.values()))
+        self.warned = False
+        self.view: View = (Bars if sys.stderr.isatty() else Lines)(trials, more)
+
+    def __enter__(self) -> SweepProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.view.close()
+
+    def on_event(self, event: Event) -> None:
+        """Take one event of the sweep."""
+        if self.find and event.trial and event.trial not in self.planned:
+            planned = self.planned[event.trial] = self.find(event.trial)
+            self.work.expect(planned)
+            self.work.unknown -= 1
+            self.view.expect(planned)
+        self.num_ended += event.kind in ENDS
+        if self.left:
+            self.work.unknown = max(0, self.left() - (len(self.planned) - self.num_ended))
+        if event.kind == "epoch":
+            self.work.add(event.trial, event.row)
+            self._warn_of_waiting(event.row)
+        if event.kind in ENDS:
+            self.work.end(event.trial)
+        self.view.show(event, self.work)
+
+    def _warn_of_waiting(self, row: Mapping[str, Any]) -> None:
+        """Say once that data holds the sweep up, and what helps. A first epoch fills caches and is no sign."""
+        share = wait_share(row["data_wait_s"], row["wall_s"])
+        if row["epoch"] > 1 and is_bottleneck(share) and not self.warned:
+            self.warned = True
+            text = f"data is a bottleneck: {share:.0%} of the time is spent waiting for images. Next step: {NEXT_STEP}."
+            self.view.show(Event("note", text=text), self.work)
+
+
+def label(planned: PlannedTrial) -> str:
+    """How a trial is called on the screen: study/variant and seed."""
+    first = planned.members[0]
+    return f"{first.study}/{first.variant} seed {planned.recipe.seed}"
+
+
+def numbers(row: Mapping[str, Any]) -> str:
+    """An epoch's numbers in one line."""
+    share = wait_share(row["data_wait_s"], row["wall_s"])
+    return (
+        f"epoch {row['epoch']}/{row['planned_epochs']}  top-1 {percent(row['top1'])} %  loss {row['train_loss']:.3f}  "
+        f"{row['images_per_s']:,.0f} images/s  data wait {row['data_wait_s']:.1f} s, {share:.0%} of the time"
+    )
+
+
+class Lines:
+    """Plain lines on standard error."""
+
+    def __init__(self, trials: Sequence[PlannedTrial], more: Mapping[str, int]) -> None:
+        self.names: dict[str, str] = {}
+        self.ended = 0
+        self.last_line: dict[str, float] = {}
+        for planned in trials:
+            self.expect(planned)
+
+    def expect(self, planned: PlannedTrial) -> None:
+        """Name it, and let its first epoch have a line."""
+        self.names[planned.trial] = f"{planned.trial} {label(planned)}"
+        self.last_line[planned.trial] = 0.0
+
+    def show(self, event: Event, work: Work) -> None:
+        """Print ends and notes at once, epochs at most every `LINE_EVERY_S` a trial."""
+        name = self.names.get(event.trial, event.trial)
+        if event.kind == "epoch":
+            if time.monotonic() - self.last_line[event.trial] >= LINE_EVERY_S:
+                self.last_line[event.trial] = time.monotonic()
+                self._print(f"{name}  {numbers(event.row)}  ETA {duration(work.eta_s())}")
+        elif event.kind in ENDS:
+            self.ended += 1
+            top1 = f"  top-1 {percent(event.row['top1'])} %" if event.row.get("top1") is not None else ""
+            text = f"  {event.text}" if event.text else ""
+            self._print(f"[{self.ended}/{work.total}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}")
+        else:
+            self._print("  ".join(part for part in (name, event.kind, event.text) if part))
+
+    def _print(self, line: str) -> None:
+        click.echo(line, err=True)
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+
+class Bars:
+    """One bar a study and one a running trial (Rich)."""
+
+    def __init__(self, trials: Sequence[PlannedTrial], more: Mapping[str, int]) -> None:
+        self.names: dict[str, str] = {}
+        self.studies: dict[str, str] = {}
+        for planned in trials:
+            self.expect(planned)
+        self.progress = _rich_progress()
+        counts = Counter(self.studies.values()) + Counter(more)
+        self.study_bars = {
+            study: self.progress.add_task(study, total=count, note="") for study, count in counts.items()
+        }
+        self.trial_bars: dict[str, TaskID] = {}
+        self.progress.start()
+
+    def expect(self, planned: PlannedTrial) -> None:
+        """Name it; its bar comes with its first epoch."""
+        self.names[planned.trial] = label(planned)
+        self.studies[planned.trial] = planned.members[0].study
+
+    def show(self, event: Event, work: Work) -> None:
+        """Move the bars; print ends that need a look above them."""
+        if event.kind == "epoch":
+            self._epoch(event, work)
+        elif event.kind in ENDS:
+            self._end(event)
+        elif event.text:
+            self.progress.console.print(f"{self.names.get(event.trial, event.trial)}  {event.kind}  {event.text}")
+        note = f"ETA {duration(work.eta_s())}"
+        total = work.total if len(self.study_bars) == 1 else None
+        for bar in self.study_bars.values():
+            self.progress.update(bar, note=note, total=total)
+
+    def _epoch(self, event: Event, work: Work) -> None:
+        if event.trial not in self.trial_bars:
+            total = event.row["planned_epochs"]
+            self.trial_bars[event.trial] = self.progress.add_task(f"  {self.names[event.trial]}", total=total, note="")
+        note = f"{numbers(event.row)}  ETA {duration(work.eta_s(event.trial))}"
+        self.progress.update(self.trial_bars[event.trial], completed=event.row["epoch"], note=note)
+
+    def _end(self, event: Event) -> None:
+        if event.trial in self.trial_bars:
+            self.progress.remove_task(self.trial_bars.pop(event.trial))
+        self.progress.advance(self.study_bars[self.studies[event.trial]])
+        if event.kind != "finished":
+            self.progress.console.print(f"{self.names[event.trial]} ({event.trial})  {event.kind}  {event.text}")
+
+    def close(self) -> None:
+        """Leave the bars as they stand."""
+        self.progress.stop()
+
+
+def _rich_progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    return Progress(*columns, console=Console(stderr=True))
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A function of (done, total) that shows how far something is: a bar with ETA, or a line every tenth in a pipe.
+
+    Its first call says what was done before, of which the speed is not known.
+    """
+    if not sys.stderr.isatty():
+        yield _tenths(what)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        bar = progress.add_task(what)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def _tenths(what: str) -> Callable[[int, int], None]:
+    begun: list[tuple[float, int]] = []
+    said = [0]
+
+    def show(done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        if begun and tenth > said[0]:
+            start, before = begun[0]
+            left = (time.monotonic() - start) * (total - done) / (done - before)
+            click.echo(f"{what}  {done:,}/{total:,}  ETA {duration(left)}", err=True)
+        if not begun:
+            begun.append((time.monotonic(), done))
+        said[0] = max(said[0], tenth)
+
+    return show

@@ -1,0 +1,110 @@
+"""How far a sweep is, as its store tells it: what `raysweep status --watch` shows. Loads neither torch nor ray."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from raysweep.orchestrate.events import ENDS
+
+if TYPE_CHECKING:
+    from raysweep.store.following import Following
+
+Row = Mapping[str, Any]
+
+
+@dataclass
+class StudyState:
+    """The trials of one study under one protocol."""
+
+    name: str
+    protocol: str
+    counts: Counter[str] = field(default_factory=Counter)
+    """Status -> trials."""
+    rows: list[Row] = field(default_factory=list)
+    """Of those that have begun."""
+
+    @property
+    def total(self) -> int:
+        """Trials that the store knows of; a search may add to them."""
+        return self.counts.total()
+
+    @property
+    def ended(self) -> int:
+        """Trials that are not trained any more."""
+        return sum(self.counts[end] for end in ENDS)
+
+    def eta_s(self) -> float | None:
+        """Seconds until all have ended, with as many at once as now run; None where nothing is measured or runs.
+
+        A trial that has not done an epoch is taken to last as long as the others on average.
+        """
+        timed = [row for row in self.rows if row["epochs"] and row["planned_epochs"]]
+        if not timed or not self.counts["running"]:
+            return None
+        mean_s = sum(_epoch_s(row) * row["planned_epochs"] for row in timed) / len(timed)
+        under_way = [row for row in timed if row["status"] == "running"]
+        left_s = sum(_epoch_s(row) * (row["planned_epochs"] - row["epochs"]) for row in under_way)
+        untimed = self.total - self.ended - len(under_way)
+        return float((left_s + untimed * mean_s) / self.counts["running"])
+
+
+def _epoch_s(row: Row) -> float:
+    return float(row["wall_s"] / row["epochs"])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A sweep at one moment."""
+
+    studies: Sequence[StudyState]
+    running: Sequence[Row]
+    """Trials that run, longest silent last."""
+    failed: Sequence[Row]
+    """The last to fail comes last."""
+    left: int
+    """Trials that run or wait."""
+    last_change: datetime | None
+
+    @classmethod
+    def of(cls, following: Following) -> Snapshot:
+        """What the store is known to hold."""
+        studies: dict[tuple[str, str], StudyState] = {}
+        for trial, members in following.members.items():
+            row = following.trials.get(trial)
+            for key in dict.fromkeys((member["study"], member["protocol"]) for member in members):
+                _add(studies.setdefault(key, StudyState(*key)), row)
+        known = [row for trial, row in following.trials.items() if trial in following.members]
+        running = sorted(_with(known, "running"), key=_changed, reverse=True)
+        left = len(following.members) - sum(row["status"] in ENDS for row in known)
+        latest = max((row["updated_at"] for row in known if row["updated_at"]), default=None)
+        in_order = [studies[key] for key in sorted(studies)]
+        return cls(in_order, running, sorted(_with(known, "failed"), key=_changed), left, latest)
+
+
+def _add(study: StudyState, row: Row | None) -> None:
+    study.counts[row["status"] if row else "waiting"] += 1
+    if row:
+        study.rows.append(row)
+
+
+def _with(rows: Iterable[Row], status: str) -> list[Row]:
+    return [row for row in rows if row["status"] == status]
+
+
+def _changed(row: Row) -> datetime:
+    return row["updated_at"] or datetime.min.replace(tzinfo=UTC)
+
+
+def silent_s(row: Row, now: datetime) -> float:
+    """Seconds since a trial's row last changed, by the clocks of the machines that wrote and read it."""
+    return max(0.0, (now - _changed(row)).total_seconds()) if row["updated_at"] else 0.0
+
+
+def trial_name(following: Following, trial: str) -> str:
+    """What a person knows a trial by: the first study that it belongs to, the variant and the seed."""
+    member = next(iter(following.members.get(trial, ())), None)
+    return f"{member['study']}/{member['variant']} seed {member['seed']}" if member else trial

@@ -1,0 +1,201 @@
+"""`status --watch`: follows the sweeps that write to a store until nothing is left to run."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+
+from raysweep.errors import RaysweepError
+from raysweep.orchestrate.events import ENDS, headline
+from raysweep.terminal.progress import LINE_EVERY_S
+from raysweep.terminal.snapshot import Row, Snapshot, StudyState, silent_s, trial_name
+from raysweep.terminal.tables import duration, percent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from raysweep.store.following import Following
+    from raysweep.store.store import Store
+
+EVERY_S = 5.0
+LEAST_S = 0.2
+SETTLE_S = 10.0
+"""A sweep is over when all its trials have ended and nothing has changed for so long: a search may propose more."""
+SHOWN = 20
+"""Most trials of a kind on the screen."""
+
+
+def watch(store: Store, every_s: float) -> None:
+    """Show how far the store's studies are, again and again, until nothing is left to run.
+
+    Raises:
+        RaysweepError: the time between two looks does not serve.
+        KeyboardInterrupt: the user has seen enough; the terminal is as it was.
+    """
+    check_every(every_s)
+    from raysweep.store.following import Following
+
+    following = Following(store)
+    with (Screen if sys.stdout.isatty() else Lines)(following) as view:
+        for snapshot, changed in looks(following, store, every_s):
+            view.show(snapshot, changed, store.problems)
+
+
+def check_every(every_s: float) -> None:
+    """Refuse looks so often that the store has no time to work.
+
+    Raises:
+        RaysweepError: it is too often.
+    """
+    if every_s < LEAST_S:
+        raise RaysweepError(
+            f"--every {every_s:g}: at least {LEAST_S:g} seconds, so that the store is left time to work."
+        )
+
+
+def looks(following: Following, store: Store, every_s: float) -> Iterator[tuple[Snapshot, list[Row]]]:
+    """What each look at the store finds, and what has changed, until for `SETTLE_S` nothing has and all have ended."""
+    quiet_since: datetime | None = None
+    while True:
+        changed, away = _look(following, store)
+        snapshot, now = Snapshot.of(following), datetime.now(UTC)
+        yield snapshot, changed
+        if quiet_since is None:
+            quiet_since = snapshot.last_change
+        elif changed:
+            quiet_since = now
+        quiet_s = (now - quiet_since).total_seconds() if quiet_since else math.inf
+        if not away and not snapshot.left and quiet_s > SETTLE_S:
+            return
+        time.sleep(every_s)
+
+
+def _look(following: Following, store: Store) -> tuple[list[Row], bool]:
+    """What has changed, and whether the store is away; it may be back at the next look."""
+    try:
+        return following.refresh(), False
+    except RaysweepError as error:
+        store.problems.append(f"{datetime.now(UTC):%H:%M:%S} {error}")
+        return [], True
+
+
+class Lines:
+    """Plain lines on standard output: how each study stands, then what changes."""
+
+    def __init__(self, following: Following) -> None:
+        self.following = following
+        self.told: dict[str, float] = {}
+        """Trial -> when its last line was printed."""
+        self.begun = False
+        self.problems = 0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to put back."""
+
+    def show(self, snapshot: Snapshot, changed: Sequence[Row], problems: Sequence[str]) -> None:
+        """Print ends at once, epochs at most every `LINE_EVERY_S` a trial."""
+        for row in changed if self.begun else snapshot.failed:
+            self._trial(row)
+        if not self.begun or any(row["status"] in ENDS for row in changed):
+            for study in snapshot.studies:
+                click.echo(study_line(study))
+        for problem in problems[self.problems :]:
+            click.echo(f"warning: {problem}", err=True)
+        self.begun, self.problems = True, len(problems)
+
+    def _trial(self, row: Row) -> None:
+        trial, now = row["trial"], time.monotonic()
+        if row["status"] not in ENDS and now - self.told.get(trial, -LINE_EVERY_S) < LINE_EVERY_S:
+            return
+        self.told[trial] = now
+        failure = f"  {headline(row['error'])}" if row["error"] else ""
+        name = trial_name(self.following, trial)
+        click.echo(f"{trial} {name}  {row['status']}  {'  '.join(numbers(row))}{failure}")
+
+
+def study_line(study: StudyState) -> str:
+    """How a study stands, in a line."""
+    counts = ", ".join(f"{study.counts[status]} {status}" for status in ("running", *ENDS) if study.counts[status])
+    return f"{study.name} {study.protocol}  {study.ended}/{study.total} ended  {counts}  ETA {duration(study.eta_s())}"
+
+
+def numbers(row: Row) -> tuple[str, str, str]:
+    """Epoch, speed and accuracy of a trial as the store has them; a dash for what is not known yet."""
+    speed = "-" if row["images_per_s"] is None else f"{row['images_per_s']:,.0f}"
+    planned = row["planned_epochs"] or "-"
+    return f"epoch {row['epochs'] or 0}/{planned}", f"{speed} images/s", f"top-1 {percent(row['top1'])} %"
+
+
+class Screen:
+    """Tables on a terminal, written over in place (Rich)."""
+
+    def __init__(self, following: Following) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.following = following
+        self.live = Live(console=Console(), auto_refresh=False)
+
+    def __enter__(self) -> Screen:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the tables as they stand."""
+        self.live.stop()
+
+    def show(self, snapshot: Snapshot, changed: Sequence[Row], problems: Sequence[str]) -> None:
+        """Draw everything anew."""
+        from rich.console import Group
+        from rich.text import Text  # brackets in an error are no markup
+
+        parts: list[RenderableType] = [_studies(snapshot)]
+        if snapshot.running:
+            parts.append(self._running(snapshot.running))
+        failed = (f"failed  {self._name(row)}  {headline(row['error'] or '')}" for row in snapshot.failed[-SHOWN:])
+        parts += map(Text, (*failed, *(f"warning: {problem}" for problem in problems[-3:])))
+        self.live.update(Group(*parts), refresh=True)
+
+    def _running(self, rows: Sequence[Row]) -> Table:
+        now = datetime.now(UTC)
+        more = f"running, the latest {SHOWN} of {len(rows)}" if len(rows) > SHOWN else "running"
+        table = _table(more, "epoch", "speed", "accuracy", "last change")
+        for row in rows[:SHOWN]:
+            table.add_row(self._name(row), *numbers(row), f"{duration(silent_s(row, now))} ago")
+        return table
+
+    def _name(self, row: Row) -> str:
+        return f"{trial_name(self.following, row['trial'])} ({row['trial']})"
+
+
+def _studies(snapshot: Snapshot) -> Table:
+    from rich.progress_bar import ProgressBar
+
+    table = _table("study", "protocol", "", "ended", "running", "waiting", "failed", "diverged", "stopped", "ETA")
+    for study in snapshot.studies:
+        counts = [str(study.counts[name] or "-") for name in ("running", "waiting", "failed", "diverged", "stopped")]
+        bar = ProgressBar(total=study.total, completed=study.ended, width=24)
+        ended = f"{study.ended}/{study.total}"
+        table.add_row(study.name, study.protocol, bar, ended, *counts, duration(study.eta_s()))
+    return table
+
+
+def _table(*header: str) -> Table:
+    from rich.table import Table
+
+    return Table(*header, box=None, pad_edge=False, header_style="bold")

@@ -1,0 +1,207 @@
+"""`raysweep bench networks`: speed and memory of networks on the device at hand."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from raysweep.cost import find_cost, native_recipe
+from raysweep.errors import InapplicableError, RaysweepError
+from raysweep.identity import recipe_json
+from raysweep.networks import networks
+from raysweep.patch import patch
+from raysweep.recipe import Recipe
+from raysweep.terminal.progress import counted
+from raysweep.terminal.tables import short, table
+from raysweep.verbs.options import json_option, print_json, settings_from
+
+COLUMNS = (
+    *("network", "side", "batch_size", "params", "macs"),
+    *(f"{what}_images_per_s{end}" for what in ("train", "test") for end in ("", "_least", "_most")),
+    *("peak_memory_gib", "repeats", "device", "threads", "precision", "error"),
+)
+FORMATS = (".json", ".csv", ".parquet")
+
+
+@click.group()
+def bench() -> None:
+    """Measure this machine."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How to measure."""
+
+    device: str
+    threads: int
+    repeats: int
+
+
+@bench.command(name="networks", epilog="Ctrl-C keeps what has been measured.")
+@click.argument("names", nargs=-1, metavar="[NETWORK]...")
+@click.option("--side", type=click.IntRange(min=1), default=None, help="Image side, px.  [default: each network's own]")
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Images per update.")
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Measurements of each.")
+@click.option("--device", default=None, help="cpu, cuda or cuda:N.  [default: cuda where there is one]")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change any recipe field. May be given often."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="File to write: .json, .csv or .parquet.")
+@json_option
+def bench_networks(
+    names: tuple[str, ...],
+    side: int | None,
+    batch_size: int,
+    repeats: int,
+    device: str | None,
+    threads: int,
+    assignments: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure images per second of training and testing, and peak memory of training, of NETWORK... or of all.
+
+    Each network runs in a process of its own on random images in memory; one that does not fit is a row that says so.
+
+    \b
+    raysweep bench networks caffenet resnet50 --batch-size 64 --threads 2
+    raysweep bench networks --side 128 --device cuda --set training.precision=bfloat16 --out speed.parquet
+    """
+    if out and out.suffix not in FORMATS:
+        raise RaysweepError(f"--out {out}: its name must end in {', '.join(FORMATS)}.")
+    settings = settings_from(assignments) | {"training.batch_size": batch_size}
+    if side:
+        settings["data.side"] = side
+    wanted = names or [entry.name for entry in networks()]
+    recipes = [patch(native_recipe(name), settings) for name in wanted]
+    conditions = Conditions(device or default_device(), threads, repeats)
+    rows: list[dict[str, Any]] = []
+    try:
+        with counted("networks") as show:
+            show(0, len(recipes))
+            for row in measured(recipes, conditions):
+                rows.append(row)
+                show(len(rows), len(recipes))
+    finally:
+        if out and rows:
+            write(rows, out)
+        if as_json:
+            print_json(rows)
+        elif rows:
+            click.echo(text(rows))
+
+
+def default_device() -> str:
+    """cuda where torch finds one, else cpu."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def measured(recipes: Sequence[Recipe], conditions: Conditions) -> Iterator[dict[str, Any]]:
+    """One row a recipe, each measured in a fresh process, so that peak memory is its own and a crash is a row."""
+    name = hardware(conditions.device)
+    for recipe in recipes:
+        found: dict[str, Any] = dict.fromkeys(COLUMNS) | {
+            "network": recipe.network.name,
+            "side": recipe.data.side,
+            "batch_size": recipe.training.batch_size,
+            "precision": recipe.training.precision,
+            "repeats": conditions.repeats,
+            "threads": conditions.threads,
+            "device": name,
+        }
+        try:
+            cost = find_cost(recipe)
+            yield found | {"params": cost.params, "macs": cost.macs} | ask(recipe, conditions)
+        except InapplicableError as error:
+            yield found | {"error": str(error)}
+
+
+def hardware(device: str) -> str:
+    """What a reader knows the device by: the card, or the processor.
+
+    Raises:
+        RaysweepError: a device that is not there.
+    """
+    import torch
+
+    try:
+        if torch.device(device).type == "cuda":
+            return torch.cuda.get_device_name(device)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RaysweepError(f"--device {device}: {str(error).splitlines()[0]}. `raysweep doctor` lists GPUs.") from None
+    return processor()
+
+
+def processor() -> str:
+    """Model name of the CPU where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def ask(recipe: Recipe, conditions: Conditions) -> dict[str, Any]:
+    """The numbers, or `error`: the last line of what the process said, or the signal that ended it."""
+    question = json.dumps(asdict(conditions) | {"recipe": recipe_json(recipe)})
+    command = [sys.executable, "-m", "raysweep.train.bench"]
+    done = subprocess.run(command, input=question, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+    if done.returncode < 0:
+        return {"error": f"killed by signal {-done.returncode}: not enough memory? Try a smaller --batch-size."}
+    said = done.stderr.strip().splitlines()
+    return {"error": said[-1] if said else f"exit status {done.returncode}"}
+
+
+def write(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
+    """The rows as a file of the kind its name says.
+
+    Raises:
+        RaysweepError: a file that cannot be written.
+    """
+    import pyarrow as pa
+
+    from raysweep.store.query import render
+
+    try:
+        out.write_bytes(render(pa.Table.from_pylist([dict(row) for row in rows]), out.suffix.removeprefix(".")))
+    except OSError as error:
+        raise RaysweepError(f"cannot write {out}: {error}. Choose another --out.") from error
+
+
+def text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows for a terminal, and under them the conditions."""
+    header = ("network", "side", "params", "MACs", "train images/s", "(range)", "test images/s", "(range)", "peak GiB")
+    first = rows[0]
+    conditions = (
+        f"{first['device']}, {first['threads']} threads, {first['precision']}, batch {first['batch_size']}; medians of "
+        f"{first['repeats']}. Peak: of training; on a CPU of the whole process."
+    )
+    return f"{table(header, map(_cells, rows))}\n\n{conditions}"
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
+    start = (row["network"], row["side"], short(row["params"]), short(row["macs"]))
+    if row["error"]:
+        return (*start, row["error"], *[""] * 4)
+    speeds = (_speed(row, what) for what in ("train", "test"))
+    return (*start, *(cell for speed in speeds for cell in speed), f"{row['peak_memory_gib']:.2f}")
+
+
+def _speed(row: Mapping[str, Any], what: str) -> tuple[str, str]:
+    name = f"{what}_images_per_s"
+    return f"{row[name]:,.1f}", f"{row[f'{name}_least']:,.1f} to {row[f'{name}_most']:,.1f}"

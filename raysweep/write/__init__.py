@@ -1,0 +1,1 @@
+"""Image sets: originals in, FFCV files with manifests out."""

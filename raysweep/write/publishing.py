@@ -1,0 +1,195 @@
+"""Written images made into image sets: read once more against their checksums, described, put in their place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.data.beton import Beton, read_beton
+from raysweep.data.manifest import FILE_NAME, MEMORY_NAME, SPLITS, VERSION, Manifest, Split, read_manifest
+from raysweep.errors import RaysweepError
+from raysweep.write.forms import Form
+from raysweep.write.sources.base import Source, check_classes
+from raysweep.write.staging import Staging
+
+LISTED = 10
+
+
+def finish(staging: Staging, source: Source) -> dict[str, Any]:
+    """Write tables and headers, check and describe all files; returns the manifests by folder, as JSON values.
+
+    Raises:
+        RaysweepError: a class or split has lost all its images, or the disk does not hold what was written to it.
+        OSError: no space, or a disk that fails.
+    """
+    labels = {split: samples.labels for split, samples in source.splits.items()}
+    counts = {
+        split: np.bincount(values[staging.good(split)], minlength=len(source.classes)).tolist()
+        for split, values in labels.items()
+    }
+    _check_left(staging, source, counts)
+    for split, values in labels.items():
+        staging.finish(split, values)
+    names = list(staging.job.forms)
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        described = {
+            (name, split): pool.submit(_describe, staging, k, name, split, counts[split])
+            for k, name in enumerate(names)
+            for split in SPLITS
+        }
+        parts = {where: job.result() for where, job in described.items()}
+    manifests = {
+        name: asdict(_manifest(staging, source, name, {split: parts[name, split] for split in SPLITS}))
+        for name in names
+    }
+    staging.set_done(manifests)
+    return manifests
+
+
+def _check_left(staging: Staging, source: Source, counts: Mapping[str, list[int]]) -> None:
+    for split in SPLITS:
+        if not sum(counts[split]):
+            raise RaysweepError(f"no {split} image can be stored: " + ", ".join(bad_images(staging, source)[:3]))
+    check_classes(source.classes, counts["train"], source.spec)
+
+
+def refuse_bad(staging: Staging, source: Source, skip: bool) -> None:
+    """Refuse images that could not be stored, if they are not to be left out.
+
+    Raises:
+        RaysweepError: lists them, all of them in a file if they are many.
+    """
+    bad = bad_images(staging, source)
+    if skip or not bad:
+        return
+    more = ""
+    if len(bad) > LISTED:
+        (staging.place / "bad.txt").write_text("\n".join(bad) + "\n", encoding="utf-8")
+        more = f"\n  and {len(bad) - LISTED:,} more, all of them in {staging.place / 'bad.txt'}"
+    raise RaysweepError(
+        f"{len(bad):,} of {staging.total:,} images cannot be stored:\n  " + "\n  ".join(bad[:LISTED]) + more + "\n"
+        f"All others are kept in {staging.place}. Mend these and give the same command, which then reads only them, "
+        "or leave them out with --skip-bad."
+    )
+
+
+def bad_images(staging: Staging, source: Source) -> list[str]:
+    """Names of the images that could not be stored, and why."""
+    return [
+        f"{samples.name(index)} ({reason})"
+        for split, samples in source.splits.items()
+        for index, reason in sorted(staging.bad[split].items())
+    ]
+
+
+def _describe(staging: Staging, form: int, name: str, split: str, counts: list[int]) -> tuple[Split, str]:
+    """The manifest's entry of a file, and the digest of what is in it."""
+    beton = read_beton(staging.path(name, split))
+    rows = staging.rows[split]["stored"][staging.good(split), form]
+    content = content_digest(beton, rows["crc"])
+    with beton.path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Split(f"{split}.beton", beton.path.stat().st_size, sha256, len(beton), tuple(counts)), content
+
+
+def content_digest(beton: Beton, checksums: NDArray[np.uint32]) -> str:
+    """Of sides, labels and stored bytes in index order; wherever in the file they lie.
+
+    Raises:
+        RaysweepError: bytes that have another CRC-32 than when they were encoded.
+    """
+    content = hashlib.blake2b(digest_size=16)
+    heads = np.stack([beton.labels, beton.heights, beton.widths, beton.sizes.astype(np.int64)], 1).astype("<i8")
+    for index, head in enumerate(heads):
+        stored = beton.stored(index).data
+        if zlib.crc32(stored) != checksums[index]:
+            raise RaysweepError(
+                f"{beton.path} does not hold what was written to it, first at image {index}: the disk or another "
+                "program has changed it. Begin again with --overwrite."
+            )
+        content.update(head.tobytes())
+        content.update(stored)
+    return content.hexdigest()
+
+
+def _manifest(staging: Staging, source: Source, name: str, parts: Mapping[str, tuple[Split, str]]) -> Manifest:
+    form = staging.job.forms[name]
+    short_side = _shortest(staging, list(staging.job.forms).index(name))
+    return Manifest(
+        version=VERSION,
+        name=source.name,
+        source=source.spec,
+        classes=tuple(source.classes),
+        short_side=short_side,
+        encoding=form.encoding,
+        quality=form.quality,
+        digest=set_digest(form, short_side, source.classes, {split: content for split, (_, content) in parts.items()}),
+        splits={split: entry for split, (entry, _) in parts.items()},
+        skipped=tuple(bad_images(staging, source)),
+        rescale=form.rescale,
+        raw_share=form.raw_share if form.encoding == "mixed" else None,
+    )
+
+
+def _shortest(staging: Staging, form: int) -> int:
+    sides = []
+    for split, rows in staging.rows.items():
+        stored = rows["stored"][staging.good(split), form]
+        sides.append(np.minimum(stored["height"], stored["width"]).min())
+    return int(min(sides))
+
+
+def set_digest(form: Form, short_side: int, classes: Sequence[str], contents: Mapping[str, str]) -> str:
+    """Digest of an image set: 12 hexadecimal digits that go into the ids of its trials."""
+    content = [form.encoding, short_side, list(classes), sorted(contents.items())]
+    if form.rescale != "auto":  # sets written before there was a choice keep their digest
+        content.append(form.rescale)
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=6).hexdigest()
+
+
+def publish(place: Path, folder: Path, manifests: Mapping[str, Any], overwrite: bool) -> None:
+    """Put finished files where they belong and remove the staging folder. What was interrupted can be done again.
+
+    Raises:
+        RaysweepError: another set has appeared in a folder.
+    """
+    for name, value in manifests.items():
+        manifest = Manifest.from_json(json.dumps(value))
+        _put_in_place(place / (name or "main"), folder / name, manifest, overwrite)
+    (place / "journal").unlink()
+    shutil.rmtree(place)
+
+
+def _put_in_place(staged: Path, target: Path, manifest: Manifest, overwrite: bool) -> None:
+    target.mkdir(exist_ok=True)
+    if (target / FILE_NAME).exists() and read_manifest(target) == manifest:
+        return  # done before an interruption
+    if (target / FILE_NAME).exists() and not overwrite:
+        raise RaysweepError(f"{target} has been written by another process meanwhile: replace it with --overwrite.")
+    (staged / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    # Without a manifest from here to the end: a crash between two renames leaves no set that looks whole.
+    for name in (FILE_NAME, MEMORY_NAME):
+        (target / name).unlink(missing_ok=True)
+    for name in [*(split.file for split in manifest.splits.values()), FILE_NAME]:
+        if (staged / name).exists():
+            (staged / name).replace(target / name)
+    _sync(target)
+
+
+def _sync(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

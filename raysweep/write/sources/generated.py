@@ -1,0 +1,139 @@
+"""Images made by a formula, for the demo and for tests: no download, any number of them, the same on every machine.
+
+Ten classes: five shapes, each striped or checked. Colours, place, size, angle, contrast and noise are random and say
+nothing of the class, so that a linear classifier learns next to nothing while a small network learns it in epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raysweep.data.randomness import key
+from raysweep.errors import RaysweepError
+from raysweep.write.sources.base import Labelled, Samples
+
+Grid = NDArray[np.float64]
+MIN_SIDE = 16
+
+
+def _disc(x: Grid, y: Grid) -> NDArray[np.bool_]:
+    return np.hypot(x, y) < 0.9
+
+
+def _ring(x: Grid, y: Grid) -> NDArray[np.bool_]:
+    return np.abs(np.hypot(x, y) - 0.75) < 0.27
+
+
+def _square(x: Grid, y: Grid) -> NDArray[np.bool_]:
+    return np.maximum(np.abs(x), np.abs(y)) < 0.8
+
+
+def _triangle(x: Grid, y: Grid) -> NDArray[np.bool_]:
+    return (y < 0.6) & (np.abs(x) * 1.732 - y < 1.0)
+
+
+def _cross(x: Grid, y: Grid) -> NDArray[np.bool_]:
+    near, far = np.minimum(np.abs(x), np.abs(y)), np.maximum(np.abs(x), np.abs(y))
+    return (near < 0.33) & (far < 1.0)
+
+
+SHAPES: dict[str, Callable[[Grid, Grid], NDArray[np.bool_]]] = {
+    "disc": _disc,
+    "ring": _ring,
+    "square": _square,
+    "triangle": _triangle,
+    "cross": _cross,
+}
+TEXTURES = ("striped", "checked")
+CLASSES = tuple(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES)
+
+
+def draw(label: int, side: int, random: np.random.Generator) -> NDArray[np.uint8]:
+    """One image (side, side, 3) of a class."""
+    shape, texture = list(SHAPES.values())[label // len(TEXTURES)], TEXTURES[label % len(TEXTURES)]
+    size = random.uniform(0.55, 0.85)
+    centre = random.uniform(-1, 1, 2) * (1 - size)
+    line = np.linspace(-1, 1, side)
+    x, y = line[None, :] - centre[0], line[:, None] - centre[1]
+    turn = random.uniform(-0.35, 0.35)
+    inside = shape(*_turned(x / size, y / size, turn))
+    pattern = _pattern(texture, *_turned(x, y, random.uniform(0, np.pi)), side, random)
+    background = _light(x, y, random)
+    colours = _colours(random)
+    image = np.where(inside[..., None], colours[0] + pattern[..., None] * (colours[1] - colours[0]), colours[2])
+    image = image + background[..., None] + random.normal(0, random.uniform(6, 22), image.shape)
+    return np.asarray(image.clip(0, 255), np.uint8)
+
+
+def _turned(x: Grid, y: Grid, angle: float) -> tuple[Grid, Grid]:
+    return x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+
+
+def _pattern(texture: str, x: Grid, y: Grid, side: int, random: np.random.Generator) -> Grid:
+    """0 or 1, in bands of 2.5 to 3.5 px, or squares of that side, turned and shifted at random."""
+    pitch = random.uniform(2.5, 3.5) * 2 / side
+    shift = random.uniform(0, 2, 2)
+    columns, rows = np.floor(x / pitch + shift[0]), np.floor(y / pitch + shift[1])
+    return np.asarray(np.mod(columns + rows * (texture == "checked"), 2))
+
+
+def _light(x: Grid, y: Grid, random: np.random.Generator) -> Grid:
+    """A slope of light over the image."""
+    slope = random.normal(0, 18, 2)
+    return np.asarray(slope[0] * x + slope[1] * y)
+
+
+def _colours(random: np.random.Generator) -> NDArray[np.float64]:
+    """Dark and light of the shape, and the ground (3, 3)."""
+    colours = random.uniform(40, 215, (2, 3))
+    contrast = random.uniform(35, 80)
+    return np.stack([colours[0] - contrast, colours[0] + contrast, colours[1]])
+
+
+class GeneratedSamples(Labelled):
+    """Images made when they are asked for; each depends on its number alone."""
+
+    def __init__(self, split: str, count: int, side: int, seed: int) -> None:
+        """`count` images, the same number of every class to one."""
+        order = np.random.Generator(np.random.PCG64(int(key(f"labels of {split}", seed))))
+        super().__init__(order.permutation(np.arange(count) % len(CLASSES)).astype(np.int64))
+        self._split = split
+        self._side = side
+        self._seed = seed
+
+    def name(self, index: int) -> str:
+        """Split and number."""
+        return f"generated {self._split} image {index}"
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """The pixels."""
+        random = np.random.Generator(np.random.PCG64(int(key(f"image of {self._split}", self._seed, index))))
+        return draw(self.label(index), self._side, random)
+
+
+class GeneratedSource:
+    """A source for `write_images`."""
+
+    def __init__(self, num_train: int, num_test: int, side: int = 36, seed: int = 0) -> None:
+        """Numbers of images of `side` px; other seeds make other images.
+
+        Raises:
+            RaysweepError: fewer training images than classes, or too small ones.
+        """
+        if num_train < len(CLASSES) or num_test < 1:
+            raise RaysweepError(
+                f"{num_train} training and {num_test} test images were asked for: generated sets have {len(CLASSES)} "
+                f"classes, so at least {len(CLASSES)} and 1."
+            )
+        if side < MIN_SIDE:
+            raise RaysweepError(f"generated images of {side} px show nothing: use at least {MIN_SIDE}.")
+        self.name = "generated"
+        self.spec = f"generated: {num_train} + {num_test} of {side} px, seed {seed}"
+        self.classes = CLASSES
+        counts = {"train": num_train, "test": num_test}
+        self.splits: Mapping[str, Samples] = {
+            split: GeneratedSamples(split, count, side, seed) for split, count in counts.items()
+        }

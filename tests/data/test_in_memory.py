@@ -1,0 +1,168 @@
+"""JPEG sets decoded once per node: the same batches, one store for all processes, the file itself where room lacks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raysweep.data import in_memory
+from raysweep.data.beton import read_beton
+from raysweep.data.image_file import ImageFile
+from raysweep.data.in_memory import close_stores, open_images
+from raysweep.data.manifest import Manifest
+from raysweep.data.stream import TestStream, TrainStream
+from raysweep.errors import RaysweepError
+
+Stored = dict[str, tuple[Path, Manifest]]
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Stands for /dev/shm; the folder of this user in it."""
+    (tmp_path / "shm").mkdir()
+    monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "shm")
+    yield tmp_path / "shm" / f"raysweep-{os.getuid()}"
+    close_stores()
+
+
+def stores(folder: Path) -> list[Path]:
+    return list(folder.glob("*.pixels*"))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("changes", [{}, {"pad": 3}, {"scales": (1.0, 1.25), "rotation": 5.0}])
+def test_batches_are_those_of_the_file(stored: Stored, memory: Path, threads: int, changes: dict[str, Any]) -> None:
+    folder, manifest = stored["jpg"]
+    for split in ("train", "test"):
+        whole, file = open_images(folder, manifest, split, threads), ImageFile.open(folder, manifest, split)
+        assert (whole.is_encoded, file.is_encoded) == (False, True)
+        streams = [TrainStream(f, side=32, batch_size=16, seed=5, **changes) for f in (whole, file)]
+        tests = [TestStream(f, side=32, batch_size=16) for f in (whole, file)]
+        for number in range(3):
+            for one, other in (streams, tests):
+                np.testing.assert_array_equal(one.batch(number).images, other.batch(number).images)  # type: ignore[attr-defined]
+    assert {path.name for path in stores(memory)} == {f"{s.sha256}.pixels" for s in manifest.splits.values()}
+
+
+def test_stored_pixels_need_no_store(stored: Stored, memory: Path) -> None:
+    assert not open_images(*stored["raw"], "train").is_encoded
+    assert not memory.exists()
+
+
+@pytest.mark.parametrize("limit", ["LARGEST", "MEMORY_SHARE", "FREE_SHARE"])
+def test_a_set_that_does_not_fit_is_decoded_as_it_is_read(
+    stored: Stored, memory: Path, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_memory, limit, 0)
+    file = open_images(*stored["jpg"], "train")
+    assert file.is_encoded
+    assert TrainStream(file, side=32, batch_size=16, seed=5).batch(0).images.any()
+    assert not stores(memory)
+
+
+def test_without_shared_memory_the_cache_folder_serves(
+    stored: Stored, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "none")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert not open_images(*stored["jpg"], "train").is_encoded
+    assert len(stores(tmp_path / "cache" / memory.name)) == 1
+
+
+def test_a_disk_that_fills_up_is_no_error(stored: Stored, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(in_memory.os, "posix_fallocate", full)
+    assert open_images(*stored["jpg"], "train").is_encoded
+    assert not stores(memory)
+
+
+OPEN = """
+import sys, time
+from pathlib import Path
+from raysweep.data import decoded
+from raysweep.data.beton import read_beton
+from raysweep.data.manifest import read_manifest
+decoded.SHARED_MEMORY = Path(sys.argv[2])
+made = []
+make = decoded._make
+decoded._make = lambda *arguments: made.append(1) or make(*arguments)
+file = decoded.open_images(Path(sys.argv[1]), read_manifest(Path(sys.argv[1])), "train")
+print(len(made), file.is_encoded, flush=True)
+sys.stdin.read()
+"""
+
+
+def start(folder: Path, memory: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", OPEN, str(folder), str(memory.parent)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def test_processes_of_a_node_share_one_store_and_the_last_removes_it(stored: Stored, memory: Path) -> None:
+    processes = [start(stored["jpg"][0], memory) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(said, processes)) == ["0 False", "1 False"]
+    for left, process in enumerate(processes[::-1]):
+        assert len(stores(memory)) == 1, left
+        process.communicate()
+    assert not stores(memory)
+
+
+def test_what_killed_processes_left_is_used_again_or_removed_when_stale(stored: Stored, memory: Path) -> None:
+    killed, open_now = start(stored["jpg"][0], memory), start(stored["jpg"][0], memory)
+    assert {said(killed), said(open_now)} == {"0 False", "1 False"}
+    (store,) = stores(memory)
+    killed.kill()
+    killed.communicate()
+    hour_ago = time.time() - in_memory.KEEP_S - 1
+    os.utime(store, (hour_ago, hour_ago))
+    in_memory.remove_stale(memory)
+    assert store.exists()  # somebody has it open
+    open_now.kill()
+    open_now.communicate()
+    os.utime(store)
+    in_memory.remove_stale(memory)
+    assert store.exists()  # it has just been used
+    os.utime(store, (hour_ago, hour_ago))
+    in_memory.remove_stale(memory)
+    assert not store.exists()
+
+
+def test_a_store_with_other_pixels_is_made_again(stored: Stored, memory: Path) -> None:
+    folder, manifest = stored["jpg"]
+    before = TestStream(open_images(folder, manifest, "test"), side=40, batch_size=50).batch(0).images
+    (store,) = stores(memory)
+    store.chmod(0o600)
+    content = store.read_bytes()
+    for other in (content[:-1], bytes(len(content))):
+        store.unlink()
+        store.write_bytes(other)
+        again = TestStream(open_images(folder, manifest, "test"), side=40, batch_size=50).batch(0).images
+        np.testing.assert_array_equal(again, before)
+        assert store.read_bytes() == content
+
+
+def test_a_file_that_is_not_the_manifests_makes_no_store(stored: Stored, memory: Path, tmp_path: Path) -> None:
+    folder, manifest = stored["jpg"]
+    for split in manifest.splits.values():
+        content, stored_at = bytearray((folder / split.file).read_bytes()), read_beton(folder / split.file)
+        content[int(stored_at.starts[5] + stored_at.sizes[5] // np.uint64(2))] ^= 1
+        (tmp_path / split.file).write_bytes(content)
+    with pytest.raises(RaysweepError, match="is not the file that was written"):
+        open_images(tmp_path, manifest, "train")
+    assert not stores(memory)

@@ -1,0 +1,152 @@
+"""What a user asks of a search, as words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.cost import find_cost
+from raysweep.errors import RaysweepError
+from raysweep.nas.budget import Budget
+from raysweep.nas.limits import Limits
+from raysweep.nas.nasbench201_space import NASBench201
+from raysweep.nas.space import randomness
+from raysweep.nas_trials.method_options import label, make_named
+from raysweep.nas_trials.nas_request import NasRequest, parse_budget, search_name
+from raysweep.nas_trials.preview import evaluations_left, mean_epochs
+from raysweep.nas_trials.trial_spaces import SPACES, find_trial_space
+from raysweep.patch import patch
+from raysweep.protocols import find_protocol
+from raysweep.recipe import Recipe
+from raysweep.request import Request
+from tests.nas_trials.trained import ask_for
+
+
+def test_a_budget_is_read_as_it_is_written() -> None:
+    assert parse_budget(["60"]) == Budget(evaluations=60)
+    assert parse_budget(["200epochs", "12 h"]) == Budget(epochs=200.0, hours=12.0)
+    assert parse_budget(["5e15macs"]) == Budget(macs=5e15)
+    assert isinstance(parse_budget(["60"]).evaluations, int)
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentence"),
+    [
+        (["0"], "a budget of 0 evaluations: it must be more than 0"),
+        (["60 trials"], "--budget 60 trials: write it as a number of evaluations, or with a unit"),
+        (["1.5"], "a number of evaluations is whole"),
+        (["1.2.3h"], "1.2.3 is no number"),
+        (["5", "6evaluations"], "a budget of evaluations is named already"),
+        ([], "a budget without limits"),
+    ],
+)
+def test_a_budget_that_does_not_serve_is_refused(texts: list[str], sentence: str) -> None:
+    with pytest.raises(RaysweepError, match=sentence):
+        parse_budget(texts)
+
+
+def test_options_are_for_the_methods_that_have_them() -> None:
+    asked = ask_for(Path("s"), "evolution", "random")
+    assert list(asked.named_methods(Recipe())) == ["evolution+population=4+sample=2", "random"]
+    made: Any = make_named("evolution", {"aging": "false", "age": "proposal"}, 9.0)
+    assert (made.aging, made.age) == (False, "proposal")
+    assert label("evolution", made) == "evolution+aging=false+age=proposal"
+    made = make_named("reinforce", {"lr": "0.5", "aggregate": "3"}, 9.0)
+    assert (made.lr, made.aggregate) == (0.5, 3)
+
+
+def test_rungs_lead_to_the_length_of_the_settings() -> None:
+    made: Any = make_named("successive_halving", {"inner": "evolution"}, 18.0)
+    assert made.fidelities == (2.0, 6.0, 18.0)
+    made = make_named("successive_halving", {"eta": "2", "highest": "8"}, 18.0)
+    assert made.fidelities == (2.0, 4.0, 8.0)
+    assert make_named("successive_halving", {}, 0.5).fidelities == (0.5,)  # type: ignore[attr-defined]
+    recipe = patch(Recipe(), {"training.epochs": 18.0})
+    assert mean_epochs(make_named("successive_halving", {}, 18.0), recipe) == pytest.approx(
+        (2 + 6 / 3 + 18 / 9) / (1 + 1 / 3 + 1 / 9)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"methods": ("evolutoin",)}, "unknown search method 'evolutoin'. Did you mean evolution"),
+        ({"methods": ("enas",)}, "--space nasnet: enas shares the weights of ENAS' cells. Use --space enas"),
+        ({"methods": ("enas",), "budget": Budget(macs=1e9)}, r"--budget 1e\+09macs: enas does not count them"),
+        ({"methods": ("enas",), "options": {"preset": "smal"}, "space": "enas"}, "unknown preset 'smal'. Did you mean"),
+        (
+            {"methods": ("enas",), "options": {"cells": "x"}, "space": "enas"},
+            "--option cells=x: it must be a whole num",
+        ),
+        ({"methods": ("enas",), "options": {"bn": "none"}, "space": "enas"}, "unknown bn 'none'"),
+        ({"methods": ("enas",), "limits": Limits(max_macs=1)}, "enas trains one network for all cells: --max-params"),
+        ({"budget": None}, "--budget is missing: evolution goes on for as long as it may"),
+        ({"space": "nasnett"}, "unknown architecture space 'nasnett'. Did you mean nasnet"),
+        ({"options": {"populaton": "3"}}, "unknown option of evolution 'populaton'. Did you mean population"),
+        ({"options": {"population": "many"}}, "--option population=many: it must be a whole number"),
+        ({"options": {"aging": "yes"}}, "--option aging=yes: it must be true or false"),
+        ({"seeds": 0}, "--seeds is 0"),
+        ({"holdout": 0.0}, "--holdout is 0: a search chooses by images that it does not train on"),
+        ({"methods": ("random", "random")}, "name each method once"),
+        ({"settings": {"network.name": "vgg16"}}, "network.name is what the space nasnet searches over"),
+        ({"space": "joint", "settings": {"network.norm": "batch"}}, "network.norm is one of the choices that joint"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], sentence: str) -> None:
+    settings = changes.pop("settings", {})
+    words = {"space": "nasnet", "methods": ("evolution",), "budget": Budget(5)} | changes
+    with pytest.raises(RaysweepError, match=sentence):
+        _use(words, Request((), "demo", settings))
+
+
+def _use(words: dict[str, Any], request: Request) -> None:
+    asked = NasRequest(request=request, **words)
+    asked.training_request()
+    asked.named(Recipe())
+
+
+def test_a_search_is_known_by_what_decides_its_proposals() -> None:
+    space, plain = find_trial_space("nasnet"), make_named("evolution", {}, 9.0)
+    name = search_name(space, "line", plain, "evolution", 0)
+    assert name.startswith("nas-nasnet-evolution-s0-")
+    others = [
+        search_name(space, "other", plain, "evolution", 0),
+        search_name(space, "line", make_named("evolution", {"sample": "3"}, 9.0), "evolution+sample=3", 0),
+        search_name(find_trial_space("darts"), "line", plain, "evolution", 0),
+    ]
+    assert len({name, *others}) == 4
+
+
+def test_limits_are_of_networks_as_the_settings_build_them(small_images: Path) -> None:
+    def ask(limits: Limits) -> NasRequest:
+        request = Request((), "demo", {"network.width": 0.25}, data=small_images)
+        return NasRequest("nasbench201", ("random",), Budget(5), request, limits=limits)
+
+    free, tight = ask(Limits()), ask(Limits(max_params=20_000))
+    baseline = free.training_request().baseline()
+    assert free.searched_space(baseline) == free.trial_space()
+    assert free.named(baseline)[0].name != tight.named(baseline)[0].name
+    space = tight.searched_space(baseline)
+    costs = [find_cost(space.recipe(baseline, space.space.sample(randomness(0, at)))).params for at in range(6)]
+    free_costs = [find_cost(space.recipe(baseline, NASBench201().sample(randomness(0, at)))).params for at in range(6)]
+    assert max(costs) <= 20_000 < max(free_costs)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in SPACES])
+def test_an_architecture_is_a_recipe_whose_network_can_be_built(name: str) -> None:
+    space = find_trial_space(name)
+    short = {"network.cell_repeats": 1} if space.network.endswith("cells") else {}
+    baseline = patch(find_protocol("cifar10"), space.settings(short))
+    one, other = (space.recipe(baseline, space.space.sample(randomness(0, number)), 3) for number in (0, 1))
+    assert one != other
+    assert one.training.epochs == 3
+    assert find_cost(one).params > 0
+
+
+def test_what_is_left_of_a_budget_is_what_its_tightest_limit_allows() -> None:
+    assert evaluations_left(Budget(evaluations=60), 10, 3.0, 1e9) == 50
+    assert evaluations_left(Budget(evaluations=60, epochs=90), 10, 3.0, 1e9) == 20
+    assert evaluations_left(Budget(macs=5e9), 10, 3.0, 1e9) == 0
+    assert evaluations_left(Budget(hours=5), 10, 3.0, 1e9) is None

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raysweep.errors import RaysweepError
+from raysweep.identity import trial_id
+from raysweep.patch import patch
+from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, to_run
+from raysweep.protocols import find_protocol
+from raysweep.recipe import Length, Recipe
+from raysweep.study import Study, Variant, find_study
+from raysweep.validate import check_recipe
+
+STUDY = find_study("activation").only(["elu", "tanh"])
+OTHER = Study("rates", "Which rate?", "p", "f", "base", (Variant("base"), Variant("fast", {"solver.lr": 0.1})))
+
+
+def test_more_seeds_keep_the_trials_of_fewer() -> None:
+    few = [planned.trial for planned in make_plan([STUDY], Recipe(), range(2))]
+    more = [planned.trial for planned in make_plan([STUDY], Recipe(), range(3))]
+    assert more[: len(few)] == few
+    assert len(set(more)) == len(more) == 9
+
+
+def test_a_baseline_that_two_studies_share_is_one_trial() -> None:
+    plan = make_plan([STUDY, OTHER], Recipe(), [0])
+    assert len(plan) == 4
+    shared = plan[0]
+    assert [(member.study, member.variant) for member in shared.members] == [("activation", "relu"), ("rates", "base")]
+    assert shared.reason == "not in the store; shared with rates"
+    assert planned_studies(plan) == ["activation", "rates"]
+
+
+@pytest.mark.parametrize(
+    ("found", "action", "reason"),
+    [
+        (None, "run", "not in the store"),
+        (Found("finished", 64), "skip", "finished"),
+        (Found("diverged", 3, 1, 3), "skip", "diverged in epoch 3"),
+        (Found("running", 7, 1), "resume", "epoch 7 of 64"),
+        (Found("stopped", 7, 1), "resume", "epoch 7 of 64"),
+        (Found("running", 0, 1), "run", "started, no epoch done"),
+        (Found("failed", 2, 2, error="Traceback\nValueError: bad"), "retry", "failed, tried twice: ValueError: bad"),
+        (Found("failed", 0, 5), "retry", "failed, tried 5 times: no message"),
+    ],
+)
+def test_action_and_reason(found: Found | None, action: str, reason: str) -> None:
+    assert decide(Recipe(), found) == (action, reason)
+
+
+def test_variants_keep_their_place_in_the_study() -> None:
+    """A later run of two variants does not change the order of the figures."""
+    whole = {
+        planned.trial: planned.members[0].order for planned in make_plan([find_study("activation")], Recipe(), [0])
+    }
+    assert list(whole.values()) == list(range(26))
+    for planned in make_plan([STUDY], Recipe(), [0]):
+        assert planned.members[0].order == whole[planned.trial]
+
+
+def test_what_is_finished_is_not_run_and_costs_nothing() -> None:
+    found = {trial_id(Recipe()): Found("finished", 64)}
+    plan = make_plan([STUDY], Recipe(), [0], found=found)
+    assert [planned.members[0].variant for planned in to_run(plan)] == ["tanh", "elu"]
+    assert plan[0].estimated_gpu_h == 0 < plan[1].estimated_gpu_h
+
+
+def test_images_are_bound_once_the_variant_has_been_applied() -> None:
+    sizes = Study("sizes", "?", "p", "f", "base", (Variant("base"), Variant("small", {"data.short_side": 80})))
+
+    def bind(recipe: Recipe) -> Recipe:
+        return patch(recipe, {"data.digest": f"images of {recipe.data.short_side} px"})
+
+    plan = make_plan([sizes], Recipe(), [0, 1], bind=bind)
+    assert [planned.recipe.data.digest for planned in plan] == ["images of 144 px", "images of 80 px"] * 2
+    assert [planned.trial for planned in plan] == [trial_id(planned.recipe) for planned in plan]
+    assert {planned.members[0].line for planned in plan} == {plan[0].trial}
+
+
+def test_a_trial_that_needs_images_says_so_and_keeps_who_shares_it() -> None:
+    shared = make_plan([STUDY, OTHER], Recipe(), [0])[0]
+    assert needing(shared, "write them").reason == "needs images: write them; shared with rates"
+
+
+def test_what_means_nothing_in_the_network_is_left_out_by_name() -> None:
+    vgg = patch(find_protocol("cifar10"), {"network.name": "vgg11"})
+    plan = make_plan([find_study("conv1_depth")], vgg, [0])
+    assert [planned.action for planned in plan] == ["run"] + ["omit"] * 9
+    assert plan[1].reason.startswith("network.stem_layers means nothing in vgg11")
+    assert possible(plan) == to_run(plan) == plan[:1]
+    assert plan[1].estimated_gpu_h == 0
+
+
+def test_a_baseline_that_cannot_be_built_is_an_error() -> None:
+    with pytest.raises(RaysweepError, match="network.lrn means nothing in vgg11"):
+        make_plan([STUDY], patch(Recipe(), {"network.name": "vgg11", "network.lrn": True}), [0])
+
+
+def test_diff_is_against_the_protocol_as_it_ships() -> None:
+    protocol = find_protocol("cifar10")
+    baseline = patch(protocol, {"training.epochs": 3.0})
+    plan = make_plan([STUDY], baseline, [1], protocol=protocol)
+    assert plan[0].diff == {"seed": 1, "training.epochs": 3.0}
+    assert plan[1].diff == {"seed": 1, "training.epochs": 3.0, "network.activation": "tanh"}
+
+
+def test_a_line_is_the_baseline_under_the_same_settings() -> None:
+    first = make_plan([STUDY], Recipe(), range(2))
+    other = make_plan([STUDY], patch(Recipe(), {"solver.lr": 0.1}), [0])
+    assert {planned.members[0].line for planned in first} == {first[0].trial}
+    assert other[0].members[0].line == other[0].trial != first[0].trial
+
+
+def test_the_machine_readable_form_has_its_keys() -> None:
+    entry = make_plan([STUDY], Recipe(), [0])[0].to_json()
+    assert list(entry) == [
+        *("trial", "studies", "seed", "action", "reason", "diff"),
+        *("params", "macs", "epochs", "estimated_gpu_h"),
+    ]
+    assert entry["studies"] == [{"study": "activation", "variant": "relu"}]
+    assert entry["params"] == 13_300_072
+    assert entry["epochs"] == pytest.approx(63.94, abs=0.01)
+
+
+def test_values_out_of_range_are_refused_by_name() -> None:
+    for path, value in [
+        ("training.batch_size", 0),
+        ("training.epochs", 0.0),
+        ("solver.lr", -0.1),
+        ("solver.momentum", 1.0),
+        ("network.dropout", 1.0),
+        ("training.precision", "float8"),
+        ("data.train_fraction", 1.5),
+        ("solver.lr", float("nan")),
+        ("data.mean", (1.0, 2.0)),
+        ("data.label_noise", 1.0),
+        ("data.rescale", "bicubic"),
+        ("solver.decay_norm", "l3"),
+    ]:
+        with pytest.raises(RaysweepError, match=rf"{path} is "):
+            make_plan([STUDY], patch(Recipe(), {path: value}), [0])
+    with pytest.raises(
+        RaysweepError, match=r"does not divide into 3 sub-batches \(training.accumulate\): use a multiple of 3"
+    ):
+        make_plan([STUDY], patch(Recipe(), {"training.accumulate": 3}), [0])
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "mean", "fits"),
+    [
+        ("rgb", (1.0, 2.0, 3.0), True),
+        ("rgb", (1.0,), True),
+        ("gray", (1.0,), True),
+        ("gray", (124.0, 117.0, 104.0), False),
+    ],
+)
+def test_the_mean_has_one_number_or_one_for_each_channel(preprocess: str, mean: tuple[float, ...], fits: bool) -> None:
+    recipe = patch(Recipe(), {"data.preprocess": preprocess, "data.mean": mean})
+    if fits:
+        check_recipe(recipe)
+    else:
+        with pytest.raises(
+            RaysweepError, match="data.mean is 124, 117, 104, 3 numbers, but data.preprocess gray makes"
+        ):
+            check_recipe(recipe)
+
+
+@given(st.integers(1, 5000), st.integers(1, 300), st.floats(0.1, 20))
+def test_epochs_cover_every_update_once(images: int, batch_size: int, epochs: float) -> None:
+    length = Length(images, batch_size, epochs)
+    ends = [length.end(epoch) for epoch in range(length.num_epochs + 1)]
+    assert ends[0] == 0
+    assert ends[-1] == length.iterations
+    assert ends == sorted(ends)
+    assert length.num_epochs == 1 or ends[-2] < ends[-1]
+
+
+@given(st.integers(1, 5000), st.integers(1, 300), st.integers(1, 20))
+def test_whole_epochs_are_as_many_as_asked(images: int, batch_size: int, epochs: int) -> None:
+    assert Length(images, batch_size, float(epochs)).num_epochs <= epochs
+
+
+def test_the_papers_length() -> None:
+    assert Recipe().length.iterations == 320_000
+    assert Recipe().length.num_epochs == 64
+    assert patch(Recipe(), {"training.batch_size": 128}).length.iterations == 640_000
+
+
+def test_planning_loads_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys; from raysweep.__main__ import raysweep\n"
+        "try: raysweep(['plan', 'all', '--protocol', 'imagenet128', '--json'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(bool({'torch', 'ray', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
