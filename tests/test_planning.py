@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,8 @@ from raysweep.patch import patch
 from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, shared_and_own, to_run
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Length, Recipe
+from raysweep.request import Request, found_in
+from raysweep.store.store import Store
 from raysweep.study import Study, Variant, find_study
 from raysweep.validate import check_recipe
 
@@ -211,3 +214,15 @@ def test_planning_loads_neither_torch_nor_ray() -> None:
         "sys.exit(bool({'torch', 'ray', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_store_below_the_home_folder_is_found_by_its_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell does not expand it in `--store=~/x`, nor does Python in a notebook."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trial = trial_id(Recipe())
+    Store.open("~/x", create=True).write_trial({"trial": trial, "status": "finished", "epochs": 64})
+    assert found_in("~/x")[trial].status == "finished"
+    plan = Request(("activation",), variants=("elu",), store="~/x").plan()
+    assert [planned.action for planned in plan] == ["skip", "run"]
+    assert found_in("~/none") == {}
+    assert not (tmp_path / "none").exists()
