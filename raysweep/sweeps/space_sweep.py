@@ -96,7 +96,7 @@ def planned_point(
     return PlannedTrial(trial, recipe, (member,), *action, diff(recipe, find_protocol(protocol)), cost)
 
 
-def open_proposals(request: Request, space: Space, store: Store | None) -> Proposals:
+def open_proposals(request: Request, space: Space, store: Store | None, options: SearchOptions) -> Proposals:
     """The proposals that a store holds for a request, to be continued; none are written yet.
 
     Raises:
@@ -104,7 +104,7 @@ def open_proposals(request: Request, space: Space, store: Store | None) -> Propo
     """
     baseline = request.baseline()
     proposals = Proposals(space, baseline)
-    read_proposals(store.members().to_pylist() if store else [], proposals)
+    read_proposals(store.members().to_pylist() if store else [], proposals, options)
     return proposals
 
 
@@ -133,7 +133,7 @@ def prepare_search(request: Request, resources: Resources, options: SearchOption
     space = asked_space(request)
     options = fit_to_grid(space, options)
     data, store = open_places(request, lambda baseline: baseline, resources)
-    proposals = open_proposals(request, space, store)
+    proposals = open_proposals(request, space, store, options)
     proposals.note = partial(_write, store, proposals, request.protocol)
     return PreparedSearch(options, proposals, found_by(store), data, store, request.protocol)
 

@@ -85,7 +85,7 @@ def planned_points(request: Request, search: SearchOptions) -> tuple[Proposals, 
 
     space = asked_space(request)
     found = found_in(request.store) if request.store else {}
-    proposals = open_proposals(request, space, _open_store(request))
+    proposals = open_proposals(request, space, _open_store(request), search)
     known = list(proposals.take(known_points(space, search), search.trials))
     protocol = find_protocol(request.protocol)
     return proposals, [
