@@ -234,7 +234,7 @@ def test_the_test_covers_every_image_once(small_recipe: Recipe, small_images: Pa
 @pytest.mark.parametrize(
     ("changes", "place", "words"),
     [
-        ({"training.accumulate": 3}, Placement(), "does not divide into 3 sub-batches"),
+        ({"training.accumulate": 3}, Placement(), "3 sub-batches"),
         ({}, Placement(world_size=3), "on 3 workers: use a multiple of 3"),
         ({"init.method": "lsvu"}, Placement(), "unknown initialisation 'lsvu'"),
         ({"data.preprocess": "hsw"}, Placement(), "unknown pre-processing 'hsw'. Did you mean hsv"),
