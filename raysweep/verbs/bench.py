@@ -20,7 +20,8 @@ from raysweep.networks import networks
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.terminal.progress import counted
-from raysweep.terminal.tables import short, table
+from raysweep.terminal.tables import table
+from raysweep.units import short
 from raysweep.verbs.options import json_option, print_json, settings_from
 
 COLUMNS = (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.tables import percent, table
+from raysweep.terminal.tables import table
+from raysweep.units import percent
 from raysweep.verbs.nas_steps import run_nas, run_winners
 from raysweep.verbs.options import setting_options, take_request
 from raysweep.verbs.resources import resource_options, take_resources

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from raysweep.terminal.tables import percent, table
+from raysweep.terminal.tables import table
+from raysweep.units import percent
 
 if TYPE_CHECKING:
     from raysweep.nas_trials.nas_request import NasRequest

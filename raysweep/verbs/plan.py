@@ -11,7 +11,8 @@ import click
 from raysweep.cost import accelerator, money
 from raysweep.errors import RaysweepError
 from raysweep.planning import PlannedTrial, to_run
-from raysweep.terminal.tables import brief, short, table
+from raysweep.terminal.tables import table
+from raysweep.units import brief, short
 from raysweep.verbs.options import (
     json_option,
     print_json,

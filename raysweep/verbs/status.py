@@ -14,8 +14,9 @@ from raysweep.identity import recipe_from_json
 from raysweep.patch import diff, flatten
 from raysweep.protocols import find_protocol
 from raysweep.terminal.progress import counted
-from raysweep.terminal.tables import brief, duration, percent, short, table
+from raysweep.terminal.tables import table
 from raysweep.terminal.watch_store import EVERY_S, watch
+from raysweep.units import brief, duration, percent, short
 from raysweep.verbs.options import json_option, print_json
 
 if TYPE_CHECKING:
