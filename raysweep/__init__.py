@@ -4,8 +4,8 @@
     raysweep.run("activation", protocol="cifar10", data="data/mine", epochs=10, seeds=3)
     raysweep.report("activation")
 
-`plan`, `run`, `results` and `report` take the arguments of the command line; `gains`, `take_home` and `compare` return the
-frames behind the report. Importing the package loads only the standard library.
+`plan`, `run`, `results` and `report` take the arguments of the command line; `gains`, `take_home` and `compare`
+return the frames behind the report. Importing the package loads only the standard library.
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ SHORTHANDS = {
 SPACE_ARGUMENTS = {
     "searcher": Argument(str, "NAME", f"How points are proposed: {', '.join(SEARCHERS)} (TPE).  [default: random]"),
     "scheduler": Argument(str, "NAME", f"How trials are stopped early: {', '.join(SCHEDULERS)}.  [default: none]"),
-    "over": Argument(str, "NAMES", "Parameters of a grid, comma-separated; others stay at the baseline.  [default: all]"),
+    "over": Argument(
+        str, "NAMES", "Parameters of a grid, comma-separated; others keep the baseline's value.  [default: all]"
+    ),
     "grid_points": Argument(int, "N", f"Number of points of a range in a grid.  [default: {POINTS}]"),
     "trials": Argument(int, "N", "Total number of points, including the baseline and stored ones.  [default: 200]"),
     "search_seed": Argument(int, "N", "Seed of the searcher.  [default: 0]"),

@@ -1,4 +1,4 @@
-"""The functions behind `import raysweep`: they take the arguments of the command line. Standard library only at import."""
+"""The functions of `import raysweep`. They take the arguments of the command line; imports wait until a call."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def test_the_papers_length() -> None:
 
 def test_planning_loads_neither_torch_nor_ray() -> None:
     code = (
-        "import sys; from raysweep.__main__ import raysweep\n"
+        "import sys; from raysweep.verbs.entry import raysweep\n"
         "try: raysweep(['plan', 'all', '--protocol', 'imagenet128', '--json'])\n"
         "except SystemExit: pass\n"
         "sys.exit(bool({'torch', 'ray', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"

@@ -1,4 +1,4 @@
-"""What all kinds of sweeps share: checked places, the view of a proposed trial, warnings, and the clean-up at the end."""
+"""Steps that all kinds of sweeps share: checking data and store, warnings, metadata, and compaction at the end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def open_places(request: Request, example: Callable[[Recipe], Recipe], resources
 def planned_point(
     trial: str, recipe: Recipe, member: Member, action: tuple[Action, str], protocol: str
 ) -> PlannedTrial:
-    """A proposed trial as progress shows it. A network that cannot be built costs nothing: its training will say why."""
+    """A proposed trial as progress shows it. A network that cannot be built has no cost; its training will say why."""
     try:
         cost = find_cost(recipe)
     except RaysweepError:

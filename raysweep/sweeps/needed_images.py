@@ -1,4 +1,4 @@
-"""The image sets that a plan needs: found, generated for the demo, checked, or listed with the command that writes them."""
+"""The image sets that a plan needs: found, generated for the demo, checked, or refused with the next step."""
 
 from __future__ import annotations
 

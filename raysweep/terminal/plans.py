@@ -64,7 +64,9 @@ def _study_text(plan: Sequence[PlannedTrial], study: str, protocol: Recipe) -> s
     trials, baseline = _of(plan, study), baseline_of(plan, study)
     possible = [planned for planned in trials if planned.action != "omit"]
     varying = [column for column in COLUMNS if len({column.value(planned) for planned in possible}) > 1]
-    same = [column.heading.format(column.value(possible[0])) for column in COLUMNS if column not in varying and possible]
+    same = [
+        column.heading.format(column.value(possible[0])) for column in COLUMNS if column not in varying and possible
+    ]
     heading = [f"{study}, baseline {trials[0].members[0].baseline}", *same]
     parts = [*wrapped(", ".join(heading)), *wrapped(f"settings: {settings_text(changed(baseline, protocol))}")]
     header = ("trial", "variant", *(column.header for column in varying), "action", "changes")

@@ -45,7 +45,12 @@ def setting_options(command: Command) -> Command:
             help="Baseline recipe; see `raysweep list protocols`.",
         ),
         click.option(
-            "--seeds", type=int, default=1, show_default=True, metavar="N", help="Repeat each trial with seeds 0 to N-1."
+            "--seeds",
+            type=int,
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="Repeat each trial with seeds 0 to N-1.",
         ),
         click.option(
             "--data",

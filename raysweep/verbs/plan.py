@@ -46,7 +46,9 @@ def plan(studies: tuple[str, ...], as_json: bool, price: float | None, **options
         print_json([entry.to_json() for entry in planned]) if as_json else print_plan(planned, request.protocol, price)
         return
     if price is not None:
-        raise RaysweepError(f"--price {price:g}: the cost of a search space is not known before its networks are built.")
+        raise RaysweepError(
+            f"--price {price:g}: the cost of a search space is not known before its networks are built."
+        )
     from raysweep.sweeps.space_sweep import plan_space
 
     points = plan_space(request, space)

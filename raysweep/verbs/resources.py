@@ -55,9 +55,7 @@ _OPTIONS = (
         help="Decode each image once for all trials on the same node that need it.",
     ),
     click.option("--deterministic", is_flag=True, help=DETERMINISTIC),
-    click.option(
-        "--address", metavar="ADDRESS", help="Ray cluster to join.  [default: RAY_ADDRESS, else a local one]"
-    ),
+    click.option("--address", metavar="ADDRESS", help="Ray cluster to join.  [default: RAY_ADDRESS, else a local one]"),
     click.option("--inline", is_flag=True, help="Run trials one at a time in this process, without Ray."),
     click.option(
         "--log-to",
