@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.watch_store import check_every, looks
+from raysweep.terminal.watch_store import check_every, refreshes
 from raysweep.verbs.options import json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def follow_report(uri: str, studies: tuple[str, ...], out: Path, every_s: float)
     store = open_store(uri)
     following = follow(store)
     live = LiveReport(following, store, studies, out)
-    for number, (_, changed) in enumerate(looks(following, store, every_s)):
+    for number, (_, changed) in enumerate(refreshes(following, store, every_s)):
         page = live.update(changed, every_s)
         if number == 0:
             click.echo(page)
