@@ -115,11 +115,11 @@ def prepare(request: Request, resources: Resources) -> Prepared:
     Raises:
         RaysweepError: data, settings, studies or store that do not serve. Nothing has been trained then.
     """
-    from raysweep.data.compiled import loops
     from raysweep.store.store import Store
 
     checked = check(request, resources)
-    loops()  # compiled here where this machine has not done so, not by the first of its trials
+    import raysweep.data.loops  # noqa: F401 - compiles them before the first trial needs them
+
     store = Store.open(request.store or "results", create=True)
     for manifest in checked.manifests:
         store.write_manifest(manifest)
