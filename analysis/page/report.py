@@ -21,6 +21,7 @@ from analysis.page.tables import html
 from analysis.statistics.across import QValues, claims, q_values
 from analysis.statistics.agreement import with_published
 from analysis.statistics.comparisons import BETTER, UNSTABLE, WORSE, comparisons
+from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
 
@@ -76,9 +77,7 @@ class Report:
             found = list(lines), len(evidence.searches), len(evidence.rankings)
             if self.across_of != found:
                 self.across, self.across_of = overview_pictures(evidence, self.out), found
-            part = page.with_name(f".{PAGE}.part")
-            part.write_text(self._render(lines, every_s), encoding="utf-8")
-            part.replace(page)  # a reader has the old page or the new one
+            write_whole(page, self._render(lines, every_s), sync=False)
         except OSError as error:
             raise RaysweepError(f"cannot write the report to {self.out}: {error}. Choose another --out.") from error
         return page

@@ -12,10 +12,9 @@ import fcntl
 import math
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +25,8 @@ from raysweep.data.image_file import ImageFile, Pool
 from raysweep.data.loops import PIXEL
 from raysweep.data.manifest import Manifest, verify
 from raysweep.disk.cache import cache_folder
+from raysweep.disk.locks import locked
+from raysweep.disk.whole import replacing
 
 LARGEST = 4 << 30
 """Bytes of decoded pixels: some ten seconds of decoding on one core; more would delay the first trial too long."""
@@ -54,7 +55,7 @@ def open_images(folder: Path, manifest: Manifest, split: str, threads: int = 1) 
     if path is None:
         return file
     try:
-        with _locked(path.parent):
+        with locked(path.parent / "lock"):
             remove_stale(path.parent)
             if not _holds(path, file, size):
                 verify(folder, manifest, full=True)  # the name promises the content
@@ -102,14 +103,6 @@ def _memory(entry: str) -> float:
     return found
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time makes, opens or removes a store."""
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def remove_stale(folder: Path) -> None:
     """Remove every store that no process has open and that was last opened more than KEEP_S ago.
 
@@ -138,18 +131,14 @@ def _holds(path: Path, file: ImageFile, size: int) -> bool:
 
 def _make(path: Path, file: ImageFile, size: int, pool: Pool) -> None:
     """Decode every image into the store: whole or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        os.posix_fallocate(descriptor, 0, size)  # refused here where there is no room, not by a signal later
-        pixels = np.memmap(name, np.uint8, "r+", shape=(size,))
+    with replacing(path, sync=False) as part:
+        with part.open("wb") as new:
+            os.posix_fallocate(new.fileno(), 0, size)  # fails here if there is no room, not by a signal later
+        pixels = np.memmap(part, np.uint8, "r+", shape=(size,))
         file.unpack(slice(0, file.num_images), pixels, pool)
         pixels.flush()
-        Path(name).replace(path)
-        if path in _open:  # another one, whose pixels were not the decoder's
-            _open.pop(path).close()
-    finally:
-        os.close(descriptor)
-        Path(name).unlink(missing_ok=True)
+    if path in _open:  # another one, whose pixels were not the decoder's
+        _open.pop(path).close()
 
 
 def _map(path: Path) -> NDArray[np.uint8]:
@@ -165,6 +154,6 @@ def close_stores() -> None:
     """Close what this process has open; what nobody else has open is removed."""
     while _open:
         path, file = _open.popitem()
-        with suppress(OSError), file, _locked(path.parent):
+        with suppress(OSError), file, locked(path.parent / "lock"):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.validate import RESCALES
 
@@ -126,21 +125,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write manifest.json, whole or not at all."""
-    _replace(Path(folder) / FILE_NAME, manifest.to_json())
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(Path(folder) / FILE_NAME, manifest.to_json())
 
 
 def verify(folder: Path, manifest: Manifest, *, full: bool) -> None:
@@ -207,7 +192,7 @@ def _recall(folder: Path) -> dict[str, Any]:
 def _remember(folder: Path, entries: Mapping[str, Any]) -> None:
     # A folder that may only be read is checked every time.
     try:
-        _replace(Path(folder) / MEMORY_NAME, json.dumps(entries))
+        write_whole(Path(folder) / MEMORY_NAME, json.dumps(entries))
     except OSError:
         return
 
