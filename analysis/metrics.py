@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from raysweep.errors import unknown
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 NOTHING = "–"
 """What a table shows where there is no number."""

@@ -21,7 +21,7 @@ from raysweep.cost import cost_key, goldens
 from raysweep.identity import recipe_from_json
 from raysweep.recipe import Recipe
 from raysweep.study import CLEAN, find_study
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 OURS, PAPER = "ours", "published"
 COLUMNS = ("source", "quantity", "series", "variant", "x", "mean", "half", "n", "seeds", "crossed")

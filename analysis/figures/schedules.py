@@ -19,7 +19,7 @@ from analysis.statistics.comparisons import INTERVAL, gains
 from raysweep.identity import recipe_from_json
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 STUDIES = ("lr_policy", "lr_policy_bn")
 RATE, TOP1 = "rate", "top1"

@@ -11,7 +11,7 @@ from raysweep.errors import RaysweepError
 from raysweep.nas.method import Method, make_method, methods
 from raysweep.nas.successive_halving import SuccessiveHalving
 from raysweep.nas.supernet_methods import WeightSharing
-from raysweep.terminal.tables import brief
+from raysweep.units import brief
 
 SHARED_OPTIONS: dict[str, Any] = {"preset": str, "cells": int, "width": int, "bn": str, "recalibration": int}
 """Options of the weights that architectures share: a preset's name, and the fields of `SharedRecipe`."""

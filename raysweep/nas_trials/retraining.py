@@ -20,7 +20,7 @@ from raysweep.patch import get, recipe_fields
 from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.study import Study, Variant
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 WIDTH = "network.width"
 WIDTHS = range(16, 16_001)

@@ -19,9 +19,9 @@ from raysweep.patch import patch
 from raysweep.planning import Member, PlannedTrial
 from raysweep.recipe import Recipe
 from raysweep.space import BASELINE
+from raysweep.sweeps.common import described, open_places, planned_point
 from raysweep.sweeps.nas_sweep import example_of
-from raysweep.sweeps.space_sweep import open_places, planned_point
-from raysweep.sweeps.study_sweep import Resources, described
+from raysweep.sweeps.resources import Resources
 from raysweep.terminal.progress import SweepProgress
 from raysweep.train.supernet_recipe import SharedRecipe
 from raysweep.train.task import Placement, TrialTask

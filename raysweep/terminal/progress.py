@@ -16,7 +16,7 @@ from raysweep.orchestrate.events import ENDS, Event
 from raysweep.planning import PlannedTrial
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
 from raysweep.terminal.eta import Work
-from raysweep.terminal.tables import duration, percent
+from raysweep.units import duration, percent
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -16,7 +16,7 @@ from raysweep.errors import RaysweepError
 from raysweep.orchestrate.events import ENDS, headline
 from raysweep.terminal.progress import LINE_EVERY_S
 from raysweep.terminal.snapshot import Row, Snapshot, StudyState, silent_s, trial_name
-from raysweep.terminal.tables import duration, percent
+from raysweep.units import duration, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

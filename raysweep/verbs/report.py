@@ -9,8 +9,7 @@ import click
 
 from raysweep.errors import RaysweepError
 from raysweep.terminal.watch_store import check_every, looks
-from raysweep.verbs.options import json_option, print_json
-from raysweep.verbs.status import open_store, store_option
+from raysweep.verbs.options import json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
     from analysis.comparing import StoreComparison
