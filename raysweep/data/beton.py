@@ -25,6 +25,9 @@ ROW = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
 FIELDS = ((2, b"image"), (1, b"label"))
 """FFCV's numbers of the types RGBImageField and IntField, and the names we give them."""
 JPG, RAW = 0, 1
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,21 @@ class Beton:
     """One file: its bytes, mapped, and per image where the stored bytes lie, their kind, sides and label."""
 
     path: Path
-    store: NDArray[np.uint8]
-    starts: NDArray[np.uint64]
-    sizes: NDArray[np.uint64]
-    modes: NDArray[np.uint8]
-    heights: NDArray[np.int64]
-    widths: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    store: Bytes
+    starts: Words
+    sizes: Words
+    modes: Bytes
+    heights: Numbers
+    widths: Numbers
+    labels: Numbers
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def tables(self) -> tuple[Bytes, Words, Words, Bytes, Numbers, Numbers]:
+        """What the compiled loops read: the bytes, and the starts, sizes, modes, heights and widths of the images."""
+        return self.store, self.starts, self.sizes, self.modes, self.heights, self.widths
 
     def stored(self, index: int) -> NDArray[np.uint8]:
         """The stored bytes of an image."""
@@ -86,7 +94,7 @@ def _checked(path: Path, store: NDArray[np.uint8], rows: NDArray[Any], places: N
     image = rows["image"]
     sizes = _sizes(path, image["start"], places)
     heights, widths = image["height"].astype(np.int64), image["width"].astype(np.int64)
-    starts, modes = np.ascontiguousarray(image["start"]), np.ascontiguousarray(image["mode"])
+    starts, modes = image["start"].astype(np.uint64), image["mode"].astype(np.uint8)  # copied: aligned
     # In this order: an end past 2**64 would come round as a small number.
     length = np.uint64(len(store))
     wrong = (starts > length) | (sizes > length) | (starts + sizes > length)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from raysweep.data.beton import RAW, Beton, read_beton
 from raysweep.data.crops import Crops, finish
-from raysweep.data.kernels import PIXEL, cut, scratch, unpack
+from raysweep.data.loops import PIXEL, cut, scratch, unpack
 from raysweep.data.manifest import Manifest, check_size
 from raysweep.data.preprocess import Preprocessing, rgb
 from raysweep.errors import RaysweepError
@@ -82,7 +82,7 @@ class ImageFile:
         def work(part: slice) -> None:
             begin, end = PIXEL * (at[[part.start, part.stop]] - at[0])
             first, count = images.start + part.start, part.stop - part.start
-            done = unpack(self.beton, first, count, out[begin:end])
+            done = unpack(*self.beton.tables, first, count, out[begin:end])
             if done < count:
                 raise self._undecodable(first + done)
 
@@ -131,8 +131,7 @@ class ImageFile:
             out[k] = finish(square[0], int(crops.windows[k]), float(crops.angles[k]), side)
 
     def _cut_squares(self, where: NDArray[np.int64], pad: int, room: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        b = self.beton
-        done = cut(b.store, b.starts, b.sizes, b.modes, b.heights, b.widths, where, pad, room, out)
+        done = cut(*self.beton.tables, where, pad, room, out)
         if done < len(where):
             raise self._undecodable(int(where[done, 0]))
 

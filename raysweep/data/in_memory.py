@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.data.image_file import ImageFile, Pool
-from raysweep.data.kernels import PIXEL
+from raysweep.data.loops import PIXEL
 from raysweep.data.manifest import Manifest, verify
 from raysweep.disk.cache import cache_folder
 from raysweep.disk.locks import locked

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from raysweep.data.crops import Crops
 from raysweep.data.image_file import ImageFile, Pool
-from raysweep.data.kernels import PIXEL
+from raysweep.data.loops import PIXEL
 from raysweep.data.preprocess import Preprocessing, needs_whole_image, rgb
 from raysweep.data.stream import ImageStream
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from raysweep.data.kernels import normalise
+from raysweep.data.loops import normalise
 from raysweep.data.on_device import DeviceBatch, DeviceImages, DeviceStream, can_be_cut_there, size_there
 from raysweep.data.shared_stream import SharedStream, share
 from raysweep.data.stream import Batch, ImageStream, TestStream, TrainStream

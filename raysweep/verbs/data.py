@@ -101,12 +101,10 @@ def write(  # one argument an option
     command goes on where it was: unfinished work is in FOLDER/.writing. Images that cannot be decoded are named at the
     end, when all others are written; mended, or with --skip-bad, the same command then has little left to do.
     """
-    from raysweep.data.compiled import loops
     from raysweep.write.sources import open_source
     from raysweep.write.sources.subset import Subset
     from raysweep.write.write_sets import write_sets
 
-    loops()  # compiled now, so that the first trial finds them
     found: Source = open_source(source, root=root, download=download)
     if per_class:
         found = Subset(found, *per_class)
