@@ -10,7 +10,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import Self, TypeVar
 
 from torch import nn
 
@@ -36,10 +36,10 @@ from raysweep.nn.norms import NORMS
 from raysweep.nn.pooling import POOLINGS, Window, replaces_pooling
 from raysweep.recipe import NetworkRecipe
 
-if TYPE_CHECKING:
-    from raysweep.genotypes.cells import Cell
-
 Kernel = int | tuple[int, int]
+B = TypeVar("B", bound="Builder")
+Part = Callable[[B], None]
+"""Describes a part of a network on a builder that starts at the current map."""
 
 
 class Builder:
@@ -244,21 +244,21 @@ class Builder:
         if len(self.shape) > 1:
             self.add("flatten", nn.Flatten(), (prod(self.shape),))
 
-    def part(self, describe: Part, shape: Shape | None = None) -> tuple[Layers, Shape]:
+    def part(self, describe: Part[Self], shape: Shape | None = None) -> tuple[Layers, Shape]:
         """Layers that begin at the present map, or one of that shape, not added yet; and the shape of their output."""
-        part = Builder(self.recipe, shape or self.shape)
+        part = type(self)(self.recipe, shape or self.shape)
         part._whole, part._numbers, part.image = self._whole, self._numbers, self.image
         describe(part)
         return Layers(part.layers), part.shape
 
-    def branches(self, name: str, *parts: Part) -> None:
+    def branches(self, name: str, *parts: Part[Self]) -> None:
         """Parts side by side on the same map; their outputs, maps of one size, are concatenated."""
         built = [self.part(part) for part in parts]
         self._same_maps(name, [shape[1:] for _, shape in built])
         channels = sum(shape[0] for _, shape in built)
         self.add(name, Branches(layers for layers, _ in built), (channels, *built[0][1][1:]))
 
-    def residual(self, name: str, body: Part, shortcut: Part | None = None, survival: float = 1.0) -> None:
+    def residual(self, name: str, body: Part[Self], shortcut: Part[Self] | None = None, survival: float = 1.0) -> None:
         """shortcut(x) + body(x), the identity where no shortcut is given; `activate` is what follows it.
 
         With a `survival` below 1 training leaves the body out at random.
@@ -280,25 +280,7 @@ class Builder:
         if len(set(shapes)) > 1:
             raise InapplicableError(f"{name} of {self.recipe.name} joins maps of shapes {shapes}: {self._too_small()}")
 
-    def cell(
-        self, name: str, cell: Cell, style: str, width: int, stride: int, older: Shape | None, drop_path: float
-    ) -> None:
-        """A searched cell on the present map and the one before the last cell, which has the shape `older`, if any.
-
-        Raises:
-            RaysweepError: an operation that networks of this style do not have.
-        """
-        from raysweep.nn.cells import CellForm, add_cell  # cells are written with builders
-
-        add_cell(self, name, cell, CellForm(style, width, stride, drop_path), older)
-
-    def edges(self, name: str, nodes: Sequence[Sequence[str]]) -> None:
-        """A cell of NAS-Bench-201 on the present map: for each node its operations on every earlier state."""
-        from raysweep.nn.cells import add_edges
-
-        add_edges(self, name, nodes)
-
-    def paired(self, name: str, describe: Part) -> None:
+    def paired(self, name: str, describe: Part[Self]) -> None:
         """A part after which the next cell is also given the map that is before it."""
         layers, shape = self.part(describe)
         self.add(name, Paired(Layers(), layers, Graph((), [(1, Layers())])), shape)
@@ -307,7 +289,7 @@ class Builder:
         """Identity skips over pairs of layers that have been added."""
         self.add(name, PairSkips([self.layers.pop(layer) for layer in layers]))
 
-    def auxiliary_head(self, name: str, describe: Part) -> None:
+    def auxiliary_head(self, name: str, describe: Part[Self]) -> None:
         """A classifier on the present map, where the recipe gives its loss a weight; the map passes on."""
         if self.recipe.aux_weight:
             self.add(name, AuxiliaryHead(self.part(describe)[0]))
@@ -318,29 +300,12 @@ class Builder:
         outputs = self.recipe.outputs
         self.add(name, nn.Linear(self.shape[0], outputs, bias=self.recipe.bias), (outputs,))
 
-    def head(self, first: int, second: int) -> None:
-        """The recipe's head, from the last map to the logits, with hidden layers of these widths or the recipe's own.
-
-        Raises:
-            InapplicableError: not two hidden widths.
-        """
-        from raysweep.nn.heads import HEADS  # heads are written with builders
-
-        own = self.recipe.head_widths
-        if own and len(own) != 2:
-            raise InapplicableError(f"network.head_widths has {len(own)} entries; a head takes 2, e.g. 4096,4096.")
-        HEADS[self.recipe.head](self, *(map(self.scaled, own) if own else (first, second)))
-
     def _too_small(self) -> str:
         stem = f"{self.recipe.stem_kernel}x{self.recipe.stem_kernel}, stride {self.recipe.stem_stride}"
         return (
             f"images of {self.image[1]} px are too small for {self.recipe.name} with a first layer of {stem}. Use "
             "larger images, or --set network.stem_kernel=3 --set network.stem_stride=1."
         )
-
-
-Part = Callable[[Builder], None]
-"""Describes a part of a network on a builder that begins at the present map."""
 
 
 def _pair(value: Kernel) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from raysweep.errors import InapplicableError
 from raysweep.nn.builder import Builder
 from raysweep.nn.pooling import PyramidPooling, Summed
 from raysweep.registry import Registry
@@ -19,6 +20,18 @@ Head = Callable[[Builder, int, int], None]
 HEADS: Registry[Head] = Registry("head", "raysweep list heads")
 PAPER = "Mishkin et al. 2017"
 PYRAMID = "He et al. 2014"
+
+
+def add_head(net: Builder, first: int, second: int) -> None:
+    """Add the recipe's head, from the last map to the logits, with these hidden widths or the recipe's own.
+
+    Raises:
+        InapplicableError: `network.head_widths` does not hold two widths.
+    """
+    own = net.recipe.head_widths
+    if own and len(own) != 2:
+        raise InapplicableError(f"network.head_widths has {len(own)} entries; a head takes 2, e.g. 4096,4096.")
+    HEADS[net.recipe.head](net, *(map(net.scaled, own) if own else (first, second)))
 
 
 class GlobalAverage(nn.Module):
