@@ -1,4 +1,4 @@
-"""Networks: one file a family, each a description of layers on a `Builder`. Knowing them loads no torch.
+"""Networks: one file a family, each a description of layers on a `NetworkBuilder`. Knowing them loads no torch.
 
 A network has factors of its own (batch normalisation, no dropout, another first layer ...): choosing it by name sets
 them, see `own_factors`.
@@ -20,9 +20,9 @@ from raysweep.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
-Describe = Callable[["Builder"], None]
+Describe = Callable[["NetworkBuilder"], None]
 CELL_FACTORS = frozenset({"genotype", "cell_repeats", "drop_path"})
 """Of networks of searched cells alone."""
 OPTIONAL_FACTORS = CELL_FACTORS | frozenset(
@@ -60,7 +60,7 @@ def network(
     own: Mapping[str, Any] | None = None,
     factors: Iterable[str] = (),
 ) -> Callable[[Describe], Describe]:
-    """Register a description: a function that adds all layers of the network to a `Builder`."""
+    """Register a description: a function that adds all layers of the network to a `NetworkBuilder`."""
 
     def register(describe: Describe) -> Describe:
         NETWORKS.add(name, summary, paper)(Network(describe, side, classes, own or {}, frozenset(factors)))
@@ -103,13 +103,13 @@ def build_network(recipe: NetworkRecipe, shape: tuple[int, ...]) -> nn.Module:
         RaysweepError: an unknown network or factor.
         InapplicableError: a factor that the network does not have, or images too small for it.
     """
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
     found = networks()[recipe.name]
     for factor in sorted(OPTIONAL_FACTORS - found.factors):
         if getattr(recipe, factor) != getattr(NetworkRecipe(), factor):
             raise InapplicableError(f"network.{factor} means nothing in {recipe.name}: leave it at its default.")
     # Who knows what convolutions do without borders also knows which of them stride in place of a pooling.
-    net = Builder(recipe, shape, strides_itself="conv_pad" in found.factors)
+    net = NetworkBuilder(recipe, shape, strides_itself="conv_pad" in found.factors)
     found.describe(net)
     return net.build()

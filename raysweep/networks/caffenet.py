@@ -15,7 +15,8 @@ from raysweep.networks import CELL_FACTORS, OPTIONAL_FACTORS, network
 from raysweep.recipe import NetworkRecipe
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Kernel
+    from raysweep.nn.builder import Kernel
+    from raysweep.nn.network_builder import NetworkBuilder
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _without_padding(stages: list[ConvStage]) -> list[ConvStage]:
     return [replace(stage, pad=0) for stage in (halved, *stages[1:])]
 
 
-def _stem_layers(net: Builder, width: int) -> None:
+def _stem_layers(net: NetworkBuilder, width: int) -> None:
     recipe = net.recipe
     kernel = recipe.stem_layers_kernel
     names = [f"conv1_{number}" for number in range(1, recipe.stem_layers + 1)]
@@ -102,7 +103,7 @@ def _stem_layers(net: Builder, width: int) -> None:
         net.pair_skips("conv1_pairs", names)
 
 
-def _stage(net: Builder, number: int, stage: ConvStage) -> None:
+def _stage(net: NetworkBuilder, number: int, stage: ConvStage) -> None:
     kernels = CONV_FORMS[net.recipe.conv_form].get(stage.kernel, (stage.kernel,)) if number > 1 else (stage.kernel,)
     for part, kernel in enumerate(kernels):
         # In channels that do not divide, as beside a concatenated image, there is one group.
@@ -112,7 +113,7 @@ def _stage(net: Builder, number: int, stage: ConvStage) -> None:
         net.conv(f"conv{number}{'abcd'[part] if part else ''}", stage.width, kernel, stride, pad, groups, number)
 
 
-def _features(net: Builder) -> None:
+def _features(net: NetworkBuilder) -> None:
     recipe = net.recipe
     dropouts = net.conv_dropouts(len(CONV_STAGES))
     for number, stage in enumerate(conv_stages(recipe), 1):
@@ -139,7 +140,7 @@ ALEXNET = {"widths": (96, 256, 384, 384, 256, 4096, 4096), "lrn": True}
     factors=FACTORS,
 )
 @network("caffenet", "AlexNet at 128 px with fc layers of 2048", "Mishkin et al. 2017", side=128, factors=FACTORS)
-def caffenet(net: Builder) -> None:
+def caffenet(net: NetworkBuilder) -> None:
     """CaffeNet for images of any size its maps survive.
 
     Raises:

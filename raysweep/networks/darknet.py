@@ -11,13 +11,13 @@ from raysweep.networks import network
 from raysweep.networks.resnet import BATCH_NORM
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024)
 HIDDEN = 2048
 
 
-def darknet(net: Builder) -> None:
+def darknet(net: NetworkBuilder) -> None:
     """The network; a map of one pixel is not pooled any further.
 
     Raises:

@@ -10,7 +10,7 @@ from raysweep.networks import network
 from raysweep.networks.resnet import OWN, OWN_CIFAR
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 BOTTLENECK = 4
 """Channels of the 1x1 convolution over the growth."""
@@ -33,7 +33,7 @@ class Form:
     """Normalisation and non-linearity between the first convolution and the first block."""
 
 
-def _layer(net: Builder, form: Form) -> None:
+def _layer(net: NetworkBuilder, form: Form) -> None:
     growth = net.scaled(form.growth)
     net.preactivate("pre1")
     if form.bottlenecks:
@@ -42,13 +42,13 @@ def _layer(net: Builder, form: Form) -> None:
     net.conv("conv2", growth, 3, pad=1, act=False, norm=False)
 
 
-def _transition(net: Builder, name: str, channels: int) -> None:
+def _transition(net: NetworkBuilder, name: str, channels: int) -> None:
     net.preactivate(f"{name}_pre")
     net.conv(name, channels, 1, act=False, norm=False)
     net.pool(f"{name}_pool", kernel=2, pad=0, kind="average", round_up=False)
 
 
-def densenet(form: Form, net: Builder) -> None:
+def densenet(form: Form, net: NetworkBuilder) -> None:
     """A DenseNet of that form.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Form:
     skips: bool = False
 
 
-def _pair(net: Builder, width: int) -> None:
+def _pair(net: NetworkBuilder, width: int) -> None:
     for part in (1, 2):
         net.conv(f"conv{part}", width, 3, pad=1)
 
 
-def _stage(net: Builder, form: Form, number: int, widths: tuple[int, ...]) -> None:
+def _stage(net: NetworkBuilder, form: Form, number: int, widths: tuple[int, ...]) -> None:
     recipe, place = net.recipe, 0
     for width, equal in groupby(widths):
         left = len(list(equal))
@@ -49,7 +49,7 @@ def _stage(net: Builder, form: Form, number: int, widths: tuple[int, ...]) -> No
             left -= 1
 
 
-def fitnet(form: Form, net: Builder) -> None:
+def fitnet(form: Form, net: NetworkBuilder) -> None:
     """A FitNet of that form.
 
     Raises:

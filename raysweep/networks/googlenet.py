@@ -16,7 +16,7 @@ from raysweep.networks import network
 from raysweep.networks.resnet import BATCH_NORM
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 
 @dataclass(frozen=True)
@@ -61,24 +61,24 @@ class Form:
     skips: bool = False
 
 
-def _inception(net: Builder, form: Form, module: Inception) -> None:
-    def three(part: Builder) -> None:
+def _inception(net: NetworkBuilder, form: Form, module: Inception) -> None:
+    def three(part: NetworkBuilder) -> None:
         part.conv("conv3_reduce", net.scaled(module.three_reduce), 1)
         part.conv("conv3", net.scaled(module.three), 3, pad=1)
 
-    def five(part: Builder) -> None:
+    def five(part: NetworkBuilder) -> None:
         part.conv("conv5_reduce", net.scaled(module.five_reduce), 1)
         for number, kernel in enumerate(form.five):
             part.conv(f"conv5{'abc'[number] if number else ''}", net.scaled(module.five), kernel, pad=kernel // 2)
 
-    def pooled(part: Builder) -> None:
+    def pooled(part: NetworkBuilder) -> None:
         part.pool("pool", stride=1, kernel=3, pad=1)
         part.conv("conv_pool", net.scaled(module.pooled), 1)
 
     net.branches("mixed", lambda part: part.conv("conv1", net.scaled(module.one), 1), three, five, pooled)
 
 
-def _module(net: Builder, form: Form, module: Inception) -> None:
+def _module(net: NetworkBuilder, form: Form, module: Inception) -> None:
     name, body = f"inception_{module.name}", partial(_inception, form=form, module=module)
     if not form.skips:
         net.add(name, *net.part(body))
@@ -88,7 +88,7 @@ def _module(net: Builder, form: Form, module: Inception) -> None:
     net.residual(name, body, None if same else lambda part: part.conv("project", channels, 1, act=False))
 
 
-def _auxiliary(net: Builder) -> None:
+def _auxiliary(net: NetworkBuilder) -> None:
     """Section 5 of the paper: pooling 5/3, 1x1 convolution of 128, hidden layer of 1024, dropout of 0.7."""
     net.pool("pool", stride=3, kernel=min(5, net.shape[1]), pad=0, kind="average")
     net.conv("conv", net.scaled(128), 1)
@@ -97,7 +97,7 @@ def _auxiliary(net: Builder) -> None:
     net.classifier("clf")
 
 
-def _stem(net: Builder, form: Form) -> None:
+def _stem(net: NetworkBuilder, form: Form) -> None:
     recipe = net.recipe
     net.conv("conv1", net.scaled(64), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2)
     if recipe.stem_stride > 1:
@@ -111,7 +111,7 @@ def _stem(net: Builder, form: Form) -> None:
     net.pool("pool2")
 
 
-def googlenet(form: Form, net: Builder) -> None:
+def googlenet(form: Form, net: NetworkBuilder) -> None:
     """GoogLeNet of that form.
 
     Raises:

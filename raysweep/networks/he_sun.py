@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Kernel
+    from raysweep.nn.builder import Kernel
+    from raysweep.nn.network_builder import NetworkBuilder
 
 TABLE = Path(__file__).with_name("he_sun.csv")
 LAYER = re.compile(r"\((?P<kernel>\d+),(?P<width>\d+)\)(?:/(?P<stride>\d+))?(?:x(?P<count>\d+))?")
@@ -96,7 +97,7 @@ def _j_3x1() -> Model:
     )
 
 
-def _stage(net: Builder, number: int, stage: Stage) -> None:
+def _stage(net: NetworkBuilder, number: int, stage: Stage) -> None:
     gives_back = False
     for part, layer in enumerate(stage.layers, 1):
         name, width, recipe = f"conv{number}_{part}", net.scaled(layer.width), net.recipe
@@ -113,7 +114,7 @@ def _stage(net: Builder, number: int, stage: Stage) -> None:
             net.conv(name, width, layer.kernel, pad=(rows // 2, columns // 2))
 
 
-def he_sun(model: Model, net: Builder) -> None:
+def he_sun(model: Model, net: NetworkBuilder) -> None:
     """A model of the table.
 
     Raises:

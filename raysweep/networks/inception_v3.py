@@ -15,7 +15,8 @@ from raysweep.networks import network
 from raysweep.networks.resnet import BATCH_NORM
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Kernel, Part
+    from raysweep.nn.builder import Kernel, Part
+    from raysweep.nn.network_builder import NetworkBuilder
 
 HIDDEN = 2048
 ROW, COLUMN = (1, 7), (7, 1)
@@ -33,56 +34,56 @@ class Layer:
 Chain = tuple[Layer, ...]
 
 
-def _conv(net: Builder, name: str, layer: Layer) -> None:
+def _conv(net: NetworkBuilder, name: str, layer: Layer) -> None:
     kernels = (layer.kernel,) * 2 if isinstance(layer.kernel, int) else layer.kernel
     net.conv(name, net.scaled(layer.width), layer.kernel, pad=(kernels[0] // 2, kernels[1] // 2))
 
 
-def _convs(chain: Chain) -> Part:
-    def describe(net: Builder) -> None:
+def _convs(chain: Chain) -> Part[NetworkBuilder]:
+    def describe(net: NetworkBuilder) -> None:
         for number, layer in enumerate(chain, 1):
             _conv(net, f"conv{number}", layer)
 
     return describe
 
 
-def _averaged(width: int) -> Part:
-    def describe(net: Builder) -> None:
+def _averaged(width: int) -> Part[NetworkBuilder]:
+    def describe(net: NetworkBuilder) -> None:
         net.pool("pool", stride=1, kernel=3, pad=1, kind="average")
         net.conv("conv", net.scaled(width), 1)
 
     return describe
 
 
-def _window_pad(net: Builder) -> int:
+def _window_pad(net: NetworkBuilder) -> int:
     return 0 if net.shape[1] >= 3 else 1
 
 
-def _reducing(before: Chain, width: int) -> Part:
+def _reducing(before: Chain, width: int) -> Part[NetworkBuilder]:
     """Convolutions, then one of 3x3 with stride 2."""
 
-    def describe(net: Builder) -> None:
+    def describe(net: NetworkBuilder) -> None:
         _convs(before)(net)
         net.conv("reduce", net.scaled(width), 3, 2, _window_pad(net))
 
     return describe
 
 
-def _reducing_pool(net: Builder) -> None:
+def _reducing_pool(net: NetworkBuilder) -> None:
     net.pool("pool", kernel=3, pad=_window_pad(net), round_up=False)
 
 
-def _split(before: Chain, width: int) -> Part:
+def _split(before: Chain, width: int) -> Part[NetworkBuilder]:
     """Convolutions, then 1x3 and 3x1 side by side."""
 
-    def describe(net: Builder) -> None:
+    def describe(net: NetworkBuilder) -> None:
         _convs(before)(net)
         net.branches("split", _convs((Layer(width, WIDE),)), _convs((Layer(width, TALL),)))
 
     return describe
 
 
-def _figure_5(pooled: int) -> tuple[Part, ...]:
+def _figure_5(pooled: int) -> tuple[Part[NetworkBuilder], ...]:
     """5x5 and two 3x3."""
     return (
         _convs((Layer(64),)),
@@ -92,7 +93,7 @@ def _figure_5(pooled: int) -> tuple[Part, ...]:
     )
 
 
-def _figure_6(inner: int) -> tuple[Part, ...]:
+def _figure_6(inner: int) -> tuple[Part[NetworkBuilder], ...]:
     """7x7 as rows and columns."""
     return (
         _convs((Layer(192),)),
@@ -102,7 +103,7 @@ def _figure_6(inner: int) -> tuple[Part, ...]:
     )
 
 
-def _figure_7() -> tuple[Part, ...]:
+def _figure_7() -> tuple[Part[NetworkBuilder], ...]:
     """Wide, with split ends."""
     return (
         _convs((Layer(320),)),
@@ -118,7 +119,7 @@ SECOND_REDUCTION = (
     _reducing((Layer(192), Layer(192, ROW), Layer(192, COLUMN)), 192),
     _reducing_pool,
 )
-MODULES: dict[str, tuple[Part, ...]] = {
+MODULES: dict[str, tuple[Part[NetworkBuilder], ...]] = {
     "5b": _figure_5(32),
     "5c": _figure_5(64),
     "5d": _figure_5(64),
@@ -136,7 +137,7 @@ AUXILIARY = "6e"
 """The module with the auxiliary head after it."""
 
 
-def _auxiliary(net: Builder) -> None:
+def _auxiliary(net: NetworkBuilder) -> None:
     side = net.shape[1]
     net.pool("pool", stride=3, kernel=min(5, side), pad=0, kind="average", round_up=False)
     net.conv("conv1", net.scaled(128), 1)
@@ -145,7 +146,7 @@ def _auxiliary(net: Builder) -> None:
     net.classifier("clf")
 
 
-def _stem(net: Builder) -> None:
+def _stem(net: NetworkBuilder) -> None:
     kernel, strides = net.recipe.stem_kernel, net.recipe.stem_stride > 1
     border = partial(_border, strides)
     net.conv("conv1a", net.scaled(32), kernel, net.recipe.stem_stride, border(kernel))
@@ -163,7 +164,7 @@ def _border(strides: bool, kernel: int) -> int:
     return 0 if strides else kernel // 2
 
 
-def inception_v3(net: Builder) -> None:
+def inception_v3(net: NetworkBuilder) -> None:
     """Inception v3.
 
     Raises:

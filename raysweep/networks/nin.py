@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 HIDDEN = 2048
 
@@ -36,7 +36,7 @@ class Form:
     pool_pad: int = 0
 
 
-def nin(form: Form, net: Builder) -> None:
+def nin(form: Form, net: NetworkBuilder) -> None:
     """NiN. The last 1x1 convolution of the last stage is the head's classifier.
 
     Raises:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Part
+    from raysweep.nn.builder import Part
+    from raysweep.nn.network_builder import NetworkBuilder
 
 EXPANSION = 4
 """Channels of a bottleneck's output over those the stage is named after."""
@@ -117,7 +118,7 @@ MEMBERS: Mapping[str, Entry] = {
 }
 
 
-def _block(net: Builder, form: Form, width: int, stride: int) -> None:
+def _block(net: NetworkBuilder, form: Form, width: int, stride: int) -> None:
     """The convolutions of a block, without the non-linearity after the sum."""
     if not form.bottleneck:
         _layers(net, form, [(net.scaled(width), 3, stride, 1), (net.scaled(width), 3, 1, 1)])
@@ -130,7 +131,7 @@ def _block(net: Builder, form: Form, width: int, stride: int) -> None:
     _layers(net, form, [(inner, 1, first, 1), (inner, 3, second, form.groups), (outer, 1, 1, 1)])
 
 
-def _layers(net: Builder, form: Form, layers: list[tuple[int, int, int, int]]) -> None:
+def _layers(net: NetworkBuilder, form: Form, layers: list[tuple[int, int, int, int]]) -> None:
     """Convolutions of (width, kernel, stride, groups); pre-activated, the first non-linearity comes before them."""
     for number, (width, kernel, stride, groups) in enumerate(layers, 1):
         if form.preactivated:
@@ -141,13 +142,13 @@ def _layers(net: Builder, form: Form, layers: list[tuple[int, int, int, int]]) -
             net.conv(f"conv{number}", width, kernel, stride, kernel // 2, groups, act=number < len(layers))
 
 
-def _residual(net: Builder, form: Form, name: str, width: int, stride: int) -> None:
+def _residual(net: NetworkBuilder, form: Form, name: str, width: int, stride: int) -> None:
     channels = net.scaled(width * EXPANSION if form.bottleneck else width)
     if not form.skips:
         net.add(name, *net.part(lambda part: _block(part, form, width, stride)))
         net.activate(f"{name}_act")
         return
-    project: Part | None = None
+    project: Part[NetworkBuilder] | None = None
     if stride > 1 or net.shape[0] != channels:
         project = partial(_projection, form, channels, stride)
     body = partial(_body, form, width, stride, project is None)
@@ -158,17 +159,17 @@ def _residual(net: Builder, form: Form, name: str, width: int, stride: int) -> N
         net.activate(f"{name}_act")
 
 
-def _body(form: Form, width: int, stride: int, starts_itself: bool, net: Builder) -> None:
+def _body(form: Form, width: int, stride: int, starts_itself: bool, net: NetworkBuilder) -> None:
     if form.preactivated and starts_itself:
         net.preactivate("pre1")
     _block(net, form, width, stride)
 
 
-def _projection(form: Form, channels: int, stride: int, net: Builder) -> None:
+def _projection(form: Form, channels: int, stride: int, net: NetworkBuilder) -> None:
     net.conv("project", channels, 1, stride, act=False, norm=not form.preactivated)
 
 
-def resnet(form: Form, net: Builder) -> None:
+def resnet(form: Form, net: NetworkBuilder) -> None:
     """A residual network of that form.
 
     Raises:

@@ -22,37 +22,38 @@ from raysweep.networks import network
 from raysweep.networks.resnet import OWN_CIFAR
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Part
+    from raysweep.nn.builder import Part
+    from raysweep.nn.network_builder import NetworkBuilder
 
 HIDDEN = 256
 DEPTHS = (20, 32, 44, 56, 110, 1202)
-Body = Callable[["Builder", int, int], None]
+Body = Callable[["NetworkBuilder", int, int], None]
 """Adds what a block adds to its input, of a width and with a stride."""
 
 
-def _body(net: Builder, width: int, stride: int) -> None:
+def _body(net: NetworkBuilder, width: int, stride: int) -> None:
     net.conv("conv1", width, 3, stride, 1)
     net.conv("conv2", width, 3, 1, 1, act=False)
 
 
-def _elu_body(net: Builder, width: int, stride: int) -> None:
+def _elu_body(net: NetworkBuilder, width: int, stride: int) -> None:
     net.conv("conv1", width, 3, stride, 1, norm=False)
     net.conv("conv2", width, 3, 1, 1, act=False)
 
 
-def _weighted_body(net: Builder, width: int, stride: int) -> None:
+def _weighted_body(net: NetworkBuilder, width: int, stride: int) -> None:
     net.conv("conv1", width, 3, stride, 1)
     net.conv("conv2", width, 3, 1, 1)
     net.learned_weight("weight")
 
 
-def _streams_body(net: Builder, width: int, stride: int) -> None:
+def _streams_body(net: NetworkBuilder, width: int, stride: int) -> None:
     _generalised(net, "layer1", width, stride)
     net.activate("layer1_act")
     _generalised(net, "layer2", width, 1)
 
 
-def _generalised(net: Builder, name: str, width: int, stride: int) -> None:
+def _generalised(net: NetworkBuilder, name: str, width: int, stride: int) -> None:
     """A convolution of both streams; the first half of the channels is added to the result (equations 1 and 2)."""
     half = net.shape[0] // 2
     net.residual(
@@ -74,7 +75,7 @@ class Form:
     widths: tuple[int, int, int] = (16, 32, 64)
 
 
-def resnet_cifar(form: Form, net: Builder) -> None:
+def resnet_cifar(form: Form, net: NetworkBuilder) -> None:
     """The network of that form.
 
     Raises:
@@ -94,11 +95,11 @@ def resnet_cifar(form: Form, net: Builder) -> None:
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
-def _block(net: Builder, form: Form, width: int, stride: int) -> None:
+def _block(net: NetworkBuilder, form: Form, width: int, stride: int) -> None:
     form.body(net, width, stride)
 
 
-def _shortcut(net: Builder, width: int, stride: int) -> Part | None:
+def _shortcut(net: NetworkBuilder, width: int, stride: int) -> Part[NetworkBuilder] | None:
     if stride == 1 and net.shape[0] == width:
         return None
     return lambda part: part.padded_shortcut("pad", width, stride)

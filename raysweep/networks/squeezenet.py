@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
 """Widths of the eight fire modules: squeezed, and of each of the two expansions."""
@@ -28,7 +28,7 @@ class Form:
     """Fire modules, counted from 1, with a pooling after them; the first pooling follows the first convolution."""
 
 
-def _fire(net: Builder, name: str, squeezed: int, expanded: int) -> None:
+def _fire(net: NetworkBuilder, name: str, squeezed: int, expanded: int) -> None:
     net.conv(f"{name}_squeeze", net.scaled(squeezed), 1)
     width = net.scaled(expanded)
     net.branches(
@@ -38,7 +38,7 @@ def _fire(net: Builder, name: str, squeezed: int, expanded: int) -> None:
     )
 
 
-def squeezenet(form: Form, net: Builder) -> None:
+def squeezenet(form: Form, net: NetworkBuilder) -> None:
     """SqueezeNet. Where the first convolution does not stride (small images) the first pooling is left out.
 
     Raises:

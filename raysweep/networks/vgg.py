@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 WIDTHS = (64, 128, 256, 512, 512)
 HIDDEN = 4096
@@ -34,7 +34,7 @@ class Stage:
     width: int
 
 
-def vgg(depths: tuple[int, ...], net: Builder) -> None:
+def vgg(depths: tuple[int, ...], net: NetworkBuilder) -> None:
     """VGG with stages of these depths.
 
     Raises:

@@ -15,7 +15,8 @@ from raysweep.networks import network
 from raysweep.networks.resnet import OWN
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Kernel, Part
+    from raysweep.nn.builder import Kernel, Part
+    from raysweep.nn.network_builder import NetworkBuilder
 
 STEM_WIDTH = 32
 WIDTHS = (64, 128, 256, 256)
@@ -26,7 +27,7 @@ ROR_DEPTHS = (6, 6, 6, 6)
 SQUARE: tuple[Kernel, ...] = (3,)
 
 
-def _stem(net: Builder) -> None:
+def _stem(net: NetworkBuilder) -> None:
     recipe = net.recipe
     net.input()
     net.conv("conv1", net.scaled(STEM_WIDTH), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2)
@@ -34,7 +35,7 @@ def _stem(net: Builder) -> None:
         net.pool("pool1")
 
 
-def vgglike(skips: bool, net: Builder) -> None:
+def vgglike(skips: bool, net: NetworkBuilder) -> None:
     """Eleven 3x3 convolutions in four stages after the first layer.
 
     Raises:
@@ -56,11 +57,11 @@ def vgglike(skips: bool, net: Builder) -> None:
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
-def _conv(net: Builder, width: int) -> None:
+def _conv(net: NetworkBuilder, width: int) -> None:
     net.conv("conv", width, 3, pad=1)
 
 
-def _projection(net: Builder, width: int, stride: int = 1) -> None:
+def _projection(net: NetworkBuilder, width: int, stride: int = 1) -> None:
     net.conv("project", width, 1, stride, act=False)
 
 
@@ -74,7 +75,7 @@ class Levels:
     """A skip around all stages."""
 
 
-def ror(levels: Levels, net: Builder) -> None:
+def ror(levels: Levels, net: NetworkBuilder) -> None:
     """ResNet of ResNets.
 
     Raises:
@@ -92,7 +93,7 @@ def ror(levels: Levels, net: Builder) -> None:
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
-def _stages(levels: Levels, net: Builder) -> None:
+def _stages(levels: Levels, net: NetworkBuilder) -> None:
     for number, (base, depth) in enumerate(zip(WIDTHS, ROR_DEPTHS, strict=True), 1):
         width, stride = net.scaled(base), 1 if number == 1 else 2
         body = partial(_blocks, levels=levels, width=width, stride=stride, depth=depth)
@@ -100,10 +101,10 @@ def _stages(levels: Levels, net: Builder) -> None:
         net.activate(f"stage{number}_act")
 
 
-def _blocks(net: Builder, levels: Levels, width: int, stride: int, depth: int) -> None:
+def _blocks(net: NetworkBuilder, levels: Levels, width: int, stride: int, depth: int) -> None:
     for block in range(1, depth + 1):
         now = stride if block == 1 else 1
-        skip: Part | None = None
+        skip: Part[NetworkBuilder] | None = None
         if now > 1 or net.shape[0] != width:
             skip = partial(_projection, width=width, stride=now)
         net.residual(f"block{block}", partial(_body, levels=levels, width=width, stride=now), skip)
@@ -111,7 +112,7 @@ def _blocks(net: Builder, levels: Levels, width: int, stride: int, depth: int) -
             net.activate(f"block{block}_act")
 
 
-def _body(net: Builder, levels: Levels, width: int, stride: int) -> None:
+def _body(net: NetworkBuilder, levels: Levels, width: int, stride: int) -> None:
     layers = [kernel for _ in range(2) for kernel in levels.kernels]
     for number, kernel in enumerate(layers, 1):
         rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel

@@ -14,7 +14,7 @@ from raysweep.networks import network
 from raysweep.networks.resnet import BATCH_NORM
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 ENTRY = ((128, 128), (256, 256), (728, 728))
 """Widths of the two separable convolutions of each block, a pooling after them."""
@@ -24,14 +24,14 @@ LAST = (1536, 2048)
 HIDDEN = 2048
 
 
-def _separable(net: Builder, name: str, width: int, act: bool) -> None:
+def _separable(net: NetworkBuilder, name: str, width: int, act: bool) -> None:
     """3x3 in each channel by itself, then 1x1 over all of them, nothing between (section 3 of the paper)."""
     channels = net.shape[0]
     net.conv(f"{name}_depthwise", channels, 3, pad=1, groups=channels, act=False, norm=False)
     net.conv(f"{name}_pointwise", net.scaled(width), 1, act=act)
 
 
-def _body(net: Builder, widths: Iterable[int], starts_activated: bool, pools: bool) -> None:
+def _body(net: NetworkBuilder, widths: Iterable[int], starts_activated: bool, pools: bool) -> None:
     """Separable convolutions, the non-linearity between them; in front of the first one unless it was there."""
     if not starts_activated:
         net.activate("act")
@@ -42,7 +42,7 @@ def _body(net: Builder, widths: Iterable[int], starts_activated: bool, pools: bo
         net.pool("pool", kernel=3, pad=1, round_up=False)
 
 
-def _halving(net: Builder, name: str, widths: tuple[int, int], starts_activated: bool = False) -> None:
+def _halving(net: NetworkBuilder, name: str, widths: tuple[int, int], starts_activated: bool = False) -> None:
     channels = net.scaled(widths[-1])
     net.residual(
         name,
@@ -51,7 +51,7 @@ def _halving(net: Builder, name: str, widths: tuple[int, int], starts_activated:
     )
 
 
-def xception(net: Builder) -> None:
+def xception(net: NetworkBuilder) -> None:
     """Xception.
 
     Raises:
