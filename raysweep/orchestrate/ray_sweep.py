@@ -39,8 +39,9 @@ from raysweep.orchestrate.nodes import nodes_there, nodes_to_come
 from raysweep.orchestrate.packing import Layout
 from raysweep.orchestrate.pool import SILENCE_S, Pool
 from raysweep.orchestrate.prometheus import SweepMetrics
+from raysweep.orchestrate.ray_private import HEAD
 from raysweep.orchestrate.space_searcher import PlanOrder, Proposing
-from raysweep.orchestrate.tuner import HEAD, run_tuner
+from raysweep.orchestrate.tuner import run_tuner
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
 

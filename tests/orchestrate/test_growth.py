@@ -71,7 +71,7 @@ def test_gangs_are_added_where_there_is_room_and_work(
     there: Sequence[Mapping[str, float]], demand: Demand, at_once: int | None, more: int, notes: list[str]
 ) -> None:
     sweep, added, allowed = grow(notes, at_once)
-    sweep.look(demand, there)
+    sweep.check(demand, there)
     assert len(added.threads) == more
     assert not any(added.threads.values())
     assert allowed == [demand.gangs + more]
@@ -79,10 +79,10 @@ def test_gangs_are_added_where_there_is_room_and_work(
 
 def test_one_gang_with_a_node_to_itself_for_those_that_need_it(notes: list[str]) -> None:
     sweep, added, allowed = grow(notes)
-    sweep.look(Demand(gangs=4, trials=9, alone=2), [NODE])
+    sweep.check(Demand(gangs=4, trials=9, alone=2), [NODE])
     assert added.threads == {"gang-0": True}
     assert added.shapes == [GangShape(cpus=2)]
-    sweep.look(Demand(gangs=4, trials=9, alone=2, has_wide=True), [NODE])
+    sweep.check(Demand(gangs=4, trials=9, alone=2, has_wide=True), [NODE])
     assert len(added.threads) == 1
     assert allowed == [4 + 2] * 2
 
@@ -91,10 +91,10 @@ def test_what_is_waited_for_is_told_after_a_while_and_once(notes: list[str]) -> 
     sweep, added, _ = grow(notes)
     added.waiting = 2
     for _ in range(growth.PATIENCE - 1):
-        sweep.look(Demand(gangs=4, trials=4), [NODE])
+        sweep.check(Demand(gangs=4, trials=4), [NODE])
     assert not notes
     for _ in range(3):
-        sweep.look(Demand(gangs=4, trials=4), [NODE])
+        sweep.check(Demand(gangs=4, trials=4), [NODE])
     assert notes == ["2 places for trials wait for 1 CPU each; 2 of 2 CPUs in use; the cluster may add 1 node(s)"]
 
 
