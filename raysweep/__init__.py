@@ -21,7 +21,7 @@ from raysweep.study import Study, Variant, find_study
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.comparing import StoreComparison
+    from analysis.two_stores import StoreComparison
     from raysweep.orchestrate.events import Outcome
 
 __all__ = [
@@ -88,7 +88,7 @@ def gains(*studies: str, store: str = "results") -> pd.DataFrame:
     Raises:
         RaysweepError: no such store, or no such study in it.
     """
-    from analysis.page.tables import all_gains
+    from analysis.page.gain_tables import all_gains
     from raysweep.store.store import Store
 
     return all_gains(Store.open(store), studies)
@@ -101,7 +101,7 @@ def take_home(store: str = "results") -> pd.DataFrame:
         RaysweepError: no such store, or an empty one.
     """
     from analysis.load import ALL, load_lines
-    from analysis.take_home import take_home as messages
+    from analysis.messages import take_home as messages
     from raysweep.store.store import Store
 
     return messages(load_lines(Store.open(store), [ALL]))
@@ -113,7 +113,7 @@ def compare(store_a: str, store_b: str) -> StoreComparison:
     Raises:
         RaysweepError: one of them cannot be read, or is empty.
     """
-    from analysis.comparing import compare_stores
+    from analysis.two_stores import compare_stores
 
     return compare_stores(store_a, store_b)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raysweep.errors import RaysweepError
 from raysweep.identity import trial_id
 from raysweep.patch import patch
-from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, to_run
+from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, shared_and_own, to_run
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Length, Recipe
 from raysweep.study import Study, Variant, find_study
@@ -107,6 +107,18 @@ def test_diff_is_against_the_protocol_as_it_ships() -> None:
     plan = make_plan([STUDY], baseline, [1], protocol=protocol)
     assert plan[0].diff == {"seed": 1, "training.epochs": 3.0}
     assert plan[1].diff == {"seed": 1, "training.epochs": 3.0, "network.activation": "tanh"}
+
+
+def test_settings_that_all_entries_share_are_separated_from_their_own() -> None:
+    common = {"network.name": "resnet18", "network.stem_kernel": 7}
+    diffs = {"relu": common, "elu": common | {"network.activation": "elu"}, "tanh": {"solver.lr": 0.1} | common}
+    assert shared_and_own(diffs) == (
+        common,
+        {"relu": {}, "elu": {"network.activation": "elu"}, "tanh": {"solver.lr": 0.1}},
+    )
+    assert shared_and_own({"a": {"x": 1}, "b": {"x": 2}, "c": {}}) == ({}, {"a": {"x": 1}, "b": {"x": 2}, "c": {}})
+    assert shared_and_own({"a": {"x": None}, "b": {}}) == ({}, {"a": {"x": None}, "b": {}})
+    assert shared_and_own({}) == ({}, {})
 
 
 def test_a_line_is_the_baseline_under_the_same_settings() -> None:

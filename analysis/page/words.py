@@ -158,27 +158,6 @@ def agreement_words(line: Line) -> str:
     return f"Rank agreement with the published order over {found.n} variants: Kendall's tau {found}." if found else ""
 
 
-def caption(line: Line) -> str:
-    """What a reader must know of the numbers: study, protocol, images, epochs, device, seeds, interval."""
-    recipe = line.baseline_recipe
-    data = ", ".join(line.present("data_name")) or "no images yet"
-    device = ", ".join(line.present("device")) or "no device yet"
-    where = f"Study {line.study}, protocol {line.protocol} on {data}, {recipe.training.epochs:g} epochs, {device}."
-    return f"{where} {_seeds(line)}"
-
-
-def _seeds(line: Line) -> str:
-    if line.is_architecture_search:
-        return f"{line.trials['trial'].nunique()} trials, each trained once."
-    counts = line.finished.groupby("variant")["seed"].nunique()
-    if not len(counts):
-        return "No trial has finished."
-    if counts.max() == 1:
-        return "n = 1 seed: no intervals, no claim."
-    n = f"n = {counts.min()}" if counts.nunique() == 1 else f"n = {counts.min()} to {counts.max()}"
-    return f"{n} seeds."
-
-
 def waiting(line: Line) -> str:
     """How much of the trials' time was spent waiting for images, and what helps where that is a lot; in a sentence."""
     timed = line.trials[line.trials["data_wait"].notna()]

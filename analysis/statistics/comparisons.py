@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from analysis.load import DIVERGED, Line, once_a_line
+from analysis.load import DIVERGED, FINISHED, Line, once_a_line
 from analysis.metrics import METRICS, Metric
 from analysis.statistics.dunnett import EQUAL_LOAD, adjusted, critical
 
@@ -33,9 +33,9 @@ CONFIDENCE = 0.95
 LEVEL = 1 - CONFIDENCE
 FAR = 3.0
 MEAN_INTERVAL = f"{CONFIDENCE:.0%} Student-t interval".replace("%", " %")
-"""Of a mean."""
+"""The name of the interval of a mean over seeds, and of a difference that is paired by seed."""
 INTERVAL = f"simultaneous {CONFIDENCE:.0%} interval (Dunnett)".replace("%", " %")
-"""Of a gain."""
+"""The name of the interval of a gain over the baseline."""
 DOUBTFUL_P = 0.01
 LEAST_FOR_BOOTSTRAP = 8
 RESAMPLES = 9999
@@ -303,3 +303,8 @@ def ends(trials: pd.DataFrame, but: str = "") -> dict[str, str]:
 
 def _share(count: int, total: int) -> str:
     return str(count) if count == total else f"{count} of {total}"
+
+
+def unfinished(line: Line) -> dict[str, str]:
+    """Variant -> the statuses of its trials that have not finished, with their counts; only variants with any."""
+    return ends(line.trials, but=FINISHED)
