@@ -45,8 +45,8 @@ INTRODUCTION = """# Results
 `make report` writes this page from the trials in `{store}/`: every number below is computed from them or is published.
 Gains are in points of top-1 accuracy over the baseline of the study, paired by seed. Intervals and p-values are
 Dunnett's and hold for all variants of a study at once. q is the p-value adjusted for all studies on this page
-(Benjamini and Hochberg over studies). Published numbers come from the paper's own set-up: 64 epochs of ImageNet, one run
-each. The scale is different here, so what holds here may not hold there, and the reverse.
+(Benjamini and Hochberg over studies). Published numbers come from the paper's own set-up: 64 epochs of ImageNet, one
+run each. The scale is different here, so what holds here may not hold there, and the reverse.
 """
 
 
