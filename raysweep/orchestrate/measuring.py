@@ -89,7 +89,9 @@ def _known(
 def summary(found: Carried) -> str:
     """Describe a measurement in one line."""
     speeds = ", ".join(f"{speed:,.0f} with {count}" for count, speed in found.images_per_s.items())
-    return f"{found.trials} trial(s) per device: each needs {found.memory_gib:.1f} GiB; images/s with N at once: {speeds}"
+    return (
+        f"{found.trials} trial(s) per device: each needs {found.memory_gib:.1f} GiB; images/s with N at once: {speeds}"
+    )
 
 
 def measured_key(recipe: Recipe, nodes: Iterable[Node], threads: int, device: str) -> str:
