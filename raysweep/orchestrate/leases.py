@@ -136,8 +136,3 @@ class Member:
     """Since it last took a trial."""
     heard: float = math.inf
     """When it last gave a sign of life, on the pool's clock; infinite: it owes none."""
-
-
-def killed_for_memory(error: str) -> bool:
-    """Whether memory was short: a trial's own error, or Ray killed its worker because the node ran out."""
-    return "OutOfMemoryError" in error or "running low on memory" in error
