@@ -1,7 +1,7 @@
 """What a trial costs before it runs: parameters, multiply-accumulates, activations, GPU-hours, money.
 
 The costs of every shipped variant are in `costs.json`, so a plan needs no torch. Any other network is built once on
-meta tensors (shapes without memory) and remembered in the user's cache folder.
+meta tensors (shapes without memory) and its cost is kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raysweep.disk.cache import recall, remember
 from raysweep.errors import RaysweepError
@@ -24,7 +24,8 @@ from raysweep.recipe import Recipe
 if TYPE_CHECKING:
     from torch import nn
 
-GOLDENS = Path(__file__).parent / "costs.json"
+PACKAGE = Path(__file__).parent
+GOLDENS = PACKAGE / "costs.json"
 PASSES = 3
 """Forward, gradient of activations, gradient of weights: each about one forward pass of multiply-accumulates."""
 
@@ -82,44 +83,50 @@ def cost_key(recipe: Recipe) -> str:
 @cache
 def goldens() -> Mapping[str, Cost]:
     """The committed costs of the shipped variants on the shipped protocols."""
-    return _costs(json.loads(GOLDENS.read_text()))
-
-
-def _costs(found: Mapping[str, Any]) -> dict[str, Cost]:
-    try:
-        return {key: Cost(**value) for key, value in found.items()}
-    except TypeError:
-        return {}  # of another version: computed again
+    return {key: Cost(**value) for key, value in json.loads(GOLDENS.read_text()).items()}
 
 
 def find_cost(recipe: Recipe) -> Cost:
-    """The cost of the recipe's network: committed, remembered, or computed now (which loads torch).
+    """The cost of the recipe's network: committed, cached, or computed now (which loads torch).
 
     Raises:
         RaysweepError: the network cannot be built.
     """
     key = cost_key(recipe)
-    return goldens().get(key) or _remembered().get(key) or _remember(key, compute_cost(recipe))
+    if key not in _found:
+        _found[key] = goldens().get(key) or _cached(key) or _compute_and_cache(key, recipe)
+    return _found[key]
 
 
-@cache
-def _name() -> str:
-    # Of the code that decides costs: a changed network is computed again.
-    source = Path(__file__).parent
-    files = sorted([*source.glob("networks/*.py"), *source.glob("nn/*.py"), source / "recipe.py"])
-    code = hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=6).hexdigest()
-    return f"costs-{code}"
+_found: dict[str, Cost] = {}
+"""Costs that this process has asked for."""
 
 
-@cache
-def _remembered() -> dict[str, Cost]:
-    return _costs(recall(_name()))
+def _cached(key: str) -> Cost | None:
+    try:
+        return Cost(**recall(_cache_name(key)))
+    except TypeError:  # missing, or damaged
+        return None
 
 
-def _remember(key: str, cost: Cost) -> Cost:
-    _remembered()[key] = cost
-    remember(_name(), {name: asdict(value) for name, value in _remembered().items()})
+def _compute_and_cache(key: str, recipe: Recipe) -> Cost:
+    cost = compute_cost(recipe)
+    remember(_cache_name(key), asdict(cost))
     return cost
+
+
+def _cache_name(key: str) -> str:
+    """One file a cost, so that processes do not overwrite each other's."""
+    return f"costs-{_code()}/{key}"
+
+
+@cache
+def _code() -> str:
+    """Digest of the files that decide what a network costs: when one changes, costs are computed again."""
+    folders = [PACKAGE / name for name in ("genotypes", "networks", "nn")]
+    files = [PACKAGE / "cost.py", PACKAGE / "recipe.py"]
+    files += [file for folder in folders for suffix in ("py", "csv") for file in sorted(folder.glob(f"*.{suffix}"))]
+    return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=6).hexdigest()
 
 
 def native_recipe(name: str) -> Recipe:
@@ -165,6 +172,7 @@ def write_goldens(recipes: list[Recipe]) -> None:
     lines = [f'"{key}": {json.dumps(asdict(compute_cost(found[key])))}' for key in sorted(found)]
     GOLDENS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     goldens.cache_clear()
+    _found.clear()
 
 
 def money(gpu_h: float, price_per_gpu_h: float) -> float:

@@ -185,6 +185,24 @@ def possible(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
     return [planned for planned in plan if planned.action != "omit"]
 
 
+def shared_and_own(
+    diffs: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The settings that all entries have in common, and for each key the settings that are left.
+
+    Args:
+        diffs: Key of an entry, such as a variant's name -> dotted field -> value.
+    """
+    first, *others = diffs.values() or [{}]
+    shared = {path: value for path, value in first.items() if all(_has(other, path, value) for other in others)}
+    own = {key: {path: value for path, value in entry.items() if path not in shared} for key, entry in diffs.items()}
+    return shared, own
+
+
+def _has(entry: Mapping[str, Any], path: str, value: Any) -> bool:
+    return path in entry and bool(entry[path] == value)
+
+
 def planned_studies(plan: Iterable[PlannedTrial]) -> list[str]:
     """Names of the studies of a plan, in its order."""
     return list(dict.fromkeys(member.study for planned in plan for member in planned.members))

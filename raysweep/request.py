@@ -115,7 +115,7 @@ def found_in(uri: str) -> dict[str, Found]:
     Raises:
         RaysweepError: the store is there but cannot be read.
     """
-    if "://" not in uri and not Path(uri).exists():
+    if "://" not in uri and not Path(uri).expanduser().exists():
         return {}  # without Arrow, which takes half of a plan's time
     from raysweep.store.store import Store
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 
 from raysweep.errors import RaysweepError
-from raysweep.identity import canonical_json, digest, line_id, recipe_from_json, recipe_json, trial_id
-from raysweep.patch import patch, set_fields
-from raysweep.protocols import PROTOCOLS
+from raysweep.identity import canonical_json, changes, digest, line_id, recipe_from_json, recipe_json, trial_id
+from raysweep.patch import flatten, patch, set_fields
+from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import DataRecipe, Recipe, SolverRecipe
 from raysweep.study import find_studies, find_study
 from tests.test_patch import patches
@@ -32,6 +32,17 @@ def test_ids_are_those_of_every_release_before() -> None:
         protocol, variant, seed = key.split("/")
         recipe = study.variant(variant).apply(PROTOCOLS[protocol]())
         assert trial_id(replace(recipe, seed=int(seed))) == expected, key
+
+
+def test_protocols_are_those_of_every_release_before() -> None:
+    """Their values, and the defaults they start from, are part of every id: only new fields and protocols may come."""
+    golden = json.loads((GOLDEN.parent / "protocols.json").read_text())
+    defaults = golden.pop("defaults")
+    now = json.loads(json.dumps(flatten(Recipe())))
+    assert {path: now.get(path) for path in defaults} == defaults
+    for name, expected in golden.items():
+        assert changes(find_protocol(name)) == expected, name
+    assert golden.keys() == {entry.name for entry in PROTOCOLS}, "add the new protocol to the golden file"
 
 
 @given(patches())

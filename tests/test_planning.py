@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from raysweep.errors import RaysweepError
 from raysweep.identity import trial_id
 from raysweep.patch import patch
-from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, to_run
+from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, shared_and_own, to_run
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Length, Recipe
+from raysweep.request import Request, found_in
+from raysweep.store.store import Store
 from raysweep.study import Study, Variant, find_study
 from raysweep.validate import check_recipe
 
@@ -109,6 +112,18 @@ def test_diff_is_against_the_protocol_as_it_ships() -> None:
     assert plan[1].diff == {"seed": 1, "training.epochs": 3.0, "network.activation": "tanh"}
 
 
+def test_settings_that_all_entries_share_are_separated_from_their_own() -> None:
+    common = {"network.name": "resnet18", "network.stem_kernel": 7}
+    diffs = {"relu": common, "elu": common | {"network.activation": "elu"}, "tanh": {"solver.lr": 0.1} | common}
+    assert shared_and_own(diffs) == (
+        common,
+        {"relu": {}, "elu": {"network.activation": "elu"}, "tanh": {"solver.lr": 0.1}},
+    )
+    assert shared_and_own({"a": {"x": 1}, "b": {"x": 2}, "c": {}}) == ({}, {"a": {"x": 1}, "b": {"x": 2}, "c": {}})
+    assert shared_and_own({"a": {"x": None}, "b": {}}) == ({}, {"a": {"x": None}, "b": {}})
+    assert shared_and_own({}) == ({}, {})
+
+
 def test_a_line_is_the_baseline_under_the_same_settings() -> None:
     first = make_plan([STUDY], Recipe(), range(2))
     other = make_plan([STUDY], patch(Recipe(), {"solver.lr": 0.1}), [0])
@@ -193,9 +208,21 @@ def test_the_papers_length() -> None:
 
 def test_planning_loads_neither_torch_nor_ray() -> None:
     code = (
-        "import sys; from raysweep.__main__ import raysweep\n"
+        "import sys; from raysweep.verbs.entry import raysweep\n"
         "try: raysweep(['plan', 'all', '--protocol', 'imagenet128', '--json'])\n"
         "except SystemExit: pass\n"
         "sys.exit(bool({'torch', 'ray', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_store_below_the_home_folder_is_found_by_its_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell does not expand it in `--store=~/x`, nor does Python in a notebook."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trial = trial_id(Recipe())
+    Store.open("~/x", create=True).write_trial({"trial": trial, "status": "finished", "epochs": 64})
+    assert found_in("~/x")[trial].status == "finished"
+    plan = Request(("activation",), variants=("elu",), store="~/x").plan()
+    assert [planned.action for planned in plan] == ["skip", "run"]
+    assert found_in("~/none") == {}
+    assert not (tmp_path / "none").exists()

@@ -14,8 +14,8 @@ from raysweep.nas_trials.side_by_side import Searches
 from raysweep.nas_trials.trial_spaces import TrialSpace, example_of
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
-from raysweep.sweeps.space_sweep import open_places, planned_point
-from raysweep.sweeps.study_sweep import Resources, advice, compact_after, described
+from raysweep.sweeps.common import advice, compact_after, described, open_places, planned_point
+from raysweep.sweeps.resources import Resources
 from raysweep.terminal.progress import SweepProgress
 from raysweep.train.task import Placement, TrialTask
 

@@ -18,8 +18,8 @@ from raysweep.nas_trials.trial_spaces import example_of
 from raysweep.planning import Member, PlannedTrial
 from raysweep.recipe import Recipe
 from raysweep.space import BASELINE
-from raysweep.sweeps.space_sweep import open_places, planned_point
-from raysweep.sweeps.study_sweep import Resources, described
+from raysweep.sweeps.common import described, open_places, planned_point
+from raysweep.sweeps.resources import Resources
 from raysweep.terminal.progress import SweepProgress
 from raysweep.train.task import Placement, TrialTask
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.watch_store import check_every, looks
-from raysweep.verbs.options import json_option, print_json
-from raysweep.verbs.status import open_store, store_option
+from raysweep.terminal.watch_store import check_every, refreshes
+from raysweep.verbs.options import json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
     from analysis.comparing import StoreComparison
@@ -57,7 +56,7 @@ def follow_report(uri: str, studies: tuple[str, ...], out: Path, every_s: float)
     store = open_store(uri)
     following = follow(store)
     live = LiveReport(following, store, studies, out)
-    for number, (_, changed) in enumerate(looks(following, store, every_s)):
+    for number, (_, changed) in enumerate(refreshes(following, store, every_s)):
         page = live.update(changed, every_s)
         if number == 0:
             click.echo(page)

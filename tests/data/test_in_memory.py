@@ -90,7 +90,7 @@ def test_a_disk_that_fills_up_is_no_error(stored: Stored, memory: Path, monkeypa
 OPEN = """
 import sys, time
 from pathlib import Path
-from raysweep.data import decoded
+from raysweep.data import in_memory
 from raysweep.data.beton import read_beton
 from raysweep.data.manifest import read_manifest
 decoded.SHARED_MEMORY = Path(sys.argv[2])

@@ -8,7 +8,7 @@ from typing import Any
 from raysweep.nas_trials.nas_request import NasRequest
 from raysweep.request import Request
 from raysweep.store.store import Store
-from raysweep.sweeps.study_sweep import Resources
+from raysweep.sweeps.resources import Resources
 from raysweep.sweeps.supernet_sweep import PreparedSharing, prepare_sharing
 
 OPTIONS = {

@@ -20,7 +20,7 @@ from raysweep.nas_trials.supernet_task import train_shared
 from raysweep.patch import get
 from raysweep.request import Request
 from raysweep.store.store import Store
-from raysweep.sweeps.study_sweep import Resources
+from raysweep.sweeps.resources import Resources
 from raysweep.sweeps.supernet_ranking import cells_of, rank, ranking_request
 from raysweep.sweeps.supernet_sweep import PreparedSharing, execute_sharing, prepare_sharing, twin
 from raysweep.train.task import Placement, TrialTask

@@ -19,7 +19,8 @@ from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.store.store import Store
 from raysweep.store.trunks import Trunks, fits
-from raysweep.sweeps.study_sweep import Resources, execute, prepare
+from raysweep.sweeps.resources import Resources
+from raysweep.sweeps.study_sweep import execute, prepare
 from tests.analysis.test_figures import CAPTION, overlaps
 
 INLINE = Resources(inline=True)

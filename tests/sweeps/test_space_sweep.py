@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from raysweep.__main__ import raysweep
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate import inline
 from raysweep.proposals import SearchOptions
 from raysweep.request import Request
 from raysweep.space import Choice, LogUniform, Parameter, Space
 from raysweep.store.store import Store
+from raysweep.sweeps.resources import Resources
 from raysweep.sweeps.space_sweep import (
     PreparedSearch,
     execute_search,
@@ -24,7 +24,7 @@ from raysweep.sweeps.space_sweep import (
     stored_history,
     stored_results,
 )
-from raysweep.sweeps.study_sweep import Resources
+from raysweep.verbs.entry import raysweep
 
 ACTIVATION = Parameter(
     "network.activation",

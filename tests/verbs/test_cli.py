@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from raysweep.__main__ import raysweep as command
 from raysweep.store.store import Store
+from raysweep.verbs.entry import raysweep as command
 from raysweep.verbs.list import KINDS
 
 SMALL = ("--protocol", "demo", "--width", "0.0625", "--epochs", "2", "--variants", "elu,tanh")
