@@ -35,7 +35,7 @@ def write_report(
         studies: names of studies; `all` stands for every study in the store.
         out: the folder to write to.
         progress: called with the number of lines drawn so far and their total.
-        refreshes: for a live report, follows the store; the page is rewritten after each change until the sweep is over.
+        refreshes: for a live report, follows the store; the page is rewritten after each change until the end.
         every_s: seconds between refreshes of a live report.
         ready: called once with the path of the page, as soon as it exists.
 
