@@ -73,7 +73,7 @@ def test_a_space_is_listed_planned_and_left_out_of_all() -> None:
     named = {row["name"]: row["summary"] for row in json.loads(good("list", "studies", "--json"))}
     assert "Which combination" in named["joint"]
     ranges = {row["name"]: row["summary"] for row in json.loads(good("list", "variants", "joint", "--json"))}
-    assert "only where network.norm is batch" in ranges["network.norm_position"]
+    assert "network.norm is batch" in ranges["network.norm_position"]
     assert ranges["network.width"].endswith("0.25 to 1.5 times the baseline, log scale")
     rows = json.loads(good("plan", "joint", "--protocol", "cifar10", "--trials", "12", "--json"))
     assert [row["studies"][0]["variant"] for row in rows] == ["baseline", *(f"s{k:03}" for k in range(11))]
