@@ -10,9 +10,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import read_manifest
 from raysweep.data.shared_stream import SharedStream
-from raysweep.data.stream import Batch, ImageFile, TrainStream
+from raysweep.data.stream import Batch, TrainStream
 
 SIDE = 32
 # Started once and then forked: a process that has loaded the compiled code costs milliseconds instead of seconds.
@@ -77,10 +78,10 @@ class _Reader:
 
     def counts(self) -> list[int]:
         stream = self.stream
-        return [stream.num_made, stream.num_taken, stream.num_alone, stream.num_waits]
+        return [stream.num_made, stream.num_taken, stream.num_private, stream.num_waits]
 
     def claim(self, chunk: int) -> str:
-        _, slot = self.stream._cache.look([chunk])
+        _, slot = self.stream._cache.request([chunk])
         assert slot
         return slot.answer.name
 

@@ -31,7 +31,7 @@ def cache(path: Path, slots: int = 4, **options: float) -> ChunkCache:
 
 def wish(user: ChunkCache, chunk: int) -> Slot:
     """What becomes of a wish for one chunk."""
-    ready, missing = user.look([chunk])
+    ready, missing = user.request([chunk])
     slot = missing or ready[0]
     assert slot.chunk == chunk
     return slot
@@ -68,7 +68,7 @@ def test_several_chunks_are_looked_at_in_one_go(path: Path) -> None:
     first, second = cache(path), cache(path)
     for chunk in (1, 3):
         make(first, wish(first, chunk))
-    ready, missing = second.look([1, 2, 3, 4])
+    ready, missing = second.request([1, 2, 3, 4])
     assert sorted(slot.chunk for slot in ready) == [1, 3]
     assert missing
     assert (missing.chunk, missing.answer) == (2, Answer.YOURS)
@@ -168,7 +168,7 @@ def test_the_last_user_removes_the_file(path: Path) -> None:
         user.close()
     assert not path.exists()
     with pytest.raises(UnavailableError):
-        users[0].look([0])
+        users[0].request([0])
     forgotten = cache(path)
     assert path.exists()
     del forgotten
@@ -207,7 +207,7 @@ def test_a_lock_that_is_not_given_back_is_not_waited_for_for_ever(path: Path, mo
     with path.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(UnavailableError, match="lock"):
-            user.look([0])
+            user.request([0])
     assert read(user, 0) is Answer.YOURS
 
 
@@ -281,7 +281,7 @@ def _read_wildly(path: Path, seed: int, steps: int, results: str) -> None:
     quarters = [slice(start, start + BYTES // 4) for start in range(0, BYTES, BYTES // 4)]
     for _ in range(steps):
         # Of several, the first alone is safe from being dropped while it is read.
-        ready, missing = user.look(range(chunk, chunk + 4))
+        ready, missing = user.request(range(chunk, chunk + 4))
         if missing and missing.answer is Answer.YOURS:
             for quarter in quarters:
                 user.memory(missing)[quarter] = missing.chunk % 251

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysweep.data.crops import spans, turned
+from raysweep.data.crops import rotated, spans
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import ImageFile, TestStream
+from raysweep.data.stream import TestStream
 from raysweep.data.windows import window_side
 from raysweep.errors import RaysweepError
 from tests.data.test_stream import flat, same, stream
@@ -129,13 +130,13 @@ def test_turning_is_opencvs_own_matrix(angle: float) -> None:
     square = np.ascontiguousarray(smooth[10 : 10 + span, 20 : 20 + span])
     matrix = cv2.getRotationMatrix2D(((span - 1) / 2, (span - 1) / 2), angle, 1)
     matrix[:, 2] += (60 - span) / 2
-    assert np.abs(turned(square, 60, angle).astype(int) - cv2.warpAffine(square, matrix, (60, 60))).max() <= 1
+    assert np.abs(rotated(square, 60, angle).astype(int) - cv2.warpAffine(square, matrix, (60, 60))).max() <= 1
 
 
 def test_turning_is_counter_clockwise() -> None:
     picture = np.zeros((101, 101, 3), np.uint8)
     picture[45:56, 80:] = 255  # a bar at three o'clock
-    rows, _ = np.nonzero(turned(picture, 61, 30.0)[:, 50:, 0])
+    rows, _ = np.nonzero(rotated(picture, 61, 30.0)[:, 50:, 0])
     assert rows.mean() < 25
 
 
@@ -163,7 +164,7 @@ def test_a_mirrored_crop_is_the_mirror_image_of_a_turned_one(file: ImageFile, wh
         index, top, left, _ = crops.where[k]
         span = int(crops.spans[k])
         cut = whole[index][top : top + span, left : left + span]
-        expected = turned(np.ascontiguousarray(cut), 20, -float(crops.angles[k]))[:, ::-1]
+        expected = rotated(np.ascontiguousarray(cut), 20, -float(crops.angles[k]))[:, ::-1]
         assert np.abs(images[k].astype(int) - expected).max() <= 8  # coordinates are rounded to 1/32 px the other way
 
 

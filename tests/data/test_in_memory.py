@@ -17,7 +17,7 @@ import pytest
 from raysweep.data import in_memory
 from raysweep.data.beton import read_beton
 from raysweep.data.image_file import ImageFile
-from raysweep.data.in_memory import close_stores, open_images
+from raysweep.data.in_memory import close_files, open_images
 from raysweep.data.manifest import Manifest
 from raysweep.data.stream import TestStream, TrainStream
 from raysweep.errors import RaysweepError
@@ -31,7 +31,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "shm").mkdir()
     monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "shm")
     yield tmp_path / "shm" / f"raysweep-{os.getuid()}"
-    close_stores()
+    close_files()
 
 
 def stores(folder: Path) -> list[Path]:

@@ -12,9 +12,10 @@ import torch
 from raysweep.data import on_device as device_module
 from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest
-from raysweep.data.on_device import DeviceImages, DeviceStream, can_be_cut_there
+from raysweep.data.on_device import DeviceImages, DeviceStream, can_cut_on_device
 from raysweep.data.preprocess import PREPROCESSINGS, needs_whole_image
-from raysweep.data.stream import TestStream, TrainStream, subset
+from raysweep.data.randomness import subset
+from raysweep.data.stream import TestStream, TrainStream
 
 CPU = torch.device("cpu")
 
@@ -75,12 +76,12 @@ def test_every_pointwise_preprocessing_and_its_border(name: str, stored: dict[st
         agrees = all(same(stream, cut, number) for number in range(4))
     except Exception:  # some cannot even work on a row of pixels
         agrees = False
-    assert agrees == can_be_cut_there(stream) != needs_whole_image(preprocess)
+    assert agrees == can_cut_on_device(stream) != needs_whole_image(preprocess)
 
 
 def test_what_is_turned_or_resized_is_left_to_the_host(mixed: ImageFile) -> None:
     shared = {"side": 24, "batch_size": 8, "seed": 0}
-    assert can_be_cut_there(TrainStream(mixed, **shared, indices=subset(mixed.labels, 0.5, 0)))
-    assert not can_be_cut_there(TrainStream(mixed, **shared, scales=(1.0, 0.9)))
-    assert not can_be_cut_there(TrainStream(mixed, **shared, rotation=3.0))
-    assert not can_be_cut_there(TestStream(mixed, side=24, batch_size=8, scale=0.9))
+    assert can_cut_on_device(TrainStream(mixed, **shared, indices=subset(mixed.labels, 0.5, 0)))
+    assert not can_cut_on_device(TrainStream(mixed, **shared, scales=(1.0, 0.9)))
+    assert not can_cut_on_device(TrainStream(mixed, **shared, rotation=3.0))
+    assert not can_cut_on_device(TestStream(mixed, side=24, batch_size=8, scale=0.9))

@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from raysweep.data.beton import read_beton
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest
-from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, held_out, subset
+from raysweep.data.randomness import held_out, subset
+from raysweep.data.stream import Batch, TestStream, TrainStream
 from raysweep.errors import RaysweepError
 from raysweep.write.sources.generated import GeneratedSource
 
@@ -163,7 +165,8 @@ OTHER_PROCESS = """
 import sys, hashlib
 from pathlib import Path
 from raysweep.data.manifest import read_manifest
-from raysweep.data.stream import ImageFile, TrainStream
+from raysweep.data.image_file import ImageFile
+from raysweep.data.stream import TrainStream
 folder = Path(sys.argv[1])
 file = ImageFile.open(folder, read_manifest(folder), "train")
 batch = TrainStream(file, side=32, batch_size=16, seed=5, pad=2, threads=2).batch(9)
