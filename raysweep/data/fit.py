@@ -77,7 +77,7 @@ def _check_sides(recipe: Recipe) -> None:
 def _needed(field: str, scale: float, side: int, window: int) -> str:
     if window == side:
         return f"data.side is {side}"
-    return f"data.side is {side}, which at scale {scale:g} ({field}) requires {window} px"
+    return f"data.side is {side}, which at scale {scale:g} ({field}) takes {window} px"
 
 
 def _smaller(data: DataRecipe) -> str:

@@ -83,10 +83,10 @@ def test_eight_trials_read_what_a_private_stream_reads_and_decode_it_once(file: 
     chunks, trials = 6, crew(8)
     expected = [digest(unshared(file).batch(number)) for number in batches_of(range(chunks))]
     for trial in trials:
-        trial.tell("open", 5, 16)
+        trial.send("open", 5, 16)
     assert [trial.answer() for trial in trials] == [None] * 8  # all have begun before any has finished
     for trial in trials:
-        trial.tell("read", 0, len(expected))
+        trial.send("read", 0, len(expected))
     assert [trial.answer() == expected for trial in trials] == [True] * 8
     found = [Counts(*trial.ask("counts")) for trial in trials]
     assert chunks <= sum(count.made for count in found) <= chunks + AHEAD
@@ -100,7 +100,7 @@ def test_trials_of_two_seeds_and_batch_sizes_at_once(file: ImageFile, crew: Crew
         trial.ask("open", *setup)
     assert len(list(memory.iterdir())) == 2
     for trial in trials:
-        trial.tell("read", 0, 20)
+        trial.send("read", 0, 20)
     for trial, (seed, size) in zip(trials, setups, strict=True):
         private = unshared(file, seed=seed, batch_size=size)
         assert trial.answer() == [digest(private.batch(number)) for number in range(20)]
