@@ -36,7 +36,7 @@ class Event:
 OnEvent = Callable[[Event], None]
 
 
-def tell_all(*listeners: OnEvent) -> OnEvent:
+def broadcast(*listeners: OnEvent) -> OnEvent:
     """Return one listener that passes each event to all of these, in order."""
 
     def on_event(event: Event) -> None:

@@ -46,7 +46,7 @@ class Ledger:
         lease = self.leases[self.waiting.pop(alone)]
         lease.attempt += 1
         if lease.attempt == 1:
-            self.tell("started", lease.task.trial)
+            self.emit("started", lease.task.trial)
         return lease
 
     def note(self, lease: Lease, row: Row) -> None:
@@ -55,7 +55,7 @@ class Ledger:
         if row["epoch"] > lease.last.get("epoch", 0):
             lease.rows.append(row)
             lease.setbacks.clear()
-            self.tell("epoch", trial, row)
+            self.emit("epoch", trial, row)
         if row["status"] != "running" and not lease.end:
             self.end(lease, row["status"], row)
 
@@ -78,26 +78,26 @@ class Ledger:
             return self.end(lease, "failed", {**lease.last, "error": error}, headline(error))
         self.waiting.push(lease)
         count = "retrying" if loss else f"attempt {lease.setbacks.faults + 1} of {self.max_attempts}"
-        return self.tell("retried", lease.task.trial, text=f"{count} after {headline(error)}")
+        return self.emit("retried", lease.task.trial, text=f"{count} after {headline(error)}")
 
     def _widen(self, lease: Lease, error: str) -> None:
         lease.alone = True
         self.num_alone += 1
         self.waiting.push(lease)
         text = f"retrying with a whole device, once one is free, after {headline(error)}"
-        self.tell("retried", lease.task.trial, text=text)
+        self.emit("retried", lease.task.trial, text=text)
 
     def end(self, lease: Lease, end: Any, row: Row, text: str = "") -> None:
         """End a trial."""
         lease.end = end
         self.num_ended += 1
         self.num_alone -= lease.alone
-        self.tell(end, lease.task.trial, row, text)
+        self.emit(end, lease.task.trial, row, text)
 
     def end_stopped(self, lease: Lease) -> None:
         """End a trial that a scheduler has stopped."""
         self.end(lease, "stopped", lease.last, f"after epoch {lease.last.get('epoch', 0)}")
 
-    def tell(self, kind: Kind, trial: str = "", row: Row | None = None, text: str = "") -> None:
+    def emit(self, kind: Kind, trial: str = "", row: Row | None = None, text: str = "") -> None:
         """Add an event."""
         self.events.append(Event(kind, trial, row or {}, text))

@@ -39,18 +39,18 @@ def _load(recipe: Recipe) -> float:
     return cost.activations * recipe.training.batch_size / recipe.training.accumulate + cost.params
 
 
-def measured_shape(shape: GangShape, recipe: Recipe, nodes: Sequence[Node], tell: Callable[[str], None]) -> GangShape:
+def measured_shape(shape: GangShape, recipe: Recipe, nodes: Sequence[Node], note: Callable[[str], None]) -> GangShape:
     """Return the shape with the share of a GPU, or on CPUs the memory, that this recipe needs.
 
     A GPU is shared by as many trials as fit and as make it faster. Memory of CPU nodes is measured only if it may be
     short.
     """
     if shape.gpus:
-        found = _known(recipe, nodes, shape, "cuda", tell)
+        found = _known(recipe, nodes, shape, "cuda", note)
         return replace(shape, gpus=1 / found.trials) if found else shape
     if not may_be_short(estimated_gib(recipe), nodes, shape):
         return shape
-    found = _known(recipe, nodes, shape, "cpu", tell)
+    found = _known(recipe, nodes, shape, "cpu", note)
     most = max(node.get("memory", 0.0) for node in nodes) / GIB  # a trial that needs more gets a node to itself
     return replace(shape, memory_gib=min(found.memory_gib, most)) if found else shape
 
@@ -70,28 +70,26 @@ def may_be_short(needed_gib: float, nodes: Iterable[Node], shape: GangShape) -> 
 
 
 def _known(
-    recipe: Recipe, nodes: Sequence[Node], shape: GangShape, device: str, tell: Callable[[str], None]
+    recipe: Recipe, nodes: Sequence[Node], shape: GangShape, device: str, note: Callable[[str], None]
 ) -> Carried | None:
     """Return a measurement from the cache, or make it now; None if it failed, which is reported and not cached."""
     key = measured_key(recipe, nodes, shape.cpus, device)
     if (found := recall(NAME).get(key)) is None:
-        tell("measuring how much of a device one trial needs; the result is cached")
+        note("measuring how much of a device one trial needs; the result is cached")
         found = _measure(recipe, nodes, shape, device)
         if "error" in found:
-            tell(f"could not measure how much of a device one trial needs: {found['error']}")
+            note(f"could not measure how much of a device one trial needs: {found['error']}")
             return None
         remember(NAME, recall(NAME) | {key: found})
     measurement = Carried(**found)
-    tell(summary(measurement))
+    note(summary(measurement))
     return measurement
 
 
 def summary(found: Carried) -> str:
     """Describe a measurement in one line."""
     speeds = ", ".join(f"{speed:,.0f} with {count}" for count, speed in found.images_per_s.items())
-    return (
-        f"{found.trials} trial(s) per device: each needs {found.memory_gib:.1f} GiB; images/s with N at once: {speeds}"
-    )
+    return f"{found.trials} trial(s) per device: {found.memory_gib:.1f} GiB each; images/s with N at once: {speeds}"
 
 
 def measured_key(recipe: Recipe, nodes: Iterable[Node], threads: int, device: str) -> str:
