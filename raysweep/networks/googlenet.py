@@ -1,9 +1,9 @@
 """GoogLeNet (Szegedy et al. 2015): nine inception modules, auxiliary heads, LRN; with skips; in torchvision's form.
 
-Where the first convolution does not stride (small images) the pooling after it is left out. Not established for the
-residual form of the benchmark: where skips begin and end; here every inception module has one, projected by a 1x1
-convolution where channels differ. Nor is the file of the lim0606 form: here each 5x5 convolution is two of 3x3, batch
-normalisation with scale and bias comes before the non-linearity, LRN and auxiliary heads are left out.
+If the first convolution does not stride (small images), the pooling after it is omitted. Two forms of the benchmark
+have no published file. In the residual form it is not known where skips begin and end; here every inception module has
+one, projected by a 1x1 convolution if the channels differ. In the lim0606 form, each 5x5 convolution here is two 3x3
+ones, batch normalisation with scale and bias comes before the non-linearity, and there is no LRN or auxiliary head.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inception:
-    """Widths of a module's four branches: 1x1; 3x3 and 5x5 each after a reduction; 1x1 after a pooling."""
+    """The widths of a module's four branches: 1x1; 3x3 and 5x5, each after a reduction; 1x1 after a pooling."""
 
     name: str
     one: int
@@ -45,19 +45,19 @@ MODULES = (
 )
 """Table 1 of the paper."""
 AUXILIARY = ("4a", "4d")
-"""Modules with an auxiliary head after them."""
+"""Modules that an auxiliary head follows."""
 HIDDEN = 1024
 
 
 @dataclass(frozen=True)
 class Form:
-    """What tells one network of the family from another."""
+    """The parameters in which the networks of the family differ."""
 
     five: tuple[int, ...] = (5,)
-    """Kernels of the branch that the paper has as one of 5x5, px."""
+    """Kernels of the 5x5 branch, px; a single 5x5 convolution in the paper."""
     lrn: bool = True
     last_pool: int | None = None
-    """Window of the pooling before 5a, px; none: as the others."""
+    """Window of the pooling before 5a, px; by default the recipe's."""
     skips: bool = False
 
 
@@ -89,7 +89,7 @@ def _module(net: NetworkBuilder, form: Form, module: Inception) -> None:
 
 
 def _auxiliary(net: NetworkBuilder) -> None:
-    """Section 5 of the paper: pooling 5/3, 1x1 convolution of 128, hidden layer of 1024, dropout of 0.7."""
+    """Section 5 of the paper: 5x5 pooling of stride 3, 1x1 convolution of 128, hidden layer of 1024, dropout of 0.7."""
     net.pool("pool", stride=3, kernel=min(5, net.shape[1]), pad=0, kind="average")
     net.conv("conv", net.scaled(128), 1)
     net.fc("fc", net.scaled(1024))
@@ -98,9 +98,8 @@ def _auxiliary(net: NetworkBuilder) -> None:
 
 
 def _stem(net: NetworkBuilder, form: Form) -> None:
-    recipe = net.recipe
-    net.conv("conv1", net.scaled(64), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2)
-    if recipe.stem_stride > 1:
+    net.stem("conv1", net.scaled(64))
+    if net.recipe.stem_stride > 1:
         net.pool("pool1")
     if form.lrn:
         net.lrn("norm1")
@@ -112,7 +111,7 @@ def _stem(net: NetworkBuilder, form: Form) -> None:
 
 
 def googlenet(form: Form, net: NetworkBuilder) -> None:
-    """GoogLeNet of that form.
+    """The GoogLeNet of this form.
 
     Raises:
         InapplicableError: images too small.
@@ -138,9 +137,9 @@ network("googlenet", "nine inception modules and two auxiliary heads", PAPER, ow
 network("googlenet_res", "googlenet with a skip around every inception module", BENCHMARK, own=OWN)(
     partial(googlenet, Form(skips=True))
 )
-network("googlenet_bn", "torchvision's form: batch normalisation, no LRN, 3x3 in place of 5x5", PAPER, own=OWN | BN)(
+network("googlenet_bn", "torchvision's form: batch normalisation, no LRN, 3x3 instead of 5x5", PAPER, own=OWN | BN)(
     partial(googlenet, Form(five=(3,), lrn=False, last_pool=2))
 )
-network("googlenet_lim0606", "two 3x3 for each 5x5, batch normalisation; a reconstruction", BENCHMARK, own=OWN | BN)(
+network("googlenet_lim0606", "two 3x3 per 5x5, batch normalisation; a reconstruction", BENCHMARK, own=OWN | BN)(
     partial(googlenet, Form(five=(3, 3), lrn=False))
 )

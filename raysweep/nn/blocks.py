@@ -67,7 +67,6 @@ def convolution(
     dilation: int = 1,
 ) -> nn.Conv2d:
     """A convolution from `channels` to `width` channels, in a form that is safe on all processors."""
-
     pointwise = kernel == (1, 1) and pad == (0, 0) and stride != (1, 1)
     form = StridedPointwise if pointwise and channels // groups < StridedPointwise.FEWER_THAN else nn.Conv2d
     return form(channels, width, kernel, stride, pad, dilation, groups, bias)
