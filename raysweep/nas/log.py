@@ -7,7 +7,6 @@ written is cut off. Whoever has the log open holds a lock on it: one process at 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from raysweep.disk.journal import HEAD, Journal, Record, begin_journal, first_bytes, parse_journal
+from raysweep.disk.locks import LockedError, locked
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json
-from raysweep.write.folder_lock import try_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -118,8 +117,12 @@ class EventLog:
         with ExitStack() as opened:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                opened.callback(os.close, _take(path))
+                opened.enter_context(locked(path.with_name(f"{path.name}.lock"), wait=False))
                 self._journal = self._open(json.loads(canonical_json(search)))
+            except LockedError as held:
+                raise RaysweepError(
+                    f"{path} is in use by another process ({held.owner}): wait for it, or name another log."
+                ) from None
             except OSError as error:
                 raise RaysweepError(f"{path} cannot be written: {error.strerror}. Name another log.") from None
             opened.callback(self._journal.close)
@@ -150,17 +153,6 @@ class EventLog:
     def close(self) -> None:
         """Let others have it."""
         self._opened.close()
-
-
-def _take(path: Path) -> int:
-    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not try_lock(lock):
-            raise RaysweepError(f"{path} is in use by another process: wait for it, or name another log.")
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
 
 
 def begin_bytes(search: Mapping[str, Any]) -> bytes:
