@@ -100,13 +100,13 @@ def test_variants_that_do_not_apply_to_the_network_are_omitted_with_the_reason()
     vgg = patch(find_protocol("cifar10"), {"network.name": "vgg11"})
     plan = make_plan([find_study("conv1_depth")], vgg, [0])
     assert [planned.action for planned in plan] == ["run"] + ["omit"] * 9
-    assert re.search(r"network\.stem_layers.*vgg11", plan[1].reason)
+    assert all(word in plan[1].reason for word in ("network.stem_layers", "vgg11"))
     assert possible(plan) == to_run(plan) == plan[:1]
     assert plan[1].estimated_gpu_h == 0
 
 
 def test_a_baseline_that_cannot_be_built_is_an_error() -> None:
-    with pytest.raises(RaysweepError, match=r"network\.lrn.*vgg11"):
+    with pytest.raises(RaysweepError, match=r"vgg11.*network\.lrn"):
         make_plan([STUDY], patch(Recipe(), {"network.name": "vgg11", "network.lrn": True}), [0])
 
 
@@ -213,7 +213,7 @@ def test_the_length_of_the_papers_training() -> None:
 
 def test_planning_loads_neither_torch_nor_ray() -> None:
     code = (
-        "import sys; from raysweep.__main__ import raysweep\n"
+        "import sys; from raysweep.verbs.entry import raysweep\n"
         "try: raysweep(['plan', 'all', '--protocol', 'imagenet128', '--json'])\n"
         "except SystemExit: pass\n"
         "sys.exit(bool({'torch', 'ray', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"

@@ -184,7 +184,7 @@ def test_options_out_of_range_are_refused(options: dict[str, object], values: st
 
 def test_planning_a_search_loads_neither_torch_nor_ray() -> None:
     code = (
-        "import sys; from raysweep.__main__ import raysweep\n"
+        "import sys; from raysweep.verbs.entry import raysweep\n"
         "try: raysweep(['plan', 'joint', '--protocol', 'cifar10', '--json'])\n"
         "except SystemExit: pass\n"
         "sys.exit(bool({'torch', 'ray', 'optuna', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raysweep.arguments import take_request
 from raysweep.errors import RaysweepError
-from raysweep.terminal.tables import percent, table
+from raysweep.sweeps.resources import take_resources
+from raysweep.terminal.tables import table
+from raysweep.units import percent
 from raysweep.verbs.nas_steps import run_nas, run_winners
-from raysweep.verbs.options import setting_options, take_request
-from raysweep.verbs.resources import resource_options, take_resources
+from raysweep.verbs.options import setting_options
+from raysweep.verbs.resources import resource_options
 
 if TYPE_CHECKING:
     from raysweep.nas_trials.nas_request import NasRequest
@@ -140,7 +143,7 @@ def take_nas(options: dict[str, Any]) -> NasRequest:
     budget = parse_budget(budgets) if budgets else None
     space, holdout = options.pop("space"), options.pop("holdout")
     limits = {name: options.pop(name) for name in ("max_params", "max_macs")}
-    request = take_request(options | {"studies": ()})
+    request = take_request(options, ())
     within = Limits(**{name: None if limit is None else int(limit) for name, limit in limits.items()})
     return NasRequest(space, methods, budget, request, seeds, chosen, holdout, within)
 

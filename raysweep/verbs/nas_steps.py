@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from raysweep.terminal.tables import percent, table
+from raysweep.terminal.tables import table
+from raysweep.units import percent
 
 if TYPE_CHECKING:
     from raysweep.nas_trials.nas_request import NasRequest
     from raysweep.nas_trials.one_search import Found
     from raysweep.orchestrate.events import Outcome
-    from raysweep.sweeps.study_sweep import Resources
+    from raysweep.sweeps.resources import Resources
     from raysweep.sweeps.supernet_sweep import PreparedSharing
 
 
@@ -102,7 +103,7 @@ def run_ranking(prepared: PreparedSharing, searches: Sequence[Found], resources:
         RaysweepError: nothing has been found, a training that failed, or whatever of the request cannot be done.
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
-    from raysweep.run import run_studies
+    from raysweep.sweeps.study_sweep import run_studies
     from raysweep.sweeps.supernet_ranking import cells_of, rank, ranking_request
 
     found = cells_of(prepared, searches, cells)
@@ -150,7 +151,7 @@ def run_winners(
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
     from raysweep.nas_trials.retraining import retraining
-    from raysweep.run import run_studies
+    from raysweep.sweeps.study_sweep import run_studies
 
     request = retraining(asked, asked.trial_space(), searches, seeds, beside)
     outcome = run_studies(request, resources, keep_checkpoints=False)

@@ -12,7 +12,7 @@ import pytest
 
 from raysweep.nas_trials.supernet_task import train_shared, write_failure
 from raysweep.orchestrate.ray_sweep import run_on_ray
-from raysweep.sweeps.study_sweep import Resources
+from raysweep.sweeps.resources import Resources
 from raysweep.sweeps.supernet_sweep import execute_sharing
 from raysweep.train.task import Placement, TrialTask
 from tests.nas_trials.shared import found, prepare

@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from raysweep.__main__ import raysweep
 from raysweep.errors import RaysweepError
 from raysweep.store import compaction
 from raysweep.store.compaction import Compacted, compact, compact_if_many, count_small
 from raysweep.store.files import Files, Stamp
 from raysweep.store.store import Store
+from raysweep.verbs.entry import raysweep
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NUM_EPOCHS = 3

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analysis.figures import figures, render
-from analysis.figures import transfer as ranking
+from analysis.figures import transfer_ranks as ranking
 from analysis.load import load_lines
 from analysis.page.report import write_report
 from raysweep.errors import RaysweepError
@@ -19,7 +19,8 @@ from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.store.store import Store
 from raysweep.store.trunks import Trunks, fits
-from raysweep.sweeps.study_sweep import Resources, execute, prepare
+from raysweep.sweeps.resources import Resources
+from raysweep.sweeps.study_sweep import execute, prepare
 from tests.analysis.test_figures import CAPTION, overlaps
 
 INLINE = Resources(inline=True)

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analysis.load import load_searches
-from raysweep.__main__ import raysweep
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.macro import MacroNetwork
 from raysweep.store.store import Store
+from raysweep.verbs.entry import raysweep
 
 SMALL = ("--space", "nasbench201", "--protocol", "demo", "--width", "0.25", "--epochs", "1", "--inline")
 

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 import raysweep
-from raysweep.__main__ import raysweep as command
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.store import Store
+from raysweep.verbs.entry import raysweep as command
 from tests.analysis.conftest import fill
 
 

@@ -1,0 +1,132 @@
+"""The arguments of a request by name: one table for the command line and the notebook. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import RaysweepError
+from raysweep.patch import parse
+from raysweep.proposals import SCHEDULERS, SEARCHERS, SearchOptions
+from raysweep.request import Request
+from raysweep.space import POINTS
+from raysweep.study import Study, space_names
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument that takes one value."""
+
+    kind: type
+    metavar: str
+    help: str
+    path: str = ""
+    """The recipe field that a shorthand sets."""
+
+
+SHORTHANDS = {
+    "network": Argument(str, "NAME", "Network, with its own factors; see `raysweep list networks`.", "network.name"),
+    "epochs": Argument(float, "N", "Passes over the training images.", "training.epochs"),
+    "width": Argument(float, "FACTOR", "Multiplier on the width of every layer but the classifier.", "network.width"),
+    "batch_size": Argument(int, "N", "Images per update.", "training.batch_size"),
+    "lr": Argument(float, "RATE", "Base learning rate.", "solver.lr"),
+    "classes": Argument(int, "N", "Network outputs; the number of classes in the data.", "network.outputs"),
+    "precision": Argument(str, "TYPE", "float32, or bfloat16 (autocast).", "training.precision"),
+    "train_fraction": Argument(
+        float, "SHARE", "Share of the training images to use, balanced over classes.", "data.train_fraction"
+    ),
+}
+"""Short names of `--set FIELD=VALUE` for the fields that are changed most."""
+
+SPACE_ARGUMENTS = {
+    "searcher": Argument(str, "NAME", f"How points are proposed: {', '.join(SEARCHERS)} (TPE).  [default: random]"),
+    "scheduler": Argument(str, "NAME", f"How trials are stopped early: {', '.join(SCHEDULERS)}.  [default: none]"),
+    "over": Argument(
+        str, "NAMES", "Parameters of a grid, comma-separated; others keep the baseline's value.  [default: all]"
+    ),
+    "grid_points": Argument(int, "N", f"Number of points of a range in a grid.  [default: {POINTS}]"),
+    "trials": Argument(int, "N", "Total number of points, including the baseline and stored ones.  [default: 200]"),
+    "search_seed": Argument(int, "N", "Seed of the searcher.  [default: 0]"),
+    "grace_epochs": Argument(int, "N", "Epochs before a trial may be stopped.  [default: a sixteenth of all]"),
+    "reduction_factor": Argument(float, "N", "One of N trials continues at each rung of asha.  [default: 3]"),
+}
+"""Arguments that only search spaces take."""
+_OTHERS = ("protocol", "seeds", "data", "store", "trunks")
+
+
+def settings_from(assignments: Iterable[str]) -> dict[str, Any]:
+    """The settings of `--set FIELD=VALUE ...`: dotted path -> value.
+
+    Raises:
+        RaysweepError: unknown field or a value of the wrong type.
+    """
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise RaysweepError(f"--set {assignment}: write it as --set FIELD=VALUE, e.g. --set solver.lr=0.02.")
+        settings[path.strip()] = parse(path.strip(), text.strip())
+    return settings
+
+
+def take_request(arguments: dict[str, Any], studies: Sequence[str | Study]) -> Request:
+    """The request for these studies; takes its arguments out of `arguments`.
+
+    Raises:
+        RaysweepError: unknown field or a value of the wrong type.
+    """
+    settings: dict[str, Any] = {}
+    for name, shorthand in SHORTHANDS.items():
+        if (value := arguments.pop(name, None)) is not None:
+            settings[shorthand.path] = _converted(name, shorthand, value)
+    settings |= settings_from(arguments.pop("assignments", ()))
+    settings |= arguments.pop("settings", None) or {}
+    given = {name: value for name in _OTHERS if (value := arguments.pop(name, None)) is not None}
+    if "data" in given:
+        given["data"] = Path(given["data"])
+    for name in ("store", "trunks"):
+        if name in given:
+            given[name] = str(given[name])
+    return Request(tuple(studies), settings=settings, variants=names_in(arguments.pop("variants", ())), **given)
+
+
+def take_space(arguments: dict[str, Any], studies: Sequence[str | Study]) -> SearchOptions | None:
+    """How to search, if the requested study is a search space; takes its arguments out of `arguments`.
+
+    Raises:
+        RaysweepError: arguments for a space without one, a space among studies, or a value that cannot be used.
+    """
+    given = {
+        name: value if name == "over" else _converted(name, argument, value)
+        for name, argument in SPACE_ARGUMENTS.items()
+        if (value := arguments.pop(name, None)) is not None
+    }
+    spaces = [name for name in studies if isinstance(name, str) and name in space_names()]
+    if spaces and len(studies) > 1:
+        raise RaysweepError(f"{spaces[0]} is a search space: run it separately from the studies.")
+    if given and not spaces:
+        asked = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise RaysweepError(
+            f"{asked} is for search spaces ({', '.join(space_names())}). A study trains its variants: see "
+            f"`raysweep list variants {studies[0]}`."
+        )
+    if "over" in given:
+        given["over"] = names_in(given["over"])
+    if "search_seed" in given:
+        given["seed"] = given.pop("search_seed")
+    return SearchOptions(**given) if spaces else None
+
+
+def names_in(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Names given as a comma-separated text or one by one."""
+    names = value.split(",") if isinstance(value, str) else value
+    return tuple(name.strip() for name in names if name.strip())
+
+
+def _converted(name: str, argument: Argument, value: Any) -> Any:
+    try:
+        return argument.kind(value)
+    except (TypeError, ValueError):
+        raise RaysweepError(f"{name} is {value!r}: it takes a value of type {argument.kind.__name__}.") from None

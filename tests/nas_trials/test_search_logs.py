@@ -1,0 +1,95 @@
+"""Logs of architecture searches in stores: a file that is appended to, or an object that is put anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from raysweep.nas.supernet_methods import run_with_shared_weights
+from raysweep.store.search_logs import ObjectLog, log_of
+
+from raysweep.errors import RaysweepError
+from raysweep.nas.ask_tell import AskTell
+from raysweep.nas.budget import Budget
+from raysweep.nas.evaluation import Evaluated
+from raysweep.nas.log import Event, EventLog, OpenLog
+from raysweep.store.files import Files
+from raysweep.store.store import Store
+from tests.nas.test_supernet_methods import BITS, ENAS, KilledError, MadeUpWeights
+from tests.nas_trials.trained import ask_for, open_all, run_all
+
+SEARCH = {"space": "s", "seed": 0}
+ASKED = Event("asked", 0, 0.0, "key", "one", None)
+TOLD = Event("told", 0, 1.5, status="finished", value=0.25, cost_s=1.5)
+
+
+def test_a_folder_and_object_storage_hold_the_same_bytes(uri: str, tmp_path: Path) -> None:
+    for where in (uri, str(tmp_path)):
+        log = log_of(Files.at(where), "name")(SEARCH)
+        assert isinstance(log, ObjectLog if where == uri else EventLog)
+        log.add(ASKED)
+        log.add(TOLD)
+        log.close()
+        again = log_of(Files.at(where), "name")(SEARCH)
+        assert list(again.events) == [ASKED, TOLD]
+        again.close()
+    assert Files.at(uri).read("searches/name.log") == (tmp_path / "searches" / "name.log").read_bytes()
+
+
+def test_two_drivers_of_a_search_on_object_storage_are_noticed(uri: str) -> None:
+    one, other = (log_of(Files.at(uri), "name")(SEARCH) for _ in range(2))
+    one.add(ASKED)
+    with pytest.raises(RaysweepError, match="has been written by another driver"):
+        other.add(ASKED)
+    one.add(TOLD)
+    with pytest.raises(RaysweepError, match="with seed 0, not 1"):
+        log_of(Files.at(uri), "name")(SEARCH | {"seed": 1})
+
+
+def test_a_lazy_log_is_put_when_it_is_flushed_and_when_it_is_closed(uri: str) -> None:
+    files = Files.at(uri)
+    log = log_of(files, "name", lazy=True)(SEARCH)
+    log.add(ASKED)
+    assert not files.exists("searches/name.log")
+    log.flush()
+    whole = files.read("searches/name.log")
+    log.add(TOLD)
+    assert files.read("searches/name.log") == whole
+    log.close()
+    again = log_of(files, "name", lazy=True)(SEARCH)
+    assert list(again.events) == [ASKED, TOLD]
+    again.flush()
+    other = log_of(files, "name")(SEARCH)
+    other.add(ASKED)
+    again.add(ASKED)
+    with pytest.raises(RaysweepError, match="has been written by another driver"):
+        again.flush()
+
+
+def test_scores_that_a_lazy_log_has_lost_are_found_again(uri: str, tmp_path: Path) -> None:
+    """Killed anywhere: what is lost was scored with weights that are still there."""
+
+    def run(weights: Path, log: OpenLog, most: int = 10**9) -> list[Evaluated[str]]:
+        shared = MadeUpWeights(weights, ENAS.epochs, most)
+        asking = AskTell(BITS, ENAS, budget=Budget(ENAS.evaluations), seed=3, log=log, reuse=False)
+        run_with_shared_weights(asking, ENAS, shared)
+        asking.close()
+        return asking.evaluations
+
+    whole = run(tmp_path / "weights", log_of(Files.at(str(tmp_path)), "whole"))
+    for calls in range(1, 20, 3):
+        lazy, weights = log_of(Files.at(uri), f"cut{calls}", lazy=True), tmp_path / f"weights{calls}"
+        with pytest.raises(KilledError):
+            run(weights, lazy, calls)
+        assert run(weights, lazy) == whole
+
+
+def test_a_search_on_object_storage_goes_on_where_it_was(uri: str, tmp_path: Path) -> None:
+    for place in (uri, str(tmp_path)):
+        for most in (3, 2, None):
+            searches = open_all(ask_for(place, "evolution", budget="8"))
+            run_all(searches, most)
+            searches.next()
+            searches.close()
+    assert Store.open(uri).evaluations() == Store.open(str(tmp_path)).evaluations()
+    assert len(Store.open(uri).evaluations()) == 8
