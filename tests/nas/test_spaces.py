@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from raysweep.nas.limited import Limited
 from scipy import stats
 
 from raysweep.errors import RaysweepError
@@ -15,7 +16,6 @@ from raysweep.genotypes.cells import GENOTYPES, OPERATIONS, Cell
 from raysweep.genotypes.nasbench201 import EDGES
 from raysweep.genotypes.nasbench201 import OPERATIONS as OPERATIONS_201
 from raysweep.nas import BitString, EnasMacro, Limits, NASBench201, cell_space, design_choices
-from raysweep.nas.limited import Limited
 
 SPACES: list[Any] = [
     BitString(12),

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from raysweep.nas.cell_cost import CellNetwork
 
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.genotypes.cells import AMOEBANET_A, DARTS_V2, GENOTYPES, NASNET_A, Cell, Genotype
-from raysweep.nas.cell_cost import CellNetwork
 from raysweep.nas.cells_space import cell_space
 from raysweep.nn.blocks import DropPath
 from raysweep.nn.inits import lsuv
