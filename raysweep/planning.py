@@ -145,7 +145,7 @@ def _planned(
     changes = diff(recipe, protocol)
     try:
         if recipe.init.trunk != "none" and not recipe.init.trunk_trial:
-            raise InapplicableError("needs a trained network to start from: add --trunks STORE")
+            raise InapplicableError("it needs a trained network to start from: add --trunks STORE")
         cost = find_cost(recipe)
     except InapplicableError as error:
         if any(member.variant == member.baseline for member in members):
