@@ -18,6 +18,11 @@ class OutOfMemoryError(RaysweepError):
     """A trial that does not fit into the memory it was given: alone on a device it may."""
 
 
+def killed_for_memory(error: str) -> bool:
+    """Whether an error means that memory ran out: in the trial itself, or Ray killed its worker for the node's sake."""
+    return "OutOfMemoryError" in error or "running low on memory" in error
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known names, or with all of them when they are few, or nothing."""
     names = sorted(known)

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from raysweep.data.fit import bind_data, check_fit
-from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, verify
+from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, size_text, subfolder_name, verify
 from raysweep.errors import RaysweepError
 from raysweep.recipe import DataRecipe, Recipe
-from raysweep.write.forms import size_text, subfolder_name
 
 
 def subfolder(data: DataRecipe) -> str:

@@ -143,3 +143,16 @@ INIT_STATS = _schema(
     ("gradient_to_weight", pa.float64(), "gradient_rms / weight_rms"),
     ("train_loss", pa.float64(), "loss of the batch, nats; null: not finite"),
 )
+
+RANKING = _schema(
+    ("architecture", pa.string(), "the architecture as text"),
+    ("key", pa.string(), "key that equal architectures share"),
+    ("seed", pa.int64(), "seed that the architectures were drawn with"),
+    ("shared_top1", pa.float64(), "top-1 accuracy with the weights of the supernet; null if the evaluation failed"),
+    ("shared_status", pa.string(), "how that evaluation ended"),
+    ("shared_cost_s", pa.float64(), "duration of that evaluation"),
+    ("standalone_top1", pa.float64(), "top-1 accuracy of the architecture trained individually; null if it failed"),
+    ("standalone_status", pa.string(), "how that training ended"),
+    ("standalone_cost_s", pa.float64(), "duration of that training"),
+)
+"""One row per architecture that was scored with a supernet and trained individually. Rankings have further columns."""

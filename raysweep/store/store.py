@@ -11,7 +11,7 @@
     searches/NAME.parquet            its evaluations so far, one row each, for whoever reads
     searches/NAME.pt                 weights that its architectures share, after their last epoch
     searches/NAME.error              why a search with shared weights has failed
-    rankings/NAME.parquet            architectures scored with shared weights and trained alone, see `nas.ranking`
+    rankings/NAME.parquet            architectures scored with a supernet and trained individually
     data/DIGEST.json                 manifests of the image sets
 
 Where many files are read, one that cannot be (damage from outside) is listed in `problems` and the others are read;
@@ -37,7 +37,7 @@ from raysweep.identity import digest
 from raysweep.store.arrow import PACKED, PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.store.compacted import Segments
 from raysweep.store.files import FAILURES, NO_PATIENCE, Files, Patience
-from raysweep.store.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
+from raysweep.store.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, RANKING, SCHEMA_VERSION, TRIAL
 
 T = TypeVar("T")
 READERS = 16
@@ -175,7 +175,7 @@ class Store:
         )
 
     def write_ranking(self, name: str, ranking: pa.Table) -> None:
-        """Replace a ranking, as `raysweep.nas.ranking.Ranking.to_table` gives it.
+        """Replace a ranking: a table with the columns of `RANKING`, and others.
 
         Raises:
             RaysweepError: the store cannot be written; the old ranking is still whole.
@@ -320,9 +320,7 @@ class Store:
 
 def _ranked() -> pa.Schema:
     """Columns that every ranking has."""
-    from raysweep.nas.ranking import schema  # what a plan does without
-
-    return schema().append(pa.field("ranking", pa.string()))
+    return RANKING.append(pa.field("ranking", pa.string()))
 
 
 def _same(value: str, table: pa.Table) -> pa.Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,11 +9,12 @@ from typing import Any, Protocol
 from raysweep.patch import diff
 from raysweep.planning import PlannedTrial, planned_studies
 from raysweep.recipe import Recipe
-from raysweep.terminal.tables import table
+from raysweep.terminal.tables import table, wrapped
 from raysweep.units import brief, short
 
 WIDTH = 100
 """Characters of a line."""
+INDENT = "    "
 INLINE = 28
 """Longest reason that stands in the table; longer ones follow it as notes."""
 
@@ -45,8 +45,8 @@ COLUMNS = (
     Column("seed", "seed {}", lambda planned: str(planned.recipe.seed)),
     Column("params", "{} parameters", lambda planned: short(planned.cost.params)),
     Column("MACs", "{} MACs", lambda planned: short(planned.cost.macs)),
-    Column("epochs", "{} epochs", lambda planned: f"{planned.epochs:.4g}"),
     Column("GPU-h", "{} GPU-hours", lambda planned: f"{planned.estimated_gpu_h:.2g}"),
+    Column("action", "{}", lambda planned: action_text(planned)),
 )
 
 
@@ -62,26 +62,28 @@ def _of(plan: Sequence[PlannedTrial], study: str) -> list[PlannedTrial]:
 
 def _study_text(plan: Sequence[PlannedTrial], study: str, protocol: Recipe) -> str:
     trials, baseline = _of(plan, study), baseline_of(plan, study)
-    possible = [planned for planned in trials if planned.action != "omit"]
-    varying = [column for column in COLUMNS if len({column.value(planned) for planned in possible}) > 1]
-    same = [
-        column.heading.format(column.value(possible[0])) for column in COLUMNS if column not in varying and possible
-    ]
-    heading = [f"{study}, baseline {trials[0].members[0].baseline}", *same]
-    parts = [*wrapped(", ".join(heading)), *wrapped(f"settings: {settings_text(changed(baseline, protocol))}")]
-    header = ("trial", "variant", *(column.header for column in varying), "action", "changes")
+    varying = [column for column in COLUMNS if len({column.value(planned) for planned in trials}) > 1]
+    same = [column.heading.format(column.value(trials[0])) for column in COLUMNS if column not in varying]
+    heading = f"{study}: baseline {trials[0].members[0].baseline}, {baseline.training.epochs:.4g} epochs"
+    settings = settings_text(changed(baseline, protocol))
     rows = (
         (
             planned.trial,
             planned.members[0].variant,
             *(column.value(planned) for column in varying),
-            action_text(planned),
             settings_text(changed(planned.recipe, baseline), nothing="-"),
         )
         for planned in trials
     )
-    notes = (f"{name}: {text}" for name, text in reasons(trials).items())
-    return "\n".join([*parts, table(header, rows, WIDTH), *(line for text in notes for line in wrapped(text))])
+    lines = [*paragraph("; every trial: ".join([heading, ", ".join(same)]) if same else heading)]
+    lines += [*paragraph(f"settings: {settings}"), table(_header(varying), rows, WIDTH)]
+    for names, reason in reasons(trials).items():
+        lines += paragraph(f"{names}: {reason}")
+    return "\n".join(lines)
+
+
+def _header(varying: Sequence[Column]) -> tuple[str, ...]:
+    return ("trial", "variant", *(column.header for column in varying), "changes")
 
 
 def baseline_of(plan: Sequence[PlannedTrial], study: str) -> Recipe:
@@ -120,6 +122,8 @@ def reasons(trials: Sequence[PlannedTrial]) -> dict[str, str]:
     return {", ".join(names): reason for reason, names in found.items()}
 
 
-def wrapped(text: str) -> Iterator[str]:
+def paragraph(text: str) -> Iterator[str]:
     """The lines of a paragraph, the later ones indented."""
-    yield from textwrap.wrap(text, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    first, *more = wrapped(text, WIDTH - len(INDENT))
+    yield first
+    yield from (INDENT + line for line in more)

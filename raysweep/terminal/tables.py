@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from textwrap import wrap
 
-LEAST = 24
+LEAST = 12
 """Characters that the last column of a table keeps, however wide the others are."""
 
 
@@ -26,7 +26,22 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], width: int | 
 
 def _wrapped(line: Sequence[str], width: int) -> Iterator[list[str]]:
     """A row with its last cell wrapped, as rows of which the later ones have only that cell."""
-    first, *more = wrap(line[-1], width, break_on_hyphens=False) or [""]
+    first, *more = wrapped(line[-1], width) or [""]
     yield [*line[:-1], first]
     for text in more:
         yield [*[""] * (len(line) - 1), text]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters; longer words break after a comma or equals sign if they have one."""
+    lines: list[str] = []
+    for word in text.split():
+        long = len(word) > width
+        parts = re.findall(rf"[^,=]{{1,{width - 1}}}[,=]?|[,=]", word) if long else [word]
+        for number, part in enumerate(parts):
+            space = "" if number else " "
+            if lines and not (long and number == 0) and len(lines[-1] + space + part) <= width:
+                lines[-1] += space + part
+            else:
+                lines.append(part)
+    return lines

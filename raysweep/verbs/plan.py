@@ -15,7 +15,7 @@ from raysweep.planning import PlannedTrial, to_run
 from raysweep.proposals import SearchOptions
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
-from raysweep.terminal.plans import WIDTH, action_text, changed, plan_text, settings_text, wrapped
+from raysweep.terminal.plans import WIDTH, action_text, changed, paragraph, plan_text, settings_text
 from raysweep.terminal.tables import table
 from raysweep.verbs.options import json_option, print_json, recipe_options, space_options
 
@@ -68,7 +68,7 @@ def print_plan(plan: Sequence[PlannedTrial], protocol: str, price: float | None)
 def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: SearchOptions) -> None:
     """Print the points of a search space that are known before it runs, and why others are not."""
     if points:
-        for line in wrapped(f"{points[0].space}: what each point changes from the baseline"):
+        for line in paragraph(f"{points[0].space}: what each point changes from the baseline"):
             click.echo(line)
         rows = (
             (

@@ -11,7 +11,7 @@ from raysweep.identity import recipe_from_json
 from raysweep.patch import diff, flatten
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
-from raysweep.terminal.plans import changed, settings_text, wrapped
+from raysweep.terminal.plans import changed, paragraph, settings_text
 from raysweep.terminal.tables import table
 from raysweep.units import brief
 from raysweep.verbs.options import json_option, open_store, print_json, store_option
@@ -60,9 +60,9 @@ def _meaning(found: Mapping[str, Any], recipe: Recipe, members: Sequence[Mapping
         baseline = _baseline(own, members) or recipe
         yield ""
         yield f"{own['study']}/{own['variant']}"
-        yield from wrapped(f"  settings of the study: {settings_text(changed(baseline, _protocol(found)))}")
+        yield from paragraph(f"  settings of the study: {settings_text(changed(baseline, _protocol(found)))}")
         changes = settings_text(changed(recipe, baseline), nothing="nothing")
-        yield from wrapped(f"  changes from its baseline, {own['baseline']}: {changes}")
+        yield from paragraph(f"  changes from its baseline, {own['baseline']}: {changes}")
 
 
 def _baseline(own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Recipe | None:

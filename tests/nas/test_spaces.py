@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from raysweep.nas.limited import Limited
 from scipy import stats
 
 from raysweep.errors import RaysweepError
@@ -15,7 +16,6 @@ from raysweep.genotypes.cells import GENOTYPES, OPERATIONS, Cell
 from raysweep.genotypes.nasbench201 import EDGES
 from raysweep.genotypes.nasbench201 import OPERATIONS as OPERATIONS_201
 from raysweep.nas import BitString, EnasMacro, Limits, NASBench201, cell_space, design_choices
-from raysweep.nas.limited import Limited
 
 SPACES: list[Any] = [
     BitString(12),
@@ -177,7 +177,7 @@ def test_designs_of_the_table_are_assignments_of_it() -> None:
     joint, rng = design_choices("joint"), np.random.default_rng(7)
     design = joint.sample(rng)
     for _ in range(40):
-        assert joint.space.holds(design.assignment)
+        assert joint.space.contains(design.assignment)
         child = joint.mutate(design, rng)
         shared = child.assignment.keys() & design.assignment.keys()
         assert sum(child.assignment[name] != design.assignment[name] for name in shared) <= 1

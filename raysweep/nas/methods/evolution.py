@@ -1,8 +1,8 @@
-"""Tournament evolution, regularized by age or not.
+"""Tournament evolution, with or without aging.
 
 Real, Aggarwal, Huang & Le 2019 ("Regularized evolution for image classifier architecture search", arXiv 1802.01548).
-The order of steps is that of the reference notebook (google-research, `regularized_evolution.ipynb`): a population of
-random architectures; then the best of a few drawn from it is mutated, the child joins and the oldest leaves.
+The steps follow the reference notebook (google-research, `regularized_evolution.ipynb`): start with a population of
+random architectures; then repeatedly mutate the best of a random sample, add the child, and remove the oldest.
 """
 
 from __future__ import annotations
@@ -18,38 +18,40 @@ from raysweep.nas.space import Generator, Space
 
 A = TypeVar("A")
 TRIES = 100
-"""Children drawn in a row that equal earlier proposals, after which one of them is proposed all the same."""
+"""Children drawn in a row that equal earlier proposals, after which one of them is proposed anyway."""
 
 
 @METHODS.add("evolution", "mutates the best of a few drawn from a population", "Real et al. 2019, arXiv 1802.01548")
 @dataclass(frozen=True)
 class Evolution:
-    """How evolution goes.
+    """Options of evolution.
 
-    The defaults suit a few hundred evaluations: 30, 15 and distinct children did best of what was tried on a made-up
-    table. Real et al. took a population of 100 and samples of 25 for 20,000, and children as they came. A population
-    should outnumber the workers.
+    The defaults suit a few hundred evaluations: 30, 15 and distinct children were the best of those tried on a synthetic
+    table. Real et al. used a population of 100 and samples of 25 for 20,000 evaluations, and allowed repeated children.
+    The population should be larger than the number of workers.
     """
 
     population: int = 30
     sample: int = 15
-    """Drawn for each tournament."""
+    """Size of each tournament."""
     aging: bool = True
-    """The oldest leaves the population; otherwise the worst, the older one of equals."""
+    """Remove the oldest individual; otherwise the worst, and the older one among equals."""
     age: Literal["completion", "proposal"] = "completion"
-    """What makes an individual old: when it was evaluated, or when it was proposed."""
+    """Whether age counts from the evaluation or from the proposal of an individual."""
     replacement: bool = True
-    """Whether one individual may be drawn twice for a tournament, as in the reference notebook."""
+    """Whether a tournament may draw an individual twice, as in the reference notebook."""
     distinct: bool = True
-    """A child that equals an earlier proposal is drawn anew, parent and all."""
+    """Draw a child again, including its parent, if it equals an earlier proposal."""
 
     def __post_init__(self) -> None:
         if self.population < 1 or self.sample < 1:
-            raise RaysweepError(f"population {self.population}, sample {self.sample}: both must be 1 or more.")
+            raise RaysweepError(f"population is {self.population} and sample {self.sample}: both must be 1 or more.")
         if not self.replacement and self.sample > self.population:
-            raise RaysweepError(f"a sample of {self.sample} without replacement from {self.population}: at most that.")
+            raise RaysweepError(
+                f"sample is {self.sample}: without replacement it cannot exceed the population of {self.population}."
+            )
         if self.age not in ("completion", "proposal"):
-            raise RaysweepError(f"age {self.age!r}: it is by completion or proposal.")
+            raise RaysweepError(f"age is {self.age!r}: it must be completion or proposal.")
 
     def begin(self, space: Space[A]) -> EvolutionProposer[A]:
         """An empty population."""
@@ -58,7 +60,7 @@ class Evolution:
 
 
 class EvolutionProposer(Generic[A]):
-    """State of `evolution`: the population, first to leave first. Parents are taken from what is evaluated."""
+    """State of `evolution`: the population, ordered by removal. Parents are always evaluated individuals."""
 
     def __init__(self, options: Evolution, space: Space[A]) -> None:
         self.options = options
@@ -68,10 +70,10 @@ class EvolutionProposer(Generic[A]):
         self.population: list[tuple[float, int, Evaluated[A]]] = []
 
     def propose(self, rng: Generator) -> Candidate[A]:
-        """A random one until the population is complete, then the child of a tournament's winner.
+        """A random architecture until the population is complete, then the child of a tournament winner.
 
-        With many workers more random ones are proposed than the population has. Children of the first to end would
-        descend from the fastest, which are seldom the best.
+        With many workers more random architectures are proposed than the population holds. Children of the first to
+        finish would descend from the fastest ones, which are rarely the best.
         """
         random = self.num_observed < self.options.population
         architecture = self.space.sample(rng) if random else self._child(rng)
@@ -79,7 +81,7 @@ class EvolutionProposer(Generic[A]):
         return Candidate(architecture)
 
     def observe(self, result: Evaluated[A]) -> None:
-        """It joins the population, with the lowest value if it failed; a lost one says nothing and does not."""
+        """Add the result to the population, with the lowest value if it failed; ignore a lost one."""
         if result.status == "lost":
             return
         self.num_observed += 1
@@ -102,5 +104,5 @@ class EvolutionProposer(Generic[A]):
             drawn = rng.integers(size, size=self.options.sample)
         else:
             drawn = rng.choice(size, min(self.options.sample, size), replace=False)
-        # The first drawn of equals, as in the notebook.
+        # The first drawn among equals, as in the notebook.
         return max((self.population[at][2] for at in drawn.tolist()), key=lambda one: one.value)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from raysweep.nas.supernet_methods import run_with_shared_weights
+from raysweep.store.search_logs import ObjectLog, log_of
 
 from raysweep.errors import RaysweepError
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas.budget import Budget
 from raysweep.nas.evaluation import Evaluated
 from raysweep.nas.log import Event, EventLog, OpenLog
-from raysweep.nas.supernet_methods import run_with_shared_weights
 from raysweep.store.files import Files
-from raysweep.store.search_logs import ObjectLog, log_of
 from raysweep.store.store import Store
 from tests.nas.test_supernet_methods import BITS, ENAS, KilledError, MadeUpWeights
 from tests.nas_trials.trained import ask_for, open_all, run_all

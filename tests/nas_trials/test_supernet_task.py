@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from raysweep.nas.supernet_methods import ALL, Enas
 
 from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError
 from raysweep.nas.budget import Budget
-from raysweep.nas.supernet_methods import ALL, Enas
 from raysweep.nas_trials.nas_request import NasRequest
 from raysweep.nas_trials.supernet_task import train_shared
 from raysweep.patch import get

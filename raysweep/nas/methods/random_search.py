@@ -1,7 +1,7 @@
-"""Random search, with or without repeats.
+"""Random search, with or without repetition.
 
 Li and Talwalkar 2019 ("Random search and reproducibility for neural architecture search", arXiv 1902.07638): the
-baseline that every other method has to beat at the same cost.
+baseline that every other method must beat at equal cost.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ TRIES = 10_000
 @METHODS.add("random", "independent samples of the space", PAPER)
 @dataclass(frozen=True)
 class RandomSearch:
-    """Proposal k is sample k, whatever the results."""
+    """Proposal k is sample k, regardless of results."""
 
     def begin(self, space: Space[A]) -> RandomProposer[A]:
-        """Nothing to remember."""
+        """A state without memory."""
         return RandomProposer(space)
 
 
 class RandomProposer(Generic[A]):
-    """State of `random`: none."""
+    """State of `random`: empty."""
 
     def __init__(self, space: Space[A]) -> None:
         self.space = space
@@ -40,16 +40,16 @@ class RandomProposer(Generic[A]):
         return Candidate(self.space.sample(rng))
 
     def observe(self, result: Evaluated[A]) -> None:
-        """Results change nothing."""
+        """Ignore the result."""
 
 
-@METHODS.add("random_dedup", "samples of the space, none proposed twice", PAPER)
+@METHODS.add("random_dedup", "samples of the space without repetition", PAPER)
 @dataclass(frozen=True)
 class RandomDedup:
-    """Samples that are not equal to an earlier one."""
+    """Samples that differ from all earlier ones."""
 
     def begin(self, space: Space[A]) -> DedupProposer[A]:
-        """Nothing has been proposed."""
+        """The state before the first proposal."""
         return DedupProposer(space)
 
 
@@ -61,7 +61,7 @@ class DedupProposer(Generic[A]):
         self.seen: set[str] = set()
 
     def propose(self, rng: Generator) -> Candidate[A] | None:
-        """A sample with a new key; none where there seems to be no other."""
+        """A sample with a new key. None if there seems to be no other."""
         for _ in range(TRIES):
             architecture = self.space.sample(rng)
             if (key := self.space.key(architecture)) not in self.seen:
@@ -70,4 +70,4 @@ class DedupProposer(Generic[A]):
         return None
 
     def observe(self, result: Evaluated[A]) -> None:
-        """Results change nothing."""
+        """Ignore the result."""

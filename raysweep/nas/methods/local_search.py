@@ -1,7 +1,7 @@
-"""Local search: climb to the first better neighbour found, and start anew from a random place at every summit.
+"""Local search: move to the first better neighbour found, and restart from a random architecture at every summit.
 
 White, Nolen & Savani 2021 ("Exploring the loss landscape in neural architecture search", arXiv 2005.02960), in the
-variant that does not wait for all neighbours, so that no worker does.
+variant that does not evaluate all neighbours first, so that no worker waits.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ from raysweep.nas.space import Generator, Space
 
 A = TypeVar("A")
 TRIES = 1000
-"""Known architectures drawn in a row for a new start, after which the space counts as exhausted."""
+"""Known architectures drawn in a row for a restart, after which the space counts as exhausted."""
 
 
 @METHODS.add("local_search", "climbs from neighbour to better neighbour", "White et al. 2021, arXiv 2005.02960")
 @dataclass(frozen=True)
 class LocalSearch:
-    """Neighbours are tried in random order, and nothing is proposed twice."""
+    """Neighbours are tried in random order, and no architecture is proposed twice."""
 
     def begin(self, space: Space[A]) -> LocalProposer[A]:
-        """No climb has begun."""
+        """The state before the first climb."""
         need(space, ("neighbours",), "local_search")
         return LocalProposer(space)
 
 
 @dataclass
 class Climb(Generic[A]):
-    """One climb: where it stands, and who lives around."""
+    """One climb: its present architecture, and the neighbours of that."""
 
     centre: Evaluated[A] | None = None
     around: list[tuple[str, A]] = field(default_factory=list)
-    """Neighbours of the centre, with their keys."""
+    """The neighbours of the centre, with their keys."""
     in_flight: int = 0
-    """Proposals of this climb that have not ended."""
+    """Number of proposals of this climb that have not ended."""
 
 
 class LocalProposer(Generic[A]):
-    """State of `local_search`: climbs under way. Where they have nothing to try, another one begins."""
+    """State of `local_search`: the climbs in progress. When they have nothing left to try, another one begins."""
 
     def __init__(self, space: Space[A]) -> None:
         self.space = space
         self.climbs: list[Climb[A]] = []
         self.owners: dict[str, Climb[A]] = {}
-        """Key of every proposal ever made -> the climb that made it."""
+        """Key of every proposal so far -> the climb that made it."""
 
     def propose(self, rng: Generator) -> Candidate[A] | None:
-        """A neighbour that was never proposed, of the oldest climb that has one; else a new start."""
+        """A neighbour that was never proposed, from the oldest climb that has one; otherwise a restart."""
         for climb in self.climbs:
             if fresh := self._fresh(climb):
                 return self._candidate(climb, *fresh[int(rng.integers(len(fresh)))])
@@ -62,7 +62,7 @@ class LocalProposer(Generic[A]):
         return None
 
     def observe(self, result: Evaluated[A]) -> None:
-        """The climb that proposed it moves there if it is better than where it stands, or ends if nothing is left."""
+        """Move the climb that proposed it there if it is better; end climbs that have nothing left to try."""
         climb = self.owners[result.key]
         climb.in_flight -= 1
         if result.status == "finished" and (climb.centre is None or result.value > climb.centre.value):
