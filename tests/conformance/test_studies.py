@@ -49,7 +49,7 @@ def test_a_study_file_opens_with_question_finding_and_cost(name: str) -> None:
     study = find_study(name)
     assert study.name == name
     assert head.splitlines()[0].endswith("?")
-    for word in ("Paper:", "Published finding:", f"Cost: {len(study.variants)} trials a seed"):
+    for word in ("Paper:", "Published finding:", f"Cost: {len(study.variants)} trials per seed"):
         assert word in head, word
     assert study.question.endswith("?")
     assert study.finding
