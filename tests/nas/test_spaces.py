@@ -183,10 +183,10 @@ def test_designs_of_the_table_are_assignments_of_it() -> None:
         assert sum(child.assignment[name] != design.assignment[name] for name in shared) <= 1
         design = child
     near = joint.neighbours(design)
-    assert all(joint.space.holds(other.assignment) for other in near)
+    assert all(joint.space.contains(other.assignment) for other in near)
     assert len({joint.key(other) for other in near}) == len(near) > 100
     baseline = joint.decode([0] * len(joint.decisions))
-    assert all(joint.space.holds(joint.decode(joint.encode(one)).assignment) for one in (design, baseline))
+    assert all(joint.space.contains(joint.decode(joint.encode(one)).assignment) for one in (design, baseline))
 
 
 def test_a_mutation_of_a_design_takes_each_parameter_as_often() -> None:
