@@ -34,7 +34,9 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES[:3]:
-            raise RaysweepError(f"the status is {self.status!r}: it must be {', '.join(STATUSES[:2])} or {STATUSES[2]}.")
+            raise RaysweepError(
+                f"the status is {self.status!r}: it must be {', '.join(STATUSES[:2])} or {STATUSES[2]}."
+            )
         for name in ("cost_s", "epochs", "macs"):
             amount = getattr(self, name)
             if amount is not None and not (math.isfinite(amount) and amount >= 0):
@@ -95,5 +97,7 @@ def call(evaluate: Evaluate, architecture: Any, fidelity: float | None) -> Evalu
     except MemoryError:
         return Evaluation(FAILED, status="out_of_memory")
     if not isinstance(found, Evaluation):
-        raise RaysweepError(f"evaluate returned a {type(found).__name__}: it must return an Evaluation(value=, cost_s=).")
+        raise RaysweepError(
+            f"evaluate returned a {type(found).__name__}: it must return an Evaluation(value=, cost_s=)."
+        )
     return settled(found)

@@ -1,9 +1,9 @@
 """Upper bounds on the size and the cost of the networks of a search space.
 
-    def cost(genotype):
-        return find_cost(patch(recipe, {"network.genotype": str(genotype)}))  # raysweep.cost
+def cost(genotype):
+    return find_cost(patch(recipe, {"network.genotype": str(genotype)}))  # raysweep.cost
 
-    space = Limited(cell_space("nasnet"), Limits(max_params=3_300_000), cost)
+space = Limited(cell_space("nasnet"), Limits(max_params=3_300_000), cost)
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ class Event:
             TypeError: a field that events do not have, or a missing one.
             ValueError: text that is not a number.
         """
-        return cls(**{name: float(value) if name in NUMBERS and value is not None else value for name, value in row.items()})
+        typed: dict[str, Any] = {name: float(value) if name in NUMBERS else value for name, value in row.items()}
+        return cls(**typed)
 
 
 NUMBERS = {field.name for field in fields(Event) if "float" in str(field.type)}
@@ -149,9 +150,7 @@ class EventLog:
             _append(self._file, line, self._end)
         except OSError as error:
             os.ftruncate(self._file, self._end)
-            raise RaysweepError(
-                f"cannot write {self.path}: {error.strerror}. The search can be resumed."
-            ) from None
+            raise RaysweepError(f"cannot write {self.path}: {error.strerror}. The search can be resumed.") from None
         self._end += len(line)
 
     def flush(self) -> None:

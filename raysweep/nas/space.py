@@ -78,9 +78,9 @@ class DecisionSpace(Space[A], Protocol[A]):
 class Decisions(ABC, Generic[A]):
     """A space of independent decisions.
 
-    A sample draws each decision uniformly. A mutation picks one decision uniformly and changes it to a different option,
-    uniformly; with probability `identity` it changes nothing. If `is_valid` rejects the result, both draw again, so the
-    relative probabilities of valid architectures stay.
+    A sample draws each decision uniformly. A mutation picks one decision uniformly and changes it to a different
+    option, uniformly; with probability `identity` it changes nothing. If `is_valid` rejects the result, both draw
+    again, so the relative probabilities of valid architectures stay.
     """
 
     identity: float = 0.0

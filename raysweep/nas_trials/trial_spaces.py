@@ -111,7 +111,9 @@ def _nasbench201() -> TrialSpace:
 
 
 @SPACES.add(
-    "enas-macro", "12 layers with skips from any layer to any later one, 6 operations", "Pham et al. 2018, arXiv 1802.03268"
+    "enas-macro",
+    "12 layers with skips from any layer to any later one, 6 operations",
+    "Pham et al. 2018, arXiv 1802.03268",
 )
 def _enas_macro() -> TrialSpace:
     return TrialSpace("enas-macro", EnasMacro(), "enas_macro")

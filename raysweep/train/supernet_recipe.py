@@ -85,9 +85,17 @@ class SupernetRecipe:
             raise unknown("bn", self.bn, BN)
         made = patch(self.training, {"network.norm": BN[self.bn]})
         for path, bad, why in (
-            ("data.holdout", not made.data.holdout, "is 0, so architectures would be selected on test images. Set a fraction, e.g. 0.1"),
+            (
+                "data.holdout",
+                not made.data.holdout,
+                "is 0, so architectures would be selected on test images. Set a fraction, e.g. 0.1",
+            ),
             ("init.method", made.init.method.startswith("lsuv"), "depends on a single architecture. Use he"),
-            ("training.accumulate", made.training.accumulate != 1, "splits batches, but batch normalisation needs whole ones. Use 1"),
+            (
+                "training.accumulate",
+                made.training.accumulate != 1,
+                "splits batches, but batch normalisation needs whole ones. Use 1",
+            ),
         ):
             if bad:
                 raise RaysweepError(f"cannot train a supernet: {path} {why}.")

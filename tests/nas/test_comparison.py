@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raysweep.nas import BitString, Budget, Evaluation, NASBench201, search
+from raysweep.nas import Budget, Evaluation, NASBench201, search
 from raysweep.nas.ask_tell import MAX_ATTEMPTS, AskTell, Proposal
 from raysweep.nas.driver import simulate
 from raysweep.nas.method import make_method
 from raysweep.nas.space import randomness
+from tests.nas.bits_space import BitString
 from tests.nas.landscape import table
 
 SEEDS, BUDGET = range(100), 200

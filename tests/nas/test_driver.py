@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.nas import BitString, Evaluation, History, LostWorkerError, search
+from raysweep.nas import Evaluation, History, LostWorkerError, search
 from raysweep.nas.ask_tell import MAX_ATTEMPTS, Proposal
 from raysweep.nas.driver import Lose, run_in_turn, simulate
 from raysweep.nas.space import randomness
+from tests.nas.bits_space import BitString
 from tests.nas.searches import BITS, METHODS, begin, ones
 
 
@@ -124,9 +125,9 @@ def test_an_error_of_evaluate_is_the_users_and_the_search_can_go_on(tmp_path: Pa
 
 
 def test_what_is_no_evaluation_is_refused() -> None:
-    with pytest.raises(RaysweepError, match=r"evaluate returned a float: it must be an Evaluation"):
+    with pytest.raises(RaysweepError, match=r"float.*Evaluation"):
         search(BITS, lambda bits: 0.5, method="random", budget=5, seed=0)  # type: ignore[arg-type, return-value]
-    with pytest.raises(RaysweepError, match="workers is 0"):
+    with pytest.raises(RaysweepError, match="workers.*0"):
         search(BITS, ones, method="random", budget=5, seed=0, workers=0)
 
 

@@ -24,7 +24,7 @@ def test_a_network_designed_by_hand_gets_the_width_of_nearest_macs(name: str) ->
         for each in (width, *(round(width * factor, 3) for factor in (0.5, 0.9, 0.97, 1.03, 1.1, 2)))
     }
     assert min(found, key=lambda each: found[each]) == width
-    assert "the best found has 9 M" in chosen.summary
+    assert " 9 M" in chosen.summary
 
 
 def test_what_cannot_be_as_small_is_as_small_as_it_can_be() -> None:

@@ -111,7 +111,7 @@ def test_a_log_and_a_store_that_contradict_each_other_are_refused(tmp_path: Path
     kept = store.trial(trial) or {}
     for other in ({"top1": 0.999}, {"status": "diverged", "top1": None}):
         store.write_trial(kept | other)
-        with pytest.raises(RaysweepError, match=rf"says how proposal \d ended.*{trial}.*begin the search anew"):
+        with pytest.raises(RaysweepError, match=rf"proposal \d.*{trial}"):
             open_all(asked)
     store.files.delete(f"trials/{trial}.parquet")
     with pytest.raises(RaysweepError, match="no such result"):

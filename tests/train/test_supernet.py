@@ -16,33 +16,33 @@ from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import Genotype
 from raysweep.nas import search
 from raysweep.nas.cells_space import CellSpace
+from raysweep.nas.methods.supernet_methods import ALL, Enas
 from raysweep.nas.space import randomness
-from raysweep.nas.supernet_methods import ALL, Enas
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
-from raysweep.train.supernet import SharedTraining
-from raysweep.train.supernet_recipe import ENAS_CODE, SharedRecipe, enas_code, small
+from raysweep.train.supernet import SupernetTraining
+from raysweep.train.supernet_recipe import ENAS_CODE, SupernetRecipe, enas_code, small
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = CellSpace("one node", ("sep_conv_3x3", "avg_pool_3x3", "identity"), nodes=1)
 TINY = {"data.side": 8, "training.epochs": 3.0, "training.batch_size": 30, "schedule.cycles": 2}
 
 
-def tiny(images: Path, bn: str = "batch", **changes: Any) -> SharedRecipe:
+def tiny(images: Path, bn: str = "batch", **changes: Any) -> SupernetRecipe:
     """Three cells of 4 channels on 270 images of 8 px, 30 held out."""
     made = small(bind_data(find_protocol("demo"), read_manifest(images)), bn=bn, cells=3, width=4, recalibration=2)
-    return SharedRecipe(**{**vars(made), "training": patch(made.training, TINY | changes)})
+    return SupernetRecipe(**{**vars(made), "training": patch(made.training, TINY | changes)})
 
 
-def begin(images: Path, store: Path, bn: str = "batch", **changes: Any) -> SharedTraining:
-    return SharedTraining(SPACE, tiny(images, bn, **changes), images, store)
+def begin(images: Path, store: Path, bn: str = "batch", **changes: Any) -> SupernetTraining:
+    return SupernetTraining(SPACE, tiny(images, bn, **changes), images, store)
 
 
 def sample(update: int) -> Genotype:
     return SPACE.sample(randomness(9, update))
 
 
-def weights(shared: SharedTraining) -> dict[str, torch.Tensor]:
+def weights(shared: SupernetTraining) -> dict[str, torch.Tensor]:
     return {name: weight.clone() for name, weight in shared.network.state_dict().items() if torch.is_tensor(weight)}
 
 
@@ -72,7 +72,7 @@ def test_a_training_that_is_taken_up_again_is_the_same_to_the_bit(small_images: 
     for (name, mine), other in zip(weights(part).items(), weights(whole).values(), strict=True):
         assert torch.equal(mine, other), name
     assert part(sample(5)).value == whole(sample(5)).value
-    with pytest.raises(RaysweepError, match="of another recipe or space"):
+    with pytest.raises(RaysweepError, match="shared.pt"):
         begin(small_images, tmp_path / "part", **{"solver.lr": 0.01})
 
 
@@ -111,7 +111,7 @@ def test_the_statistics_that_score_are_those_declared(small_images: Path, tmp_pa
     assert (shared(sample(3)).value == score) is (bn != "running")
 
 
-def spoil(shared: SharedTraining) -> None:
+def spoil(shared: SupernetTraining) -> None:
     """Running averages that nothing was trained with."""
     for name, weight in shared.network.state_dict().items():
         if "running" in name and torch.is_tensor(weight):
@@ -156,10 +156,10 @@ def test_a_search_trains_and_scores_in_turns_and_is_resumed(small_images: Path, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data.holdout": 0.0}, "data.holdout does not serve"),
-        ({"init.method": "lsuv"}, "init.method does not serve"),
-        ({"training.accumulate": 2}, "training.accumulate does not serve"),
-        ({"training.batch_size": 280}, "more than the 270 images"),
+        ({"data.holdout": 0.0}, "data.holdout"),
+        ({"init.method": "lsuv"}, "init.method"),
+        ({"training.accumulate": 2}, "training.accumulate"),
+        ({"training.batch_size": 280}, "280.* 270 images"),
     ],
 )
 def test_recipes_that_do_not_serve_are_refused(
@@ -177,5 +177,5 @@ def test_the_preset_of_the_released_code_has_its_values() -> None:
     assert 10 * (2**recipe.schedule.cycles - 1) == recipe.training.epochs == ENAS_CODE["training.epochs"]
     assert recipe.solver.lr * recipe.schedule.floor == pytest.approx(0.0005)
     assert recipe.network.norm == "batch_affine_current"
-    with pytest.raises(RaysweepError, match="unknown bn 'bach'"):
+    with pytest.raises(RaysweepError, match="bach"):
         _ = enas_code(find_protocol("cifar10"), bn="bach").recipe

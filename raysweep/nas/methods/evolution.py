@@ -26,9 +26,9 @@ TRIES = 100
 class Evolution:
     """Options of evolution.
 
-    The defaults suit a few hundred evaluations: 30, 15 and distinct children were the best of those tried on a synthetic
-    table. Real et al. used a population of 100 and samples of 25 for 20,000 evaluations, and allowed repeated children.
-    The population should be larger than the number of workers.
+    The defaults suit a few hundred evaluations: 30, 15 and distinct children were the best of those tried on a
+    synthetic table. Real et al. used a population of 100 and samples of 25 for 20,000 evaluations, and allowed repeated
+    children. The population should be larger than the number of workers.
     """
 
     population: int = 30
@@ -47,7 +47,9 @@ class Evolution:
         if self.population < 1 or self.sample < 1:
             raise RaysweepError(f"population is {self.population} and sample {self.sample}: both must be 1 or more.")
         if not self.replacement and self.sample > self.population:
-            raise RaysweepError(f"sample is {self.sample}: without replacement it cannot exceed the population of {self.population}.")
+            raise RaysweepError(
+                f"sample is {self.sample}: without replacement it cannot exceed the population of {self.population}."
+            )
         if self.age not in ("completion", "proposal"):
             raise RaysweepError(f"age is {self.age!r}: it must be completion or proposal.")
 

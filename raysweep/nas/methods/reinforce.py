@@ -22,7 +22,11 @@ TRIES = 1000
 """Invalid codes drawn in a row after which the search stops with an error."""
 
 
-@METHODS.add("reinforce", "a controller rewarded with the values of the architectures it writes", "Zoph & Le 2017, arXiv 1611.01578")
+@METHODS.add(
+    "reinforce",
+    "a controller rewarded with the values of the architectures it writes",
+    "Zoph & Le 2017, arXiv 1611.01578",
+)
 @dataclass(frozen=True)
 class Reinforce:
     """The controller, and options that override those of its source."""

@@ -19,7 +19,9 @@ from raysweep.nas.space import Generator
 A = TypeVar("A")
 
 
-@METHODS.add("successive_halving", "longer trainings for the better architectures only", "Li et al. 2020, arXiv 1810.05934")
+@METHODS.add(
+    "successive_halving", "longer trainings for the better architectures only", "Li et al. 2020, arXiv 1810.05934"
+)
 @dataclass(frozen=True)
 class SuccessiveHalving:
     """The rungs, and the method that proposes architectures for the lowest one.
@@ -37,7 +39,9 @@ class SuccessiveHalving:
 
     def __post_init__(self) -> None:
         if not 0 < self.lowest <= self.highest:
-            raise RaysweepError(f"lowest is {self.lowest} and highest {self.highest}: epochs of rungs must be above 0 and increase.")
+            raise RaysweepError(
+                f"lowest is {self.lowest} and highest {self.highest}: epochs of rungs must be above 0 and increase."
+            )
         if self.eta < 2:
             raise RaysweepError(f"eta is {self.eta}: it must be 2 or more.")
         if isinstance(make_method(self.inner), SuccessiveHalving):
