@@ -12,7 +12,7 @@ from raysweep.errors import unknown
 from raysweep.units import short
 
 NOTHING = "–"
-"""What a table shows where there is no number."""
+"""Shown in place of a missing number."""
 
 
 def identity(values: pd.Series) -> pd.Series:

@@ -151,14 +151,13 @@ def ffcv_loader(folder: Path, encoding: str) -> Epoch:
 
 def decoding_alone(folder: Path) -> Epoch:
     """FFCV's libjpeg-turbo into one buffer."""
-    from raysweep.data.compiled import ffcv_library
-    from raysweep.data.kernels import scratch
+    from raysweep.data.loops import FFCV, scratch
 
     file = opened(folder, "jpg")
     beton, room = file.beton, scratch(file.scratch_pixels)
     store, target = beton.store.ctypes.data, room.ctypes.data
     tables = zip(*(part.tolist() for part in (beton.starts, beton.sizes, beton.heights, beton.widths)), strict=True)
-    decode = ffcv_library().imdecode
+    decode = FFCV.imdecode
     wide, narrow = ctypes.c_uint64, ctypes.c_uint32
     decode.argtypes = [wide, wide, narrow, narrow, wide, *[narrow] * 6, ctypes.c_bool, ctypes.c_bool]
     calls = [(store + at, size, h, w, target, h, w, 0, 0, 1, 1, False, False) for at, size, h, w in tables]
@@ -186,7 +185,7 @@ def by_torchs_operators(images: Pixels) -> torch.Tensor:
 
 def by_our_loop(images: Pixels) -> NDArray[np.float32]:
     """In one pass."""
-    from raysweep.data.kernels import normalise
+    from raysweep.data.loops import normalise
 
     return normalise(images, MEAN, SCALE)
 

@@ -17,8 +17,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import measure, report, seconds
+from raysweep.data.image_file import ImageFile
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import ImageFile, TrainStream
+from raysweep.data.stream import TrainStream
 from raysweep.write.sources.generated import GeneratedSource
 from raysweep.write.write_sets import write_images
 

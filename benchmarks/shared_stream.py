@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import measure, report
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import read_manifest
 from raysweep.data.shared_stream import SharedStream
-from raysweep.data.stream import ImageFile, TrainStream
+from raysweep.data.stream import TrainStream
 from raysweep.write.sources.generated import GeneratedSource
 from raysweep.write.write_sets import write_images
 

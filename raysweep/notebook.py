@@ -13,7 +13,7 @@ from raysweep.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.comparing import StoreComparison
+    from analysis.two_stores import StoreComparison
     from raysweep.orchestrate.events import Outcome
     from raysweep.sweeps.space_sweep import PlannedPoint
 
@@ -125,7 +125,7 @@ def gains(*studies: str, store: str | Path = "results") -> pd.DataFrame:
     Raises:
         RaysweepError: no such store, or no such study in it.
     """
-    from analysis.page.tables import all_gains
+    from analysis.page.gain_tables import all_gains
     from raysweep.store.store import Store
 
     return all_gains(Store.open(str(store)), studies)
@@ -138,7 +138,7 @@ def take_home(store: str | Path = "results") -> pd.DataFrame:
         RaysweepError: no such store, or an empty one.
     """
     from analysis.load import ALL, load_lines
-    from analysis.take_home import take_home as messages
+    from analysis.messages import take_home as messages
     from raysweep.store.store import Store
 
     return messages(load_lines(Store.open(str(store)), [ALL]))
@@ -150,7 +150,7 @@ def compare(store_a: str | Path, store_b: str | Path) -> StoreComparison:
     Raises:
         RaysweepError: a store that cannot be read, or is empty.
     """
-    from analysis.comparing import compare_stores
+    from analysis.two_stores import compare_stores
 
     return compare_stores(str(store_a), str(store_b))
 

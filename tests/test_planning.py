@@ -94,13 +94,13 @@ def test_what_means_nothing_in_the_network_is_left_out_by_name() -> None:
     vgg = patch(find_protocol("cifar10"), {"network.name": "vgg11"})
     plan = make_plan([find_study("conv1_depth")], vgg, [0])
     assert [planned.action for planned in plan] == ["run"] + ["omit"] * 9
-    assert plan[1].reason.startswith("network.stem_layers means nothing in vgg11")
+    assert all(word in plan[1].reason for word in ("network.stem_layers", "vgg11"))
     assert possible(plan) == to_run(plan) == plan[:1]
     assert plan[1].estimated_gpu_h == 0
 
 
 def test_a_baseline_that_cannot_be_built_is_an_error() -> None:
-    with pytest.raises(RaysweepError, match="network.lrn means nothing in vgg11"):
+    with pytest.raises(RaysweepError, match=r"vgg11.*network\.lrn"):
         make_plan([STUDY], patch(Recipe(), {"network.name": "vgg11", "network.lrn": True}), [0])
 
 

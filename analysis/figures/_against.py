@@ -12,11 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import _look as look
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.statistics.comparisons import estimate
+from analysis.statistics.comparisons import estimate, unfinished
 from raysweep.cost import cost_key, goldens
 from raysweep.identity import recipe_from_json
 from raysweep.recipe import Recipe

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from analysis.captions import search_caption
 from analysis.figures import Evidence
-from analysis.load import FINISHED, Line
+from analysis.load import FINISHED
 from analysis.metrics import METRICS
 from raysweep.nas.budget import HOUR_S
 
@@ -30,7 +31,7 @@ def evaluated(evidence: Evidence) -> pd.DataFrame:
     lines = {(line.study, line.line): line for line in evidence.lines}
     keys = list(zip(rows["study"], rows["line"], strict=True))
     whole = {key: lines[key].baseline_recipe.training.epochs if key in lines else NOT_SAID for key in set(keys)}
-    said = {key: caption(key[0], lines.get(key)) for key in whole}
+    said = {key: search_caption(key[0], lines.get(key)) for key in whole}
     usual = pd.Series([whole[key] for key in keys], index=rows.index, dtype=float)
     epochs = rows["fidelity"].astype(float).fillna(usual)
     longest = epochs.groupby([rows[name] for name in (*LINE, "method")]).transform("max")
@@ -41,14 +42,6 @@ def evaluated(evidence: Evidence) -> pd.DataFrame:
     )
     ordered = found.sort_values([*LINE, "epochs", "method", "seed", "place"], kind="stable", ignore_index=True)
     return ordered.assign(panel=panel_names(ordered))
-
-
-def caption(study: str, line: Line | None) -> str:
-    """Where the values are from."""
-    if line is None:
-        return f"Searches of {study}."
-    data, device = ", ".join(line.present("data_name")), ", ".join(line.present("device"))
-    return f"Searches of {study}, protocol {line.protocol} on {data or 'no images yet'}, {device or 'no device yet'}."
 
 
 def panel_names(rows: pd.DataFrame) -> list[str]:

@@ -9,15 +9,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _look as look
 from analysis.figures._lines import conditions, lines_of
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.page.words import caption
 from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, Estimate, gains
+from analysis.statistics.comparisons import INTERVAL, Estimate, gains, unfinished
 from raysweep.study import CLEAN
 
 WITHOUT, WITH = "activation", "bn_activation"

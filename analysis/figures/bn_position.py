@@ -10,15 +10,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _look as look
 from analysis.figures._lines import gain_over, lines_of
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.page.words import caption
 from analysis.published import published
-from analysis.statistics.comparisons import Estimate
+from analysis.statistics.comparisons import Estimate, unfinished
 from raysweep.identity import recipe_from_json
 
 STUDIES = ("batchnorm", "bn_cifar")

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
 from analysis.figures import _look as look
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, estimate, gains, top1
+from analysis.statistics.comparisons import INTERVAL, estimate, gains, top1, unfinished
 
 STUDY = "learned_colorspace"
 HEADS = ("", "layers between image and network", "top-1, %", "gain, points", "published, %", "gain")

@@ -11,10 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
 from analysis.figures._look import BEHIND, FAINT, TROUBLE, split
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import gains, near
+from analysis.statistics.comparisons import gains, near, unfinished
 
 COLUMNS = 5
 PANEL_INCHES = (1.62, 1.12)

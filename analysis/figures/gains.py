@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from analysis.figures import FIGURES, Figure
 from analysis.figures._look import DARK, OURS, SEED, TROUBLE
 from analysis.figures._look import PUBLISHED as PAPER
-from analysis.load import FINISHED, Line
+from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, Estimate, ends, gains, near, seed_gains
+from analysis.statistics.comparisons import INTERVAL, Estimate, gains, near, seed_gains, unfinished
 
 ROW_INCHES = 0.235
 MOST_ROWS = 60
@@ -57,11 +57,6 @@ def data(line: Line) -> pd.DataFrame:
     best = frame.sort_values("gain", ascending=False, na_position="last", kind="stable", ignore_index=True)
     kept: pd.DataFrame = best[(best.index < MOST_ROWS) | best["baseline"]]
     return kept.reset_index(drop=True)
-
-
-def unfinished(line: Line) -> dict[str, str]:
-    """Variant -> how many of its trials ended, or stand, otherwise than finished, if any."""
-    return ends(line.trials, but=FINISHED)
 
 
 def size(frame: pd.DataFrame) -> tuple[float, float]:

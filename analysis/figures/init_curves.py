@@ -6,13 +6,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _look as look
 from analysis.figures._lines import lines_of
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.page.words import caption
+from analysis.statistics.comparisons import unfinished
 from raysweep.identity import recipe_from_json
 
 STUDY = "init"

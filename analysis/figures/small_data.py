@@ -8,15 +8,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _look as look
 from analysis.figures._lines import lines_of
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.page.words import caption
 from analysis.published import published
-from analysis.statistics.comparisons import Estimate, top1
+from analysis.statistics.comparisons import Estimate, top1, unfinished
 
 STUDY = "activation_cifar"
 SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}

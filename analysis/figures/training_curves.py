@@ -11,9 +11,9 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
 from analysis.figures import _look as look
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
+from analysis.statistics.comparisons import unfinished
 from raysweep.recipe import Recipe
 from raysweep.study import find_study, study_names
 

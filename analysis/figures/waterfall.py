@@ -12,11 +12,10 @@ from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
 from analysis.figures import _look as look
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.statistics.comparisons import Estimate, estimate, tops
+from analysis.statistics.comparisons import Estimate, estimate, tops, unfinished
 from raysweep.study import find_study
 
 STUDY, ALL = "combined", "caffenet128_all"

@@ -16,10 +16,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
+from raysweep.disk.locks import LockedError, locked
+from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json
 from raysweep.nas.old_log import is_old, parse_old
-from raysweep.write.folder_lock import try_lock
 
 VERSION = {"raysweep search log": 2}
 """The beginning of the first line. Version 1 is that of `raysweep.nas.old_log`."""
@@ -123,8 +124,12 @@ class EventLog:
         with ExitStack() as opened:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                opened.callback(os.close, _take(path))
+                opened.enter_context(locked(path.with_name(f"{path.name}.lock"), wait=False))
                 self._open(search)
+            except LockedError as held:
+                raise RaysweepError(
+                    f"{path} is in use by another process ({held.owner}): wait for it, or name another log."
+                ) from None
             except OSError as error:
                 raise RaysweepError(f"cannot write {path}: {error.strerror}. Name another log.") from None
             opened.callback(os.close, self._file)
@@ -135,7 +140,7 @@ class EventLog:
         found = parse_log(content, str(self.path), search)
         self.events = found.events
         if not content.startswith(found.whole):
-            _replace(self.path, found.whole)
+            write_whole(self.path, found.whole)
         self._file, self._end = os.open(self.path, os.O_RDWR), len(found.whole)
         os.ftruncate(self._file, self._end)
 
@@ -161,32 +166,11 @@ class EventLog:
         self._opened.close()
 
 
-def _take(path: Path) -> int:
-    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not try_lock(lock):
-            raise RaysweepError(f"{path} is in use by another process: wait for it, or name another log.")
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
-
-
 def _append(file: int, line: bytes, at: int) -> None:
     written = os.pwrite(file, line, at)
     if written < len(line):
         raise OSError(0, "the disk is full")
     os.fsync(file)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write the whole file, atomically."""
-    new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
 
 
 def parse_log(content: bytes, name: str, search: Mapping[str, Any]) -> Parsed:

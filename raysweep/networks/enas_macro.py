@@ -32,7 +32,7 @@ from raysweep.networks import network
 from raysweep.networks.resnet import OWN_CIFAR
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 HIDDEN = 1024
 
@@ -47,7 +47,7 @@ class Form:
     """None: the recipe's."""
 
 
-def _layers(net: Builder) -> MacroNetwork:
+def _layers(net: NetworkBuilder) -> MacroNetwork:
     if not net.recipe.genotype:
         raise RaysweepError(
             f"{net.recipe.name} takes its layers from network.genotype, which is empty: give it as raysweep.nas writes "
@@ -56,7 +56,7 @@ def _layers(net: Builder) -> MacroNetwork:
     return MacroNetwork.parse(net.recipe.genotype)
 
 
-def enas_macro(form: Form, net: Builder) -> None:
+def enas_macro(form: Form, net: NetworkBuilder) -> None:
     """A network of that form.
 
     Raises:

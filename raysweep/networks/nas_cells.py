@@ -34,7 +34,7 @@ from raysweep.networks import CELL_FACTORS, network
 from raysweep.networks.resnet import BATCH_NORM, HEAD
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 STACKS = 3
 HIDDEN = 1024
@@ -65,7 +65,7 @@ AUXILIARY_AFTER = {"slim": 1, "darts": 2, "enas": 3}
 class Chain:
     """Cells one after the other."""
 
-    def __init__(self, net: Builder, form: Form) -> None:
+    def __init__(self, net: NetworkBuilder, form: Form) -> None:
         self.net, self.form = net, form
         self.genotype = form.genotype or _recipe_genotype(net)
         self.repeats = net.recipe.cell_repeats or form.repeats
@@ -93,7 +93,7 @@ class Chain:
             self.net.auxiliary_head("aux", partial(_auxiliary, self.form))
 
 
-def _recipe_genotype(net: Builder) -> Genotype:
+def _recipe_genotype(net: NetworkBuilder) -> Genotype:
     recipe = net.recipe
     if not recipe.genotype:
         raise RaysweepError(
@@ -103,7 +103,7 @@ def _recipe_genotype(net: Builder) -> Genotype:
     return Genotype.parse(recipe.genotype)
 
 
-def _auxiliary(form: Form, net: Builder) -> None:
+def _auxiliary(form: Form, net: NetworkBuilder) -> None:
     """Pooling 5/3, or 5/2 in DARTS for large images; 1x1 convolution of 128; one of 768 over all that is left."""
     net.activate("act")
     side, stride = net.shape[1], 2 if form.large and form.style == "darts" else 3
@@ -130,12 +130,12 @@ def _stem(chain: Chain, width: int) -> None:
         net.paired("conv3", partial(_third, width))
 
 
-def _third(width: int, net: Builder) -> None:
+def _third(width: int, net: NetworkBuilder) -> None:
     net.activate("act")
     net.conv("conv", width, 3, 2, 1, act=False)
 
 
-def nas_cells(form: Form, net: Builder) -> None:
+def nas_cells(form: Form, net: NetworkBuilder) -> None:
     """A network of that form.
 
     Raises:

@@ -15,14 +15,14 @@ from raysweep.networks import network
 from raysweep.networks.resnet import OWN_CIFAR
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 HIDDEN = 256
 PLAIN = Cell201(("nor_conv_3x3",) * len(EDGES))
 """3x3 convolutions alone."""
 
 
-def _cell(net: Builder) -> Cell201:
+def _cell(net: NetworkBuilder) -> Cell201:
     if not net.recipe.genotype:
         raise RaysweepError(
             f"{net.recipe.name} takes its cell from network.genotype, which is empty: give it in the benchmark's form, "
@@ -31,18 +31,18 @@ def _cell(net: Builder) -> Cell201:
     return Cell201.parse(net.recipe.genotype)
 
 
-def _block(width: int, net: Builder) -> None:
+def _block(width: int, net: NetworkBuilder) -> None:
     for number, stride in enumerate((2, 1), 1):
         net.activate(f"act{number}")
         net.conv(f"conv{number}", width, 3, stride, 1, act=False)
 
 
-def _shortcut(width: int, net: Builder) -> None:
+def _shortcut(width: int, net: NetworkBuilder) -> None:
     net.pool("pool", kernel=2, pad=0, kind="average")
     net.conv("project", width, 1, act=False, norm=False)
 
 
-def nasbench201(net: Builder) -> None:
+def nasbench201(net: NetworkBuilder) -> None:
     """The network of the cell that the recipe names.
 
     Raises:

@@ -218,7 +218,7 @@ STYLES: Mapping[str, Style] = {
 """Ways to build a cell, by name."""
 
 
-def operation(name: str, style: str, width: int, stride: int = 1) -> Part:
+def operation(name: str, style: str, width: int, stride: int = 1) -> Part[Builder]:
     """An operation from the present map to `width` channels, as a part of a network.
 
     Stride 2 halves the size, rounded up. Without a stride and a change of width, identities add no layer.

@@ -24,6 +24,7 @@ from raysweep.genotypes.cells import INPUTS, Cell, Genotype, Step
 from raysweep.nn.activations import Shape
 from raysweep.nn.builder import Builder, Part
 from raysweep.nn.cell_ops import factorised_reduction, fit_older, operation
+from raysweep.nn.heads import add_head
 from raysweep.nn.norms import NORMS
 from raysweep.recipe import NetworkRecipe
 
@@ -87,7 +88,7 @@ class SupernetCell(nn.Module):
         return mixed
 
 
-def _part(recipe: NetworkRecipe, shape: Shape, describe: Part) -> nn.Module:
+def _part(recipe: NetworkRecipe, shape: Shape, describe: Part[Builder]) -> nn.Module:
     return Builder(recipe, shape).part(describe)[0]
 
 
@@ -166,7 +167,7 @@ class Supernet(nn.Module):
 
 def _head(net: Builder) -> None:
     net.activate("act")
-    net.head(0, 0)
+    add_head(net, 0, 0)
 
 
 def _auxiliary(net: Builder) -> None:

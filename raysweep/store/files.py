@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 
 T = TypeVar("T")
@@ -245,7 +246,7 @@ class Files:
 
     def _put(self, name: str, content: bytes) -> None:
         if isinstance(self.filesystem, pafs.LocalFileSystem):
-            _replace(Path(self._path(name)), content)
+            write_whole(Path(self._path(name)), content)
         else:
             with self.filesystem.open_output_stream(self._path(name)) as stream:
                 stream.write(content)
@@ -253,20 +254,6 @@ class Files:
     def _cannot(self, verb: str, name: str, error: Exception) -> RaysweepError:
         full = " The disk is full: free some space; everything written before is whole." if _is_full(error) else ""
         return RaysweepError(f"cannot {verb} {name} in the store {self.uri}: {error}.{full}")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old file or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _may_pass(error: Exception) -> bool:

@@ -79,7 +79,7 @@ def plan_space(request: Request, options: SearchOptions) -> list[PlannedPoint]:
     options = fit_to_grid(space, options)
     found = found_in(request.store) if request.store else {}
     store = Store.open_if_exists(request.store) if request.store else None
-    proposals = open_proposals(request, space, store)
+    proposals = open_proposals(request, space, store, options)
     protocol = find_protocol(request.protocol)
     return [
         PlannedPoint(
@@ -155,7 +155,7 @@ class PreparedSpace:
         return planned_point(trial, proposal.recipe, member, self.action(proposal), self.protocol)
 
 
-def open_proposals(request: Request, space: Space, store: Store | None) -> Proposals:
+def open_proposals(request: Request, space: Space, store: Store | None, options: SearchOptions) -> Proposals:
     """The proposals that a store holds for a request, to be continued. Writes nothing.
 
     Raises:
@@ -163,7 +163,7 @@ def open_proposals(request: Request, space: Space, store: Store | None) -> Propo
     """
     baseline = request.baseline()
     proposals = Proposals(space, baseline)
-    read_proposals(store.members().to_pylist() if store else [], proposals)
+    read_proposals(store.members().to_pylist() if store else [], proposals, options)
     return proposals
 
 
@@ -192,7 +192,7 @@ def prepare_space(request: Request, resources: Resources, options: SearchOptions
     space = asked_space(request)
     options = fit_to_grid(space, options)
     data, store = open_places(request, lambda baseline: baseline, resources)
-    proposals = open_proposals(request, space, store)
+    proposals = open_proposals(request, space, store, options)
     proposals.note = partial(_write, store, proposals, request.protocol)
     return PreparedSpace(options, proposals, found_by(store), data, store, request.protocol)
 

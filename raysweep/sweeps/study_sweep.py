@@ -84,11 +84,11 @@ def prepare(request: Request, resources: Resources) -> Prepared:
     Raises:
         RaysweepError: data, settings, studies or store that cannot be used. Nothing has been trained.
     """
-    from raysweep.data.compiled import loops
     from raysweep.store.store import Store
 
     checked = check(request, resources)
-    loops()  # compiled once here, not by the first trials
+    import raysweep.data.loops  # noqa: F401 - compiles them before the first trial needs them
+
     store = Store.open(request.store or "results", create=True)
     for manifest in checked.manifests:
         store.write_manifest(manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-LEAST = 20
+LEAST = 12
 """Characters that the last column of a table keeps, however wide the others are."""
 
 
@@ -36,10 +36,11 @@ def wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width` characters; longer words break after a comma or equals sign if they have one."""
     lines: list[str] = []
     for word in text.split():
-        parts = [word] if len(word) <= width else re.findall(rf"[^,=]{{1,{width - 1}}}[,=]?|[,=]", word)
+        long = len(word) > width
+        parts = re.findall(rf"[^,=]{{1,{width - 1}}}[,=]?|[,=]", word) if long else [word]
         for number, part in enumerate(parts):
-            space = " " if number == 0 else ""
-            if lines and len(lines[-1]) + len(space) + len(part) <= width:
+            space = "" if number else " "
+            if lines and not (long and number == 0) and len(lines[-1] + space + part) <= width:
                 lines[-1] += space + part
             else:
                 lines.append(part)

@@ -11,13 +11,14 @@ import click
 from raysweep.errors import RaysweepError
 from raysweep.verbs.bench import bench
 from raysweep.verbs.compact import compact
+from raysweep.verbs.compare import compare
 from raysweep.verbs.data import data
 from raysweep.verbs.doctor import doctor
 from raysweep.verbs.init_stats import init_stats
 from raysweep.verbs.list import list_things
 from raysweep.verbs.nas import nas
 from raysweep.verbs.plan import plan
-from raysweep.verbs.report import compare, report
+from raysweep.verbs.report import report
 from raysweep.verbs.results import results
 from raysweep.verbs.run import run
 from raysweep.verbs.show import show

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from analysis.captions import caption
 from analysis.figures import _look as look
 from analysis.figures import batch_size, constrained_time, dataset_size, depth, figures, image_size, label_noise, render
 from analysis.figures import width as widths
 from analysis.figures._against import PAPER, Against
 from analysis.load import Line
-from analysis.page.words import caption
 from raysweep.store.store import Store
 from tests.analysis.made_up import made
 from tests.analysis.test_figures import overlaps

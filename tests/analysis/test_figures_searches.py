@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.figures import Evidence, anytime, gather, overviews, render, search_macs, supernet
+from analysis.figures import Evidence, anytime, gather, overviews, render, search_macs, supernet_ranking
 from analysis.figures._searches import SHARED, evaluated
 from analysis.load import load_lines, load_searches, searches_of
 from analysis.page.report import write_report
@@ -256,15 +256,15 @@ def ranking(noise: float = 0.02) -> Ranking[str]:
 
 def test_tau_is_that_of_the_pairs_that_have_both_scores() -> None:
     found = ranking()
-    frame = supernet.data(Evidence((), NO_STATS, rankings=found.to_table(epochs=2).to_pandas()))
-    agreement = supernet.agreement(frame)
+    frame = supernet_ranking.data(Evidence((), NO_STATS, rankings=found.to_table(epochs=2).to_pandas()))
+    agreement = supernet_ranking.agreement(frame)
     assert agreement is not None
     assert agreement.tau == pytest.approx(found.kendall_tau)
     assert agreement.n == found.num_pairs < 20
     assert agreement.low < agreement.tau < agreement.high
     assert set(frame["panel"]) == {"seed 3, epochs 2"}
     lost = 20 - found.num_pairs
-    assert f"n = {found.num_pairs} of 20\n{lost} left out: diverged by itself" in supernet.words(frame)
+    assert f"n = {found.num_pairs} of 20\n{lost} left out: diverged by itself" in supernet_ranking.words(frame)
     assert frame.loc[frame["left_out"] != "", "shared"].notna().all()
 
 
@@ -278,7 +278,7 @@ def test_rankings_of_a_store_are_drawn_each_for_itself(tmp_path: Path) -> None:
     assert rows.groupby("ranking").size().to_dict() == {"one": 20, "two": 20}
     kept = rows[rows["ranking"] == "one"].reset_index(drop=True)
     pd.testing.assert_frame_equal(kept[found.to_table().column_names], found.to_table().to_pandas())
-    frame = supernet.data(gather(store, []))
+    frame = supernet_ranking.data(gather(store, []))
     assert list(frame["panel"].unique()) == ["one, seed 3, epochs 2", "two, seed 3, bn batch"]
     (tmp_path / "rankings" / "one.parquet").write_bytes(b"PAR1 and no more")
     assert set(store.rankings()["ranking"].to_pylist()) == {"two"}
@@ -287,13 +287,13 @@ def test_rankings_of_a_store_are_drawn_each_for_itself(tmp_path: Path) -> None:
 
 def test_rankings_beside_each_other_are_legible() -> None:
     tables = [ranking().to_table(bn=bn).to_pandas() for bn in ("batch", "stored", "none")]
-    frame = supernet.data(Evidence((), NO_STATS, rankings=pd.concat(tables)))
+    frame = supernet_ranking.data(Evidence((), NO_STATS, rankings=pd.concat(tables)))
     assert overlaps(render(overviews()["supernet"], frame, "")) == []
 
 
 def test_a_ranking_of_equal_scores_has_no_tau() -> None:
-    frame = supernet.data(Evidence((), NO_STATS, rankings=ranking().to_table().to_pandas()))
-    assert supernet.words(frame.assign(shared=1.0)).startswith("no tau: n = ")
+    frame = supernet_ranking.data(Evidence((), NO_STATS, rankings=ranking().to_table().to_pandas()))
+    assert supernet_ranking.words(frame.assign(shared=1.0)).startswith("no tau: n = ")
 
 
 def test_gather_takes_the_searches_of_the_lines_shown(searched: Store) -> None:

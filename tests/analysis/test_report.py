@@ -11,8 +11,8 @@ import pytest
 
 from analysis.load import load_lines
 from analysis.page.drawing import draw_all
+from analysis.page.gain_tables import html, markdown, readable, summary
 from analysis.page.report import write_report
-from analysis.page.tables import html, markdown, readable, summary
 from analysis.page.words import headline, missing, trust, waiting
 from raysweep.errors import RaysweepError
 from raysweep.request import Request

@@ -179,7 +179,7 @@ def test_designs_of_the_table_are_assignments_of_it() -> None:
     joint, rng = design_choices("joint"), np.random.default_rng(7)
     design = joint.sample(rng)
     for _ in range(40):
-        assert joint.space.holds(design.assignment)
+        assert joint.space.contains(design.assignment)
         child = joint.mutate(design, rng)
         shared = child.assignment.keys() & design.assignment.keys()
         assert sum(child.assignment[name] != design.assignment[name] for name in shared) <= 1

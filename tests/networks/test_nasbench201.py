@@ -27,7 +27,7 @@ def test_its_size_is_what_arithmetic_says() -> None:
 
 
 def test_what_is_no_cell_is_refused() -> None:
-    with pytest.raises(RaysweepError, match=r"nasbench201 takes its cell from network\.genotype, which is empty"):
+    with pytest.raises(RaysweepError, match=r"nasbench201.*network\.genotype"):
         built(native("nasbench201", genotype=""))
-    with pytest.raises(RaysweepError, match="unknown operation 'nor_conv_5x5'"):
+    with pytest.raises(RaysweepError, match="'nor_conv_5x5'"):
         built(native("nasbench201", genotype=MIXED.replace("nor_conv_3x3", "nor_conv_5x5")))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from analysis.figures import figures, render
-from analysis.figures import transfer as ranking
+from analysis.figures import transfer_ranks as ranking
 from analysis.load import load_lines
 from analysis.page.report import write_report
 from raysweep.errors import RaysweepError

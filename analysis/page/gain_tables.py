@@ -1,4 +1,4 @@
-"""The numbers behind the figures as a table: CSV, Markdown, LaTeX and HTML from one frame."""
+"""The table of a line: gains, intervals, p-values and costs, as CSV, Markdown, LaTeX and HTML from one frame."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ COSTS = ("params", "macs", "images_per_s", "data_wait")
 
 
 def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
-    """One row a variant shown, in the study's order; accuracies in points of top-1, `_half` half an interval's width.
+    """One row per shown variant, in the study's order; accuracies in points of top-1, `_half` half-widths of intervals.
 
-    `p` is Dunnett's, over the study; `q` that in the light of the other studies reported, if given. `seeds_needed`: for
-    a difference of this size to be found with a chance of 80 %, where it was not found.
+    `p` is Dunnett's, over the study; `q` is adjusted for all studies in the report, if given. `seeds_needed` is the
+    number of seeds that detect a difference of the observed size with a probability of 80 %, for those not detected.
     """
     means, differences = top1(line), gains(line)
-    differences[line.baseline] = estimate([])  # 0 by definition, not by measurement
+    differences[line.baseline] = estimate([])  # its gain is 0 by definition, not measured
     paper = published_study(line.study, line.baseline).reindex(line.variants)
     trials = line.trials.groupby("variant")
     columns: dict[str, Any] = {"variant": line.variants, "n": [means[variant].n for variant in line.variants]}
@@ -40,16 +40,16 @@ def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
     means_of_trials = trials.mean(numeric_only=True).reindex(line.variants)
     for name in COSTS:
         frame[name] = METRICS[name].of(means_of_trials).to_numpy()
-    said = ends(line.trials)
-    frame["trials"] = [said.get(variant, "") for variant in line.variants]
+    statuses = ends(line.trials)
+    frame["trials"] = [statuses.get(variant, "") for variant in line.variants]
     return frame[frame["variant"].isin(line.shown)]
 
 
 def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:
-    """The summaries of these studies, or of all in the store, one below the other, with what tells their lines apart.
+    """The summaries of these studies, or of all in the store, in one frame with the columns that identify their lines.
 
     Raises:
-        RaysweepError: the store holds no such study.
+        RaysweepError: the store has no such study.
     """
     lines = load_lines(store, studies or [ALL])
     together = q_values([comparisons(line) for line in lines])
@@ -63,9 +63,9 @@ def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:
 
 
 def _tested(line: Line, q: QValues) -> dict[str, list[Any]]:
-    found, said = comparisons(line), claims(line, q)
+    found, claimed = comparisons(line), claims(line, q)
     of = found.of
-    verdicts = [said.get(variant, "") for variant in line.variants]
+    verdicts = [claimed.get(variant, "") for variant in line.variants]
     return {
         "p": [of[variant].p if variant in of else math.nan for variant in line.variants],
         "q": [q.get(variant, math.nan) for variant in line.variants],
@@ -78,7 +78,7 @@ def _tested(line: Line, q: QValues) -> dict[str, list[Any]]:
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same table as text, with the names a reader sees; some columns only where they hold anything."""
+    """The same table as text with headings; columns without any value are left out."""
     columns = {
         "variant": frame["variant"].astype(str),
         "n": frame["n"].astype(str),
@@ -102,7 +102,7 @@ def _pairs(frame: pd.DataFrame, column: str) -> list[str]:
 
 
 def markdown(text: pd.DataFrame) -> str:
-    """A table of texts as Markdown; the first and the last column are words, the others numbers."""
+    """A table of texts as Markdown, with all columns but the first and the last aligned to the right."""
     lines = [list(text.columns), ["---", *["---:"] * (len(text.columns) - 2), "---"], *text.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in lines) + "\n"
 
@@ -112,7 +112,7 @@ def _cell(text: str) -> str:
 
 
 def html(text: pd.DataFrame) -> str:
-    """A table of texts as an HTML table; every text is escaped."""
+    """A table of texts as HTML, with every text escaped."""
     head = "".join(f"<th>{escape(name)}</th>" for name in text.columns).replace(" %", "&nbsp;%")
     rows = ("".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in text.to_numpy().tolist())
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
@@ -120,7 +120,7 @@ def html(text: pd.DataFrame) -> str:
 
 
 def latex(text: pd.DataFrame) -> str:
-    """A table of texts as a LaTeX tabular with the rules of booktabs."""
+    """A table of texts as a LaTeX tabular with booktabs rules."""
     columns = "l" + "r" * (len(text.columns) - 2) + "l"
     found: str = text.to_latex(index=False, escape=True, column_format=columns)
     return found.replace("−", "$-$").replace("±", r"$\pm$").replace("–", "--")

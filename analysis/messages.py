@@ -1,8 +1,8 @@
-"""The take-home messages of the paper, each beside what the store says of it.
+"""The take-home messages of the paper, each tested on the results of a store.
 
-Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), conclusions. A message is tested by one comparison: what it
-recommends against the alternative, in the same line, paired by seed. Their p-values are adjusted together by Benjamini
-and Hochberg.
+Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), conclusions. A message is tested by one comparison: the
+recommendation against its alternative, in the same line, paired by seed. The p-values of all messages are adjusted
+together (Benjamini and Hochberg).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HOLDS, REVERSED, OPEN, NOT_RUN = "holds", "reversed", "not distinguishable", "no
 
 @dataclass(frozen=True)
 class Place:
-    """Where a message can be tested: the recommended variant of a study, and what it should be better than."""
+    """A test of a message: the recommended variant of a study and the variant that it should beat."""
 
     study: str
     variant: str
@@ -33,12 +33,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Message:
-    """One recommendation and the places that test it: the studies of its subject, and `take_home`."""
+    """One recommendation and the comparisons that test it, in the study of its subject and in `take_home`."""
 
     text: str
     places: tuple[Place, ...] = ()
     note: str = ""
-    """What the test can say and what it cannot, where that is not the message itself."""
+    """What the test shows, if that is not exactly the message."""
 
 
 def _message(text: str, *places: tuple[str, str, str], note: str = "") -> Message:
@@ -55,7 +55,7 @@ MESSAGES = (
         "ReLU where there is batch normalisation",
         ("bn_activation", "relu", "elu"),
         ("take_home", "do_relu_with_bn", "dont_elu_with_bn"),
-        note="against ELU with it; published 49.9 and 49.8, so hardly a difference there either",
+        note="tested against ELU with batch normalisation; published 49.9 and 49.8, also a small difference",
     ),
     _message(
         "a learned colour space of RGB",
@@ -76,7 +76,7 @@ MESSAGES = (
         "a learning rate in proportion to the batch",
         ("batch_size", "bs1024_lr0_04", "bs1024_lr0_01"),
         ("take_home", "do_scale_lr_with_batch", "dont_keep_lr"),
-        note="at four times the batch",
+        note="tested at four times the batch size",
     ),
     _message(
         "fully connected layers as convolutions whose predictions are averaged",
@@ -86,7 +86,7 @@ MESSAGES = (
     _message(
         "more images, unless accuracy has levelled off",
         ("dataset_size", "n1200k", "n800k"),
-        note="tested: whether all images are still better than 62 % of them",
+        note="tested: whether all images are better than 62 % of them",
     ),
     _message("clean labels before more images", ("take_home", "do_clean_labels", "dont_noisy_labels")),
     _message(
@@ -95,14 +95,14 @@ MESSAGES = (
     ),
     _message(
         "care with changes to a highly optimised network",
-        note="no single comparison tests it: ask studies of one with --network googlenet",
+        note="no single comparison tests it: run studies with --network googlenet",
     ),
 )
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one line says of a message: the gain of the recommendation over its alternative, in points of top-1."""
+    """The test of a message in one line: the gain of the recommendation over its alternative, in points of top-1."""
 
     message: Message
     place: Place
@@ -110,11 +110,11 @@ class Evidence:
     gain: Estimate
     p: float
     diverged: str
-    """How many trials of the recommendation and of its alternative diverged; empty: none."""
+    """The numbers of trials of the recommendation and of its alternative that diverged; empty if none did."""
     recommended_diverged: bool
 
     def verdict(self, p: float) -> str:
-        """At an adjusted p-value. A recommendation that diverged under some seed does not hold."""
+        """The verdict at an adjusted p-value. A recommendation that diverged with any seed does not hold."""
         if math.isnan(p):
             return "one seed: no claim" if self.gain.n else NOT_RUN
         if p > LEVEL or (self.gain.mean > 0 and self.recommended_diverged):
@@ -123,7 +123,7 @@ class Evidence:
 
 
 def evidence(lines: Iterable[Line]) -> list[Evidence]:
-    """What these lines say of the messages; the same trials in two studies count once."""
+    """The tests of the messages in these lines; the same trials in two studies count once."""
     lines, found, seen = list(lines), [], set()
     for message in MESSAGES:
         for place in message.places:
@@ -138,20 +138,19 @@ def evidence(lines: Iterable[Line]) -> list[Evidence]:
 
 def _evidence(message: Message, place: Place, line: Line, pair: pd.DataFrame) -> Evidence:
     gain, p = contrast(line, place.variant, place.against)
-    said = []
+    diverged = {}
     for variant in (place.variant, place.against):
         own = pair.loc[pair["variant"] == variant, "status"]
         if count := int((own == DIVERGED).sum()):
-            said.append(f"{variant}: {count} of {len(own)} diverged")
-    unstable = bool((pair.loc[pair["variant"] == place.variant, "status"] == DIVERGED).any())
-    return Evidence(message, place, line, gain, p, "; ".join(said), unstable)
+            diverged[variant] = f"{variant}: {count} of {len(own)} diverged"
+    return Evidence(message, place, line, gain, p, "; ".join(diverged.values()), place.variant in diverged)
 
 
 def take_home(lines: Iterable[Line]) -> pd.DataFrame:
-    """One row a message and line that tests it, and one for each message that none tests.
+    """One row per message and line that tests it, and one for each untested message.
 
     Columns: `message`, `study`, `protocol`, `line`, `variant`, `against`, `gain` and `gain_half` (points), `n` (seeds),
-    `p` (adjusted for all rows), `verdict`, `note`. Empty where no message is tested.
+    `p` (adjusted for all rows), `verdict`, `note`. Empty if no message is tested.
     """
     found = evidence(lines)
     adjusted = _adjusted([one.p for one in found])
@@ -190,18 +189,18 @@ def _adjusted(p: Sequence[float]) -> list[float]:
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table as text, with the column names a reader sees."""
+    """The table as text with headings."""
     known = frame["study"].notna()
     where = frame["study"].str.cat(frame["protocol"], sep=", ").where(known, METRICS["p"].text(math.nan))
     tested = (frame["variant"] + " over " + frame["against"]).where(known, METRICS["p"].text(math.nan))
     values = zip(frame["gain"].astype(float), frame["gain_half"].astype(float), frame["n"], strict=True)
     columns = {
-        "use": frame["message"],
+        "recommendation": frame["message"],
         "verdict": frame["verdict"],
         "gain, points (95 %)": [Estimate(*value).text(METRICS["gain"]) for value in values],
         "n": frame["n"].astype(str),
         "adjusted p": frame["p"].astype(float).map(METRICS["p"].text),
-        "tested": tested,
+        "comparison": tested,
         "study": where,
         "note": frame["note"],
     }

@@ -12,10 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures import FIGURES, Figure
 from analysis.figures import _look as look
 from analysis.figures.curves import ranking
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS, NOTHING
-from analysis.statistics.comparisons import INTERVAL, gains
+from analysis.statistics.comparisons import INTERVAL, gains, unfinished
 from raysweep.identity import recipe_from_json
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis.load import Line
-from analysis.take_home import HOLDS, MESSAGES, NOT_RUN, OPEN, REVERSED, readable, take_home
+from analysis.messages import HOLDS, MESSAGES, NOT_RUN, OPEN, REVERSED, readable, take_home
 from raysweep.study import find_study
 
 

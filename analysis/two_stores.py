@@ -1,4 +1,4 @@
-"""Two stores beside each other: equal trials, gains of the same variants, orders, and what only one of them holds."""
+"""Two stores compared: equal trials, gains of the same variants, their order, and what only one of the stores has."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from raysweep.store.store import Store
 from raysweep.terminal.tables import table
 
 MEASURED = ("top1", "logloss", "epochs")
-"""What two runs of one trial must agree in."""
+"""Columns in which two runs of one trial must agree."""
 EQUAL, NOISE, DIFFERENT, ENDS, UNKNOWN = "equal", "within noise", "different", "ends differ", "noise not known"
 MOST_NAMED = 5
 TRIALS = ["trial", "study", "variant", "seed", "top1_a", "top1_b", "difference", "verdict"]
@@ -32,27 +32,27 @@ ORDERS = ["pair", "study", "protocol_a", "protocol_b", "line_a", "line_b", "tau"
 
 @dataclass(frozen=True)
 class StoreComparison:
-    """What two stores, a and b, say of the same things. Accuracies and gains in points of top-1."""
+    """The results of two stores, a and b, for the same things. Accuracies and gains are in points of top-1."""
 
     uri_a: str
     uri_b: str
     trials: pd.DataFrame
-    """Columns `TRIALS`: one row a trial that has ended in both."""
+    """Columns `TRIALS`: one row per trial that has ended in both."""
     only_a: list[str]
-    """Ids of trials that only a holds."""
+    """Ids of trials that only a has."""
     only_b: list[str]
     variants: pd.DataFrame
-    """Columns `VARIANTS`: one row a variant of a pair of lines, the difference b - a and its interval."""
+    """Columns `VARIANTS`: one row per variant of a pair of lines, with the difference b - a and its interval."""
     orders: pd.DataFrame
-    """Columns `ORDERS`: one row a pair of lines, Kendall's tau of their orders."""
+    """Columns `ORDERS`: one row per pair of lines, with Kendall's tau of their orders."""
 
     @property
     def unequal(self) -> pd.DataFrame:
-        """Trials of the same id with other numbers."""
+        """Trials that have the same id and different numbers."""
         return self.trials[self.trials["verdict"] != EQUAL]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON; what is not known is null."""
+        """Everything as JSON values; unknown numbers are null."""
         tables = {"trials": self.trials, "variants": self.variants, "orders": self.orders}
         rows = {name: frame.astype(object).where(frame.notna(), None) for name, frame in tables.items()}
         found = {name: frame.to_dict("records") for name, frame in rows.items()}
@@ -62,13 +62,13 @@ class StoreComparison:
 def compare_stores(uri_a: str, uri_b: str) -> StoreComparison:
     """Compare two stores.
 
-    Lines are the same where study and settings are; of the others, those of the same study are set beside each other
-    too, the same protocol first. The interval of a difference of gains is Welch's, from the errors of both lines, at
-    Bonferroni's level for the variants of the pair. A trial of unequal numbers is within noise where the difference is
-    no larger than 95 % of those of two trials of the line that differ in nothing but chance.
+    Lines with the same study and settings are paired first, then lines of the same study and protocol, then lines of
+    the same study. The interval of a difference of gains is Welch's, from the errors of both lines, at Bonferroni's
+    level for the variants of the pair. Unequal numbers of one trial are within noise if 95 % of the pairs of trials
+    that differ only by chance would differ at least as little.
 
     Raises:
-        RaysweepError: one of them cannot be read, or is empty.
+        RaysweepError: one of the stores cannot be read, or is empty.
     """
     a, b = Store.open(uri_a), Store.open(uri_b)
     lines_a, lines_b = load_lines(a, [ALL]), load_lines(b, [ALL])
@@ -127,7 +127,7 @@ def _variants(number: int, a: Line, b: Line) -> Iterator[dict[str, Any]]:
 
 
 def _errors(found: Comparisons, name: str) -> tuple[float, int]:
-    """Variance of a gain and its degrees of freedom; none with one seed."""
+    """The variance of a gain and its degrees of freedom; not a number with one seed."""
     n = found.of[name].gain.n
     return (found.sd**2 * 2 / n, found.df) if name in found.family else (math.nan, 0)
 
@@ -152,7 +152,7 @@ def _order(number: int, a: Line, b: Line) -> dict[str, Any] | None:
 
 
 def _trials(lines_a: Sequence[Line], lines_b: Sequence[Line]) -> pd.DataFrame:
-    """Trials that have ended in both stores, each once, and how their numbers agree."""
+    """Every trial that has ended in both stores, once, with how its numbers agree."""
     rows = pd.merge(_ended(lines_a), _ended(lines_b), on="trial", suffixes=("_a", "_b"))
     if rows.empty:
         return pd.DataFrame(columns=TRIALS)
@@ -177,15 +177,27 @@ def _ended(lines: Sequence[Line]) -> pd.DataFrame:
     frames = [line.trials.assign(sd=comparisons(line).sd)[names] for line in lines]
     rows = pd.concat(frames, ignore_index=True)
     ended = rows[rows["status"].isin([FINISHED, DIVERGED])]
-    # Of several lines the one that knows its errors.
+    # A trial in several lines counts in the line that can estimate its errors.
     return ended.sort_values("sd", na_position="last", kind="stable").drop_duplicates("trial").sort_values("trial")
+
+
+def comparison_text(found: StoreComparison) -> str:
+    """The comparison as tables and sentences for a terminal."""
+    parts = [trials_words(found)]
+    if len(found.unequal):
+        parts.append(_text_table(readable_trials(found.unequal)))
+    for order in found.orders.to_dict("records"):
+        own = found.variants[found.variants["pair"] == order["pair"]]
+        parts += [order_words(order, own), _text_table(readable_variants(own))]
+    return "\n\n".join(parts)
 
 
 def trials_words(found: StoreComparison) -> str:
     """How the trials of two stores agree, in a few lines."""
     counts = found.trials["verdict"].value_counts()
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none"
-    lines = [f"a: {found.uri_a}", f"b: {found.uri_b}", f"trials that have ended in both: {len(found.trials)} ({told})"]
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none"
+    ended = f"trials that have ended in both: {len(found.trials)} ({verdicts})"
+    lines = [f"a: {found.uri_a}", f"b: {found.uri_b}", ended]
     for name, only in (("a", found.only_a), ("b", found.only_b)):
         if only:
             more = f" and {len(only) - MOST_NAMED} more" if len(only) > MOST_NAMED else ""
@@ -194,28 +206,27 @@ def trials_words(found: StoreComparison) -> str:
 
 
 def order_words(order: Mapping[Any, Any], own: pd.DataFrame) -> str:
-    """One pair of lines: what is compared, how many variants differ, whether the orders agree."""
+    """A sentence on one pair of lines: what is compared, how many gains differ, and how far the orders agree."""
     a, b = (f"{order[f'protocol_{side}']} ({order[f'line_{side}']})" for side in "ab")
     where = f"{order['study']} on {a}" if a == b else f"{order['study']} on {a} and {b}"
     tested = own["p"].notna().sum()
-    told = f"{own['differs'].sum()} of {tested} gains differ" if tested else "one seed: no claim is made"
+    differing = f"{own['differs'].sum()} of {tested} gains differ" if tested else "one seed: no claim is made"
     if pd.isna(order["tau"]):
-        return f"{where}: {told}"
+        return f"{where}: {differing}"
     agreement = Agreement(order["tau"], order["low"], order["high"], order["n"])
-    return f"{where}: {told}; Kendall's tau of the orders {agreement} over {agreement.n} variants"
+    return f"{where}: {differing}; Kendall's tau of the orders {agreement} over {agreement.n} variants"
 
 
 def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:
-    """Unequal trials as text."""
-    numbers = {name: trials[name].map(METRICS["gain"].text) for name in ("difference",)}
+    """Trials with unequal numbers as text."""
+    names = {name: trials[name].astype(str) for name in TRIALS[:4]}
     top1 = {f"top-1 {side}": trials[f"top1_{side}"].map(METRICS["top1"].text) for side in "ab"}
-    return pd.DataFrame({name: trials[name].astype(str) for name in TRIALS[:4]} | top1 | numbers).assign(
-        verdict=trials["verdict"]
-    )
+    difference = trials["difference"].map(METRICS["gain"].text)
+    return pd.DataFrame(names | top1 | {"difference": difference, "verdict": trials["verdict"]})
 
 
 def readable_variants(rows: pd.DataFrame) -> pd.DataFrame:
-    """Gains of a pair of lines as text."""
+    """The gains of a pair of lines as text."""
     gain = METRICS["gain"].text
     halves = rows["half"].map(lambda half: NOTHING if pd.isna(half) else f"± {half:.1f}")
     columns = {"variant": rows["variant"], "n a": rows["n_a"].astype(str), "n b": rows["n_b"].astype(str)}
@@ -225,6 +236,5 @@ def readable_variants(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns | gains | test | {"": differs})
 
 
-def text_table(text: pd.DataFrame) -> str:
-    """A table of texts for a terminal."""
+def _text_table(text: pd.DataFrame) -> str:
     return table(list(text.columns), text.to_numpy().tolist())
