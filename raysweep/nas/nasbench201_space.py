@@ -52,7 +52,7 @@ class NASBench201(Decisions[Cell201]):
         """The cell of the benchmark's text form.
 
         Raises:
-            RaysweepError: not such a text, or an operation that the space does not have.
+            RaysweepError: invalid text, or an operation that the space does not have.
         """
         return Cell201.parse(text)
 
