@@ -229,7 +229,9 @@ def operation(name: str, style: str, width: int, stride: int = 1) -> Part[Builde
     """
     known = STYLES[style].operations
     if name not in known:
-        raise RaysweepError(f"networks of style {style} do not have the operation {name!r}.{did_you_mean(name, known)}")
+        raise RaysweepError(
+            f"operation {name!r} does not exist in networks of style {style}.{did_you_mean(name, known)}"
+        )
     return partial(_add, known[name], width, stride)
 
 

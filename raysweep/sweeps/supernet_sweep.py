@@ -164,5 +164,5 @@ def execute_supernets(prepared: PreparedSupernets, resources: Resources) -> Outc
 
 
 def _planned(task: SupernetTask) -> PlannedTrial:
-    member = Member(task.study, task.variant, "shared weights", 0, BASELINE, task.line)
+    member = Member(task.study, task.variant, "supernet", 0, BASELINE, task.line)
     return planned_point(task.trial, task.recipe, member, ("run", "a search"), task.protocol)
