@@ -121,141 +121,49 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 ALL_OPERATIONS = sorted({operation for operations in OPERATIONS.values() for operation in operations})
 
 # tensorflow/models, slim/nets/nasnet/nasnet_utils.py.
-NASNET_A = Genotype(
-    Cell(
-        (
-            ((SEP_5, 1), (SEP_3, 0)),
-            ((SEP_5, 0), (SEP_3, 0)),
-            ((AVG_3, 1), (IDENTITY, 0)),
-            ((AVG_3, 0), (AVG_3, 0)),
-            ((SEP_3, 1), (IDENTITY, 1)),
-        ),
-        (0, 2, 3, 4, 5, 6),
-    ),
-    Cell(
-        (
-            ((SEP_5, 1), (SEP_7, 0)),
-            ((MAX_3, 1), (SEP_7, 0)),
-            ((AVG_3, 1), (SEP_5, 0)),
-            ((IDENTITY, 3), (AVG_3, 2)),
-            ((SEP_3, 2), (MAX_3, 1)),
-        ),
-        (3, 4, 5, 6),
-    ),
+NASNET_A = Genotype.parse(
+    "normal: sep_conv_5x5 1, sep_conv_3x3 0; sep_conv_5x5 0, sep_conv_3x3 0; avg_pool_3x3 1, identity 0; "
+    "avg_pool_3x3 0, avg_pool_3x3 0; sep_conv_3x3 1, identity 1 -> 0,2,3,4,5,6 "
+    "| reduction: sep_conv_5x5 1, sep_conv_7x7 0; max_pool_3x3 1, sep_conv_7x7 0; "
+    "avg_pool_3x3 1, sep_conv_5x5 0; identity 3, avg_pool_3x3 2; sep_conv_3x3 2, max_pool_3x3 1 -> 3,4,5,6"
 )
 
 # tensorflow/tpu, amoeba_net/model_specs.py: the cell that Google released. The cell called AmoebaNet in quark0/darts
 # differs, see `AMOEBANET_DARTS` below.
-AMOEBANET_A = Genotype(
-    Cell(
-        (
-            ((AVG_3, 1), (MAX_3, 1)),
-            ((SEP_3, 0), (IDENTITY, 0)),
-            ((IDENTITY, 1), (AVG_3, 0)),
-            ((SEP_3, 1), (SEP_5, 2)),
-            ((AVG_3, 5), (SEP_3, 1)),
-        ),
-        (0, 3, 4, 6),
-    ),
-    Cell(
-        (
-            ((SEP_3, 0), (AVG_3, 1)),
-            ((MAX_3, 1), (SEP_7, 2)),
-            ((MAX_3, 0), (MAX_3, 1)),
-            ((SEP_3, 4), (CONV_1X7, 1)),
-            ((AVG_3, 0), (SEP_7, 1)),
-        ),
-        (2, 3, 4, 5, 6),
-    ),
+AMOEBANET_A = Genotype.parse(
+    "normal: avg_pool_3x3 1, max_pool_3x3 1; sep_conv_3x3 0, identity 0; identity 1, avg_pool_3x3 0; "
+    "sep_conv_3x3 1, sep_conv_5x5 2; avg_pool_3x3 5, sep_conv_3x3 1 -> 0,3,4,6 "
+    "| reduction: sep_conv_3x3 0, avg_pool_3x3 1; max_pool_3x3 1, sep_conv_7x7 2; "
+    "max_pool_3x3 0, max_pool_3x3 1; sep_conv_3x3 4, conv_1x7_7x1 1; avg_pool_3x3 0, sep_conv_7x7 1 -> 2,3,4,5,6"
 )
 
 # quark0/darts, cnn/genotypes.py.
-AMOEBANET_DARTS = Genotype(
-    Cell(
-        (
-            ((AVG_3, 0), (MAX_3, 1)),
-            ((SEP_3, 0), (SEP_5, 2)),
-            ((SEP_3, 0), (AVG_3, 3)),
-            ((SEP_3, 1), (IDENTITY, 1)),
-            ((IDENTITY, 0), (AVG_3, 1)),
-        ),
-        (4, 5, 6),
-    ),
-    Cell(
-        (
-            ((AVG_3, 0), (SEP_3, 1)),
-            ((MAX_3, 0), (SEP_7, 2)),
-            ((SEP_7, 0), (AVG_3, 1)),
-            ((MAX_3, 0), (MAX_3, 1)),
-            ((CONV_1X7, 0), (SEP_3, 5)),
-        ),
-        (3, 4, 6),
-    ),
+AMOEBANET_DARTS = Genotype.parse(
+    "normal: avg_pool_3x3 0, max_pool_3x3 1; sep_conv_3x3 0, sep_conv_5x5 2; sep_conv_3x3 0, avg_pool_3x3 3; "
+    "sep_conv_3x3 1, identity 1; identity 0, avg_pool_3x3 1 -> 4,5,6 "
+    "| reduction: avg_pool_3x3 0, sep_conv_3x3 1; max_pool_3x3 0, sep_conv_7x7 2; "
+    "sep_conv_7x7 0, avg_pool_3x3 1; max_pool_3x3 0, max_pool_3x3 1; conv_1x7_7x1 0, sep_conv_3x3 5 -> 3,4,6"
 )
 NASNET_DARTS = Genotype(Cell(NASNET_A.normal.nodes, (2, 3, 4, 5, 6)), Cell(NASNET_A.reduction.nodes, (4, 5, 6)))
-DARTS_V1 = Genotype(
-    Cell(
-        (
-            ((SEP_3, 1), (SEP_3, 0)),
-            ((IDENTITY, 0), (SEP_3, 1)),
-            ((IDENTITY, 0), (SEP_3, 1)),
-            ((SEP_3, 0), (IDENTITY, 2)),
-        ),
-        (2, 3, 4, 5),
-    ),
-    Cell(
-        (
-            ((MAX_3, 0), (MAX_3, 1)),
-            ((IDENTITY, 2), (MAX_3, 0)),
-            ((MAX_3, 0), (IDENTITY, 2)),
-            ((IDENTITY, 2), (AVG_3, 0)),
-        ),
-        (2, 3, 4, 5),
-    ),
+DARTS_V1 = Genotype.parse(
+    "normal: sep_conv_3x3 1, sep_conv_3x3 0; identity 0, sep_conv_3x3 1; identity 0, sep_conv_3x3 1; "
+    "sep_conv_3x3 0, identity 2 -> 2,3,4,5 "
+    "| reduction: max_pool_3x3 0, max_pool_3x3 1; identity 2, max_pool_3x3 0; max_pool_3x3 0, identity 2; "
+    "identity 2, avg_pool_3x3 0 -> 2,3,4,5"
 )
-DARTS_V2 = Genotype(
-    Cell(
-        (
-            ((SEP_3, 0), (SEP_3, 1)),
-            ((SEP_3, 0), (SEP_3, 1)),
-            ((SEP_3, 1), (IDENTITY, 0)),
-            ((IDENTITY, 0), (DIL_SEP_3, 2)),
-        ),
-        (2, 3, 4, 5),
-    ),
-    Cell(
-        (
-            ((MAX_3, 0), (MAX_3, 1)),
-            ((IDENTITY, 2), (MAX_3, 1)),
-            ((MAX_3, 0), (IDENTITY, 2)),
-            ((IDENTITY, 2), (MAX_3, 1)),
-        ),
-        (2, 3, 4, 5),
-    ),
+DARTS_V2 = Genotype.parse(
+    "normal: sep_conv_3x3 0, sep_conv_3x3 1; sep_conv_3x3 0, sep_conv_3x3 1; sep_conv_3x3 1, identity 0; "
+    "identity 0, dil_sep_conv_3x3 2 -> 2,3,4,5 "
+    "| reduction: max_pool_3x3 0, max_pool_3x3 1; identity 2, max_pool_3x3 1; max_pool_3x3 0, identity 2; "
+    "identity 2, max_pool_3x3 1 -> 2,3,4,5"
 )
 
 # melodyguan/enas, scripts/cifar10_micro_final.sh.
-ENAS_MICRO = Genotype(
-    Cell(
-        (
-            ((AVG_3, 0), (SEP_3, 0)),
-            ((IDENTITY, 0), (SEP_5, 0)),
-            ((IDENTITY, 0), (SEP_5, 1)),
-            ((SEP_3, 1), (SEP_5, 0)),
-            ((AVG_3, 0), (SEP_5, 1)),
-        ),
-        (2, 3, 4, 5, 6),
-    ),
-    Cell(
-        (
-            ((SEP_3, 1), (SEP_3, 1)),
-            ((MAX_3, 0), (AVG_3, 0)),
-            ((SEP_5, 1), (SEP_5, 3)),
-            ((SEP_3, 1), (IDENTITY, 0)),
-            ((MAX_3, 0), (SEP_5, 1)),
-        ),
-        (2, 4, 5, 6),
-    ),
+ENAS_MICRO = Genotype.parse(
+    "normal: avg_pool_3x3 0, sep_conv_3x3 0; identity 0, sep_conv_5x5 0; identity 0, sep_conv_5x5 1; "
+    "sep_conv_3x3 1, sep_conv_5x5 0; avg_pool_3x3 0, sep_conv_5x5 1 -> 2,3,4,5,6 "
+    "| reduction: sep_conv_3x3 1, sep_conv_3x3 1; max_pool_3x3 0, avg_pool_3x3 0; "
+    "sep_conv_5x5 1, sep_conv_5x5 3; sep_conv_3x3 1, identity 0; max_pool_3x3 0, sep_conv_5x5 1 -> 2,4,5,6"
 )
 
 GENOTYPES = {
