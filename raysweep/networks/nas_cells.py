@@ -158,11 +158,11 @@ def nas_cells(form: Form, net: NetworkBuilder) -> None:
 OWN: dict[str, Any] = {**BATCH_NORM, **HEAD, "stem_kernel": 3, "stem_stride": 1}
 LARGE: dict[str, Any] = {**OWN, "stem_stride": 2, "aux_weight": 0.4}
 NASNET, AMOEBANET, DARTS, ENAS = "Zoph et al. 2018", "Real et al. 2019", "Liu et al. 2019", "Pham et al. 2018"
-ENAS_OWN: dict[str, Any] = {**OWN, "bias": False}
 
 
-def _searched(name: str, form: Form, genotype: Genotype, summary: str, paper: str, own: dict[str, Any]) -> None:
+def _searched(name: str, form: Form, genotype: Genotype, source: str, paper: str, own: dict[str, Any]) -> None:
     own = {**own, "genotype": str(genotype)}
+    summary = f"cells of network.genotype stacked as in {source}; small, as in a search"
     network(name, summary, paper, side=32, classes=10, own=own, factors=CELL_FACTORS)(partial(nas_cells, form))
 
 
@@ -174,66 +174,29 @@ def _fixed(name: str, form: Form, summary: str, paper: str, **own: Any) -> None:
 
 
 SLIM = Form("slim", 32, 2, deeper_drops_more=True)
-_searched(
-    "nasnet_cells", SLIM, NASNET_A, "cells of network.genotype stacked as in NASNet; small, as in a search", NASNET, OWN
-)
-_searched(
-    "darts_cells",
-    Form("darts", 16, 2),
-    DARTS_V2,
-    "cells of network.genotype stacked as in DARTS; small, as in a search",
-    DARTS,
-    OWN,
-)
-_searched(
-    "enas_cells",
-    Form("enas", 36, 2, deeper_drops_more=True),
-    ENAS_MICRO,
-    "cells of network.genotype stacked as in ENAS' final network; small, as in a search",
-    ENAS,
-    ENAS_OWN,
-)
-_fixed(
-    "nasnet_a_cifar",
-    replace(SLIM, repeats=6, genotype=NASNET_A),
-    "NASNet-A for 32 px: 6 cells a stack, F=32",
-    NASNET,
-    drop_path=0.4,
-)
-_fixed(
-    "nasnet_a_mobile",
-    replace(SLIM, width=44, repeats=4, genotype=NASNET_A, large=True),
-    "NASNet-A (4 @ 1056) for large images",
-    NASNET,
-    dropout=0.5,
-)
-_fixed(
-    "amoebanet_a_cifar",
-    Form("slim", 36, 6, AMOEBANET_A),
-    "AmoebaNet-A as Google released it, for 32 px: 6 cells a stack, F=36",
-    AMOEBANET,
-)
-_fixed(
-    "amoebanet_a_mobile",
-    Form("slim", 50, 4, AMOEBANET_A, large=True),
-    "AmoebaNet-A as Google released it, for large images: 4 cells a stack, F=50",
-    AMOEBANET,
-)
-_fixed(
-    "enas_micro_cifar",
-    Form("enas", 36, 5, ENAS_MICRO, deeper_drops_more=True),
-    "ENAS' micro search: 5 cells a stack, F=36",
-    ENAS,
-    bias=False,
-    dropout=0.2,
-    drop_path=0.4,
-)
-for _name, _genotype, _words, _paper in (
-    ("darts_v1", DARTS_V1, "DARTS' first-order cells", DARTS),
-    ("darts_v2", DARTS_V2, "DARTS' second-order cells", DARTS),
-    ("amoebanet_darts", AMOEBANET_DARTS, "the cells called AmoebaNet in DARTS' repository", DARTS),
-    ("nasnet_darts", NASNET_DARTS, "the cells called NASNet in DARTS' repository", DARTS),
+ENAS_SEARCHED = Form("enas", 36, 2, deeper_drops_more=True)
+_searched("nasnet_cells", SLIM, NASNET_A, "NASNet", NASNET, OWN)
+_searched("darts_cells", Form("darts", 16, 2), DARTS_V2, "DARTS", DARTS, OWN)
+_searched("enas_cells", ENAS_SEARCHED, ENAS_MICRO, "ENAS' final network", ENAS, {**OWN, "bias": False})
+
+NASNET_SMALL = replace(SLIM, repeats=6, genotype=NASNET_A)
+NASNET_LARGE = replace(SLIM, width=44, repeats=4, genotype=NASNET_A, large=True)
+AMOEBANET_SMALL = Form("slim", 36, 6, AMOEBANET_A)
+AMOEBANET_LARGE = Form("slim", 50, 4, AMOEBANET_A, large=True)
+ENAS_FINAL = replace(ENAS_SEARCHED, repeats=5, genotype=ENAS_MICRO)
+GOOGLES = "AmoebaNet-A as Google released it, for"
+ENAS_OWN: dict[str, Any] = {"bias": False, "dropout": 0.2, "drop_path": 0.4}
+_fixed("nasnet_a_cifar", NASNET_SMALL, "NASNet-A for 32 px: 6 cells a stack, F=32", NASNET, drop_path=0.4)
+_fixed("nasnet_a_mobile", NASNET_LARGE, "NASNet-A (4 @ 1056) for large images", NASNET, dropout=0.5)
+_fixed("amoebanet_a_cifar", AMOEBANET_SMALL, f"{GOOGLES} 32 px: 6 cells a stack, F=36", AMOEBANET)
+_fixed("amoebanet_a_mobile", AMOEBANET_LARGE, f"{GOOGLES} large images: 4 cells a stack, F=50", AMOEBANET)
+_fixed("enas_micro_cifar", ENAS_FINAL, "ENAS' micro search: 5 cells a stack, F=36", ENAS, **ENAS_OWN)
+for _name, _genotype, _words in (
+    ("darts_v1", DARTS_V1, "DARTS' first-order cells"),
+    ("darts_v2", DARTS_V2, "DARTS' second-order cells"),
+    ("amoebanet_darts", AMOEBANET_DARTS, "the cells called AmoebaNet in DARTS' repository"),
+    ("nasnet_darts", NASNET_DARTS, "the cells called NASNet in DARTS' repository"),
 ):
     _cifar, _mobile = Form("darts", 36, 6, _genotype), Form("darts", 48, 4, _genotype, large=True)
-    _fixed(f"{_name}_cifar", _cifar, f"{_words} for 32 px: 20 cells, C=36", _paper, drop_path=0.2)
-    _fixed(f"{_name}_mobile", _mobile, f"{_words} for large images: 14 cells, C=48", _paper)
+    _fixed(f"{_name}_cifar", _cifar, f"{_words} for 32 px: 20 cells, C=36", DARTS, drop_path=0.2)
+    _fixed(f"{_name}_mobile", _mobile, f"{_words} for large images: 14 cells, C=48", DARTS)
