@@ -127,10 +127,10 @@ def test_a_grid_is_planned_and_trained_without_ray(images: Path, tmp_path: Path)
 
 
 def test_a_grid_on_a_used_store_trains_its_own_points(images: Path, tmp_path: Path) -> None:
-    execute_search(prepare(images, tmp_path / "s", 3), INLINE)
+    execute_space(prepare(images, tmp_path / "s", 3), INLINE)
     grid = {"searcher": "grid", "over": ("network.activation",)}
-    assert len(execute_search(prepare(images, tmp_path / "s", 9, **grid), INLINE).finished) == 2, "all but the baseline"
-    assert not execute_search(prepare(images, tmp_path / "s", 9, **grid), INLINE).finished
+    assert len(execute_space(prepare(images, tmp_path / "s", 9, **grid), INLINE).finished) == 2, "all but the baseline"
+    assert not execute_space(prepare(images, tmp_path / "s", 9, **grid), INLINE).finished
 
 
 @pytest.mark.parametrize(("option", "value"), [("searcher", "optuna"), ("scheduler", "asha")])
