@@ -98,7 +98,7 @@ def rank(
         if not supernet.seconds:
             raise RaysweepError(
                 f"the weights of {search.name} are missing from {prepared.store.uri}: delete "
-                f"searches/{search.name}.log to repeat the search."
+                f"searches/{search.name}.* to repeat the search."
             )
         made = compare(space.space, supernet, trained, seed=search.seed, pairs=count, architectures=best)
         prepared.store.write_ranking(search.name, made.to_table(**supernet.columns))

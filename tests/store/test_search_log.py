@@ -10,7 +10,7 @@ from raysweep.errors import RaysweepError
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas.budget import Budget
 from raysweep.nas.evaluation import Evaluated
-from raysweep.nas.log import Event, EventLog, OpenLog
+from raysweep.nas.log import Event, EventLog, OpenLog, read_log
 from raysweep.nas.methods.supernet_methods import run_supernet
 from raysweep.nas_trials.search_logs import ObjectLog, log_of
 from raysweep.store.files import Files
@@ -64,6 +64,24 @@ def test_a_lazy_log_is_put_when_it_is_flushed_and_when_it_is_closed(uri: str) ->
     again.add(ASKED)
     with pytest.raises(RaysweepError, match="searches/name.log.*another driver"):
         again.flush()
+
+
+def test_a_log_of_version_1_on_object_storage_is_converted_with_its_next_event(uri: str) -> None:
+    files, path = (
+        Files.at(uri),
+        next((Path(__file__).parents[2] / "docs/study/store/searches").glob("*-random-s0-*.log")),
+    )
+    files.write("searches/name.log", path.read_bytes())
+    search = {"method": "RandomSearch()", "reuse": True, "seed": 0, "space": "nasbench201"}
+    log = log_of(files, "name")(search)
+    known = list(log.events)
+    assert known == read_log(path)
+    log.close()
+    assert files.read("searches/name.log") == path.read_bytes()
+    log = log_of(files, "name")(search)
+    log.add(ASKED)
+    assert files.read("searches/name.log").startswith(b'{"raysweep search log":2')
+    assert list(log_of(files, "name")(search).events) == [*known, ASKED]
 
 
 def test_scores_that_a_lazy_log_has_lost_are_found_again(uri: str, tmp_path: Path) -> None:
