@@ -38,9 +38,7 @@ def _some_end(bits: str, rng: np.random.Generator) -> Evaluation:
 
 
 @pytest.mark.parametrize(("method", "options"), METHODS, ids=lambda value: str(value))
-def test_a_search_is_rebuilt_from_its_log_and_goes_on_the_same(
-    tmp_path: Path, method: str, options: dict[str, Any]
-) -> None:
+def test_a_search_resumes_identically_from_its_log(tmp_path: Path, method: str, options: dict[str, Any]) -> None:
     first = begin(method, 60, log=tmp_path / "log", **options)
     wander(first, np.random.default_rng(1), 70)
     state = (first.evaluations, first.spent, sorted(first.in_flight, key=lambda proposal: proposal.number))
@@ -59,7 +57,7 @@ def test_a_search_is_rebuilt_from_its_log_and_goes_on_the_same(
     third.close()
 
 
-def test_proposals_depend_on_seed_and_results_alone() -> None:
+def test_proposals_depend_only_on_seed_and_results() -> None:
     def proposed(seed: int) -> list[str]:
         search = begin("evolution", 30, seed, population=5, sample=3)
         return [_step(search) for _ in range(30)]
@@ -109,7 +107,7 @@ def test_the_first_result_counts_after_a_worker_was_given_up_too_early() -> None
     assert following.number == 1
 
 
-def test_a_lost_one_is_handed_out_again_up_to_a_limit_and_its_time_is_charged() -> None:
+def test_a_lost_proposal_is_handed_out_again_up_to_a_limit_and_charged() -> None:
     search = begin("evolution", 3, population=2, sample=1)
     for attempt in range(MAX_ATTEMPTS):
         proposal = search.ask(float(attempt))
@@ -134,7 +132,7 @@ def test_a_lost_one_is_handed_out_again_up_to_a_limit_and_its_time_is_charged() 
         (Evaluation(0.5, 2.0), "finished"),
     ],
 )
-def test_each_way_to_end_is_its_own_class_and_charged(evaluation: Evaluation, status: str) -> None:
+def test_each_outcome_has_a_status_and_is_charged(evaluation: Evaluation, status: str) -> None:
     search = begin("evolution", 2)
     search.ask()
     search.tell(0, evaluation)
@@ -161,7 +159,7 @@ def test_a_budget_ends_a_search(budget: Any, evaluations: int) -> None:
     assert len(search.evaluations) == evaluations
 
 
-def test_what_is_in_flight_is_in_the_budget_of_evaluations() -> None:
+def test_proposals_in_flight_count_towards_the_budget() -> None:
     search = begin("random_dedup", 3)
     assert [search.ask() is None for _ in range(4)] == [False, False, False, True]
 
@@ -200,7 +198,7 @@ def begin_method() -> Any:
     return RandomSearch()
 
 
-def test_a_space_without_more_ends_a_search_that_has_money_left() -> None:
+def test_an_exhausted_space_ends_a_search_before_its_budget() -> None:
     search = begin("random", Budget(hours=1.0), space=BitString(2))
     while (proposal := search.ask()) is not None:
         search.tell(proposal.number, ones(proposal.architecture))
@@ -225,12 +223,12 @@ def test_a_space_without_more_ends_a_search_that_has_money_left() -> None:
         ({"method": "random", "budget": 0}, "0 evaluations"),
     ],
 )
-def test_what_cannot_be_searched_is_refused(options: dict[str, Any], pattern: str) -> None:
+def test_invalid_options_are_errors(options: dict[str, Any], pattern: str) -> None:
     with pytest.raises(RaysweepError, match=pattern):
         begin(**options)
 
 
-def test_values_that_are_none_are_refused() -> None:
+def test_invalid_values_are_errors() -> None:
     with pytest.raises(RaysweepError, match="cost_s.*-1"):
         Evaluation(0.5, -1.0)
     with pytest.raises(RaysweepError, match="'lost'"):

@@ -71,7 +71,7 @@ def test_methods_that_learn_beat_random_search_by_a_wide_margin(method: str) -> 
 
 @pytest.mark.long
 @pytest.mark.parametrize("budget", [150, 300])
-def test_they_do_so_after_150_and_300_evaluations(budget: int) -> None:
+def test_learning_methods_lead_after_150_and_300_evaluations(budget: int) -> None:
     random = regret("random", budget=budget)
     for method in ("evolution", "local_search"):
         learned = regret(method, budget=budget)

@@ -133,7 +133,7 @@ def counted(network: Any, side: int) -> NetworkCost:
 
 
 @pytest.mark.parametrize(("classes", "side"), [(10, 32), (120, 16)])
-def test_costs_of_nasbench201_are_those_of_a_network_that_is_built(classes: int, side: int) -> None:
+def test_costs_of_nasbench201_match_a_built_network(classes: int, side: int) -> None:
     space = NASBench201()
     for cell in (space.decode([3, 2, 0, 3, 1, 4]), space.sample(np.random.default_rng(classes))):
         assert nasbench201_cost(cell.operations, side, classes) == counted(nasbench201_network(cell, classes), side)

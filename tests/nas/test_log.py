@@ -43,7 +43,7 @@ def events(path: Path) -> list[Event]:
     return log.events
 
 
-def test_events_come_back_to_the_bit_one_json_object_a_line(tmp_path: Path) -> None:
+def test_events_round_trip_exactly_as_one_json_object_per_line(tmp_path: Path) -> None:
     write(tmp_path / "log")
     assert events(tmp_path / "log") == read_log(tmp_path / "log") == EVENTS
     first, *lines = map(json.loads, (tmp_path / "log").read_text().split("\n")[:-1])
@@ -53,7 +53,7 @@ def test_events_come_back_to_the_bit_one_json_object_a_line(tmp_path: Path) -> N
     assert [type(event.clock_s) for event in events(tmp_path / "log")] == [float] * len(EVENTS)
 
 
-def test_an_end_torn_anywhere_is_cut_off_and_the_log_goes_on(tmp_path: Path) -> None:
+def test_a_torn_end_is_cut_off_and_the_log_continues(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = EventLog(path, SEARCH)
     ends = [path.stat().st_size]
@@ -75,9 +75,7 @@ def test_an_end_torn_anywhere_is_cut_off_and_the_log_goes_on(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new"), [(b'"lost"', b'"lo\xff'), (b'"clock_s":1.5', b'"clock_t":1.5'), (b"1.5,", b'"x",')]
 )
-def test_damage_before_the_end_is_refused_with_its_line_and_nothing_is_cut(
-    tmp_path: Path, old: bytes, new: bytes
-) -> None:
+def test_damage_before_the_end_is_an_error_that_names_the_line(tmp_path: Path, old: bytes, new: bytes) -> None:
     path = tmp_path / "log"
     write(path)
     damaged = path.read_bytes().replace(old, new, 1)
@@ -87,7 +85,7 @@ def test_damage_before_the_end_is_refused_with_its_line_and_nothing_is_cut(
     assert path.read_bytes() == damaged
 
 
-def test_what_is_no_log_or_one_of_another_search_is_refused(tmp_path: Path) -> None:
+def test_another_file_or_the_log_of_another_search_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "log")
     with pytest.raises(RaysweepError, match=r"log.* seed 0, not 1"):
         EventLog(tmp_path / "log", SEARCH | {"seed": 1})
@@ -138,7 +136,7 @@ def test_a_damaged_log_of_version_1_is_refused(tmp_path: Path) -> None:
             read_log(tmp_path / "log")
 
 
-def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_killed_search_resumes_identically(tmp_path: Path) -> None:
     """Killed for real, in the middle of an evaluation."""
     whole = begin("evolution", 30, population=6, sample=3)
     run_in_turn(whole, ones)

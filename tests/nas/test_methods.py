@@ -42,13 +42,13 @@ def evolved(options: Evolution) -> EvolutionProposer[str]:
     return proposer
 
 
-def test_who_leaves_the_population() -> None:
+def test_which_individual_leaves_the_population() -> None:
     assert members(evolved(Evolution(3, 2))) == {2, 4, 3}
     assert members(evolved(Evolution(2, 2, age="proposal"))) == {4, 3}
     assert members(evolved(Evolution(3, 2, aging=False))) == {0, 2, 4}
 
 
-def test_the_failed_are_in_the_population_and_the_lost_are_not() -> None:
+def test_failed_evaluations_join_the_population_but_lost_ones_do_not() -> None:
     proposer = Evolution(3, 2).begin(BITS)
     proposer.observe(ended(0, FAILED, "diverged"))
     proposer.observe(ended(1, FAILED, "out_of_memory"))
@@ -84,7 +84,7 @@ def test_evolution_whose_population_is_the_budget_is_random_search() -> None:
     assert evolution.evaluations == random.evaluations
 
 
-def test_a_climb_moves_to_better_neighbours_and_begins_anew_at_a_summit() -> None:
+def test_a_climb_moves_to_better_neighbours_and_restarts_at_a_summit() -> None:
     history = search(BITS, ones, method="local_search", budget=200, seed=3)
     strings = [one.architecture for one in history.evaluations]
     summit = strings.index("1" * 8)
@@ -228,7 +228,7 @@ def test_the_tabular_gradient_is_that_of_the_log_probability_and_entropy() -> No
         assert policy.gradient[tuple(at)] == pytest.approx(slope, rel=1e-4, abs=1e-6)
 
 
-def test_a_controller_whose_codes_the_space_does_not_have_writes_others() -> None:
+def test_a_controller_redraws_invalid_codes() -> None:
     space = cell_space("darts")
     history = search(space, lambda cell: Evaluation(0.5), method="reinforce", budget=5, seed=0)
     assert len(history.evaluations) == 5

@@ -30,7 +30,7 @@ def test_correlations_are_those_of_their_definitions() -> None:
     assert math.isnan(ranking([1, 1, 1], [5, 6, 9]).kendall_tau)
 
 
-def test_failed_trainings_are_kept_and_do_not_count() -> None:
+def test_failed_trainings_are_in_the_table_but_not_in_the_correlation() -> None:
     def alone(bits: str) -> Evaluation:
         ones = bits.count("1")
         return Evaluation(0.0, 7.0, status="diverged") if ones == 4 else Evaluation(ones / 8, 7.0)

@@ -85,7 +85,7 @@ def test_whatever_a_limited_space_returns_is_within_the_limits() -> None:
 
 
 @pytest.mark.parametrize("code", [[0] * 5, [0] * 5 + [5], [-1] + [0] * 5])
-def test_codes_that_are_none_are_refused(code: list[int]) -> None:
+def test_invalid_codes_are_errors(code: list[int]) -> None:
     with pytest.raises(RaysweepError, match="6 numbers below 5, 5"):
         NASBench201().decode(code)
 
@@ -103,7 +103,7 @@ def check(found: Counter[Any], expected: dict[Any, float]) -> None:
     assert result.pvalue > 0.001
 
 
-def test_a_mutation_of_bits_flips_each_as_often() -> None:
+def test_a_mutation_flips_each_bit_equally_often() -> None:
     space = BitString(10)
     check(mutants(space, "0" * 10), {"0" * at + "1" + "0" * (9 - at): 0.1 for at in range(10)})
 
@@ -115,7 +115,7 @@ def test_a_mutation_of_a_nasbench201_cell_changes_each_edge_to_each_other_operat
     check(mutants(space, cell), dict.fromkeys(space.neighbours(cell), shares))
 
 
-def test_a_mutation_of_cells_is_amoebanets() -> None:
+def test_the_mutation_of_cells_is_that_of_amoebanet() -> None:
     """.05 nothing; else a cell, a node, a side; then half the time the input, half the time the operation."""
     space = replace(cell_space("enas"), nodes=2)
     parent = space.sample(np.random.default_rng(4))
@@ -164,7 +164,7 @@ def test_published_cells_are_in_their_spaces(name: str, space: str) -> None:
         assert found == genotype
 
 
-def test_a_cell_of_states_that_are_not_there_is_refused() -> None:
+def test_a_cell_with_missing_states_is_an_error() -> None:
     with pytest.raises(RaysweepError, match="state 2"):
         Cell(((("conv", 0), ("conv", 2)),), (2,))
     with pytest.raises(RaysweepError, match="concat"):
@@ -175,7 +175,7 @@ def test_a_cell_of_states_that_are_not_there_is_refused() -> None:
         cell_space("darts").encode(GENOTYPES["nasnet_a"])
 
 
-def test_designs_of_the_table_are_assignments_of_it() -> None:
+def test_designs_are_assignments_of_their_space() -> None:
     joint, rng = design_choices("joint"), np.random.default_rng(7)
     design = joint.sample(rng)
     for _ in range(40):
@@ -191,7 +191,7 @@ def test_designs_of_the_table_are_assignments_of_it() -> None:
     assert all(joint.space.holds(joint.decode(joint.encode(one)).assignment) for one in (design, baseline))
 
 
-def test_a_mutation_of_a_design_takes_each_parameter_as_often() -> None:
+def test_a_mutation_of_a_design_changes_each_parameter_equally_often() -> None:
     joint, rng = design_choices("joint"), np.random.default_rng(8)
     names = [parameter.name for parameter in joint.space.parameters]
     design = joint.sample(rng)

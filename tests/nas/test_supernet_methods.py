@@ -70,7 +70,7 @@ RANDOM = RandomWeightSharing(epochs=3, sampled=6, batches=2, rescored=3)
 ENAS = Enas(epochs=3, rewards=3, sampled=6, batches=2, rescored=3, controller="tabular", lr=0.2)
 
 
-def test_random_sharing_trains_then_samples_then_scores_the_best_again(tmp_path: Path) -> None:
+def test_random_weight_sharing_trains_samples_and_rescores_the_best(tmp_path: Path) -> None:
     history, shared = run(tmp_path, RANDOM)
     assert shared.events == ["epoch"] * 3 + [2.0] * 6 + [ALL] * 3
     sampled, again = history.evaluations[:6], history.evaluations[6:]
@@ -95,7 +95,7 @@ def test_every_epoch_is_charged_once(tmp_path: Path, method: SupernetMethod) -> 
 
 
 @pytest.mark.parametrize("method", [RANDOM, ENAS])
-def test_killed_anywhere_it_goes_on_as_if_it_had_not_been(tmp_path: Path, method: SupernetMethod) -> None:
+def test_a_killed_supernet_search_resumes_identically(tmp_path: Path, method: SupernetMethod) -> None:
     whole, shared = run(tmp_path / "whole", method)
     drawn: dict[int, list[str]] = {}
     for calls in range(0, len(shared.events), 2):
@@ -151,7 +151,7 @@ def test_weights_that_diverge_end_the_search(tmp_path: Path, method: SupernetMet
     assert shared.events == []
 
 
-def test_weights_of_another_run_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_run_are_an_error(tmp_path: Path) -> None:
     run(tmp_path, ENAS)
     (tmp_path / "weights").write_text("[1.0, 1.0]")
     (tmp_path / "log").unlink()
@@ -165,7 +165,7 @@ def test_weights_of_another_run_are_refused(tmp_path: Path) -> None:
         run(longer, ENAS)
 
 
-def test_what_cannot_share_weights_is_refused(tmp_path: Path) -> None:
+def test_invalid_supernets_and_options_are_errors(tmp_path: Path) -> None:
     def evaluate(bits: str) -> Evaluation:
         return Evaluation(0.0)
 

@@ -27,7 +27,7 @@ from tests.nas_trials.trained import ask_for
 STORE = Path(__file__).parents[2] / "docs/study/store"
 
 
-def test_a_budget_is_read_as_it_is_written() -> None:
+def test_budgets_are_parsed() -> None:
     assert parse_budget(["60"]) == Budget(evaluations=60)
     assert parse_budget(["200epochs", "12 h"]) == Budget(epochs=200.0, hours=12.0)
     assert parse_budget(["5e15macs"]) == Budget(macs=5e15)
@@ -45,7 +45,7 @@ def test_a_budget_is_read_as_it_is_written() -> None:
         ([], "budget"),
     ],
 )
-def test_a_budget_that_does_not_serve_is_refused(texts: list[str], pattern: str) -> None:
+def test_invalid_budgets_are_errors(texts: list[str], pattern: str) -> None:
     with pytest.raises(RaysweepError, match=pattern):
         parse_budget(texts)
 
@@ -97,7 +97,7 @@ def test_rungs_lead_to_the_length_of_the_settings() -> None:
         ({"space": "joint", "settings": {"network.norm": "batch"}}, "joint.*network.norm"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], pattern: str) -> None:
+def test_invalid_requests_are_errors_that_name_the_value(changes: dict[str, Any], pattern: str) -> None:
     settings = changes.pop("settings", {})
     words = {"space": "nasnet", "methods": ("evolution",), "budget": Budget(5)} | changes
     with pytest.raises(RaysweepError, match=pattern):
@@ -110,7 +110,7 @@ def _use(words: dict[str, Any], request: Request) -> None:
     asked.named(Recipe())
 
 
-def test_a_search_is_known_by_what_decides_its_proposals() -> None:
+def test_the_name_of_a_search_follows_from_what_determines_its_proposals() -> None:
     space, plain = find_trial_space("nasnet"), make_named("evolution", {}, 9.0)
     name = search_name(space, "line", plain, "evolution", 0)
     assert name.startswith("nas-nasnet-evolution-s0-")
@@ -156,7 +156,7 @@ def test_an_architecture_is_a_recipe_whose_network_can_be_built(name: str) -> No
     assert find_cost(one).params > 0
 
 
-def test_what_is_left_of_a_budget_is_what_its_tightest_limit_allows() -> None:
+def test_the_rest_of_a_budget_follows_from_its_tightest_limit() -> None:
     assert evaluations_left(Budget(evaluations=60), 10, 3.0, 1e9) == 50
     assert evaluations_left(Budget(evaluations=60, epochs=90), 10, 3.0, 1e9) == 20
     assert evaluations_left(Budget(macs=5e9), 10, 3.0, 1e9) == 0

@@ -50,7 +50,7 @@ def named(asked: NasRequest) -> dict[str, Any]:
     return {one.name: one for one in asked.named(asked.training_request().baseline())}
 
 
-def test_settings_come_on_top_of_the_preset_and_epochs_are_the_methods(small_images: Path, tmp_path: Path) -> None:
+def test_settings_override_the_preset_but_not_the_epochs_of_the_method(small_images: Path, tmp_path: Path) -> None:
     asked = ask_supernets(small_images, tmp_path)
     (one,) = named(asked).values()
     shared = asked.supernet_recipe(asked.training_request().baseline(), one.method, 5)
@@ -61,12 +61,14 @@ def test_settings_come_on_top_of_the_preset_and_epochs_are_the_methods(small_ima
 
 
 @pytest.mark.parametrize("option", [{"width": "5"}, {"bn": "running"}, {"recalibration": "3"}, {"epochs": "4"}])
-def test_what_decides_a_search_is_in_its_name(small_images: Path, tmp_path: Path, option: dict[str, str]) -> None:
+def test_supernet_options_change_the_name_of_a_search(
+    small_images: Path, tmp_path: Path, option: dict[str, str]
+) -> None:
     names = {*named(ask_supernets(small_images, tmp_path)), *named(ask_supernets(small_images, tmp_path, **option))}
     assert len(names) == 2
 
 
-def test_a_budget_of_epochs_is_one_of_the_weights() -> None:
+def test_a_budget_in_epochs_is_that_of_the_supernet() -> None:
     request = Request((), "cifar10", {})
     asked = NasRequest("enas", ("random", "enas"), Budget(evaluations=60, epochs=20, hours=2), request)
     by_trials, supernets = asked.only(supernet=False), asked.only(supernet=True)
@@ -92,7 +94,7 @@ def test_the_released_search_costs_about_as_much_as_its_twin_alone() -> None:
     assert recipe.training.epochs == 150
 
 
-def test_searches_that_are_cut_off_find_what_they_would_have(small_images: Path, tmp_path: Path, whole: Path) -> None:
+def test_interrupted_searches_resume_identically(small_images: Path, tmp_path: Path, whole: Path) -> None:
     for task in prepare(small_images, tmp_path, *BOTH).tasks:
         rows = train_supernet(task, Placement(), 1)
         next(rows)
@@ -129,7 +131,7 @@ def test_a_worker_whose_node_goes_leaves_the_rest_to_another(small_images: Path,
     assert found(tmp_path) == [row for row in found(whole) if row["search"] == task.trial]
 
 
-def test_one_that_fails_says_why_and_the_others_go_on(
+def test_a_failed_search_records_why_and_the_others_continue(
     small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = prepare(small_images, tmp_path, seeds=2)
@@ -147,7 +149,7 @@ def test_one_that_fails_says_why_and_the_others_go_on(
     assert prepare(small_images, tmp_path, seeds=2).left == prepared.left[:1]
 
 
-def test_weights_that_were_deleted_are_missed(done: PreparedSupernets) -> None:
+def test_ranking_with_deleted_weights_is_an_error(done: PreparedSupernets) -> None:
     (task,), (search,) = done.tasks, done.found()
     (Path(done.store.uri) / "searches" / f"{task.trial}.pt").unlink()
     with pytest.raises(RaysweepError, match=r"weights of nas-enas-enas-s0-"):
@@ -175,12 +177,12 @@ def test_a_cell_of_several_searches_is_trained_once(small_images: Path, whole: P
     assert len({variant.name for variant in study.variants}) == len(cells)
 
 
-def test_one_worker_trains_the_weights(small_images: Path, tmp_path: Path) -> None:
+def test_a_supernet_is_trained_by_one_worker(small_images: Path, tmp_path: Path) -> None:
     with pytest.raises(RaysweepError, match="--workers-per-trial.*2"):
         prepare_supernets(ask_supernets(small_images, tmp_path), Resources(workers_per_trial=2))
 
 
-def test_a_search_that_another_driver_carries_out_is_refused(small_images: Path, tmp_path: Path) -> None:
+def test_a_search_in_use_by_another_driver_is_an_error(small_images: Path, tmp_path: Path) -> None:
     (task,) = prepare(small_images, tmp_path).tasks
     with closing(task.open(Store.open(str(tmp_path))).asking), pytest.raises(RaysweepError, match="another process"):
         next(train_supernet(task, Placement(), 1))

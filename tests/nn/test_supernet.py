@@ -160,7 +160,7 @@ def test_the_same_operation_on_another_input_or_side_has_other_weights(steps: tu
     assert not mine & other
 
 
-def test_an_update_leaves_what_it_does_not_use_as_it_is() -> None:
+def test_an_update_leaves_unused_weights_unchanged() -> None:
     shared = network()
     solver = torch.optim.SGD(shared.parameters(), 0.1, 0.9, weight_decay=0.1, nesterov=True)
     names = used(shared, GENOTYPE)
@@ -175,7 +175,7 @@ def test_an_update_leaves_what_it_does_not_use_as_it_is() -> None:
     ("norm", "depends"),
     [("batch_affine_current", True), ("batch_affine", False)],
 )
-def test_at_test_an_image_depends_on_the_others_where_that_is_declared(norm: str, depends: bool) -> None:
+def test_in_testing_an_image_depends_on_others_only_with_batch_statistics(norm: str, depends: bool) -> None:
     shared = network(norm)
     shared(images(), GENOTYPE)
     shared.eval()
@@ -183,7 +183,7 @@ def test_at_test_an_image_depends_on_the_others_where_that_is_declared(norm: str
     assert torch.allclose(alone, together, atol=1e-5) is not depends
 
 
-def test_the_auxiliary_head_answers_in_training_alone() -> None:
+def test_the_auxiliary_head_is_used_only_in_training() -> None:
     shared = Supernet(recipe(aux_weight=0.4), (3, 32, 32), SPACE, cells=5, width=4)
     both = shared(torch.randn(2, 3, 32, 32), GENOTYPE)
     assert both.shape == (2, 2, 3)
@@ -208,6 +208,6 @@ def test_the_network_of_the_released_script_has_its_reductions_and_widths() -> N
         (lambda: network()(images(), cell_space("darts").sample(randomness(0, 0))), "two nodes"),
     ],
 )
-def test_what_does_not_fit_is_refused(make: Callable[[], object], message: str) -> None:
+def test_invalid_supernet_arguments_are_errors(make: Callable[[], object], message: str) -> None:
     with pytest.raises(RaysweepError, match=message):
         make()

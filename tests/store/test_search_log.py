@@ -46,7 +46,7 @@ def test_two_drivers_of_a_search_on_object_storage_are_noticed(uri: str) -> None
         log_of(Files.at(uri), "name")(SEARCH | {"seed": 1})
 
 
-def test_a_lazy_log_is_put_when_it_is_flushed_and_when_it_is_closed(uri: str) -> None:
+def test_a_lazy_log_is_written_when_flushed_or_closed(uri: str) -> None:
     files = Files.at(uri)
     log = log_of(files, "name", lazy=True)(SEARCH)
     log.add(ASKED)
@@ -84,7 +84,7 @@ def test_a_log_of_version_1_on_object_storage_is_converted_with_its_next_event(u
     assert list(log_of(files, "name")(search).events) == [*known, ASKED]
 
 
-def test_scores_that_a_lazy_log_has_lost_are_found_again(uri: str, tmp_path: Path) -> None:
+def test_scores_lost_by_a_lazy_log_are_repeated(uri: str, tmp_path: Path) -> None:
     """Killed anywhere: what is lost was scored with weights that are still there."""
 
     def run(weights: Path, log: OpenLog, most: int = 10**9) -> list[Evaluated[str]]:
@@ -102,7 +102,7 @@ def test_scores_that_a_lazy_log_has_lost_are_found_again(uri: str, tmp_path: Pat
         assert run(weights, lazy) == whole
 
 
-def test_a_search_on_object_storage_goes_on_where_it_was(uri: str, tmp_path: Path) -> None:
+def test_a_search_on_object_storage_resumes(uri: str, tmp_path: Path) -> None:
     for place in (uri, str(tmp_path)):
         for most in (3, 2, None):
             searches = open_all(ask_for(place, "evolution", budget="8"))

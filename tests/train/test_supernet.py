@@ -46,7 +46,7 @@ def weights(shared: SupernetTraining) -> dict[str, torch.Tensor]:
     return {name: weight.clone() for name, weight in shared.network.state_dict().items() if torch.is_tensor(weight)}
 
 
-def test_images_that_score_are_neither_trained_on_nor_tested(small_images: Path, tmp_path: Path) -> None:
+def test_scoring_images_are_used_neither_for_training_nor_testing(small_images: Path, tmp_path: Path) -> None:
     shared = begin(small_images, tmp_path)
     trained, scored = shared.trial.train.indices, shared.trial.test.indices
     assert (len(trained), len(scored)) == (270, 30)
@@ -57,7 +57,7 @@ def test_images_that_score_are_neither_trained_on_nor_tested(small_images: Path,
     assert sorted(np.concatenate(read).tolist()) == sorted(scored.tolist())
 
 
-def test_a_training_that_is_taken_up_again_is_the_same_to_the_bit(small_images: Path, tmp_path: Path) -> None:
+def test_a_resumed_training_is_bit_identical(small_images: Path, tmp_path: Path) -> None:
     whole = begin(small_images, tmp_path / "whole")
     for _ in range(3):
         whole.train(sample)
@@ -96,7 +96,7 @@ def test_every_update_is_of_the_architecture_with_its_number(small_images: Path,
 
 
 @pytest.mark.parametrize("bn", ["batch", "running", "recalibrated"])
-def test_the_statistics_that_score_are_those_declared(small_images: Path, tmp_path: Path, bn: str) -> None:
+def test_scoring_uses_the_declared_statistics(small_images: Path, tmp_path: Path, bn: str) -> None:
     """By the running averages of the training, whatever was scored in between; or by none of them."""
     shared = begin(small_images, tmp_path, bn)
     shared.train(sample)
@@ -126,7 +126,7 @@ def test_minibatches_are_drawn_for_each_architecture(small_images: Path, tmp_pat
     assert list(shared._minibatches(sample(0), None)) == list(shared._minibatches(sample(0), ALL)) == list(range(8))
 
 
-def test_a_rate_that_is_far_too_high_is_a_result(small_images: Path, tmp_path: Path) -> None:
+def test_divergence_is_a_result(small_images: Path, tmp_path: Path) -> None:
     wild = {"solver.lr": 1e30, "solver.clip_norm": 0.0}
     method = Enas(epochs=3, rewards=2, sampled=2, rescored=1, controller="tabular")
     shared = begin(small_images, tmp_path, **wild)
@@ -136,7 +136,7 @@ def test_a_rate_that_is_far_too_high_is_a_result(small_images: Path, tmp_path: P
     assert begin(small_images, tmp_path, **wild).diverged
 
 
-def test_a_search_trains_and_scores_in_turns_and_is_resumed(small_images: Path, tmp_path: Path) -> None:
+def test_a_search_trains_and_scores_in_turn_and_resumes(small_images: Path, tmp_path: Path) -> None:
     method = Enas(epochs=3, rewards=4, sampled=6, rescored=3, controller="tabular", lr=0.1)
 
     def run(folder: Path, budget: int) -> Any:
@@ -162,9 +162,7 @@ def test_a_search_trains_and_scores_in_turns_and_is_resumed(small_images: Path, 
         ({"training.batch_size": 280}, "280.* 270 images"),
     ],
 )
-def test_recipes_that_do_not_serve_are_refused(
-    small_images: Path, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
+def test_unusable_recipes_are_errors(small_images: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RaysweepError, match=message):
         begin(small_images, tmp_path, **changes)
 

@@ -68,7 +68,7 @@ def test_whole_networks_of_the_macro_space_are_searched(small_images: Path, tmp_
     assert len(MacroNetwork.parse(one["architecture"]).layers) == 12
 
 
-def test_weights_are_shared_and_their_scores_compared_with_trainings_alone(small_images: Path, tmp_path: Path) -> None:
+def test_a_supernet_is_searched_and_ranked_against_individual_trainings(small_images: Path, tmp_path: Path) -> None:
     lengths = ("epochs=2", "rewards=2", "sampled=3", "rescored=2", "preset=small", "cells=3", "width=4")
     options = [word for length in lengths for word in ("--option", length)]
     words = ("nas", "enas", *options, "--space", "enas", *SMALL[2:], "--set", "network.cell_repeats=1")
@@ -92,7 +92,7 @@ def test_weights_are_shared_and_their_scores_compared_with_trainings_alone(small
     assert shared == [row["shared_top1"] for row in ranking], "scores do not depend on who scores"
 
 
-def test_a_search_with_shared_weights_that_fails_is_a_failure(
+def test_a_failed_supernet_search_fails_the_command(
     small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(*place: object) -> Iterator[dict[str, Any]]:
@@ -108,7 +108,7 @@ def test_a_search_with_shared_weights_that_fails_is_a_failure(
 
 
 @pytest.mark.long
-def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp_path: Path) -> None:
+def test_the_best_architectures_are_retrained_and_reported(search: tuple[object, ...], tmp_path: Path) -> None:
     good(*search, "3", "--retrain", "2", "--beside", "resnet20_cifar")
     rows = json.loads(good("results", "nas-nasbench201-best", "--store", tmp_path / "s", "--json"))
     assert {row["seed"] for row in rows} == {0, 1}
@@ -142,7 +142,7 @@ def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp
         (("random", "--budget", "3", "--network", "vgg16"), "network.name.*nasbench201"),
     ],
 )
-def test_mistakes_get_a_sentence_before_anything_is_trained(
+def test_mistakes_are_reported_before_anything_is_trained(
     words: tuple[str, ...], pattern: str, small_images: Path, tmp_path: Path
 ) -> None:
     more = () if "--space" in words else ("--space", "nasbench201")
@@ -153,12 +153,12 @@ def test_mistakes_get_a_sentence_before_anything_is_trained(
     assert not (tmp_path / "s").exists()
 
 
-def test_a_population_that_is_never_complete_is_warned_of(small_images: Path, tmp_path: Path) -> None:
+def test_a_population_larger_than_the_budget_gives_a_warning(small_images: Path, tmp_path: Path) -> None:
     words = ("nas", "evolution", *SMALL, "--data", small_images, "--store", tmp_path / "s", "--budget", "1")
     assert "population of 30" in call(*words).stderr
 
 
-def test_a_space_that_has_no_more_ends_the_search(
+def test_an_exhausted_space_ends_the_search(
     small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from raysweep.genotypes.nasbench201 import Cell201
