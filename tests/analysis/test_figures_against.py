@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis.captions import caption
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 from analysis.figures import batch_size, constrained_time, dataset_size, depth, figures, image_size, label_noise, render
 from analysis.figures import width as widths
 from analysis.figures._against import PAPER, Against
@@ -154,9 +154,9 @@ def test_a_part_of_the_study_is_drawn(store: Store) -> None:
 
 
 def test_names_are_moved_as_little_as_they_must() -> None:
-    assert look.spread([0.5, 0.1, 0.9], 0.1) == pytest.approx([0.5, 0.1, 0.9])
-    assert look.spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
-    assert look.spread([], 0.1) == []
+    assert style.spread([0.5, 0.1, 0.9], 0.1) == pytest.approx([0.5, 0.1, 0.9])
+    assert style.spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
+    assert style.spread([], 0.1) == []
 
 
 def test_every_figure_of_this_kind_is_tested_here() -> None:
