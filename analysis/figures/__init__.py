@@ -30,6 +30,7 @@ from raysweep.store.store import Store
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
 CAPTION_COLOUR = "#555555"
+WIDTH_INCHES = 7.4
 CHARACTERS_PER_INCH = 18
 """Characters of the caption per inch of width."""
 
@@ -57,14 +58,15 @@ class Drawing(Generic[Source]):
     data: Callable[[Source], pd.DataFrame]
     """Returns an empty frame if the figure has nothing to show of the source."""
     draw: Callable[[pd.DataFrame, Axes], None]
-    size: Callable[[pd.DataFrame], tuple[float, float]]
-    """Width and height in inches that make the frame legible."""
+    height: Callable[[pd.DataFrame], float]
+    """Height in inches that makes the frame legible."""
     note: str
     """The meaning of the marks, for the caption."""
     order: int
     """Position in a report."""
     most: int | None = None
     """Largest number of variants that are drawn."""
+    width: Callable[[pd.DataFrame], float] = lambda _: WIDTH_INCHES
 
     def words(self, frame: pd.DataFrame) -> str:
         """The note, followed by variants that are left out or have missing seeds."""
@@ -121,7 +123,7 @@ def gather(store: Store, lines: Sequence[Line]) -> Evidence:
 def render(figure: Drawing[Source], frame: pd.DataFrame, caption: str) -> Canvas:
     """The whole picture: the drawing in the common style, with the caption below."""
     with style.context(STYLE):
-        width, height = figure.size(frame)
+        width, height = figure.width(frame), figure.height(frame)
         text, room = f"{caption} {figure.words(frame)}", int(width * CHARACTERS_PER_INCH)
         lines = textwrap.wrap(text, room, break_on_hyphens=False)
         canvas = Canvas(figsize=(width, height + 0.14 * len(lines)), layout="constrained")

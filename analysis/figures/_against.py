@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, WIDTH_INCHES, Figure
 from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
@@ -26,7 +26,6 @@ OURS, PAPER = "ours", "published"
 COLUMNS = ("source", "quantity", "series", "variant", "x", "mean", "half", "n", "seeds", "crossed")
 PANEL_INCHES = 2.05
 """Height of a row of panels."""
-WIDTH_INCHES = 7.4
 COLUMN = 0.025
 """Share of an axis within which points are in one column."""
 TICK_INCHES = 0.34
@@ -118,12 +117,12 @@ class Against:
             for series in self.series(design):
                 yield own | {"quantity": quantity.label, "series": series, "x": quantity.of(design)}
 
-    def size(self, frame: pd.DataFrame) -> tuple[float, float]:
-        """Sources side by side, or quantities side by side with a row per source."""
-        rows, _ = self._shape(frame)
-        return WIDTH_INCHES, 0.5 + PANEL_INCHES * rows
+    def height(self, frame: pd.DataFrame) -> float:
+        """The height of the rows of panels."""
+        return 0.5 + PANEL_INCHES * self._shape(frame)[0]
 
     def _shape(self, frame: pd.DataFrame) -> tuple[int, int]:
+        """Rows and columns: sources side by side, or quantities side by side with a row per source."""
         sources = frame["source"].nunique()
         return (1, sources) if len(self.quantities) == 1 else (sources, len(self.quantities))
 
@@ -229,19 +228,10 @@ def _line(panel: Axes, rows: pd.DataFrame, shade: str, loose: bool) -> None:
     bars = known["half"].fillna(0)
     ours = (rows["source"] == OURS).all()
     hollow = rows["series"].isin(LOOSE).all()
-    marks: dict[str, Any] = {"marker": "o" if ours else "D", "ms": 3.2, "mfc": "white" if hollow else shade}
-    panel.errorbar(
-        known["x"],
-        known["mean"],
-        bars.where(bars > 0),
-        ls="" if loose else "-" if ours else "--",
-        lw=1.2,
-        capsize=2,
-        elinewidth=0.9,
-        color=shade,
-        zorder=4,
-        **marks,
-    )
+    join = "" if loose else "-" if ours else "--"
+    panel.errorbar(known["x"], known["mean"], bars.where(bars > 0), ls=join, lw=1.2, ms=3.2, capsize=2,
+                   marker="o" if ours else "D", mfc="white" if hollow else shade, color=shade, elinewidth=0.9,
+                   zorder=4)  # fmt: skip
     lost = rows[rows["mean"].isna()]
     panel.plot(lost["x"], [0.035] * len(lost), "x", ms=5, color=style.TROUBLE, transform=panel.get_xaxis_transform())
     _name_points(panel, known, shade)
@@ -268,4 +258,4 @@ NOTE = (
 
 def add(name: str, summary: str, source: str, against: Against, note: str = NOTE) -> None:
     """Register a figure of this kind."""
-    FIGURES.add(name, summary, source)(Figure(against.data, against.draw, against.size, note, order=10))
+    FIGURES.add(name, summary, source)(Figure(against.data, against.draw, against.height, note, order=10))

@@ -87,7 +87,7 @@ class Graph:
 
     @cached_property
     def heights(self) -> dict[Vertex, float]:
-        """Vertex -> its height, 0 for the lowest: near the mean of its neighbours, found by sweeps in both directions."""
+        """Vertex -> its height, 0 for the lowest: near the mean of its neighbours, by sweeps in both directions."""
         near: dict[tuple[Vertex, int], list[Vertex]] = defaultdict(list)
         for one, other in self.links:
             near[other, -1].append(one)

@@ -47,13 +47,11 @@ def evaluated(evidence: Evidence) -> pd.DataFrame:
 def panel_names(rows: pd.DataFrame) -> list[str]:
     """Study and length of training, with the line if a study has several."""
     several = rows.groupby("study")["line"].transform("nunique") > 1
-    columns = (rows["study"], rows["line"], rows["epochs"], several)
-    return [_panel_name(*own) for own in zip(*columns, strict=True)]
-
-
-def _panel_name(study: str, line: str, epochs: float, several: bool) -> str:
-    length = {UNKNOWN: "", SHARED: ", shared weights"}.get(epochs, f", {epochs:g} epochs")
-    return f"{study}{length}{f', line {line}' if several else ''}"
+    lengths = [
+        {UNKNOWN: "", SHARED: ", shared weights"}.get(epochs, f", {epochs:g} epochs") for epochs in rows["epochs"]
+    ]
+    lines = [f", line {line}" if many else "" for line, many in zip(rows["line"], several, strict=True)]
+    return ["".join(parts) for parts in zip(rows["study"], lengths, lines, strict=True)]
 
 
 def numbers(methods: pd.Series) -> Mapping[str, int]:

@@ -85,17 +85,8 @@ def name_rows(ax: Axes, names: Sequence[str], size: float | None = None) -> None
 
 def right_of(ax: Axes, row: float, text: str, shift: float, size: float, shade: str = DARK) -> None:
     """Write a text to the right of a row, `shift` points beyond the edge of the axes."""
-    ax.annotate(
-        text,
-        (1, row),
-        (shift, 0),
-        ("axes fraction", "data"),
-        "offset points",
-        va="center",
-        fontsize=size,
-        color=shade,
-        parse_math=False,
-    )
+    ax.annotate(text, (1, row), (shift, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=size,
+                color=shade, parse_math=False)  # fmt: skip
 
 
 def in_corner(ax: Axes, text: str, height: float, shade: str, rise: float = 0) -> None:
@@ -138,17 +129,9 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, str]], height: float) -
     places = spread(shares, 0.115 / height)
     shift = max(0.0, -min(places, default=0.0)) - max(0.0, max(places, default=1.0) - 1)
     for (name, (_, shade)), share, place in zip(ends.items(), shares, places, strict=True):
-        beside: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "axes fraction", "fontsize": 6.5}
-        ax.annotate(
-            name,
-            (1, min(max(share, 0), 1)),
-            (1.05, place + shift),
-            **beside,
-            va="center",
-            color=shade,
-            parse_math=False,
-            arrowprops={"arrowstyle": "-", "color": shade, "lw": 0.5, "shrinkA": 0, "shrinkB": 0},
-        )
+        ax.annotate(name, (1, min(max(share, 0), 1)), (1.05, place + shift), "axes fraction", "axes fraction",
+                    va="center", fontsize=6.5, color=shade, parse_math=False,
+                    arrowprops={"arrowstyle": "-", "color": shade, "lw": 0.5, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
 
 
 def key_above(panel: Axes, names: Sequence[str]) -> None:

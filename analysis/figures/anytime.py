@@ -65,10 +65,9 @@ class Anytime:
                 found = over_seeds(own, against, steps, self.regret)
                 yield found.assign(**about, caption=panel["caption"].iloc[0])[list(COLUMNS)]
 
-    def size(self, frame: pd.DataFrame) -> tuple[float, float]:
-        """Room for two panels per row; a single one takes the whole width."""
-        count = len(frame.drop_duplicates(["panel", "against"]))
-        return 7.4, 0.6 + PANEL_INCHES * -(-count // 2)
+    def height(self, frame: pd.DataFrame) -> float:
+        """The height of two panels per row."""
+        return 0.6 + PANEL_INCHES * -(-len(frame.drop_duplicates(["panel", "against"])) // 2)
 
     def draw(self, frame: pd.DataFrame, ax: Axes) -> None:
         """Draw a panel for each set of searches that can be compared, and for each axis."""
@@ -162,10 +161,10 @@ def _scale_log(panel: Axes, low: float, high: float) -> None:
 
 
 NOTE = (
-    f"Best so far on held-out images, mean over seeds; bands: pointwise {MEAN_INTERVAL} of the mean; thin lines: single "
-    "seeds, with a dot where one ended before others. Dotted, without a band: some seeds have not begun or have ended, "
-    "so the others, at least half, are not a fair sample. If a method chooses the length of training, only the longest "
-    "trainings have values, but shorter ones count as evaluations."
+    f"Best so far on held-out images, mean over seeds; bands: pointwise {MEAN_INTERVAL} of the mean; thin lines: "
+    "single seeds, with a dot where one ended before others. Dotted, without a band: some seeds have not begun or have "
+    "ended, so the others, at least half, are not a fair sample. If a method chooses the length of training, only the "
+    "longest trainings have values, but shorter ones count as evaluations."
 )
 HOURS = (
     "Simulated hours: as if a search had never been interrupted and had shared its workers with no other; a cached "
@@ -185,4 +184,4 @@ for _order, (_name, _what, _figure, _note) in enumerate(
     ),
     start=10,
 ):
-    OVERVIEWS.add(_name, _what)(Overview(_figure.data, _figure.draw, _figure.size, _note, _order))
+    OVERVIEWS.add(_name, _what)(Overview(_figure.data, _figure.draw, _figure.height, _note, _order))

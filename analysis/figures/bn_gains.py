@@ -56,11 +56,6 @@ def _pair(number: int, plain: Line, normed: Line) -> Iterator[dict[str, Any]]:
             yield about | values | rest
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for two panels per pair, with one row per non-linearity."""
-    return 7.4, 0.2 + sum(0.6 + ROW_INCHES * rows["variant"].nunique() for _, rows in frame.groupby("pair"))
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw one row of panels per pair."""
     panels = style.split(ax, frame["pair"].nunique(), 2)
@@ -89,5 +84,11 @@ NOTE = (
     "Names ending in _clean: as described, unlike the published run with normalisation."
 )
 OVERVIEWS.add("bn_gains", "gains of non-linearities without and with batch normalisation", "Mishkin et al. 2017")(
-    Overview(data, draw, size, NOTE, order=1)
+    Overview(
+        data,
+        draw,
+        lambda frame: 0.2 + sum(0.6 + ROW_INCHES * rows["variant"].nunique() for _, rows in frame.groupby("pair")),
+        NOTE,
+        order=1,
+    )
 )

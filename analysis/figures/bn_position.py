@@ -72,11 +72,6 @@ def _form(variant: str, recipe: Recipe) -> dict[str, str]:
     return {"variant": variant, "network": network.name, "activation": network.activation, "form": form}
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for one row per form and a heading per group."""
-    return 7.4, 0.6 + ROW_INCHES * (len(frame) + frame["group"].nunique())
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw pairs of bars in groups, ours above the published one."""
     names: list[str] = []
@@ -107,5 +102,5 @@ def _bars(ax: Axes, row: float, entry: Any) -> None:
 
 NOTE = f"Blue: ours, with the {MEAN_INTERVAL} of the gain, paired by seed; numbers at the right. Vermilion: published."
 OVERVIEWS.add("bn_position", "batch normalisation before and after the non-linearity", "Mishkin et al. 2017")(
-    Overview(data, draw, size, NOTE, order=2)
+    Overview(data, draw, lambda frame: 0.6 + ROW_INCHES * (len(frame) + frame["group"].nunique()), NOTE, order=2)
 )

@@ -52,11 +52,6 @@ def data(line: Line) -> pd.DataFrame:
     return frame.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for one row per variant and one per note."""
-    return 7.4, 0.4 + ROW_INCHES * (len(frame) + frame["note"].ne("").sum())
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Write text in columns, with a rule under the headings."""
     ax.set_axis_off()
@@ -88,5 +83,5 @@ NOTE = (
     "a gain, paired by seed."
 )
 FIGURES.add("colorspace_table", "the learned colour spaces A to F", "Mishkin et al. 2017")(
-    Figure(data, draw, size, NOTE, order=9)
+    Figure(data, draw, lambda frame: 0.4 + ROW_INCHES * (len(frame) + frame["note"].ne("").sum()), NOTE, order=9)
 )

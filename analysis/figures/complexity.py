@@ -134,11 +134,6 @@ def _candidates(ax: Axes, entry: Any) -> Iterator[Any]:
         )
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """More height for many networks."""
-    return 7.4, 3.6 if len(frame) < 25 else 5.0
-
-
 def density(frame: pd.DataFrame) -> pd.DataFrame:
     """The same rows with `density`, points of top-1 per million parameters, the largest first."""
     values = frame["top1"] / (frame["params"] / 1e6)
@@ -158,18 +153,19 @@ def draw_density(frame: pd.DataFrame, ax: Axes) -> None:
     _name_sources(frame, ax, "s", 1)
 
 
-def density_size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for one row per network."""
-    return 7.4, 0.85 + BAR_INCHES * len(frame)
-
-
 NOTE = (
     "Ours: means over seeds. Published: ImageNet at the networks' own image sizes, shown only for ImageNet protocols; "
     "sources in analysis/complexity.csv."
 )
 FIGURES.add("complexity", "accuracy against multiply-accumulates; area: parameters", "Canziani et al. 2016")(
-    Figure(data, draw, size, f"The area of a mark grows with the parameters; steps: Pareto fronts. {NOTE}", order=4)
+    Figure(
+        data,
+        draw,
+        lambda frame: 3.6 if len(frame) < 25 else 5.0,
+        f"The area of a mark grows with the parameters; steps: Pareto fronts. {NOTE}",
+        order=4,
+    )
 )
 FIGURES.add("density", "accuracy per parameter", "Canziani et al. 2016")(
-    Figure(lambda line: density(data(line)), draw_density, density_size, NOTE, order=5)
+    Figure(lambda line: density(data(line)), draw_density, lambda frame: 0.85 + BAR_INCHES * len(frame), NOTE, order=5)
 )

@@ -52,11 +52,6 @@ def data(line: Line) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["preprocess", "image", "pixels"])
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for a column per pre-processing and a row per image."""
-    return max(3.2, 0.92 * frame["preprocess"].nunique()), 0.25 + 0.9 * frame["image"].nunique()
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw images as the network receives them, before mean and scale."""
     names = list(dict.fromkeys(frame["preprocess"]))
@@ -75,4 +70,13 @@ NOTE = (
     "Pixels before mean and scale; channels of other colour spaces are shown as red, green and blue. A photograph (US "
     "Navy, public domain) and two generated images of 128 px, which are not from the study."
 )
-FIGURES.add("preprocessing", "example images after each pre-processing")(Figure(data, draw, size, NOTE, order=9))
+FIGURES.add("preprocessing", "example images after each pre-processing")(
+    Figure(
+        data,
+        draw,
+        lambda frame: 0.25 + 0.9 * frame["image"].nunique(),
+        NOTE,
+        order=9,
+        width=lambda frame: max(3.2, 0.92 * frame["preprocess"].nunique()),
+    )
+)

@@ -47,13 +47,6 @@ def ranking(line: Line) -> list[str]:
     return [line.baseline, *measured, *(v for v in others if not found[v].n)]
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Panels of one size."""
-    count = frame["variant"].nunique()
-    columns = min(COLUMNS, count)
-    return max(0.5 + PANEL_INCHES[0] * columns, 3.2), 0.45 + PANEL_INCHES[1] * -(-count // columns)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw small multiples that share their axes."""
     variants = list(dict.fromkeys(frame["variant"]))
@@ -100,5 +93,13 @@ NOTE = (
 )
 for _order, (_metric, _what) in enumerate({"top1": "top-1", "train_loss": "training loss"}.items(), start=2):
     FIGURES.add(f"curves_{_metric}", f"{_what} against epochs, one panel per variant with the baseline in grey")(
-        Figure(partial(data, _metric), draw, size, NOTE, _order, MOST_PANELS)
+        Figure(
+            partial(data, _metric),
+            draw,
+            lambda frame: 0.45 + PANEL_INCHES[1] * -(-frame["variant"].nunique() // COLUMNS),
+            NOTE,
+            _order,
+            MOST_PANELS,
+            width=lambda frame: max(0.5 + PANEL_INCHES[0] * min(COLUMNS, frame["variant"].nunique()), 3.2),
+        )
     )

@@ -161,11 +161,6 @@ def heading(row: pd.Series, part: str) -> str:
     return whole if width_of_words(whole) <= WIDTH else f"{row['panel']}, {method.partition('+')[0]}+…, {value}"
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """The height of all rows of graphs."""
-    return 7.4, 0.15 + max(one.bottom for one in place(frame))
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw the graphs in axes whose unit is an inch."""
     placed = place(frame)
@@ -185,5 +180,5 @@ NOTE = (
     "the output without an operation are concatenated. In networks of layers, arcs are skip connections."
 )
 OVERVIEWS.add("found_cells", "the best architecture found by each search method")(
-    Overview(data, draw, size, NOTE, order=14)
+    Overview(data, draw, lambda frame: 0.15 + max(one.bottom for one in place(frame)), NOTE, order=14)
 )

@@ -60,11 +60,6 @@ def data(line: Line) -> pd.DataFrame:
     return kept.reset_index(drop=True)
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for a row per variant, the legend and the axis."""
-    return 7.4, 0.85 + ROW_INCHES * len(frame)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw horizontal rows, the best variant on top."""
     ax.axvline(0, color=DARK, lw=0.9, zorder=1)
@@ -157,5 +152,5 @@ NOTE = (
     "Numbers at the right: mean gain and half-width of its interval. Arrowheads: values far beyond the axis."
 )
 FIGURES.add("gains", "gain of every variant over the baseline, with the published gain")(
-    Figure(data, draw, size, NOTE, order=1, most=MOST_ROWS)
+    Figure(data, draw, lambda frame: 0.85 + ROW_INCHES * len(frame), NOTE, order=1, most=MOST_ROWS)
 )

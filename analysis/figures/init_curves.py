@@ -46,11 +46,6 @@ def _line(line: Line) -> pd.DataFrame:
     return known.assign(line=line.line, protocol=line.protocol, caption=caption(line))
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for one row of panels per line."""
-    return 7.4, 0.75 + PANEL_INCHES * frame["line"].nunique()
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw panels by line and non-linearity, with a key of the initialisations above."""
     lines, columns = list(dict.fromkeys(frame["line"])), list(dict.fromkeys(frame["activation"]))
@@ -85,5 +80,5 @@ def _panel(panel: Axes, own: pd.DataFrame) -> None:
 
 NOTE = "Lines: mean over seeds; bands: smallest to largest; a cross at the end: at least one seed diverged."
 OVERVIEWS.add("init_curves", "training curves by initialisation", "Mishkin & Matas 2016")(
-    Overview(data, draw, size, NOTE, order=4)
+    Overview(data, draw, lambda frame: 0.75 + PANEL_INCHES * frame["line"].nunique(), NOTE, order=4)
 )

@@ -60,11 +60,6 @@ def _ends(rows: pd.DataFrame) -> pd.DataFrame:
     return joined[(joined["update"] == 0) | (joined["update"] == joined["last"])]
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for two rows of panels per network and normalisation."""
-    return 7.4, 0.7 + PANEL_INCHES * len(QUANTITIES) * len(frame.groupby(KEYS[:3]))
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw panels by non-linearity: dashed lines before training, full lines at the last update measured."""
     groups, columns = list(frame.groupby(KEYS[:3], sort=False)), list(dict.fromkeys(frame["activation"]))
@@ -116,5 +111,7 @@ NOTE = (
     "mean square of the gradient over that of the weights."
 )
 OVERVIEWS.add("init_layers", "activations and gradients by layer and initialisation", "Mishkin & Matas 2016")(
-    Overview(data, draw, size, NOTE, order=3)
+    Overview(
+        data, draw, lambda frame: 0.7 + PANEL_INCHES * len(QUANTITIES) * len(frame.groupby(KEYS[:3])), NOTE, order=3
+    )
 )

@@ -69,12 +69,6 @@ def _ours(line: Line, variant: str, chance: float) -> dict[str, Any]:
     return values | {"crossed": f"{rest} not finished" if rest else ""}
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for a block per network, ours and published side by side."""
-    rows = sum(own["init"].nunique() + 1.6 for _, own in frame.groupby("network"))
-    return 7.4, 0.3 + CELL_INCHES * rows
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw blocks of cells that are darker for higher values within the block."""
     sources = [source for source in (OURS, PAPER) if (frame["source"] == source).any()]
@@ -120,5 +114,11 @@ NOTE = (
     f"diverged or at most {CHANCE:g} times chance; –: not run or no number. Darker cells are higher within their block."
 )
 FIGURES.add("init_matrix", "accuracy by initialisation and non-linearity", "Mishkin & Matas 2016")(
-    Figure(data, draw, size, NOTE, order=5)
+    Figure(
+        data,
+        draw,
+        lambda frame: 0.3 + CELL_INCHES * sum(own["init"].nunique() + 1.6 for _, own in frame.groupby("network")),
+        NOTE,
+        order=5,
+    )
 )

@@ -97,82 +97,34 @@ def cost(design: Design) -> float:
     return design.macs if design.ours else float(_he_sun()[letter(design)]["comp"])
 
 
+WHOLE = "{:g}".format
+SIDE = Quantity("side of the images, px", lambda design: float(design.recipe.data.side), text=WHOLE)
+IMAGES = Quantity("training images", lambda design: float(design.recipe.length.images))
+BATCH = Quantity("batch size", lambda design: float(design.recipe.training.batch_size), text=WHOLE)
+NOISE = Quantity("wrong training labels, %", lambda design: 100 * design.recipe.data.label_noise, False, WHOLE)
+WIDTH = Quantity("width, multiple of the baseline's", multiplier, text="{:.3g}".format)
+MACS = Quantity("multiply-accumulates per image", lambda design: design.macs)
+SPEED = Quantity("training images/s", lambda design: design.images_per_s)
+DEPTH = Quantity("weighted layers", weighted_layers, text=WHOLE)
+LAYERS = Quantity("layers, as counted in the table", counted_layers, False, WHOLE)
+COST = Quantity("multiply-accumulates relative to A", cost, False, "{:.2f}".format, relative=True)
+IMAGE_SIZE = Against(("image_size", "image_size_networks", "first_layer"), (SIDE,), networks)
+DATASET_SIZE = Against(("dataset_size", "dataset_size_noscale"), (IMAGES,), scaling)
+CONSTRAINED = Against(("constrained_time",), (LAYERS, COST), mark=letter, loose=True)
 MISHKIN = "Mishkin et al. 2017"
+
+add("image_size", "accuracy against the side of the images", MISHKIN, IMAGE_SIZE)
+add("dataset_size", "accuracy against the number of training images", MISHKIN, DATASET_SIZE)
+add("batch_size", "accuracy against the batch size, by how the learning rate follows it", MISHKIN,
+    Against(BATCH_STUDIES, (BATCH,), policies))  # fmt: skip
+add("label_noise", "accuracy against the share of wrong labels", MISHKIN, Against(("label_noise",), (NOISE,)))
 add(
-    "image_size",
-    "accuracy against the side of the images",
+    "width",
+    "accuracy against width, arithmetic and speed",
     MISHKIN,
-    Against(
-        ("image_size", "image_size_networks", "first_layer"),
-        (Quantity("side of the images, px", lambda design: float(design.recipe.data.side), text="{:g}".format),),
-        networks,
-    ),
+    Against(("width",), (WIDTH, MACS, SPEED), grouping),
 )
-add(
-    "dataset_size",
-    "accuracy against the number of training images",
-    MISHKIN,
-    Against(
-        ("dataset_size", "dataset_size_noscale"),
-        (Quantity("training images", lambda design: float(design.recipe.length.images)),),
-        scaling,
-    ),
-)
-add(
-    "batch_size",
-    "accuracy against the batch size, by how the learning rate follows it",
-    MISHKIN,
-    Against(
-        BATCH_STUDIES,
-        (Quantity("batch size", lambda design: float(design.recipe.training.batch_size), text="{:g}".format),),
-        policies,
-    ),
-)
-add(
-    "label_noise",
-    "accuracy against the share of wrong labels",
-    MISHKIN,
-    Against(
-        ("label_noise",),
-        (
-            Quantity(
-                "wrong training labels, %",
-                lambda design: 100 * design.recipe.data.label_noise,
-                log=False,
-                text="{:g}".format,
-            ),
-        ),
-    ),
-)
-WIDTHS = Against(
-    ("width",),
-    (
-        Quantity("width, multiple of the baseline's", multiplier, text="{:.3g}".format),
-        Quantity("multiply-accumulates per image", lambda design: design.macs),
-        Quantity("training images/s", lambda design: design.images_per_s),
-    ),
-    grouping,
-)
-add("width", "accuracy against width, arithmetic and speed", MISHKIN, WIDTHS)
-add(
-    "depth",
-    "accuracy against depth",
-    "He et al. 2016a",
-    Against(("depth",), (Quantity("weighted layers", weighted_layers, text="{:g}".format),), family, published_depths),
-    f"{NOTE} Published: {PUBLISHER}, at 224 px.",
-)
-add(
-    "constrained_time",
-    "accuracy of models A to J at about the same cost",
-    "He & Sun 2015",
-    Against(
-        ("constrained_time",),
-        (
-            Quantity("layers, as counted in the table", counted_layers, log=False, text="{:g}".format),
-            Quantity("multiply-accumulates relative to A", cost, log=False, text="{:.2f}".format, relative=True),
-        ),
-        mark=letter,
-        loose=True,
-    ),
-    f"{NOTE} Published at 224 px.",
-)
+add("depth", "accuracy against depth", "He et al. 2016a", Against(("depth",), (DEPTH,), family, published_depths),
+    f"{NOTE} Published: {PUBLISHER}, at 224 px.")  # fmt: skip
+add("constrained_time", "accuracy of models A to J at about the same cost", "He & Sun 2015", CONSTRAINED,
+    f"{NOTE} Published at 224 px.")  # fmt: skip

@@ -60,11 +60,6 @@ def _rates(variant: str, recipe: Recipe) -> pd.DataFrame:
     return pd.DataFrame({"variant": variant, "curve": RATE, "iteration": updates, "mean": rates})
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for pairs of panels of one size."""
-    return 7.4, 0.4 + PAIR_INCHES * -(-frame["variant"].nunique() // PANELS)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw pairs of panels that share their axes: updates, rates, and accuracies."""
     variants = list(dict.fromkeys(frame["variant"]))
@@ -123,5 +118,5 @@ NOTE = (
     "their axes."
 )
 FIGURES.add("schedules", "learning rate and accuracy against updates, one pair of panels per policy")(
-    Figure(data, draw, size, NOTE, order=7)
+    Figure(data, draw, lambda frame: 0.4 + PAIR_INCHES * -(-frame["variant"].nunique() // PANELS), NOTE, order=7)
 )

@@ -35,12 +35,6 @@ def data(evidence: Evidence) -> pd.DataFrame:
     return kept.assign(front=kept.index.isin(best))[list(COLUMNS)].reset_index(drop=True)
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for two panels per row; a single one takes the whole width."""
-    count = frame["panel"].nunique()
-    return 7.4, 0.75 + PANEL_INCHES * -(-count // 2)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw a panel for each set of searches that can be compared."""
     groups = list(frame.groupby("panel", sort=False))
@@ -80,5 +74,5 @@ NOTE = (
     "each method, which is optimistic: it is based on single trainings and on the images that searches select by."
 )
 OVERVIEWS.add("search_macs", "accuracy against multiply-accumulates of all networks that searches evaluated")(
-    Overview(data, draw, size, NOTE, order=13)
+    Overview(data, draw, lambda frame: 0.75 + PANEL_INCHES * -(-frame["panel"].nunique() // 2), NOTE, order=13)
 )

@@ -61,12 +61,6 @@ def agreement(frame: pd.DataFrame) -> Agreement | None:
     return agree(standalone, shared)
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for two panels per row."""
-    count = frame["panel"].nunique()
-    return (7.4 if count > 1 else 4.6), 0.4 + PANEL_INCHES * -(-count // 2)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw a panel per ranking."""
     groups = list(frame.groupby("panel", sort=False))
@@ -104,5 +98,12 @@ NOTE = (
     f"tau-b with a bootstrap interval ({100 * CONFIDENCE:g} %) over architectures; each was trained once."
 )
 OVERVIEWS.add("supernet", "scores with shared weights against individual trainings", "Yu et al. 2020")(
-    Overview(data, draw, size, NOTE, order=15)
+    Overview(
+        data,
+        draw,
+        lambda frame: 0.4 + PANEL_INCHES * -(-frame["panel"].nunique() // 2),
+        NOTE,
+        order=15,
+        width=lambda frame: 7.4 if frame["panel"].nunique() > 1 else 4.6,
+    )
 )

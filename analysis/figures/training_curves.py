@@ -70,11 +70,6 @@ def _ours(line: Line) -> pd.DataFrame:
     return over_seeds(epochs, "top1", ["variant", "share"]).assign(source=OURS)
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Panels of one size."""
-    return 7.4, 0.5 + PANEL_INCHES * -(-frame["variant"].nunique() // COLUMNS)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw one panel per variant; all share their axes."""
     variants = list(dict.fromkeys(frame["variant"]))
@@ -106,5 +101,5 @@ NOTE = (
     "ImageNet, up to its end. Both against the share of the planned training."
 )
 FIGURES.add("training_curves", "our training curves with the published ones", "Mishkin et al. 2017")(
-    Figure(data, draw, size, NOTE, order=8)
+    Figure(data, draw, lambda frame: 0.5 + PANEL_INCHES * -(-frame["variant"].nunique() // COLUMNS), NOTE, order=8)
 )

@@ -73,13 +73,10 @@ def _name(ax: Axes, column: int, entry: Any, first: bool, name: str) -> None:
                 zorder=4, bbox=ground, parse_math=False)  # fmt: skip
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for one row per network."""
-    return 7.4, 0.9 + ROW_INCHES * frame["network"].nunique()
-
-
 NOTE = (
     "Top-1, means over seeds, of the networks in all columns; Spearman: rank correlation with the first data set. "
     "Frozen, fine-tuned and from scratch: on the second data set."
 )
-FIGURES.add("transfer", "networks ranked on both data sets")(Figure(data, draw, size, NOTE, order=6))
+FIGURES.add("transfer", "networks ranked on both data sets")(
+    Figure(data, draw, lambda frame: 0.9 + ROW_INCHES * frame["network"].nunique(), NOTE, order=6)
+)

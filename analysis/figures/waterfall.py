@@ -87,11 +87,6 @@ def _published() -> dict[str, float]:
     return found | {SUM: sum(found.values()), ALL: float(top - base)}
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Room for one row per part and two for the sums."""
-    return 7.4, 0.8 + ROW_INCHES * frame["part"].nunique()
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw steps as bars that start at the end of the last one, each with a thin bar of the part alone below."""
     parts = list(dict.fromkeys(frame["part"]))
@@ -135,5 +130,5 @@ NOTE = (
     "all together and their sum, each over the baseline of its own table. Numbers at the right: dark and light bars."
 )
 FIGURES.add("waterfall", "the gain of adding each part in turn, and the sum of single gains", "Mishkin et al. 2017")(
-    Figure(data, draw, size, NOTE, order=4)
+    Figure(data, draw, lambda frame: 0.8 + ROW_INCHES * frame["part"].nunique(), NOTE, order=4)
 )
