@@ -14,7 +14,7 @@ from analysis.page.drawing import draw_all
 from analysis.page.gain_tables import html, markdown, readable, summary
 from analysis.page.report import write_report
 from analysis.page.words import headline, missing, trust, waiting
-from analysis.statistics.comparisons import BETTER, SAME, comparisons
+from analysis.statistics.comparisons import BETTER, SAME, WORSE, comparisons
 from analysis.statistics.power import detectable
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
@@ -158,8 +158,10 @@ def test_the_headline_with_intervals(full_store: Store) -> None:
     (line,) = load_lines(full_store, ["activation"])
     better, worse, rest = headline(line).split(". ")[:3]
     verdicts = {name: one.verdict() for name, one in comparisons(line).of.items()}
-    assert set(re.findall(r"(\w+) \(\+", better)) <= {name for name, verdict in verdicts.items() if verdict == BETTER}
-    assert re.findall(r"(\w+) \(−", worse) == ["linear_nopool"]
+    for sign, words, expected in ((r"\+", better, BETTER), ("−", worse, WORSE)):
+        names = re.findall(rf"(\w+) \({sign}", words)
+        assert {verdicts[name] for name in names} == {expected}
+    assert re.findall(r"(\w+) \(−", worse)[0] == "linear_nopool", "the largest loss comes first"
     assert re.search(rf"\b{list(verdicts.values()).count(SAME)} of 21\b", rest)
     resolution = trust(line)[0]
     assert f"{comparisons(line).sd:.2f} points" in resolution
