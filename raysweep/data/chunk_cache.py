@@ -58,8 +58,6 @@ class Slot:
     chunk: int
     number: int = -1
     generation: int = -1
-    is_own: bool = False
-    """Whether this user made the chunk."""
 
 
 class ChunkCache:
@@ -107,7 +105,7 @@ class ChunkCache:
             self._positions[self._place] = chunks[0]
             entries = self._entries()
             ready = {
-                entry.chunk: Slot(Answer.READY, entry.chunk, number, entry.generation, entry.owner == self._place)
+                entry.chunk: Slot(Answer.READY, entry.chunk, number, entry.generation)
                 for number, entry in enumerate(entries)
                 if entry.state == READY and entry.chunk in chunks
             }
@@ -171,7 +169,7 @@ class ChunkCache:
         self._slots["state"][number] = EMPTY
         self._slots[number] = EMPTY, chunk, generation, self._place, time.monotonic_ns()
         self._slots["state"][number] = CLAIMED
-        return Slot(Answer.YOURS, chunk, number, generation, is_own=True)
+        return Slot(Answer.YOURS, chunk, number, generation)
 
     def _is_being_made(self, chunk: int, entries: list[Entry]) -> bool:
         now_ns = time.monotonic_ns()

@@ -1,6 +1,6 @@
 """JPEG sets that fit in memory: decoded once per node and mapped by every process on it.
 
-The pixels of a split are in one file (a pixel file), named after the checksum of its FFCV file. The first process that
+The pixels of a split are in one file, named after the checksum of its FFCV file. The first process that
 needs them writes it under a lock while the others wait. They are then cut like any stored pixels, to bit-identical
 batches. A set that does not fit is decoded as it is read.
 """

@@ -84,13 +84,10 @@ class SharedStream:
         """The number of positions in the cache: trials share within this distance."""
         self.num_made = 0
         """Number of chunks that this trial has decoded for all."""
-        self.num_taken = 0
-        """Number of chunks that others had decoded."""
         self.num_private = 0
-        """Number of chunks that this trial has decoded, wholly or in part, only for itself."""
+        """Number of parts of batches that this trial has decoded only for itself."""
         self.num_waits = 0
         """Number of sleeps while others decoded a chunk."""
-        self._last = -1
         self._damaged: set[int] = set()
 
     def positions(self, number: int) -> NDArray[np.int64]:
@@ -138,7 +135,7 @@ class SharedStream:
         for chunk, part in parts.items():
             if chunk not in taken:
                 hand_over(part, *self._cut(part.positions))
-            self._count(chunk, taken.get(chunk))
+                self.num_private += 1
         return self.stream.labels[ids], ids
 
     def _parts(self, positions: NDArray[np.int64]) -> Iterator[tuple[int, Part]]:
@@ -154,25 +151,19 @@ class SharedStream:
                 of_batch = slice(first, last)
                 yield chunk, Part(positions[of_batch], slice(row, row + (last - first - 1) * step + 1, step), of_batch)
 
-    def _count(self, chunk: int, slot: Slot | None) -> None:
-        if chunk != self._last:  # else the previous batch contained its other part
-            self._last = chunk
-            self.num_private += slot is None
-            self.num_taken += slot is not None and not slot.is_own
-
-    def _take(self, parts: Mapping[int, Part], hand_over: HandOver) -> dict[int, Slot]:
-        """Hand over all parts whose chunks are in the cache or can be added; returns the slots of these chunks."""
-        taken: dict[int, Slot] = {}
+    def _take(self, parts: Mapping[int, Part], hand_over: HandOver) -> set[int]:
+        """Hand over the parts whose chunks are in the cache or can be added; returns these chunks."""
+        taken: set[int] = set()
         given_up = set(self._damaged)
         wait_s = LEAST_WAIT_S
         try:
-            while missing := [chunk for chunk in parts if chunk not in taken and chunk not in given_up]:
+            while missing := [chunk for chunk in parts if chunk not in taken | given_up]:
                 ready, claim = self._cache.request(missing)
                 for slot in ready:
                     part, (ids, images) = parts[slot.chunk], self._whole(slot)
                     hand_over(part, ids[part.of_chunk], images[part.of_chunk])
                 if ready:
-                    taken |= {slot.chunk: slot for slot in self._cache.still_held(ready)}
+                    taken |= {slot.chunk for slot in self._cache.still_held(ready)}
                 if claim is None:
                     continue
                 if claim.answer is Answer.FULL or (claim.answer is Answer.YOURS and not self._make(claim)):

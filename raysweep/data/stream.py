@@ -45,33 +45,57 @@ class ImageStream(ABC):
 
     end: int | None = None
     """The number of positions; none if the stream is endless."""
+    scale_field = "data.scales"
 
     def __init__(
         self,
         file: ImageFile,
         *,
-        labels: NDArray[np.int64],
         side: int,
-        pad: int,
         batch_size: int,
-        preprocess: Preprocessing,
-        threads: int,
+        pad: int = 0,
+        indices: NDArray[np.int64] | None = None,
+        labels: NDArray[np.int64] | None = None,
+        scales: Sequence[float] = (1.0,),
+        rotation: float = 0.0,
+        preprocess: Preprocessing = rgb,
+        threads: int = 1,
     ) -> None:
+        """Cut crops of `side` px from images with a black border of `pad` px.
+
+        Args:
+            file: the images.
+            side: side of the crops in px.
+            batch_size: number of images in a batch.
+            pad: width of the border in px.
+            indices: the images to use; none uses all.
+            labels: class numbers for the whole file; none uses the file's.
+            scales: the scales of images, as in the recipe.
+            rotation: largest angle in degrees, as in the recipe.
+            preprocess: applied to the crops.
+            threads: number of threads that decode and cut.
+
+        Raises:
+            RaysweepError: images are smaller than the crop, or indices are not those of images in the file.
+        """
         if batch_size < 1:
             raise RaysweepError(f"the batch size is {batch_size}: use at least 1.")
-        self.file, self.labels = file, labels
+        self.file, self.labels = file, file.labels if labels is None else labels
         self.side, self.pad, self.batch_size, self.preprocess = side, pad, batch_size, preprocess
         self.pool = Pool(threads)
+        self.indices = _used(indices, file)
+        _check_room(file, self.indices, side, pad, min(scales), self.scale_field)
+        self.windows, self.rotation = np.array([window_side(side, scale) for scale in scales]), rotation
 
     @property
-    @abstractmethod
     def num_images(self) -> int:
         """The number of images in an epoch."""
+        return len(self.indices)
 
     @property
-    @abstractmethod
     def resamples(self) -> bool:
         """Whether any crop is rotated or resized."""
+        return bool((self.windows != self.side).any() or self.rotation)
 
     @abstractmethod
     def crops(self, positions: NDArray[np.int64]) -> Crops:
@@ -156,50 +180,24 @@ class TrainStream(ImageStream):
         preprocess: Preprocessing = rgb,
         threads: int = 1,
     ) -> None:
-        """Cut crops of `side` px from images with a black border of `pad` px.
+        """Mirror each image with a probability of one half, if `mirror`; `seed` determines all that is random.
 
         A rotated crop lies inside its image if the image is large enough; otherwise its corners are black.
-
-        Args:
-            file: the images.
-            side: side of the crops in px.
-            batch_size: number of images in a batch.
-            seed: determines order, crops, mirroring, scales and angles.
-            mirror: mirror each image with a probability of one half.
-            pad: width of the border in px.
-            indices: the images to use; none uses all.
-            labels: class numbers for the whole file; none uses the file's.
-            scales: one is drawn for each image, as in the recipe.
-            rotation: largest angle in degrees, as in the recipe.
-            preprocess: applied to the crops.
-            threads: number of threads that decode and cut.
-
-        Raises:
-            RaysweepError: images are smaller than the crop, or indices are not those of images in the file.
+        For other arguments and errors see `ImageStream`.
         """
         super().__init__(
             file,
-            labels=file.labels if labels is None else labels,
             side=side,
-            pad=pad,
             batch_size=batch_size,
+            pad=pad,
+            indices=indices,
+            labels=labels,
+            scales=scales,
+            rotation=rotation,
             preprocess=preprocess,
             threads=threads,
         )
-        self.indices = _used(indices, file)
-        _check_room(file, self.indices, side, pad, min(scales), "data.scales")
-        self.seed, self.mirror, self.rotation = seed, mirror, rotation
-        self.windows = np.array([window_side(side, scale) for scale in scales])
-
-    @property
-    def num_images(self) -> int:
-        """The number of images in an epoch."""
-        return len(self.indices)
-
-    @property
-    def resamples(self) -> bool:
-        """Whether any crop is rotated or resized."""
-        return bool((self.windows != self.side).any() or self.rotation)
+        self.seed, self.mirror = seed, mirror
 
     def crops(self, positions: NDArray[np.int64]) -> Crops:
         """See `ImageStream`; the positions may span several epochs."""
@@ -236,59 +234,25 @@ class TestStream(ImageStream):
     """The centre crop of each image once, in the order of the file; the last batch may be short."""
 
     __test__ = False  # the name would make pytest collect it
+    scale_field = "data.test_scale"
 
-    def __init__(
-        self,
-        file: ImageFile,
-        *,
-        side: int,
-        batch_size: int,
-        indices: NDArray[np.int64] | None = None,
-        scale: float = 1.0,
-        preprocess: Preprocessing = rgb,
-        threads: int = 1,
-    ) -> None:
-        """Cut crops of `side` px from images scaled by `scale`; `indices` are the images to use (none: all).
-
-        Raises:
-            RaysweepError: images are smaller than the crop, or indices are not those of images in the file.
-        """
-        super().__init__(
-            file,
-            labels=file.labels,
-            side=side,
-            pad=0,
-            batch_size=batch_size,
-            preprocess=preprocess,
-            threads=threads,
-        )
-        self.indices = _used(indices, file)
-        _check_room(file, self.indices, side, 0, scale, "data.test_scale")
-        self.window, self.end = window_side(side, scale), len(self.indices)
+    def __init__(self, file: ImageFile, *, scale: float = 1.0, **options: Any) -> None:
+        """Cut crops of images at one scale; for other arguments and errors see `ImageStream`."""
+        super().__init__(file, scales=[scale], **options)
+        self.end = self.num_images
 
     def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
-
-    @property
-    def num_images(self) -> int:
-        """The number of test images."""
-        return len(self.indices)
-
-    @property
-    def resamples(self) -> bool:
-        """Whether the crops are resized."""
-        return self.window != self.side
+        return -(-self.num_images // self.batch_size)
 
     def crops(self, positions: NDArray[np.int64]) -> Crops:
         """See `ImageStream`."""
-        ids = self.indices[positions]
-        corner = (self.file.sizes(ids) - self.window) // 2
-        where = np.column_stack([ids, corner, np.zeros_like(ids)])
-        return Crops(where, np.full(len(positions), self.window), np.zeros(len(positions)))
+        ids, windows = self.indices[positions], np.repeat(self.windows, len(positions))
+        corner = (self.file.sizes(ids) - windows[:, None]) // 2
+        return Crops(np.column_stack([ids, corner, np.zeros_like(ids)]), windows, np.zeros(len(ids)))
 
     def pixels_key(self) -> tuple[object, ...]:
         """See `ImageStream`."""
-        return ("test", self.side, self.window, _digest(self.indices))
+        return ("test", self.side, int(self.windows[0]), _digest(self.indices))
 
 
 def _corner(spare: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> NDArray[np.int64]:

@@ -78,7 +78,7 @@ class _Reader:
 
     def counts(self) -> list[int]:
         stream = self.stream
-        return [stream.num_made, stream.num_taken, stream.num_private, stream.num_waits]
+        return [stream.num_made, stream.num_private, stream.num_waits]
 
     def claim(self, chunk: int) -> str:
         _, slot = self.stream._cache.request([chunk])

@@ -61,7 +61,6 @@ def test_a_chunk_that_one_user_made_is_ready_for_another(path: Path) -> None:
     make(first, wish(first, 7))
     slots = wish(first, 7), wish(second, 7)
     assert [slot.answer for slot in slots] == [Answer.READY] * 2
-    assert [slot.is_own for slot in slots] == [True, False]
     assert (second.memory(slots[1]) == 7).all()
     assert second.still_held(slots) == list(slots)
 
