@@ -191,6 +191,15 @@ def possible(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
     return [planned for planned in plan if planned.action != "omit"]
 
 
+NOT_SETTINGS = frozenset({"seed", "data.digest", "data.train_images", "data.test_images"})
+"""Fields that identify the repeat and the images, and are not settings."""
+
+
+def changes(recipe: Recipe, baseline: Recipe) -> dict[str, Any]:
+    """The settings in which a recipe differs from a baseline: dotted field -> value."""
+    return {path: value for path, value in diff(recipe, baseline).items() if path not in NOT_SETTINGS}
+
+
 def shared_and_own(
     diffs: Mapping[str, Mapping[str, Any]],
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
