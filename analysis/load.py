@@ -81,6 +81,12 @@ class Line:
         longest = self.trials.sort_values("fidelity", ascending=False, na_position="first", kind="stable")
         return recipe_from_json((rows if len(rows) else longest).iloc[0]["recipe"])
 
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """Variant -> its recipe, in the study's order; only variants with trials."""
+        rows = self.trials.sort_values("order", kind="stable").drop_duplicates("variant")
+        return {str(name): recipe_from_json(text) for name, text in zip(rows["variant"], rows["recipe"], strict=True)}
+
     def settings(self) -> dict[str, Any]:
         """The settings of the baseline, or those that all trials share, as far as they differ from the protocol."""
         return self._differences[0]
@@ -92,12 +98,11 @@ class Line:
     @cached_property
     def _differences(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         protocol = find_protocol(self.protocol) if self.protocol in PROTOCOLS else Recipe()
-        texts = self.trials.drop_duplicates("variant").set_index("variant")["recipe"]
-        recipes = {str(variant): recipe_from_json(text) for variant, text in texts.items()}
-        if self.is_architecture_search or self.baseline not in recipes:
-            return shared_and_own({name: _settings(recipe, protocol) for name, recipe in recipes.items()})
-        baseline = recipes[self.baseline]
-        return _settings(baseline, protocol), {name: _settings(recipe, baseline) for name, recipe in recipes.items()}
+        if self.is_architecture_search or self.baseline not in self.recipes:
+            return shared_and_own({name: _settings(recipe, protocol) for name, recipe in self.recipes.items()})
+        baseline = self.recipes[self.baseline]
+        own = {name: _settings(recipe, baseline) for name, recipe in self.recipes.items()}
+        return _settings(baseline, protocol), own
 
     def present(self, column: str) -> list[str]:
         """The distinct values of a column, of the trials that have one, sorted."""

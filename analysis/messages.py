@@ -8,8 +8,9 @@ together (Benjamini and Hochberg).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from analysis.metrics import METRICS
 from analysis.statistics.comparisons import LEVEL, Estimate, contrast
 
 HOLDS, REVERSED, OPEN, NOT_RUN = "holds", "reversed", "not distinguishable", "not run"
+TESTED = ["study", "protocol", "line", "variant", "against", "gain", "gain_half", "n", "p"]
+"""Columns that are empty for an untested message."""
 
 
 @dataclass(frozen=True)
@@ -100,84 +103,56 @@ MESSAGES = (
 )
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """The test of a message in one line: the gain of the recommendation over its alternative, in points of top-1."""
-
-    message: Message
-    place: Place
-    line: Line
-    gain: Estimate
-    p: float
-    diverged: str
-    """The numbers of trials of the recommendation and of its alternative that diverged; empty if none did."""
-    recommended_diverged: bool
-
-    def verdict(self, p: float) -> str:
-        """The verdict at an adjusted p-value. A recommendation that diverged with any seed does not hold."""
-        if math.isnan(p):
-            return "one seed: no claim" if self.gain.n else NOT_RUN
-        if p > LEVEL or (self.gain.mean > 0 and self.recommended_diverged):
-            return OPEN
-        return HOLDS if self.gain.mean > 0 else REVERSED
-
-
-def evidence(lines: Iterable[Line]) -> list[Evidence]:
-    """The tests of the messages in these lines; the same trials in two studies count once."""
-    lines, found, seen = list(lines), [], set()
-    for message in MESSAGES:
-        for place in message.places:
-            for line in (line for line in lines if line.study == place.study):
-                pair = line.trials[line.trials["variant"].isin([place.variant, place.against])]
-                trials = (message.text, frozenset(pair["trial"]))
-                if pair["variant"].nunique() == 2 and trials not in seen:
-                    seen.add(trials)
-                    found.append(_evidence(message, place, line, pair))
-    return found
-
-
-def _evidence(message: Message, place: Place, line: Line, pair: pd.DataFrame) -> Evidence:
-    gain, p = contrast(line, place.variant, place.against)
-    diverged = {}
-    for variant in (place.variant, place.against):
-        own = pair.loc[pair["variant"] == variant, "status"]
-        if count := int((own == DIVERGED).sum()):
-            diverged[variant] = f"{variant}: {count} of {len(own)} diverged"
-    return Evidence(message, place, line, gain, p, "; ".join(diverged.values()), place.variant in diverged)
-
-
 def take_home(lines: Iterable[Line]) -> pd.DataFrame:
     """One row per message and line that tests it, and one for each untested message.
 
     Columns: `message`, `study`, `protocol`, `line`, `variant`, `against`, `gain` and `gain_half` (points), `n` (seeds),
     `p` (adjusted for all rows), `verdict`, `note`. Empty if no message is tested.
     """
-    found = evidence(lines)
-    adjusted = _adjusted([one.p for one in found])
-    rows = [_row(one, p) for one, p in zip(found, adjusted, strict=True)]
-    untested = [message for message in MESSAGES if all(one.message is not message for one in found)]
-    rows += [{"message": message.text, "verdict": NOT_RUN, "note": message.note, "n": 0} for message in untested]
-    order = {message.text: number for number, message in enumerate(MESSAGES)}
-    rows.sort(key=lambda row: order[str(row["message"])])
-    names = ["message", "study", "protocol", "line", "variant", "against", "gain", "gain_half", "n", "p"]
-    return pd.DataFrame(rows if found else [], columns=[*names, "verdict", "note"])
+    lines, rows = list(lines), []
+    for message in MESSAGES:
+        tests = list(_tests(message, lines))
+        rows += tests or [{"message": message.text, "p": math.nan, "verdict": NOT_RUN, "note": message.note, "n": 0}]
+    adjusted = _adjusted([row["p"] for row in rows])
+    rows = [row | {"p": p} | ({} if "verdict" in row else {"verdict": _verdict(row, p)})
+            for row, p in zip(rows, adjusted, strict=True)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["message", *TESTED, "verdict", "note"])
+    return frame if frame["study"].notna().any() else frame.iloc[:0]
 
 
-def _row(one: Evidence, p: float) -> dict[str, object]:
-    return {
-        "message": one.message.text,
-        "study": one.place.study,
-        "protocol": one.line.protocol,
-        "line": one.line.line,
-        "variant": one.place.variant,
-        "against": one.place.against,
-        "gain": one.gain.mean,
-        "gain_half": one.gain.half,
-        "n": one.gain.n,
-        "p": p,
-        "verdict": one.verdict(p),
-        "note": "; ".join(part for part in (one.diverged, one.message.note) if part),
-    }
+def _tests(message: Message, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
+    """The tests of a message in these lines; the same trials in two studies count once."""
+    seen = set()
+    for place in message.places:
+        for line in (line for line in lines if line.study == place.study):
+            pair = line.trials[line.trials["variant"].isin([place.variant, place.against])]
+            trials = frozenset(pair["trial"])
+            if pair["variant"].nunique() == 2 and trials not in seen:
+                seen.add(trials)
+                yield _test(message, place, line, pair)
+
+
+def _test(message: Message, place: Place, line: Line, pair: pd.DataFrame) -> dict[str, Any]:
+    """The gain of the recommendation over its alternative in one line, in points of top-1."""
+    gain, p = contrast(line, place.variant, place.against)
+    diverged = {}
+    for variant in (place.variant, place.against):
+        own = pair.loc[pair["variant"] == variant, "status"]
+        if count := int((own == DIVERGED).sum()):
+            diverged[variant] = f"{variant}: {count} of {len(own)} diverged"
+    about = {"message": message.text, "study": place.study, "protocol": line.protocol, "line": line.line}
+    tested = {"variant": place.variant, "against": place.against, "unstable": place.variant in diverged}
+    found = {"gain": gain.mean, "gain_half": gain.half, "n": gain.n, "p": p}
+    return about | tested | found | {"note": "; ".join(filter(None, [*diverged.values(), message.note]))}
+
+
+def _verdict(row: Mapping[str, Any], p: float) -> str:
+    """The verdict at an adjusted p-value. A recommendation that diverged with any seed does not hold."""
+    if math.isnan(p):
+        return "one seed: no claim" if row["n"] else NOT_RUN
+    if p > LEVEL or (row["gain"] > 0 and row["unstable"]):
+        return OPEN
+    return HOLDS if row["gain"] > 0 else REVERSED
 
 
 def _adjusted(p: Sequence[float]) -> list[float]:

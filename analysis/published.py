@@ -11,13 +11,9 @@ FILE = Path(__file__).parent / "published.csv"
 
 
 @cache
-def _rows() -> pd.DataFrame:
-    return pd.read_csv(FILE)
-
-
 def published() -> pd.DataFrame:
-    """Every published row, with the columns of the file."""
-    return _rows().copy()
+    """Every published row, with the columns of the file; not to be modified."""
+    return pd.read_csv(FILE)
 
 
 def published_study(study: str, baseline: str) -> pd.DataFrame:
@@ -26,7 +22,7 @@ def published_study(study: str, baseline: str) -> pd.DataFrame:
     If a variant has several rows (other networks, other images), the first one counts, the benchmark's own. If that has
     no number, the number of another network does not replace it.
     """
-    rows = _rows()
+    rows = published()
     own = rows[rows["study"] == study].drop_duplicates("variant").set_index("variant")
     top1 = own["top1"].astype(float).rename("published_top1")
     reference = top1.get(baseline, float("nan"))

@@ -17,30 +17,55 @@ from raysweep.study import Study, space_names
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument that takes one value."""
+    """An argument of a request: an option of the command line, a keyword in a notebook."""
 
     kind: type
     metavar: str
     help: str
+    default: Any = None
+    least: int | None = None
+    """The smallest value that is allowed."""
     path: str = ""
     """The recipe field that a shorthand sets."""
 
 
 SHORTHANDS = {
-    "network": Argument(str, "NAME", "Network, with its own factors; see `raysweep list networks`.", "network.name"),
-    "epochs": Argument(float, "N", "Passes over the training images.", "training.epochs"),
-    "width": Argument(float, "FACTOR", "Multiplier on the width of every layer but the classifier.", "network.width"),
-    "batch_size": Argument(int, "N", "Images per update.", "training.batch_size"),
-    "lr": Argument(float, "RATE", "Base learning rate.", "solver.lr"),
-    "classes": Argument(int, "N", "Network outputs; the number of classes in the data.", "network.outputs"),
-    "precision": Argument(str, "TYPE", "float32, or bfloat16 (autocast).", "training.precision"),
+    "network": Argument(
+        str, "NAME", "Network, with its own factors; see `raysweep list networks`.", path="network.name"
+    ),
+    "epochs": Argument(float, "N", "Passes over the training images.", path="training.epochs"),
+    "width": Argument(
+        float, "FACTOR", "Multiplier on the width of every layer but the classifier.", path="network.width"
+    ),
+    "batch_size": Argument(int, "N", "Images per update.", path="training.batch_size"),
+    "lr": Argument(float, "RATE", "Base learning rate.", path="solver.lr"),
+    "classes": Argument(int, "N", "Network outputs; the number of classes in the data.", path="network.outputs"),
+    "precision": Argument(str, "TYPE", "float32, or bfloat16 (autocast).", path="training.precision"),
     "train_fraction": Argument(
-        float, "SHARE", "Share of the training images to use, balanced over classes.", "data.train_fraction"
+        float, "SHARE", "Share of the training images to use, balanced over classes.", path="data.train_fraction"
     ),
 }
 """Short names of `--set FIELD=VALUE` for the fields that are changed most."""
 
-SPACE_ARGUMENTS = {
+REQUEST = {
+    "protocol": Argument(str, "NAME", "Baseline recipe; see `raysweep list protocols`.", "imagenet128"),
+    "seeds": Argument(int, "N", "Train each trial with seeds 0 to N-1.", 1),
+    "data": Argument(
+        Path, "FOLDER", "Image set written by `raysweep data write`.  [default: data/PROTOCOL if it exists]"
+    ),
+    "store": Argument(str, "URI", "Where results are stored: a folder, or an s3:// or gs:// URI.", "results"),
+}
+"""Arguments of every request."""
+
+STUDIES = {
+    "variants": Argument(str, "NAMES", "Only these variants and the baseline, comma-separated.", ""),
+    "trunks": Argument(
+        str, "URI", "Store of the trained networks that `transfer` starts from, run with --keep-checkpoints."
+    ),
+}
+"""Arguments of requests for studies."""
+
+SPACES = {
     "searcher": Argument(str, "NAME", f"How points are proposed: {', '.join(SEARCHERS)} (TPE).  [default: random]"),
     "scheduler": Argument(str, "NAME", f"How trials are stopped early: {', '.join(SCHEDULERS)}.  [default: none]"),
     "over": Argument(
@@ -53,7 +78,21 @@ SPACE_ARGUMENTS = {
     "reduction_factor": Argument(float, "N", "One of N trials continues at each rung of asha.  [default: 3]"),
 }
 """Arguments that only search spaces take."""
-_OTHERS = ("protocol", "seeds", "data", "store", "trunks")
+
+RESOURCES = {
+    "workers": Argument(int, "N", "Number of trials at once.  [default: as many as fit into the cluster]", least=1),
+    "gpus": Argument(
+        float,
+        "N",
+        "GPUs per worker; fractions allowed.  [default: measured automatically if GPUs are present]",
+        least=0,
+    ),
+    "workers_per_trial": Argument(int, "N", "Data-parallel workers of each trial.", 1, least=1),
+    "threads": Argument(int, "N", "CPU threads per worker.", 1, least=1),
+    "attempts": Argument(int, "N", "Attempts before a trial counts as failed.", 2, least=1),
+    "address": Argument(str, "ADDRESS", "Ray cluster to join.  [default: RAY_ADDRESS, else a local one]"),
+}
+"""Arguments that say where trials run."""
 
 
 def settings_from(assignments: Iterable[str]) -> dict[str, Any]:
@@ -83,7 +122,7 @@ def take_request(arguments: dict[str, Any], studies: Sequence[str | Study]) -> R
             settings[shorthand.path] = _converted(name, shorthand, value)
     settings |= settings_from(arguments.pop("assignments", ()))
     settings |= arguments.pop("settings", None) or {}
-    given = {name: value for name in _OTHERS if (value := arguments.pop(name, None)) is not None}
+    given = {name: value for name in (*REQUEST, "trunks") if (value := arguments.pop(name, None)) is not None}
     if "data" in given:
         given["data"] = Path(given["data"])
     for name in ("store", "trunks"):
@@ -100,7 +139,7 @@ def take_space(arguments: dict[str, Any], studies: Sequence[str | Study]) -> Sea
     """
     given = {
         name: value if name == "over" else _converted(name, argument, value)
-        for name, argument in SPACE_ARGUMENTS.items()
+        for name, argument in SPACES.items()
         if (value := arguments.pop(name, None)) is not None
     }
     spaces = [name for name in studies if isinstance(name, str) and name in space_names()]

@@ -1,4 +1,4 @@
-"""What a trial costs before it runs: parameters, multiply-accumulates, activations, GPU-hours, money.
+"""The cost of a trial before it runs: parameters, multiply-accumulates, activations, GPU-hours, money.
 
 The costs of every shipped variant are in `costs.json`, so a plan needs no torch. Any other network is built once on
 meta tensors (shapes without memory) and its cost is kept in the user's cache folder.
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 GOLDENS = PACKAGE / "costs.json"
 PASSES = 3
-"""Forward, gradient of activations, gradient of weights: each about one forward pass of multiply-accumulates."""
+"""Forward, gradients of activations, gradients of weights: each needs about as many multiply-accumulates."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one network at one image side."""
+    """The cost of a network at one image side."""
 
     params: int
     macs: int
-    """Multiply-accumulates of convolutions and fully connected layers, one image, forward."""
+    """Multiply-accumulates of convolutions and fully connected layers in the forward pass of one image."""
     activations: int
-    """Elements in the outputs of convolutions and fully connected layers, one image."""
+    """Number of output elements of convolutions and fully connected layers for one image."""
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """An assumption about speed: a card's peak and the share of it that training reaches."""
+    """An assumed GPU: its peak throughput and the fraction of it that training reaches."""
 
     name: str
     peak_tflops: float
@@ -51,27 +51,27 @@ class Accelerator:
 
     @property
     def sentence(self) -> str:
-        """The assumption in words."""
-        return f"GPU-hours assume {self.share:.0%} of {self.name}'s {self.peak_tflops:g} TFLOP/s; not measured"
+        """The assumption as a sentence."""
+        return f"GPU-hours assume {self.share:.0%} of {self.name}'s peak of {self.peak_tflops:g} TFLOP/s; not measured"
 
     def hours(self, recipe: Recipe, cost: Cost) -> float:
-        """Hours to train the recipe, by arithmetic alone."""
+        """Estimated hours to train the recipe."""
         images = recipe.length.iterations * recipe.training.batch_size
         return 2 * PASSES * cost.macs * images / (self.peak_tflops * 1e12 * self.share) / 3600
 
 
-# Peaks are the vendor's dense figures: TF32 where the recipe asks for float32, bfloat16 otherwise.
+# The vendor's peaks for dense matrices: TF32 for recipes in float32, bfloat16 otherwise.
 A100_FLOAT32 = Accelerator("an A100", 156, 0.25)
 A100_BFLOAT16 = Accelerator("an A100", 312, 0.25)
 
 
 def accelerator(recipe: Recipe) -> Accelerator:
-    """The card that estimates assume, at the recipe's precision."""
+    """The GPU that estimates assume, at the recipe's precision."""
     return A100_BFLOAT16 if recipe.training.precision == "bfloat16" else A100_FLOAT32
 
 
 def cost_key(recipe: Recipe) -> str:
-    """What decides a network's cost: the network's fields and the image side, as 12 hex digits."""
+    """Digest of the fields that decide the cost: those of the network and the size of its input."""
     relevant = {
         path: value
         for path, value in diff(recipe, Recipe()).items()
@@ -130,17 +130,17 @@ def _code() -> str:
 
 
 def native_recipe(name: str) -> Recipe:
-    """A network as its paper has it: its own factors, at its native image side and number of classes.
+    """A network as published: with its own factors, at its native image side and number of classes.
 
     Raises:
-        RaysweepError: no such network; the message holds the nearest ones.
+        RaysweepError: no such network; the message lists the nearest ones.
     """
     found = networks()[name]
     return patch(Recipe(), {"network.name": name, "network.outputs": found.classes, "data.side": found.side})
 
 
 def compute_cost(recipe: Recipe) -> Cost:
-    """Build the network on meta tensors and count.
+    """The cost of the recipe's network, counted on meta tensors.
 
     Raises:
         RaysweepError: the network cannot be built.
@@ -167,7 +167,7 @@ def _count_outputs(network: nn.Module) -> list[int]:
 
 
 def write_goldens(recipes: list[Recipe]) -> None:
-    """Compute the costs of these recipes and make them the committed ones."""
+    """Compute the costs of these recipes and write them to the committed file."""
     found = {cost_key(recipe): recipe for recipe in recipes}
     lines = [f'"{key}": {json.dumps(asdict(compute_cost(found[key])))}' for key in sorted(found)]
     GOLDENS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
@@ -176,11 +176,11 @@ def write_goldens(recipes: list[Recipe]) -> None:
 
 
 def money(gpu_h: float, price_per_gpu_h: float) -> float:
-    """GPU-hours at a price, in the currency of the price.
+    """The price of GPU-hours, in the currency of the price of one.
 
     Raises:
         RaysweepError: a negative price.
     """
     if price_per_gpu_h < 0:
-        raise RaysweepError(f"a GPU-hour cannot cost {price_per_gpu_h:g}: give a price of 0 or more.")
+        raise RaysweepError(f"the price of a GPU-hour is {price_per_gpu_h:g}: use 0 or more.")
     return gpu_h * price_per_gpu_h

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.arguments import SHORTHANDS, SPACE_ARGUMENTS, take_request, take_space
+from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, take_request, take_space
 from raysweep.errors import unknown
 from raysweep.planning import PlannedTrial
 from raysweep.study import Study
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from raysweep.orchestrate.events import Outcome
     from raysweep.sweeps.space_sweep import PlannedPoint
 
-REQUEST = ("protocol", "data", "store", "seeds", "variants", "settings", "trunks", *SHORTHANDS, *SPACE_ARGUMENTS)
+ARGUMENTS = (*REQUEST, *STUDIES, *SHORTHANDS, *SPACES, "settings")
 
 
 def plan(*studies: str | Study, **arguments: Any) -> list[PlannedTrial] | list[PlannedPoint]:
@@ -37,7 +37,7 @@ def plan(*studies: str | Study, **arguments: Any) -> list[PlannedTrial] | list[P
     """
     space = take_space(arguments, studies)
     request = take_request(arguments, studies)
-    _refuse_rest(arguments, REQUEST)
+    _refuse_rest(arguments, ARGUMENTS)
     if space is None:
         return request.plan()
     from raysweep.sweeps.space_sweep import plan_space
@@ -63,15 +63,15 @@ def run(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any)
         RaysweepError: the request cannot be carried out. Nothing has been trained.
         KeyboardInterrupt: stopped; the same call continues.
     """
-    from raysweep.sweeps.resources import ARGUMENTS, take_resources
+    from raysweep.sweeps import resources as places
     from raysweep.sweeps.space_sweep import run_space
     from raysweep.sweeps.study_sweep import run_studies
 
     arguments.setdefault("store", "results")
     space = take_space(arguments, studies)
     request = take_request(arguments, studies)
-    resources = take_resources(arguments)
-    _refuse_rest(arguments, ("keep_checkpoints", *ARGUMENTS, *REQUEST))
+    resources = places.take_resources(arguments)
+    _refuse_rest(arguments, ("keep_checkpoints", *places.ARGUMENTS, *ARGUMENTS))
     if space is None:
         return run_studies(request, resources, keep_checkpoints)
     return run_space(request, resources, space, keep_checkpoints)

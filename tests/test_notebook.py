@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import raysweep
+from raysweep import notebook
 from raysweep.errors import RaysweepError
-from raysweep.notebook import REQUEST
-from raysweep.sweeps.resources import ARGUMENTS
+from raysweep.sweeps import resources
 from raysweep.verbs.entry import raysweep as command
 
 SMALL: dict[str, Any] = {"protocol": "demo", "width": 0.0625, "epochs": 1, "variants": "elu"}
@@ -31,7 +31,7 @@ def test_functions_shadow_no_module_and_teach_by_example(name: str) -> None:
 
 def test_run_takes_what_the_command_takes() -> None:
     options = {parameter.name for parameter in command.commands["run"].params} - {"studies", "assignments"}
-    assert options == {*REQUEST, *ARGUMENTS, "keep_checkpoints"} - {"settings"}
+    assert options == {*notebook.ARGUMENTS, *resources.ARGUMENTS, "keep_checkpoints"} - {"settings"}
 
 
 def test_values_have_the_types_that_python_users_pass(small_images: Path, tmp_path: Path) -> None:

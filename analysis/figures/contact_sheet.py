@@ -1,4 +1,4 @@
-"""Contact sheet: example images through each pre-processing of a study."""
+"""Contact sheet: example images after each pre-processing of a study."""
 
 from __future__ import annotations
 
@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 from analysis.load import Line
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.identity import recipe_from_json
 from raysweep.write.sources.generated import draw as draw_image
 
 SIDE = 128
 PHOTOGRAPH = "grace_hopper.jpg"
-"""Of those that come with matplotlib: a portrait by the US Navy, in the public domain."""
+"""A sample image of matplotlib: a portrait by the US Navy, in the public domain."""
 FACE = (80, 60, 400, 380)
-"""Left, top, right and bottom of the square of it that is shown, px."""
+"""Left, top, right and bottom of the square that is shown, px."""
 GENERATED = (0, 9)
-"""Classes of the generated images beside it."""
+"""Classes of the generated images."""
 
 
 @cache
@@ -38,14 +37,13 @@ def _examples() -> NDArray[np.uint8]:
 
 
 def data(line: Line) -> pd.DataFrame:
-    """One row a pre-processing and image: `preprocess`, `image` (its number), `pixels` ((side, side, 3) of 8 bits).
+    """One row per pre-processing and image: `preprocess`, `image` (its number), `pixels` ((side, side, 3), 8 bits).
 
-    In the study's order. Empty where all variants have the same pre-processing, and for a search.
+    In the study's order. Empty if all variants have the same pre-processing, and for a search.
     """
     if line.is_search:
         return pd.DataFrame(columns=["preprocess", "image", "pixels"])
-    recipes = line.trials.sort_values("order").drop_duplicates("variant")["recipe"].map(recipe_from_json)
-    names = list(dict.fromkeys(recipe.data.preprocess for recipe in recipes))
+    names = list(dict.fromkeys(recipe.data.preprocess for recipe in line.recipes.values()))
     rows = [
         {"preprocess": name, "image": number, "pixels": np.broadcast_to(pixels, (SIDE, SIDE, 3))}
         for name in (names if len(names) > 1 else [])
@@ -54,15 +52,10 @@ def data(line: Line) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["preprocess", "image", "pixels"])
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """A column a pre-processing, a row an image."""
-    return max(3.2, 0.92 * frame["preprocess"].nunique()), 0.25 + 0.9 * frame["image"].nunique()
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """Images as the network gets them before mean and scale."""
+    """Draw images as the network receives them, before mean and scale."""
     names = list(dict.fromkeys(frame["preprocess"]))
-    panels: list[list[Axes]] = look.split(ax, frame["image"].nunique(), len(names), wspace=0.02, hspace=0.02)
+    panels: list[list[Axes]] = style.split(ax, frame["image"].nunique(), len(names), wspace=0.02, hspace=0.02)
     for entry in frame.itertuples():
         row: Any = entry
         panel = panels[row.image][names.index(row.preprocess)]
@@ -70,11 +63,20 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
         panel.set(xticks=[], yticks=[])
         panel.set_axis_off()
         if row.image == 0:
-            look.title(panel, row.preprocess)
+            style.title(panel, row.preprocess)
 
 
 NOTE = (
-    "Pixels before mean and scale; the channels of other colour spaces are shown as red, green and blue. A photograph "
-    "(US Navy, public domain) and two generated images of 128 px, not those of the study."
+    "Pixels before mean and scale; channels of other colour spaces are shown as red, green and blue. A photograph (US "
+    "Navy, public domain) and two generated images of 128 px, which are not from the study."
 )
-FIGURES.add("preprocessing", "example images through each pre-processing")(Figure(data, draw, size, NOTE, order=9))
+FIGURES.add("preprocessing", "example images after each pre-processing")(
+    Figure(
+        data,
+        draw,
+        lambda frame: 0.25 + 0.9 * frame["image"].nunique(),
+        NOTE,
+        order=9,
+        width=lambda frame: max(3.2, 0.92 * frame["preprocess"].nunique()),
+    )
+)

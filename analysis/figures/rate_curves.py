@@ -1,4 +1,4 @@
-"""Learning-rate policies: the rate against the updates, and under it the accuracy, one pair of panels a variant."""
+"""Learning-rate policies: the rate and the accuracy against updates, one pair of panels per variant."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures import _look as look
+from analysis.figures import _style as style
+from analysis.figures._lines import over_seeds
 from analysis.figures.curves import ranking
 from analysis.load import Line
 from analysis.metrics import METRICS, NOTHING
 from analysis.statistics.comparisons import INTERVAL, gains, unfinished
-from raysweep.identity import recipe_from_json
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe
 from raysweep.units import short
@@ -24,23 +24,23 @@ STUDIES = ("lr_policy", "lr_policy_bn")
 RATE, TOP1 = "rate", "top1"
 COLUMNS = ("variant", "curve", "iteration", "mean", "low", "high", "baseline", "gain", "note")
 PANELS = 5
-"""Side by side."""
+"""Number of pairs side by side."""
 POINTS = 200
-"""Of a schedule that are drawn."""
+"""Most points of a schedule."""
 PAIR_INCHES = 1.75
 
 
 def data(line: Line) -> pd.DataFrame:
-    """One row a point of a curve: `variant`, `curve` (rate, top1), `iteration`, `mean`, `low`, `high`, `gain`, `note`.
+    """One row per point: `variant`, `curve` (rate, top1), `iteration`, `mean`, `low`, `high`, `gain`, `note`.
 
-    Rates are computed from the recipes; top-1 (points) is over seeds. The baseline first, then the best by our gain.
+    Rates are computed from the recipes; top-1 (points) is over seeds. The baseline first, then by decreasing gain.
     """
     if line.study not in STUDIES:
         return pd.DataFrame(columns=list(COLUMNS))
-    recipes = line.trials.drop_duplicates("variant").set_index("variant")["recipe"].map(recipe_from_json)
-    order = [variant for variant in ranking(line) if variant in recipes.index]
+    order = [variant for variant in ranking(line) if variant in line.recipes]
     found, notes = gains(line), unfinished(line)
-    curves = pd.concat([*(_rates(variant, recipes[variant]) for variant in order), _accuracies(line)])
+    accuracies = over_seeds(line.epochs, "top1", ["variant", "iteration"]).assign(curve=TOP1)
+    curves = pd.concat([*(_rates(variant, line.recipes[variant]) for variant in order), accuracies])
     about = pd.DataFrame(
         {
             "variant": order,
@@ -60,22 +60,12 @@ def _rates(variant: str, recipe: Recipe) -> pd.DataFrame:
     return pd.DataFrame({"variant": variant, "curve": RATE, "iteration": updates, "mean": rates})
 
 
-def _accuracies(line: Line) -> pd.DataFrame:
-    grouped = line.epochs.assign(value=METRICS["top1"].of).groupby(["variant", "iteration"])["value"]
-    return grouped.agg(mean="mean", low="min", high="max").reset_index().assign(curve=TOP1)
-
-
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Pairs of panels of one size."""
-    return 7.4, 0.4 + PAIR_INCHES * -(-frame["variant"].nunique() // PANELS)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """All share the updates; rates share their axis, and accuracies theirs."""
+    """Draw pairs of panels that share their axes: updates, rates, and accuracies."""
     variants = list(dict.fromkeys(frame["variant"]))
     columns = min(PANELS, len(variants))
     rows = -(-len(variants) // columns)
-    panels = look.split(ax, 2 * rows, columns, height_ratios=[1, 1.7] * rows, hspace=0.04)
+    panels = style.split(ax, 2 * rows, columns, height_ratios=[1, 1.7] * rows, hspace=0.04)
     base = frame[frame["baseline"]]
     for number in range(rows * columns):
         row, column = divmod(number, columns)
@@ -88,13 +78,13 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
         for curve, panel in pair.items():
             _curve(panel, own[own["curve"] == curve], base[base["curve"] == curve])
             _axes(panel, frame, curve, left=column == 0, bottom=number + columns >= len(variants))
-        look.title(pair[RATE], str(variants[number]))
-        _say(pair[TOP1], own.iloc[0])
+        style.title(pair[RATE], str(variants[number]))
+        _annotate(pair[TOP1], own.iloc[0])
 
 
 def _curve(panel: Axes, own: pd.DataFrame, base: pd.DataFrame) -> None:
-    shade = look.BEHIND if own["baseline"].any() else look.OURS
-    panel.plot(base["iteration"], base["mean"], color=look.BEHIND, lw=1.6)
+    shade = style.BEHIND if own["baseline"].any() else style.OURS
+    panel.plot(base["iteration"], base["mean"], color=style.BEHIND, lw=1.6)
     panel.plot(own["iteration"], own["mean"], color=shade, lw=1.2)
     panel.fill_between(own["iteration"].astype(float), own["low"].astype(float), own["high"].astype(float),
                        color=shade, alpha=0.22, lw=0)  # fmt: skip
@@ -103,9 +93,9 @@ def _curve(panel: Axes, own: pd.DataFrame, base: pd.DataFrame) -> None:
 def _axes(panel: Axes, frame: pd.DataFrame, curve: str, left: bool, bottom: bool) -> None:
     values = frame[frame["curve"] == curve]
     high = values["mean"].max() if len(values) else 1.0
-    panel.set_ylim(*((-0.05 * high, 1.1 * high) if curve == RATE else look.rise([*values["low"], *values["high"]])))
+    panel.set_ylim(*((-0.05 * high, 1.1 * high) if curve == RATE else style.rise([*values["low"], *values["high"]])))
     panel.set_xlim(0, 1.02 * frame["iteration"].max())
-    look.small(panel)
+    style.small(panel)
     panel.xaxis.set_major_locator(MaxNLocator(3))
     panel.xaxis.set_major_formatter(lambda value, _: short(value).replace(" ", ""))
     panel.yaxis.set_major_locator(MaxNLocator(2 if curve == RATE else 4))
@@ -116,17 +106,17 @@ def _axes(panel: Axes, frame: pd.DataFrame, curve: str, left: bool, bottom: bool
         panel.set_xlabel("updates", fontsize=7, labelpad=1)
 
 
-def _say(panel: Axes, row: Any) -> None:
-    corner: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
-    said = "baseline" if row["baseline"] else row["gain"].replace(NOTHING, "")
-    panel.annotate(said, (1, 0.05), (-2, 0), **corner, fontsize=6.5, color=look.DARK)
-    panel.annotate(row["note"], (1, 0.05), (-2, 9), **corner, fontsize=6.5, color=look.TROUBLE)
+def _annotate(panel: Axes, row: Any) -> None:
+    gain = "baseline" if row["baseline"] else row["gain"].replace(NOTHING, "")
+    style.in_corner(panel, gain, 0.05, style.DARK)
+    style.in_corner(panel, row["note"], 0.05, style.TROUBLE, rise=9)
 
 
 NOTE = (
-    "Above: the learning rate; below: top-1, mean over seeds and band from smallest to largest; grey: the baseline. "
-    f"In the corner the gain in points ± half of its {INTERVAL}. Panels in the order of gains; all share their axes."
+    "Above: the learning rate; below: top-1, mean over seeds with a band from the smallest to the largest; grey: the "
+    f"baseline. In the corner: gain in points ± half-width of its {INTERVAL}. Panels are ordered by gain and share "
+    "their axes."
 )
-FIGURES.add("schedules", "learning rate and accuracy against updates, one pair of panels a policy")(
-    Figure(data, draw, size, NOTE, order=7)
+FIGURES.add("schedules", "learning rate and accuracy against updates, one pair of panels per policy")(
+    Figure(data, draw, lambda frame: 0.4 + PAIR_INCHES * -(-frame["variant"].nunique() // PANELS), NOTE, order=7)
 )

@@ -1,4 +1,4 @@
-"""Networks ranked on the data set they were trained on and on another one, after transfer and from scratch."""
+"""Networks ranked on the data set they were trained on and on a second one, after transfer and from scratch."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures._look import colour
+from analysis.figures._style import colour
 from analysis.load import Line
 from analysis.metrics import METRICS
 from raysweep.identity import recipe_from_json
 
 FIRST = "first"
 PLACES = {FIRST: "first data set", "frozen": "frozen", "fine_tuned": "fine-tuned", "none": "from scratch"}
-"""Where networks are ranked -> its heading; all but the first are on the second data set."""
+"""Place of a ranking -> its heading; all but the first are on the second data set."""
 LEAST_NETWORKS = 2
 ROW_INCHES = 0.32
 
 
 def data(line: Line) -> pd.DataFrame:
-    """One row a network and place: `network`, `place`, `top1` (points, mean over seeds), `rank` (1: best), `spearman`.
+    """One row per network and place: `network`, `place`, `top1` (points, mean over seeds), `rank`, `spearman`.
 
-    `spearman` is the rank correlation of the place with the first data set over the networks that are in both. Empty
-    where no trial started from a trained trunk, or fewer than two networks are in all places.
+    `spearman` is the rank correlation of the place with the first data set over the networks in both. Empty if no trial
+    started from a trained trunk, or if fewer than two networks are in all places.
     """
     known = line.finished.assign(value=METRICS["top1"].of, start=100 * line.finished["trunk_top1"].astype(float))
     recipes = [recipe_from_json(text) for text in known["recipe"]]
@@ -42,16 +42,16 @@ def data(line: Line) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """One column a place, the best network on top; lines follow the networks."""
+    """Draw one column per place, the best network on top; lines follow the networks."""
     places = list(dict.fromkeys(frame["place"]))
     networks = frame["network"].nunique()
     for number, (name, rows) in enumerate(frame.groupby("network")):
         ordered = rows.set_index("place").loc[places]
         ax.plot(range(len(places)), ordered["rank"], "-o", ms=5, color=colour(str(name), number), zorder=3)
         for column, entry in enumerate(ordered.itertuples()):
-            _name(ax, column, entry, first=column == 0, name=str(rows["network"].iloc[0]))
-    heads = frame.drop_duplicates("place").set_index("place")["spearman"]
-    ax.set_xticks(range(len(places)), [_heading(place, heads[place]) for place in places])
+            _name(ax, column, entry, first=column == 0, name=str(name))
+    correlations = frame.drop_duplicates("place").set_index("place")["spearman"]
+    ax.set_xticks(range(len(places)), [_heading(place, correlations[place]) for place in places])
     ax.xaxis.tick_top()
     ax.tick_params(axis="both", length=0)
     ax.set_xlim(-0.75, len(places) - 0.6)
@@ -68,18 +68,15 @@ def _heading(place: str, spearman: float) -> str:
 def _name(ax: Axes, column: int, entry: Any, first: bool, name: str) -> None:
     text = f"{name}  {entry.top1:.1f}" if first else f"{entry.top1:.1f}"
     shift, side = ((-8, 0), "right") if first else ((0, 9), "center")
-    beside: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7.5, "zorder": 4}
-    ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}  # lines pass behind
-    ax.annotate(text, (column, entry.rank), shift, ha=side, bbox=ground, parse_math=False, **beside)
-
-
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """One row a network."""
-    return 7.4, 0.9 + ROW_INCHES * frame["network"].nunique()
+    ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}  # lines pass behind the text
+    ax.annotate(text, (column, entry.rank), shift, textcoords="offset points", ha=side, va="center", fontsize=7.5,
+                zorder=4, bbox=ground, parse_math=False)  # fmt: skip
 
 
 NOTE = (
-    "Top-1, means over seeds, networks that are in all columns; Spearman: rank correlation with the first data set. "
-    "Frozen, fine-tuned and from scratch are on the second."
+    "Top-1, means over seeds, of the networks in all columns; Spearman: rank correlation with the first data set. "
+    "Frozen, fine-tuned and from scratch: on the second data set."
 )
-FIGURES.add("transfer", "networks ranked on both data sets")(Figure(data, draw, size, NOTE, order=6))
+FIGURES.add("transfer", "networks ranked on both data sets")(
+    Figure(data, draw, lambda frame: 0.9 + ROW_INCHES * frame["network"].nunique(), NOTE, order=6)
+)

@@ -9,7 +9,7 @@
     history = search(NASBench201(), evaluate, method="evolution", budget=300, seed=0)
     print(history.best.architecture, [one.value for one in history.evaluations])
 
-Nothing here needs Ray or knows how an architecture is evaluated. The names exported here do not change between versions.
+Nothing here needs Ray or knows how an architecture is evaluated. Exported names do not change between versions.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ HOMES = {
     "design_choices": "table_space",
     "search": "driver",
 }
-"""The module of each exported name. It is imported on first access, so that `import raysweep.nas` does not load numpy."""
+"""The module of each exported name. Modules are imported on first access: `import raysweep.nas` does not load numpy."""
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ PARTS = ("normal", "reduction")
 
 @dataclass(frozen=True)
 class CellSpace(Decisions[Genotype]):
-    """A normal and a reduction cell of `nodes` nodes; each node takes two earlier states and applies an operation to each.
+    """A normal and a reduction cell of `nodes` nodes; each node applies an operation to each of two earlier states.
 
     The mutation is AmoebaNet's: it picks one of the two cells, one of its nodes, one of the two sides, and then the
     input or the operation, all uniformly, and replaces it with a different one, uniformly. With probability `identity`

@@ -33,8 +33,8 @@ class Controller:
     operation_tanh: float = 0.0
     """The same for logits of operations; 0: as `tanh`."""
     favoured: str = ""
-    """A prefix of names. Such operations start with a learned bias of 10; in the normal cell a fixed 0.25 is added to them
-    and subtracted from the others."""
+    """A prefix of names. Operations with it start with a learned bias of 10; in the normal cell 0.25 is added to
+    their logits and subtracted from those of others."""
 
 
 CONTROLLERS = {

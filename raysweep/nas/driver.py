@@ -1,7 +1,7 @@
 """Carries out proposals in this process, one after another or as many workers would on a virtual clock.
 
-`search` is a whole search in one call. The other functions drive an `AskTell` and know nothing of methods; an adapter to
-a cluster does the same with real workers.
+`search` is a whole search in one call. The other functions drive an `AskTell` and know nothing of methods; an adapter
+to a cluster does the same with real workers.
 """
 
 from __future__ import annotations

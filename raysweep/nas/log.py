@@ -62,9 +62,8 @@ class Event:
             TypeError: a field that events do not have, or a missing one.
             ValueError: text that is not a number.
         """
-        return cls(
-            **{name: float(value) if name in NUMBERS and value is not None else value for name, value in row.items()}
-        )
+        typed: dict[str, Any] = {name: float(value) if name in NUMBERS else value for name, value in row.items()}
+        return cls(**typed)
 
 
 NUMBERS = {field.name for field in fields(Event) if "float" in str(field.type)}
@@ -180,15 +179,15 @@ def parse_log(content: bytes, name: str, search: Mapping[str, Any]) -> Parsed:
     Raises:
         RaysweepError: this is not a log, it is damaged, or it belongs to another search.
     """
-    wanted = json.loads(canonical_json(search))
-    head = _line(VERSION | {"search": wanted})
+    identity = json.loads(canonical_json(search))
+    head = _line(VERSION | {"search": identity})
     if head.startswith(content):  # empty, or killed while the first line was written
-        return Parsed(wanted, [], head)
+        return Parsed(identity, [], head)
     found = _parse(content, name)
-    for key in wanted.keys() | found.search.keys():
-        if found.search.get(key) != wanted.get(key):
+    for key in identity.keys() | found.search.keys():
+        if found.search.get(key) != identity.get(key):
             raise RaysweepError(
-                f"{name} is the log of a search with {key} {found.search.get(key)!r}, not {wanted.get(key)!r}: "
+                f"{name} is the log of a search with {key} {found.search.get(key)!r}, not {identity.get(key)!r}: "
                 "name another log, or repeat that search."
             )
     return found

@@ -17,7 +17,7 @@ SKIPS = ("no", "yes")
 
 @dataclass(frozen=True)
 class EnasMacro(Decisions[MacroNetwork]):
-    """Networks of `num_layers` layers, 12 in the paper's search. Every layer is used, so each network has one text form.
+    """Networks of `num_layers` layers, 12 in the paper's search. All layers are used, so each network has one text.
 
     A mutation changes one decision, each with equal probability: an operation, or a skip, of which there are many more.
     """

@@ -1,4 +1,4 @@
-"""What a search method is: options that can be written down, and a state that turns results into proposals."""
+"""The interface of search methods: options that can be written down, and a state that turns results into proposals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Candidate(Generic[A]):
 
 
 class Proposer(Protocol[A]):
-    """The state of a method: it follows from its calls alone, with no other source of change or randomness."""
+    """The state of a method. It depends only on the calls so far, with no other source of change or randomness."""
 
     def propose(self, rng: Generator) -> Candidate[A] | None:
         """The next candidate. None, with the state unchanged, if it depends on a result that is still outstanding.

@@ -52,7 +52,7 @@ class NASBench201(Decisions[Cell201]):
         """The cell of the benchmark's text form.
 
         Raises:
-            RaysweepError: not such a text, or an operation that the space does not have.
+            RaysweepError: invalid text, or an operation that the space does not have.
         """
         return Cell201.parse(text)
 
@@ -62,7 +62,7 @@ DECISIONS = tuple(Decision(f"{source}->{node}", OPERATIONS) for source, node in 
 
 @cache  # there are 15,625
 def cell_key(operations: tuple[str, ...]) -> str:
-    """Canonical key. Its vertices are the edges with weights or pooling; their sources are the sums they are applied to."""
+    """Canonical key: vertices are the edges with weights or pooling, and sources the sums they are applied to."""
     sums: list[Counter[int]] = [Counter({-1: 1}), Counter(), Counter(), Counter()]
     graph: dict[int, tuple[Source, ...]] = {}
     for edge, ((source, node), operation) in enumerate(zip(EDGES, operations, strict=True)):

@@ -37,7 +37,9 @@ def parse_old(content: bytes, name: str) -> tuple[dict[str, Any], list[dict[str,
         raise RaysweepError(f"{name} is damaged at byte {end:,} of {len(content):,}: restore a copy.")
     schema = pa.ipc.read_schema(pa.BufferReader(records[0]))
     batches = (pa.ipc.read_record_batch(pa.BufferReader(record), schema) for record in records[1:])
-    return json.loads(schema.metadata[b"search"]), [row for batch in batches for row in batch.to_pylist()]
+    rows = (row for batch in batches for row in batch.to_pylist())
+    events = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    return json.loads(schema.metadata[b"search"]), events
 
 
 def _records(content: bytes) -> Iterator[bytes]:

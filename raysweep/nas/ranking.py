@@ -2,7 +2,7 @@
 
     ranking = compare(space, supernet, evaluate, seed=0)   # evaluate(architecture) trains it individually
     print(ranking.kendall_tau, ranking.spearman_rho, ranking.num_pairs)
-    pandas.DataFrame(ranking.rows()).to_csv("ranking.csv")
+    pyarrow.parquet.write_table(ranking.to_table(), "ranking.parquet")
 
 Yu et al. 2020 ("Evaluating the search phase of neural architecture search", arXiv 1902.08142) found little agreement.
 """
@@ -13,11 +13,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from raysweep.errors import RaysweepError
 from raysweep.nas.evaluation import Evaluate, Evaluation, call
 from raysweep.nas.space import Space, randomness
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 A = TypeVar("A")
 PAIRS = 20
@@ -64,17 +67,18 @@ class Ranking(Generic[A]):
         """Spearman's correlation of the ranks, from -1 to 1; NaN if all architectures have the same score."""
         return self._correlation("spearmanr")
 
-    @property
-    def figures(self) -> dict[str, float]:
-        """The two correlations, and the number of architectures behind them."""
-        return {name: getattr(self, name) for name in ("kendall_tau", "spearman_rho", "num_pairs")}
+    def to_table(self, **columns: Any) -> pa.Table:
+        """A table with one row per architecture, with these further columns. Its metadata hold the correlations.
 
-    def rows(self, **columns: Any) -> list[dict[str, Any]]:
-        """One row per architecture, with these further columns.
-
-        Top-1 accuracies are fractions (0..1), None if the evaluation failed.
+        Top-1 accuracies are fractions (0..1), null if the evaluation failed.
         """
-        return [self._row(pair) | columns for pair in self.pairs]
+        import pyarrow as pa
+
+        table = pa.Table.from_pylist([self._row(pair) | columns for pair in self.pairs])
+        # A column of failed evaluations only has no type of its own.
+        fields = [field.with_type(pa.float64()) if pa.types.is_null(field.type) else field for field in table.schema]
+        metadata = {name: str(getattr(self, name)) for name in ("kendall_tau", "spearman_rho", "num_pairs")}
+        return table.cast(pa.schema(fields, metadata=metadata))
 
     def _row(self, pair: Pair[A]) -> dict[str, Any]:
         row = {"architecture": str(pair.architecture), "key": pair.key, "seed": self.seed}

@@ -1,4 +1,4 @@
-"""The recurrent controller of ENAS: an LSTM that makes one decision after another, each conditioned on the earlier ones.
+"""The recurrent controller of ENAS: an LSTM that makes one decision at a time, conditioned on the earlier ones.
 
 Pham et al. 2018 ("Efficient neural architecture search via parameter sharing", arXiv 1802.03268), after the released
 code: operations come from a linear layer, inputs from attention over the states so far. Skips, which ENAS chooses
@@ -72,7 +72,7 @@ class ControllerNetwork(nn.Module):
     def forward(
         self, code: Sequence[int] | None = None, draws: Sequence[float] = ()
     ) -> tuple[list[int], Tensor, Tensor]:
-        """A code, given or drawn with uniform random numbers; its log probability; the summed entropy of its decisions."""
+        """A code, given or drawn with uniform random numbers; its log probability; the entropy of all decisions."""
         taken: list[int] = []
         log_probability, entropy = torch.zeros(2, dtype=torch.float64)
         walk = Walk(self)

@@ -1,4 +1,4 @@
-"""What a search space provides: random architectures, small changes, an integer code, and a key for equal ones."""
+"""The interface of search spaces: random architectures, small changes, an integer code, and a key for equal ones."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ class DecisionSpace(Space[A], Protocol[A]):
 class Decisions(ABC, Generic[A]):
     """A space of independent decisions.
 
-    A sample draws each decision uniformly. A mutation picks one decision uniformly and changes it to a different option,
-    uniformly; with probability `identity` it changes nothing. If `is_valid` rejects the result, both draw again, so the
-    relative probabilities of valid architectures stay.
+    A sample draws each decision uniformly. A mutation picks one decision uniformly and changes it to a different
+    option, uniformly; with probability `identity` it changes nothing. If `is_valid` rejects the result, both draw
+    again, so the relative probabilities of valid architectures stay.
     """
 
     identity: float = 0.0
@@ -112,11 +112,7 @@ class Decisions(ABC, Generic[A]):
         Raises:
             RaysweepError: an invalid code, or an architecture that is not in the space.
         """
-        sizes = [len(decision.options) for decision in self.decisions]
-        if len(code) != len(sizes) or not all(0 <= at < size for at, size in zip(code, sizes, strict=True)):
-            raise RaysweepError(
-                f"invalid code {tuple(code)}: it must be {len(sizes)} numbers below {', '.join(map(str, sizes))}."
-            )
+        check_code(code, self.decisions)
         architecture = self.build(code)
         if not self.is_valid(architecture):
             raise RaysweepError(f"{architecture} is not in the space {space_name(self)}: it violates a constraint.")
@@ -165,6 +161,19 @@ class Decisions(ABC, Generic[A]):
                 return architecture
         raise RaysweepError(
             f"none of {TRIES:,} random architectures of {space_name(self)} satisfies its constraints: relax them."
+        )
+
+
+def check_code(code: Sequence[int], decisions: Sequence[Decision]) -> None:
+    """Check that a code has one valid number per decision.
+
+    Raises:
+        RaysweepError: it has not.
+    """
+    sizes = [len(decision.options) for decision in decisions]
+    if len(code) != len(sizes) or not all(0 <= at < size for at, size in zip(code, sizes, strict=True)):
+        raise RaysweepError(
+            f"invalid code {tuple(code)}: it must be {len(sizes)} numbers below {', '.join(map(str, sizes))}."
         )
 
 

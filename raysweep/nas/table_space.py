@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from random import Random
 
-from raysweep.errors import RaysweepError
 from raysweep.identity import digest
-from raysweep.nas.space import Decision, Generator
+from raysweep.nas.space import Decision, Generator, check_code
 from raysweep.space import Choice, Parameter, Space, Value, find_space, label
 
 
@@ -81,11 +80,7 @@ class DesignChoices:
         Raises:
             RaysweepError: an invalid code.
         """
-        sizes = [len(decision.options) for decision in self.decisions]
-        if len(code) != len(sizes) or not all(0 <= at < size for at, size in zip(code, sizes, strict=True)):
-            raise RaysweepError(
-                f"invalid code {tuple(code)}: it must be {len(sizes)} numbers below {', '.join(map(str, sizes))}."
-            )
+        check_code(code, self.decisions)
         points = {p.name: p.domain.points[at] for p, at in zip(self.space.parameters, code, strict=True)}
         return self._design(self.space.walk(lambda parameter: points[parameter.name]))
 

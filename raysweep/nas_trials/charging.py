@@ -1,6 +1,6 @@
 """Turns the row of a trial in the store into the evaluation that a search receives, always by the same rule.
 
-A search is charged the full cost of a trial even if the trial was already in the store, so that methods stay comparable.
+A search is charged the full cost of a trial even if it was already in the store, so that methods stay comparable.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class NasRequest:
     request: Request
     """Protocol, settings, data and store. Its seeds are ignored."""
     seeds: int = 1
-    """Number of searches per method, with seeds 0 to N-1. Trials always have seed 0, so that searches can share them."""
+    """Number of searches per method, with seeds 0 to N-1. Trials always have seed 0, so that searches share them."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Name of an option -> its value as text, for every method that has the option."""
     holdout: float = 0.1
@@ -69,12 +69,12 @@ class NasRequest:
             raise RaysweepError(f"--seeds is {self.seeds}: it must be 1 or more.")
         if not 0 < self.holdout < 1:
             raise RaysweepError(
-                f"--holdout is {self.holdout:g}: it must be between 0 and 1, e.g. 0.1, because a search selects on images "
-                "that are used neither for training nor for testing."
+                f"--holdout is {self.holdout:g}: it must be between 0 and 1, e.g. 0.1. Searches select on these "
+                "images, which are used neither for training nor for testing."
             )
         if len(set(self.methods)) < len(self.methods):
             raise RaysweepError(
-                f"duplicate method in '{' '.join(self.methods)}': name each method once. To repeat searches, use --seeds."
+                f"duplicate method in '{' '.join(self.methods)}': name each once, and repeat with --seeds."
             )
         self._check_budget()
 
@@ -84,13 +84,13 @@ class NasRequest:
                 raise RaysweepError(f"--budget is missing: {name} does not end without one. Set one, e.g. --budget 60.")
             if self.limits != no_limits and has_supernet(name):
                 raise RaysweepError(
-                    f"--max-params and --max-macs do not apply to {name}, which trains one supernet for all cells. Leave them "
-                    "out, or use another method."
+                    f"--max-params and --max-macs do not apply to {name}, which trains one supernet for all cells. "
+                    "Omit them, or use another method."
                 )
             if self.budget and self.budget.macs is not None and has_supernet(name):
                 raise RaysweepError(
-                    f"--budget {self.budget.macs:g}macs: {name} does not count MACs. Use a budget in epochs or hours, or run "
-                    f"{name} in a separate command."
+                    f"--budget {self.budget.macs:g}macs: {name} does not count MACs. Set a budget in epochs or hours, "
+                    f"or run {name} in a separate command."
                 )
 
     def only(self, supernet: bool) -> NasRequest | None:
@@ -104,8 +104,8 @@ class NasRequest:
     def budget_of(self, method: Method) -> Budget:
         """The budget of a search with this method.
 
-        With a supernet an evaluation only scores some images. The method then sets the number of evaluations, the epochs
-        of the budget are those of the supernet, and only its hours limit the search.
+        With a supernet an evaluation only scores some images. The method then sets the number of evaluations, the
+        epochs of the budget are those of the supernet, and only its hours limit the search.
         """
         if isinstance(method, SupernetMethod):
             return Budget(evaluations=method.evaluations, hours=self.budget.hours if self.budget else None)
@@ -129,7 +129,7 @@ class NasRequest:
         space = self.trial_space()
         if self.limits == no_limits:
             return space
-        limited = Limited(
+        limited: Limited[Any] = Limited(
             space.space, self.limits, lambda architecture: find_cost(space.recipe(baseline, architecture))
         )
         return replace(space, space=limited)
@@ -173,8 +173,8 @@ class NasRequest:
         """
         if self.trial_space().network != CELL_NETWORK:
             raise RaysweepError(
-                f"--space {self.space} does not work with {' and '.join(filter(has_supernet, self.methods))}, whose supernet "
-                "consists of ENAS cells. Use --space enas, or another method."
+                f"--space {self.space} does not work with {' and '.join(filter(has_supernet, self.methods))}, whose "
+                "supernet consists of ENAS cells. Use --space enas, or another method."
             )
         given = {name: text for name, text in self.options.items() if name in SUPERNET_OPTIONS}
         preset = given.pop("preset", "enas_code")

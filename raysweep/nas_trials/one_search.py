@@ -95,8 +95,9 @@ class Search:
     def tell(self, number: int, issued_s: float, evaluation: Evaluation | None, cost_s: float) -> None:
         """Report that a proposal has ended; without an evaluation it was lost.
 
-        The clock of a search advances by the duration of trials, from the time they were proposed. It stands still while
-        the driver is down or other searches occupy all workers, and does not depend on when a result is reported.
+        The clock of a search advances by the duration of trials, from the time they were proposed. It stands still
+        while the driver is down or other searches occupy all workers, and it does not depend on when a result is
+        reported.
         """
         clock_s = max(self.asking.clock_s, issued_s + cost_s)
         if evaluation is None:

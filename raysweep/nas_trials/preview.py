@@ -52,7 +52,7 @@ class Typical:
 
 
 def preview(asked: NasRequest) -> tuple[list[Preview], Typical]:
-    """The preview of every search of a request. It builds some networks on meta tensors, trains nothing, writes nothing.
+    """The preview of every search of a request. Builds some networks on meta tensors; trains and writes nothing.
 
     Raises:
         RaysweepError: the request cannot be carried out.

@@ -1,8 +1,8 @@
 """Searches side by side: each proposal is a trial in the store, and each trial is trained once for all searches.
 
-`next` returns trials and `end` takes their results; who trains them does not matter here. The state of a search has three
-parts: its log has proposals and results in order, the members map proposals to trials, and the trials have the results.
-A search resumes from all three, which must not contradict each other.
+`next` returns trials and `end` takes their results; who trains them does not matter here. The state of a search has
+three parts: its log has proposals and results in order, the members map proposals to trials, and the trials have the
+results. A search resumes from all three, which must not contradict each other.
 """
 
 from __future__ import annotations

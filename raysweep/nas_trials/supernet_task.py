@@ -1,7 +1,7 @@
 """A search with a supernet, as a task that a worker carries out.
 
-It runs where trials run, in a gang or inline, and resumes as they do: in the store, `searches/NAME.log` has proposals and
-results, and `searches/NAME.pt` the weights after the last epoch. Torch is loaded only where the task runs.
+It runs where trials run, in a gang or inline, and resumes as they do: in the store, `searches/NAME.log` has proposals
+and results, and `searches/NAME.pt` the weights after the last epoch. Torch is loaded only where the task runs.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def twin(space: TrialSpace, supernet: SupernetRecipe) -> Recipe:
 
 
 def train_supernet(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
-    """Carry out a search from its present state; yields a row after each epoch, like that of a trial, and one at the end.
+    """Carry out a search from its present state; yields a row after each epoch, as for a trial, and one at the end.
 
     The accuracy of a row is the mean reward since the previous row; the last row has that of the best architecture. An
     epoch that is interrupted because the machine is about to disappear is trained again.

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas_trials.nas_request import NasRequest
-from raysweep.nas_trials.one_search import Search
+from raysweep.nas_trials.one_search import Found, Search
 from raysweep.nas_trials.side_by_side import Searches
 from raysweep.nas_trials.trial_spaces import TrialSpace, example_of
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
 from raysweep.sweeps.common import advice, compact_after, described, open_places, planned_point
 from raysweep.sweeps.resources import Resources
+from raysweep.terminal.notes import note, warn
 from raysweep.terminal.progress import SweepProgress
 from raysweep.train.task import Placement, TrialTask
 
@@ -42,16 +43,34 @@ class PreparedNas:
         task, member = self.searches.tasks[trial], self.searches.members[trial]
         return planned_point(trial, task.recipe, member, ("run", "proposed"), task.protocol)
 
-    def warnings(self) -> list[str]:
-        """Warnings about likely mistakes."""
-        return [warning for warning in (*map(_no_children, self.searches.searches), advice([self.example])) if warning]
-
 
 def _no_children(search: Search) -> str:
     population, budget = getattr(search.asking.method, "population", 0), search.asking.budget.evaluations
     if search.seed or budget is None or population < budget:
         return ""
     return POPULATION.format(method=search.method, population=population, budget=budget, fit=max(2, budget // 4))
+
+
+def run_by_trials(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> tuple[list[Found], Outcome]:
+    """Run searches whose every evaluation is a trial, until their budgets are spent.
+
+    Raises:
+        RaysweepError: the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    prepared = prepare_nas(asked, resources, keep_checkpoints)
+    searches = prepared.searches.searches
+    done = sum(len(search.asking.evaluations) for search in searches)
+    begun = sum(len(search.asking.in_flight) for search in searches)
+    left = prepared.searches.expected_left()
+    note(
+        f"{len(searches)} searches: {done} evaluations finished earlier, {begun} in progress, about {left} to come; "
+        f"results in {prepared.searches.store.uri}"
+    )
+    for warning in (*map(_no_children, searches), advice([prepared.example])):
+        warn(warning)
+    outcome = execute_nas(prepared, resources)
+    return [search.found() for search in searches], outcome
 
 
 def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool = False) -> PreparedNas:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
-
-import pyarrow as pa
 
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import Genotype
@@ -18,10 +15,33 @@ from raysweep.nas_trials.charging import evaluation_of
 from raysweep.nas_trials.one_search import Found
 from raysweep.nas_trials.supernet_task import SupernetTask
 from raysweep.request import Request
-from raysweep.store.schema import RANKING
 from raysweep.study import Study, Variant
+from raysweep.sweeps.resources import Resources
+from raysweep.sweeps.study_sweep import run_studies
 from raysweep.sweeps.supernet_sweep import PreparedSupernets
+from raysweep.terminal.notes import note
 from raysweep.train.task import Placement
+
+
+def rank_cells(
+    prepared: PreparedSupernets, searches: Sequence[Found], resources: Resources, count: int
+) -> list[tuple[object, ...]]:
+    """Train cells individually and compare: rows of method, seed, number of cells, Kendall's tau and Spearman's rho.
+
+    Raises:
+        RaysweepError: no evaluation has finished, a training failed, or the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    cells = cells_of(prepared, searches, count)
+    run_studies(ranking_request(prepared, cells), resources)
+    rows: list[tuple[object, ...]] = []
+    for task, search in zip(prepared.tasks, searches, strict=True):
+        if search.has_finished:
+            note(f"scoring {count} cells with the supernet of {search.name}")
+            made = rank(prepared, task, search, count, cells)
+            figures = (f"{made.kendall_tau:.3f}", f"{made.spearman_rho:.3f}")
+            rows.append((search.method, search.seed, made.num_pairs, *figures))
+    return rows
 
 
 def cells_of(prepared: PreparedSupernets, searches: Sequence[Found], count: int) -> dict[str, Genotype]:
@@ -77,15 +97,9 @@ def rank(
     with closing(task.weights(prepared.store, Placement())) as supernet:
         if not supernet.seconds:
             raise RaysweepError(
-                f"the weights of {search.name} are missing from {prepared.store.uri}: delete searches/{search.name}.log to "
-                "repeat the search."
+                f"the weights of {search.name} are missing from {prepared.store.uri}: delete "
+                f"searches/{search.name}.* to repeat the search."
             )
         made = compare(space.space, supernet, trained, seed=search.seed, pairs=count, architectures=best)
-        prepared.store.write_ranking(search.name, _table(made, supernet.columns))
+        prepared.store.write_ranking(search.name, made.to_table(**supernet.columns))
     return made
-
-
-def _table(ranking: Ranking[Genotype], columns: Mapping[str, Any]) -> pa.Table:
-    own = [pa.field(name, pa.scalar(value).type) for name, value in columns.items()]
-    figures = {name: str(figure) for name, figure in ranking.figures.items()}
-    return pa.Table.from_pylist(ranking.rows(**columns), schema=pa.schema([*RANKING, *own], metadata=figures))

@@ -20,6 +20,7 @@ from raysweep.recipe import Recipe
 from raysweep.space import BASELINE
 from raysweep.sweeps.common import described, open_places, planned_point
 from raysweep.sweeps.resources import Resources
+from raysweep.terminal.notes import note
 from raysweep.terminal.progress import SweepProgress
 from raysweep.train.task import Placement, TrialTask
 
@@ -54,6 +55,22 @@ def check_supernets(asked: NasRequest, resources: Resources) -> None:
             f"--workers-per-trial is {resources.workers_per_trial}: a supernet is trained by 1 worker. Use 1."
         )
     asked.named(asked.training_request().baseline())
+
+
+def run_supernets(asked: NasRequest, resources: Resources) -> tuple[PreparedSupernets, Outcome]:
+    """Run searches with supernets to their ends.
+
+    Raises:
+        RaysweepError: the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    prepared = prepare_supernets(asked, resources)
+    ended = len(prepared.tasks) - len(prepared.left)
+    note(
+        f"{len(prepared.tasks)} searches with a supernet, {ended} of them finished earlier; results in "
+        f"{prepared.store.uri}"
+    )
+    return prepared, execute_supernets(prepared, resources)
 
 
 def prepare_supernets(asked: NasRequest, resources: Resources) -> PreparedSupernets:
@@ -147,5 +164,5 @@ def execute_supernets(prepared: PreparedSupernets, resources: Resources) -> Outc
 
 
 def _planned(task: SupernetTask) -> PlannedTrial:
-    member = Member(task.study, task.variant, "shared weights", 0, BASELINE, task.line)
+    member = Member(task.study, task.variant, "supernet", 0, BASELINE, task.line)
     return planned_point(task.trial, task.recipe, member, ("run", "a search"), task.protocol)

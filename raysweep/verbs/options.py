@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from raysweep.arguments import SHORTHANDS, SPACE_ARGUMENTS
+from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError
 
 if TYPE_CHECKING:
@@ -24,84 +24,52 @@ DETERMINISTIC = "Use only algorithms that give the same bits every time: slower 
 store_option = click.option(
     "--store", default="results", show_default=True, metavar="URI", help="Results store: a folder or a URI."
 )
+_set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Set any recipe field; see `raysweep list fields`. Can be repeated.",
+)
+
+
+def with_options(command: Command, table: Mapping[str, Argument], note: str = "") -> Command:
+    """The command with an option for each argument of a table; `note` precedes each help text."""
+    for name, argument in reversed(list(table.items())):
+        command = click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            type=_type(argument),
+            default=argument.default,
+            show_default=bool(argument.default),
+            metavar=argument.metavar,
+            help=f"{note}{argument.help}" + (f" Sets {argument.path}." if argument.path else ""),
+        )(command)
+    return command
+
+
+def _type(argument: Argument) -> Any:
+    if argument.kind is Path:
+        return click.Path(path_type=Path)
+    if argument.least is None:
+        return argument.kind
+    return (click.IntRange if argument.kind is int else click.FloatRange)(min=argument.least)
 
 
 def setting_options(command: Command) -> Command:
     """Protocol, settings, data and store."""
-    for name, argument in reversed(SHORTHANDS.items()):
-        command = click.option(
-            f"--{name.replace('_', '-')}",
-            name,
-            type=argument.kind,
-            metavar=argument.metavar,
-            help=f"{argument.help} Sets {argument.path}.",
-        )(command)
-    decorators = (
-        click.option(
-            "--protocol",
-            default="imagenet128",
-            show_default=True,
-            metavar="NAME",
-            help="Baseline recipe; see `raysweep list protocols`.",
-        ),
-        click.option(
-            "--seeds",
-            type=int,
-            default=1,
-            show_default=True,
-            metavar="N",
-            help="Repeat each trial with seeds 0 to N-1.",
-        ),
-        click.option(
-            "--data",
-            type=click.Path(path_type=Path),
-            metavar="FOLDER",
-            help="Image set written by `raysweep data write`.  [default: data/PROTOCOL if it exists]",
-        ),
-        click.option(
-            "--store",
-            default="results",
-            show_default=True,
-            metavar="URI",
-            help="Where results are stored: a folder, or an s3:// or gs:// URI.",
-        ),
-        click.option(
-            "--set",
-            "assignments",
-            multiple=True,
-            metavar="FIELD=VALUE",
-            help="Set any recipe field; see `raysweep list fields`. Can be repeated.",
-        ),
-    )
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+    return with_options(_set_option(with_options(command, SHORTHANDS)), REQUEST)
 
 
 def recipe_options(command: Command) -> Command:
     """Studies and their variants, in addition to the settings."""
-    command = click.option(
-        "--variants", default="", metavar="NAMES", help="Only these variants and the baseline, comma-separated."
-    )(setting_options(command))
-    command = click.option(
-        "--trunks",
-        metavar="URI",
-        help="Store of the trained networks that `transfer` starts from, run with --keep-checkpoints.",
-    )(command)
+    command = with_options(setting_options(command), STUDIES)
     return click.argument("studies", nargs=-1, required=True, metavar="STUDY...")(command)
 
 
 def space_options(command: Command) -> Command:
     """How a search space is explored; refused for studies."""
-    for name, argument in reversed(SPACE_ARGUMENTS.items()):
-        command = click.option(
-            f"--{name.replace('_', '-')}",
-            name,
-            type=argument.kind,
-            metavar=argument.metavar,
-            help=f"Search spaces only. {argument.help}",
-        )(command)
-    return command
+    return with_options(command, SPACES, "Search spaces only. ")
 
 
 def open_store(uri: str) -> Store:

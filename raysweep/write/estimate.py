@@ -47,9 +47,10 @@ class Estimate:
 
     def choose(self, forms: Forms, images: int) -> dict[str, Form]:
         """The forms with `auto` replaced by raw or jpg, depending on the space that this many images would take."""
-        raw = {name: self.pixels[name] * images < RAW_BELOW for name in forms}
         return {
-            name: replace(form, encoding="raw" if raw[name] else "jpg") if form.encoding == "auto" else form
+            name: replace(form, encoding=choose_encoding(self.pixels[name] * images))
+            if form.encoding == "auto"
+            else form
             for name, form in forms.items()
         }
 
@@ -87,6 +88,11 @@ class Estimate:
                 f"{folder} has {gigabytes(free)} free, but writing needs about {gigabytes(need)}: free some space, "
                 "use a folder on another disk, or store less with --encoding jpg, a smaller --side or fewer sizes."
             )
+
+
+def choose_encoding(pixel_bytes: float) -> str:
+    """The encoding that `auto` stands for if all images together have this many bytes of pixels."""
+    return "raw" if pixel_bytes < RAW_BELOW else "jpg"
 
 
 def gigabytes(count: float) -> str:

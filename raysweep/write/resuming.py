@@ -78,7 +78,7 @@ def _content(samples: Samples) -> str:
 
 
 def find_matching(request: Request, place: Path) -> Staging | None:
-    """The unfinished work of an earlier call for the same; none if there is none, or if it is to be replaced.
+    """The unfinished work of an earlier call for the same; None if there is no such work or it is to be replaced.
 
     Raises:
         RaysweepError: it was for something else and is not to be replaced; lists the differences.

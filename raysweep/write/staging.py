@@ -1,8 +1,8 @@
 """Image sets that are being written, in the folder `.writing` of their folder.
 
-The images of a split are encoded in shards: so many images from number `first` on. A shard is two files, the encoded
-bytes and then the table of its images, each renamed when it is whole: a shard with a table need not be encoded again,
-and everything else that a killed process leaves is written again.
+The images of a split are encoded in shards of consecutive images. A shard consists of two files, the encoded bytes and
+the table of its images, which are written in this order and each renamed when it is whole. A shard with a table is not
+encoded again; everything else that a killed process leaves is.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class Staging:
             self._note(split, rows, reasons)
 
     def _read_table(self, split: str, first: int) -> tuple[NDArray[Any], int, dict[int, str]]:
-        with np.load(self._table(split, first)) as table:
+        with np.load(io.BytesIO(self._table(split, first).read_bytes())) as table:
             reasons = json.loads(str(table["reasons"]))
             return table["rows"], int(table["crc"]), {int(index): reason for index, reason in reasons.items()}
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from raysweep.data.manifest import Manifest, read_manifest
 from raysweep.errors import RaysweepError
-from raysweep.write.estimate import RAW_BELOW, measure
+from raysweep.write.estimate import choose_encoding, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad
 from raysweep.write.resuming import Progress, Request, Say, find_matching, is_same_source, missing_forms, options
@@ -117,10 +117,11 @@ def _write(request: Request, place: Path) -> None:
         earlier = None
     with Encoders(request.source.splits, request.processes(SHARD_IMAGES)) as encoders:
         staging = _prepared(request, place, forms, earlier, encoders)
-        while encodings := _encode(request, staging, forms, encoders):
-            request.say("the images turn out to need other encodings than estimated: starting over with them")
-            decided = {name: replace(form, encoding=encodings[name]) for name, form in staging.job.forms.items()}
+        _encode(request, staging, encoders)
+        if (decided := _right_forms(staging, forms)) != staging.job.forms:
+            request.say("together, the images need another encoding than estimated: starting over with it")
             staging = Staging.begin(place, replace(staging.job, forms=decided))
+            _encode(request, staging, encoders)
     with _kept(request, staging):
         refuse_bad(staging, request.source, request.skip_bad)
         request.say("all images are encoded: writing and verifying the files")
@@ -158,8 +159,8 @@ def _prepared(request: Request, place: Path, forms: Forms, earlier: Staging | No
     return Staging.begin(place, Job(options(request.source, forms), decided, images, shard_images))
 
 
-def _encode(request: Request, staging: Staging, asked: Forms, encoders: Encoders) -> dict[str, str]:
-    """Encode the missing shards; returns the right encodings by form if those in use have turned out to be wrong."""
+def _encode(request: Request, staging: Staging, encoders: Encoders) -> None:
+    """Encode the missing shards."""
     with _kept(request, staging):
         request.progress(staging.count, staging.total)
         forms = tuple(staging.job.forms.values())
@@ -167,11 +168,16 @@ def _encode(request: Request, staging: Staging, asked: Forms, encoders: Encoders
         for task, encoded in encoders.encode(tasks):
             staging.save(task.split, encoded)
             request.progress(staging.count, staging.total)
-    right = {name: form.encoding for name, form in staging.job.forms.items()}
-    for k, name in enumerate(right):
-        if asked[name].encoding == "auto":
-            right[name] = "raw" if staging.pixel_bytes(k) < RAW_BELOW else "jpg"
-    return right if right != {name: form.encoding for name, form in staging.job.forms.items()} else {}
+
+
+def _right_forms(staging: Staging, asked: Forms) -> dict[str, Form]:
+    """The forms with the encodings that `auto` stands for, now that the sizes of all images are known."""
+    return {
+        name: replace(form, encoding=choose_encoding(staging.pixel_bytes(k)))
+        if asked[name].encoding == "auto"
+        else form
+        for k, (name, form) in enumerate(staging.job.forms.items())
+    }
 
 
 @contextmanager

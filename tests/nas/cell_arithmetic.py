@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates of networks of cells, by arithmetic: nothing is built.
+"""Parameters and multiply-accumulates of networks of cells by arithmetic: an oracle that builds no network.
 
 Three ways to build the same cell are in use, and differ in how inputs, identities and pools are fitted: `slim`, the
 released NASNet and AmoebaNet code (tensorflow/models slim `nasnet_utils.py`, tensorflow/tpu amoeba_net
@@ -15,7 +15,16 @@ from typing import Literal
 
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import CONV_1, CONV_1X3, CONV_1X7, IDENTITY, Cell, Genotype
-from raysweep.nas.limits import NetworkCost
+from raysweep.genotypes.macro import MacroNetwork
+from raysweep.genotypes.nasbench201 import CELLS, STACKS, STEM
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """Parameters, and multiply-accumulates of one image, forward."""
+
+    params: int
+    macs: int
 
 
 @dataclass(frozen=True)
@@ -247,3 +256,54 @@ class EnasCount(DartsCount):
 
 
 COUNTS: dict[str, type[SlimCount | DartsCount]] = {"slim": SlimCount, "darts": DartsCount, "enas": EnasCount}
+
+
+@dataclass(frozen=True)
+class MacroForm:
+    """How large a macro network is built; the standard is the released search's."""
+
+    width: int = 36
+    """Channels before the first reduction; each doubles them."""
+    side: int = 32
+    """Of the images, px."""
+    classes: int = 10
+
+    def cost(self, network: MacroNetwork) -> NetworkCost:
+        """Stem, layers with reductions of every state that is still taken, classifier without bias."""
+        tally, maps = Tally(), Maps(self.width, self.side)
+        tally.weights(3 * 9 * self.width, self.side**2, self.width)
+        for number, (operation, skips) in enumerate(network.layers):
+            _count(tally, operation, maps)
+            if number:
+                tally.pointwise(Maps(maps.width * (1 + sum(skips)), maps.side), maps.width)
+            if number in network.reductions:
+                halved = [tally.pointwise(maps, 2 * maps.width, 2) for _ in network.taken_after(number)]
+                maps = halved[-1]
+        weights = maps.width * self.classes
+        return NetworkCost(tally.params + weights, tally.macs + weights)
+
+
+def _count(tally: Tally, operation: str, maps: Maps) -> None:
+    """A 1x1 convolution, then what the operation is named after."""
+    kernel = int(operation[-1])
+    tally.pointwise(maps, maps.width)
+    if operation.startswith("sep_conv"):
+        tally.separable(maps, maps.width, kernel, 1)
+    elif operation.startswith("conv"):
+        tally.weights(maps.width**2 * kernel**2, maps.side**2, maps.width)
+
+
+def nasbench201_cost(operations: tuple[str, ...], side: int = 32, classes: int = 10) -> NetworkCost:
+    """Stem, three stacks of cells with a residual block of stride 2 between, batch normalisation, classifier."""
+    params, macs = 3 * 9 * STEM + 2 * STEM, 3 * 9 * STEM * side**2
+    kernels = [{"nor_conv_1x1": 1, "nor_conv_3x3": 9}.get(operation, 0) for operation in operations]
+    for stack in range(STACKS):
+        width = STEM << stack
+        if stack:
+            side = (side + 1) // 2
+            weights = (width // 2) * width * (9 + 1) + 9 * width**2
+            params, macs = params + weights + 2 * 2 * width, macs + weights * side**2
+        weights = CELLS * sum(kernels) * width**2
+        params += weights + CELLS * sum(map(bool, kernels)) * 2 * width
+        macs += weights * side**2
+    return NetworkCost(params + 2 * width + (width + 1) * classes, macs + width * classes)

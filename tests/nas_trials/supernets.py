@@ -9,7 +9,7 @@ from raysweep.nas_trials.nas_request import NasRequest
 from raysweep.request import Request
 from raysweep.store.store import Store
 from raysweep.sweeps.resources import Resources
-from raysweep.sweeps.supernet_sweep import PreparedSharing, prepare_sharing
+from raysweep.sweeps.supernet_sweep import PreparedSupernets, prepare_supernets
 
 OPTIONS = {
     "epochs": "3",
@@ -24,13 +24,13 @@ SETTINGS = {"training.batch_size": 30, "training.epochs": 1.0, "data.side": 8, "
 TIMES = ("cost_s", "clock_s")
 
 
-def ask_sharing(images: Path, store: Path, *methods: str, seeds: int = 1, **options: str) -> NasRequest:
+def ask_supernets(images: Path, store: Path, *methods: str, seeds: int = 1, **options: str) -> NasRequest:
     request = Request((), "demo", SETTINGS, data=images, store=str(store))
     return NasRequest("enas", methods or ("enas",), None, request, seeds, OPTIONS | options)
 
 
-def prepare(images: Path, store: Path, *methods: str, **more: Any) -> PreparedSharing:
-    return prepare_sharing(ask_sharing(images, store, *methods, **more), Resources(inline=True))
+def prepare(images: Path, store: Path, *methods: str, **more: Any) -> PreparedSupernets:
+    return prepare_supernets(ask_supernets(images, store, *methods, **more), Resources(inline=True))
 
 
 def found(store: Path) -> list[dict[str, Any]]:

@@ -24,14 +24,14 @@ def test_a_network_designed_by_hand_gets_the_width_of_nearest_macs(name: str) ->
         for each in (width, *(round(width * factor, 3) for factor in (0.5, 0.9, 0.97, 1.03, 1.1, 2)))
     }
     assert min(found, key=lambda each: found[each]) == width
-    assert "the best found has 9 M" in chosen.summary
+    assert " 9 M" in chosen.summary
 
 
-def test_what_cannot_be_as_small_is_as_small_as_it_can_be() -> None:
+def test_a_network_that_cannot_be_small_enough_gets_its_smallest_width() -> None:
     assert handmade("densenet40", ASKED, 1).patch["network.width"] == 0.016
 
 
-def test_it_is_trained_as_run_would_with_the_settings_that_it_has() -> None:
+def test_a_hand_designed_network_uses_the_applicable_settings() -> None:
     chosen = handmade("caffenet", ASKED, 9_000_000)
     recipe = chosen.apply(ASKED.training_request(holdout=0.0).baseline())
     settings = {"solver.lr": 0.05, "network.name": "caffenet", "network.width": chosen.patch["network.width"]}

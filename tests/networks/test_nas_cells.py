@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from raysweep.nas.cell_cost import CellNetwork
 
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.genotypes.cells import AMOEBANET_A, DARTS_V2, GENOTYPES, NASNET_A, Cell, Genotype
@@ -17,6 +16,7 @@ from raysweep.nn.inits import lsuv
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.recipe import Recipe
 from raysweep.train.update import loss_of
+from tests.nas.cell_arithmetic import CellNetwork
 from tests.networks.comparison import built, native, size
 
 STYLES = {"nasnet": "slim", "amoebanet": "slim", "pnas": "slim", "enas": "enas", "darts": "darts"}

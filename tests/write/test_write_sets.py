@@ -233,11 +233,13 @@ def test_labels_out_of_range_are_named_with_their_number(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("limit", "encoding"), [(1, "raw"), (0, "jpg")])
 @pytest.mark.parametrize("guess", [0.5, 2.0])
-def test_auto_encoding_is_raw_for_small_sets_whatever_the_sample_said(
+def test_auto_encoding_is_raw_for_small_sets_whatever_the_estimate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, encoding: str, guess: float
 ) -> None:
-    monkeypatch.setattr(writing, "RAW_BELOW", 30 * 20 * 20 * 3 + limit)
     monkeypatch.setattr(estimate, "RAW_BELOW", guess * 30 * 20 * 20 * 3)
+    monkeypatch.setattr(
+        writing, "choose_encoding", lambda size: "raw" if size < 30 * 20 * 20 * 3 + limit else "jpg"
+    )  # with all images
     said: list[str] = []
     manifest = write_images(GeneratedSource(20, 10, side=20), tmp_path / "out", say=said.append)
     assert manifest.encoding == encoding

@@ -26,9 +26,9 @@ TRIES = 100
 class Evolution:
     """Options of evolution.
 
-    The defaults suit a few hundred evaluations: 30, 15 and distinct children were the best of those tried on a synthetic
-    table. Real et al. used a population of 100 and samples of 25 for 20,000 evaluations, and allowed repeated children.
-    The population should be larger than the number of workers.
+    The defaults suit a few hundred evaluations: 30, 15 and distinct children were the best of those tried on a
+    synthetic table. Real et al. used a population of 100 and samples of 25 for 20,000 evaluations, and allowed repeated
+    children. The population should be larger than the number of workers.
     """
 
     population: int = 30

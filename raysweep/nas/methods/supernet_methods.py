@@ -52,11 +52,11 @@ class Supernet(Protocol[Scored_contra]):
         ...
 
     def train(self, sample: Callable[[int], Scored_contra]) -> None:
-        """Train one more epoch, with update k (counted from 0 over all epochs) on architecture sample(k), and save it."""
+        """Train one more epoch, update k (counted from 0 over all epochs) on architecture sample(k), and save it."""
         ...
 
     def __call__(self, architecture: Scored_contra, fidelity: float | None = None) -> Evaluation:
-        """Accuracy with the present weights on `fidelity` minibatches of validation images. None or `ALL`: on all images.
+        """Accuracy with the present weights on `fidelity` minibatches of validation images. None or `ALL`: on all.
 
         If the weights have diverged, so has every evaluation.
         """
@@ -154,7 +154,7 @@ class SupernetProposer(Generic[A]):
         return candidate.architecture
 
     def propose(self, rng: Generator) -> Candidate[A] | None:
-        """The next architecture to reward, sample or score again. None after that, or once the supernet has diverged."""
+        """The next architecture to reward, sample or score again. None at the end or if the supernet has diverged."""
         options = self.options
         at = self.num_observed - options.epochs * options.rewards
         if self.diverged:
