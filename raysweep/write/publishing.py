@@ -92,7 +92,7 @@ def refuse_bad(staging: Staging, source: Source, skip: bool) -> None:
         write_whole(staging.place / "bad.txt", "\n".join(bad) + "\n")
         more = f"\n  and {len(bad) - LISTED:,} more; {staging.place / 'bad.txt'} lists all"
     advice = (
-        "Add --skip-bad again, or start over with --overwrite."
+        f"Add --skip-bad again, or remove {staging.place} to start over."
         if staging.is_assembling
         else "Repair these images and give the same command again, which then encodes them and their neighbours only, "
         "or skip them with --skip-bad."
@@ -135,7 +135,7 @@ def content_digest(beton: Beton, checksums: NDArray[np.uint32]) -> str:
         if zlib.crc32(stored) != checksums[index]:
             raise RaysweepError(
                 f"{beton.path} does not have the content that was written, first at image {index}: the disk or another "
-                "program has changed it. Start over with --overwrite."
+                f"program has changed it. Remove {beton.path.parents[2]} to start over."
             )
         content.update(head.tobytes())
         content.update(stored)
