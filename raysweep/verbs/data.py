@@ -111,12 +111,10 @@ def write(  # one argument per option
     stopped, the same command continues; unfinished work is in FOLDER/.writing. Images that cannot be decoded are listed
     at the end, when all others are encoded: repair them or add --skip-bad, and the same command finishes quickly.
     """
-    from raysweep.data.compiled import loops
     from raysweep.write.sources import open_source
     from raysweep.write.sources.subset import Subset
     from raysweep.write.write_sets import write_sets
 
-    loops()  # compiled now rather than by the first trial
     found: Source = open_source(source, root=root, download=download)
     if per_class:
         found = Subset(found, *per_class)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.tables import rough_duration
+from raysweep.units import rough_duration
 from raysweep.write.assembling import SYNC_SHARDS
 from raysweep.write.forms import Form, Forms
 from raysweep.write.sources.base import Samples

@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from raysweep.__main__ import raysweep
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
+from raysweep.verbs.entry import raysweep
 from raysweep.write.sources import open_source
 from raysweep.write.sources.subset import Subset
 from tests.images import Folder, encoded, noise

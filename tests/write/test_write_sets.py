@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest, read_manifest, verify
-from raysweep.data.stream import ImageFile, TestStream
+from raysweep.data.stream import TestStream
 from raysweep.errors import RaysweepError
 from raysweep.write import beton_writer, estimate
 from raysweep.write import write_sets as writing
