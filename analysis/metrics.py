@@ -8,48 +8,49 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from raysweep.terminal.tables import short
+from raysweep.errors import unknown
+from raysweep.units import short
 
 NOTHING = "–"
 """Shown in place of a missing number."""
 
 
 def identity(values: pd.Series) -> pd.Series:
-    """The values as stored."""
+    """Shown as stored."""
     return values
 
 
 def points(values: pd.Series) -> pd.Series:
-    """Shares (0..1) as percentages."""
+    """A share (0..1) as points of a hundred."""
     return 100 * values
 
 
 def signed(value: float) -> str:
-    """A number with its sign and one decimal, with a typographic minus."""
+    """One decimal with its sign; a minus as wide as a plus."""
     return f"{value:+.1f}".replace("-", "−")
 
 
 def chance(p: float) -> str:
-    """A p-value with three decimals."""
+    """A p-value in three decimals."""
     return "< 0.001" if p < 0.0005 else f"{p:.3f}"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One quantity: its column, label, unit and format."""
+    """One quantity: where it is stored, what a reader sees."""
 
     column: str
-    """Its column in the store's tables or in the summary table."""
+    """In the store's tables, or in the summary table."""
     label: str
     transform: Callable[[pd.Series], pd.Series]
     format: Callable[[float], str]
 
     def of(self, frame: pd.DataFrame) -> pd.Series:
-        """The values of its column in a frame, in the unit of the label."""
+        """Its values in a frame, in the unit of its label."""
         return self.transform(frame[self.column].astype(float))
 
     def text(self, value: float) -> str:
-        """One value, already in the unit of the label, as text; a dash if it is missing."""
+        """One value, already in the unit of the label; a dash for none."""
         return NOTHING if pd.isna(value) else self.format(value)
 
 
@@ -59,7 +60,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "gain": Metric("gain", "gain, points", identity, signed),
         "p": Metric("p", "p", identity, chance),
         "q": Metric("q", "q", identity, chance),
-        "seeds_needed": Metric("seeds_needed", "seeds needed", identity, "{:.0f}".format),
+        "seeds_needed": Metric("seeds_needed", "seeds to show it", identity, "{:.0f}".format),
         "train_loss": Metric("train_loss", "training loss, nats", identity, "{:.2f}".format),
         "published_top1": Metric("published_top1", "published top-1, %", points, "{:.1f}".format),
         "published_gain": Metric("published_gain", "published gain, points", points, signed),
@@ -70,3 +71,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "data_wait": Metric("data_wait", "data wait, % of time", points, "{:.0f}".format),
     }
 )
+
+
+def metric(name: str) -> Metric:
+    """The metric of that name.
+
+    Raises:
+        RaysweepError: no such metric; the message holds the nearest ones.
+    """
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]

@@ -176,7 +176,7 @@ def resident_mib(pid: int) -> float:
 
 def pid_of_pool() -> int:
     """The process of the sweep's pool, by Ray's list of actors: its title is that of the task it runs."""
-    from ray._private.state import actors
+    from raysweep.orchestrate.ray_private import actors
 
     alive = (actor for actor in actors().values() if actor["State"] == "ALIVE")
     return next(int(actor["Pid"]) for actor in alive if actor["ActorClassName"] == "Pool")

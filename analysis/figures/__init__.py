@@ -23,9 +23,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from analysis.load import Line, load_searches
-from raysweep.nas.ranking import schema
 from raysweep.registry import Registry
-from raysweep.store.schema import EVALUATIONS, INIT_STATS
+from raysweep.store.schema import EVALUATIONS, INIT_STATS, RANKING
 from raysweep.store.store import Store
 
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
@@ -47,8 +46,8 @@ class Evidence:
     """Rows of `raysweep.store.schema.INIT_STATS`."""
     searches: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EVALUATIONS.names))
     """Rows of `analysis.load.load_searches`, or of `searches_of`, which can have an `optimum`."""
-    rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=schema().names))
-    """Rows of `raysweep.nas.ranking.Ranking.to_table`, with the columns that identify rankings."""
+    rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=RANKING.names))
+    """Rows of `raysweep.store.schema.RANKING`, with the columns that identify rankings."""
 
 
 @dataclass(frozen=True)

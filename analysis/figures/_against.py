@@ -20,7 +20,7 @@ from analysis.statistics.comparisons import MEAN_INTERVAL, estimate, unfinished
 from raysweep.cost import cost_key, goldens
 from raysweep.recipe import Recipe
 from raysweep.study import CLEAN, find_study
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 OURS, PAPER = "ours", "published"
 COLUMNS = ("source", "quantity", "series", "variant", "x", "mean", "half", "n", "seeds", "crossed")

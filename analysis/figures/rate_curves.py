@@ -18,7 +18,7 @@ from analysis.metrics import METRICS, NOTHING
 from analysis.statistics.comparisons import INTERVAL, gains, unfinished
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 STUDIES = ("lr_policy", "lr_policy_bn")
 RATE, TOP1 = "rate", "top1"

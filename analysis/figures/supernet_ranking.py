@@ -15,7 +15,7 @@ from analysis.load import FINISHED
 from analysis.metrics import METRICS
 from analysis.statistics.agreement import Agreement, agree
 from analysis.statistics.comparisons import CONFIDENCE
-from raysweep.nas.ranking import schema
+from raysweep.store.schema import RANKING
 
 NAME = "ranking"
 """The column with the name of a ranking in its store."""
@@ -32,7 +32,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     Each ranking has a panel: rankings differ in `seed` and in columns of their own.
     """
     rows = evidence.rankings
-    own = [NAME, "seed", *(name for name in rows.columns if name not in (*schema().names, NAME))]
+    own = [NAME, "seed", *(name for name in rows.columns if name not in (*RANKING.names, NAME))]
     values = {way: METRICS["top1"].transform(rows[f"{way}_top1"].astype(float)) for way in WAYS}
     records = rows.to_dict("records")
     why = [", ".join(_why(way, row[f"{way}_status"]) for way in WAYS if row[f"{way}_status"] != FINISHED)

@@ -21,6 +21,7 @@ from analysis.page.section import Picture, known_study, overview_pictures, secti
 from analysis.statistics.across import QValues, claims, q_values
 from analysis.statistics.agreement import with_published
 from analysis.statistics.comparisons import BETTER, WORSE, comparisons
+from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
 
@@ -64,9 +65,7 @@ class HtmlPage:
             found = list(lines), len(evidence.searches), len(evidence.rankings)
             if self.across_of != found:
                 self.across, self.across_of = overview_pictures(evidence, self.out), found
-            part = page.with_name(f".{PAGE}.part")
-            part.write_text(self._render(lines, every_s), encoding="utf-8")
-            part.replace(page)  # a browser loads the old page or the new one, never half of one
+            write_whole(page, self._render(lines, every_s), sync=False)  # a browser never loads half a page
         except OSError as error:
             raise RaysweepError(f"cannot write the report to {self.out}: {error}. Choose another --out.") from error
         return page

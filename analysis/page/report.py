@@ -14,8 +14,8 @@ from raysweep.store.following import Following
 from raysweep.store.store import Store
 
 EVERY_S = 30.0
-Looks = Callable[[Following, Store, float], Iterable[tuple[Any, Sequence[Any]]]]
-"""Yields what has changed in a store at every look until the sweep is over: `raysweep.terminal.watch_store.looks`."""
+Refreshes = Callable[[Following, Store, float], Iterable[tuple[Any, Sequence[Any]]]]
+"""Yields the changes in a store at each refresh until the sweep is over: `raysweep.terminal.watch_store.refreshes`."""
 
 
 def write_report(
@@ -24,7 +24,7 @@ def write_report(
     out: Path | str,
     progress: Progress = ignore,
     *,
-    looks: Looks | None = None,
+    refreshes: Refreshes | None = None,
     every_s: float = EVERY_S,
     ready: Callable[[Path], object] = ignore,
 ) -> Path:
@@ -35,8 +35,8 @@ def write_report(
         studies: names of studies; `all` stands for every study in the store.
         out: the folder to write to.
         progress: called with the number of lines drawn so far and their total.
-        looks: for a live report, follows the store; the page is rewritten after each change until the sweep is over.
-        every_s: seconds between two looks of a live report.
+        refreshes: for a live report, follows the store; the page is rewritten after each change until the end.
+        every_s: seconds between refreshes of a live report.
         ready: called once with the path of the page, as soon as it exists.
 
     Returns:
@@ -46,13 +46,13 @@ def write_report(
         RaysweepError: there is no such store, it has no such study, or the folder cannot be written.
     """
     store, folder = Store.open(store_uri), Path(out)
-    if not looks:
+    if not refreshes:
         page = HtmlPage(store, folder, progress).write(load_lines(store, studies))
         ready(page)
         return page
     following = follow(store)
     live = LiveReport(following, store, studies, folder)
-    for number, (_, changed) in enumerate(looks(following, store, every_s)):
+    for number, (_, changed) in enumerate(refreshes(following, store, every_s)):
         page = live.update(changed, every_s)
         if number == 0:
             ready(page)

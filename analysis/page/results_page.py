@@ -31,7 +31,7 @@ from analysis.statistics.across import QValues, q_values
 from analysis.statistics.comparisons import comparable_tops, comparisons
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
-from raysweep.terminal.tables import brief
+from raysweep.units import brief
 
 EMBEDDED = "gains"
 """The figure shown for each study."""

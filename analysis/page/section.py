@@ -23,7 +23,7 @@ from raysweep.errors import RaysweepError
 from raysweep.registry import Entry
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_study, space_names
-from raysweep.terminal.tables import brief
+from raysweep.units import brief
 
 if TYPE_CHECKING:
     from analysis.figures import Figure, Overview

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from raysweep.verbs.options import json_option, print_json
+from raysweep.verbs.options import json_option, print_json, write_output
 
 
 @click.command()
@@ -17,7 +17,13 @@ from raysweep.verbs.options import json_option, print_json
 )
 @json_option
 def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None:
-    """Compare the results of STORE_A and STORE_B: trials, gains, and the order of the variants.
+    """Compare the results of STORE_A and STORE_B.
+
+    Prints trials of the same id whose numbers differ, gains of each variant in both stores, and how well the orders of
+    the variants agree.
+
+    \b
+    raysweep compare results s3://bucket/results --csv gains.csv
 
     Trials with the same id should have the same numbers, to the bit on the same machine. The gains of a variant differ
     if the interval of their difference excludes 0.
@@ -26,7 +32,7 @@ def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None
 
     found = compare_stores(store_a, store_b)
     if csv:
-        found.variants.to_csv(csv, index=False)
+        write_output(csv, found.variants.to_csv(index=False).encode())
     if as_json:
         print_json(found.as_dict())
     else:

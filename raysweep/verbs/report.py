@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.watch_store import check_every, looks
-from raysweep.verbs.status import store_option
+from raysweep.terminal.watch_store import check_every, refreshes
+from raysweep.verbs.options import store_option
 
 EVERY_S = 30.0
 
@@ -30,9 +30,14 @@ EVERY_S = 30.0
     "--every", type=float, default=None, metavar="SECONDS", help="Seconds between updates with --live.  [default: 30]"
 )
 def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: float | None) -> None:
-    """Write the figures and tables of STUDY..., next to the published numbers, as one HTML page, and print its path.
+    """Write figures and tables of STUDY... as one HTML page.
 
-    `all` stands for every study in the store.
+    Published numbers stand next to the measured ones. Prints the path of the page. `all` stands for every study in the
+    store.
+
+    \b
+    raysweep report activation pooling --store results --out report
+    raysweep report all --live
     """
     if every is not None and not live:
         raise RaysweepError(f"--every {every:g} has no effect without --live: add --live.")
@@ -43,4 +48,6 @@ def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: f
     from raysweep.terminal.progress import counted
 
     with nullcontext(ignore) if live else counted(f"drawing {out}") as progress:
-        write_report(store, studies, out, progress, looks=looks if live else None, every_s=every_s, ready=click.echo)
+        write_report(
+            store, studies, out, progress, refreshes=refreshes if live else None, every_s=every_s, ready=click.echo
+        )

@@ -19,12 +19,13 @@ from analysis.figures._searches import SHARED, evaluated
 from analysis.load import load_lines, load_searches, searches_of
 from analysis.page.report import write_report
 from analysis.page.results_page import write_results
-from raysweep.nas import BitString, Evaluation, History, NASBench201, search
+from raysweep.nas import Evaluation, History, NASBench201, search
 from raysweep.nas.ranking import Ranking, compare
 from raysweep.store.schema import EVALUATIONS
 from raysweep.store.store import Store
 from tests.analysis.test_figures import overlaps
 from tests.analysis.test_figures_overviews import NO_STATS, legible
+from tests.nas.bits_space import BitString
 from tests.nas.landscape import table
 from tests.nas_trials.trained import METHODS, ask_for, open_all, run_all
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,5 +108,5 @@ def test_a_study_on_another_network_leaves_out_what_means_nothing_there(small_im
     words = ("conv1_depth", "--network", "vgg11", "--protocol", "demo", "--width", "0.0625", "--epochs", "1")
     done = raysweep("run", *words, "--variants", "nin1", "--data", small_images, "--store", tmp_path / "s", "--inline")
     assert done.returncode == 0, done.stderr
-    assert "left out: conv1_depth/nin1, since network.stem_layers means nothing in vgg11" in done.stderr
+    assert re.search(r"conv1_depth/nin1.*vgg11.*network\.stem_layers", done.stderr)
     assert "1 finished, 0 diverged, 0 failed" in done.stderr

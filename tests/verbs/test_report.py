@@ -12,11 +12,11 @@ from click.testing import CliRunner
 
 import raysweep
 from analysis.page.report import write_report
-from raysweep.__main__ import raysweep as command
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.following import Following
 from raysweep.store.store import Store
+from raysweep.verbs.entry import raysweep as command
 from tests.analysis.conftest import fill
 
 
