@@ -194,7 +194,7 @@ def test_a_run_refuses_missing_sets_and_lists_the_variants_without_them(
     lines = str(caught.value).splitlines()
     assert lines[1:] == [
         f"  raysweep data write SOURCE {folder} --side 36 --also 24,36-nearest",
-        "which is one pass for all of them, or one by one:",
+        "which writes all of them in one pass, or one at a time:",
         f"  raysweep data write SOURCE {folder}/short24 --side 24    # for sizes/s20",
         f"  raysweep data write SOURCE {folder}/short36-nearest --side 36 --rescale nearest    # for sizes/nearest",
         "Or leave those variants out: --variants s28",
