@@ -14,19 +14,15 @@ Nothing here needs Ray or knows how an architecture is evaluated. Exported names
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from raysweep.nas.budget import Budget
-    from raysweep.nas.cells_space import cell_space
-    from raysweep.nas.driver import search
-    from raysweep.nas.evaluation import Evaluated, Evaluation, LostWorkerError
-    from raysweep.nas.history import History
-    from raysweep.nas.limits import Limited, Limits
-    from raysweep.nas.macro_space import EnasMacro
-    from raysweep.nas.nasbench201_space import NASBench201
-    from raysweep.nas.table_space import design_choices
+from raysweep.nas.budget import Budget
+from raysweep.nas.cells_space import cell_space
+from raysweep.nas.driver import search
+from raysweep.nas.evaluation import Evaluated, Evaluation, LostWorkerError
+from raysweep.nas.history import History
+from raysweep.nas.limits import Limited, Limits
+from raysweep.nas.macro_space import EnasMacro
+from raysweep.nas.nasbench201_space import NASBench201
+from raysweep.nas.table_space import design_choices
 
 __all__ = [
     "Budget",
@@ -42,25 +38,3 @@ __all__ = [
     "design_choices",
     "search",
 ]
-
-HOMES = {
-    "Budget": "budget",
-    "EnasMacro": "macro_space",
-    "Evaluated": "evaluation",
-    "Evaluation": "evaluation",
-    "History": "history",
-    "Limited": "limits",
-    "Limits": "limits",
-    "LostWorkerError": "evaluation",
-    "NASBench201": "nasbench201_space",
-    "cell_space": "cells_space",
-    "design_choices": "table_space",
-    "search": "driver",
-}
-"""The module of each exported name. Modules are imported on first access: `import raysweep.nas` does not load numpy."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)

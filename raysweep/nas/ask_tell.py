@@ -18,7 +18,7 @@ from raysweep.nas.budget import Budget, Spent
 from raysweep.nas.evaluation import FAILED, Evaluated, Evaluation, Status, settled
 from raysweep.nas.history import History
 from raysweep.nas.log import Event, EventLog, OpenLog
-from raysweep.nas.method import Candidate, Method, method_text
+from raysweep.nas.method import Method, method_text
 from raysweep.nas.space import Space, randomness, space_name
 
 A = TypeVar("A")
@@ -130,10 +130,8 @@ class AskTell(Generic[A]):
             if number in self._open:
                 return self._open[number].proposal
         while self._repeats < REPEATS and self.budget.allows(self.spent, self._in_flight):
-            candidate = self._candidate()
-            if candidate is None:
+            if (proposal := self._propose(clock_s)) is None:
                 return None
-            proposal = self._proposal(candidate, clock_s)
             self._write(_asked(proposal))
             if self._enter(proposal):
                 return proposal
@@ -149,12 +147,8 @@ class AskTell(Generic[A]):
             return False
         ended = settled(evaluation)
         value = ended.value if ended.status == "finished" else None
-        self._write(
-            Event(
-                "told", number, clock_s, None, None, None, ended.status, value, ended.cost_s, ended.epochs, ended.macs
-            )
-        )
-        self._end(self._open[number], ended, ended.status, clock_s)
+        about: dict[str, Any] = {"cost_s": ended.cost_s, "epochs": ended.epochs, "macs": ended.macs}
+        self._happen(Event("told", number, clock_s, status=ended.status, value=value, **about))
         return True
 
     def lose(self, number: int, cost_s: float = 0.0, clock_s: float = 0.0) -> bool:
@@ -167,21 +161,10 @@ class AskTell(Generic[A]):
         """
         if not self._is_open(number):
             return False
-        self._write(Event("lost", number, clock_s, cost_s=cost_s))
-        if self._lost(number, cost_s, clock_s):
+        self._happen(Event("lost", number, clock_s, cost_s=cost_s))
+        if number in self._open:
             self._again.append(number)
         return True
-
-    def give_up(self, number: int, cost_s: float = 0.0, clock_s: float = 0.0) -> bool:
-        """As `lose`, for a driver that does not try again: the proposal ends as lost immediately.
-
-        Raises:
-            RaysweepError: no such proposal, or the log cannot be written.
-        """
-        was_open = self.lose(number, cost_s, clock_s)
-        while self._is_open(number):
-            self.lose(number, 0.0, clock_s)
-        return was_open
 
     def draw(self, number: int) -> A:
         """An architecture that is not a proposal, from the present state of a method with `draw`.
@@ -210,10 +193,10 @@ class AskTell(Generic[A]):
         if self._log:
             self._log.close()
 
-    def _candidate(self) -> Candidate[A] | None:
-        return self._proposer.propose(randomness(self._seed, self._next))
-
-    def _proposal(self, candidate: Candidate[A], clock_s: float) -> Proposal[A]:
+    def _propose(self, clock_s: float) -> Proposal[A] | None:
+        candidate = self._proposer.propose(randomness(self._seed, self._next))
+        if candidate is None:
+            return None
         key = self._space.key(candidate.architecture)
         return Proposal(self._next, candidate.architecture, key, candidate.fidelity, clock_s)
 
@@ -242,38 +225,41 @@ class AskTell(Generic[A]):
         self._open[proposal.number] = self._leaders[what] = Open(proposal)
         return True
 
-    def _lost(self, number: int, cost_s: float, clock_s: float) -> bool:
-        """Register a lost attempt. Returns whether there will be another one."""
-        open_ = self._open[number]
+    def _happen(self, event: Event) -> None:
+        self._write(event)
+        self._apply(event)
+
+    def _apply(self, event: Event) -> None:
+        """Update the state with the end of a proposal, or with an attempt that was lost."""
+        open_, cost_s = self._open[event.number], event.cost_s or 0.0
         self.spent.cost_s += cost_s
         open_.cost_s += cost_s
-        if open_.proposal.attempt == MAX_ATTEMPTS:
-            self._end(open_, Evaluation(FAILED), "lost", clock_s)
-            return False
-        open_.proposal = replace(open_.proposal, issued_s=clock_s, attempt=open_.proposal.attempt + 1)
-        return True
+        if event.kind == "told":
+            status: Any = event.status
+            self._end(open_, event, FAILED if event.value is None else event.value, status)
+        elif open_.proposal.attempt == MAX_ATTEMPTS:
+            self._end(open_, event, FAILED, "lost")
+        else:
+            open_.proposal = replace(open_.proposal, issued_s=event.clock_s, attempt=open_.proposal.attempt + 1)
 
-    def _end(self, open_: Open[A], ended: Evaluation, status: Status, clock_s: float) -> None:
+    def _end(self, open_: Open[A], event: Event, value: float, status: Status) -> None:
         made = open_.proposal
         what = (made.key, made.fidelity)
         del self._open[made.number]
         if self._leaders.get(what) is open_:
             del self._leaders[what]
-        self.spent.cost_s += ended.cost_s
-        fidelity = (made.fidelity or 0.0) if status != "lost" else 0.0
-        self.spent.epochs += fidelity if ended.epochs is None else ended.epochs
-        self.spent.macs += ended.macs
-        cost_s = open_.cost_s + ended.cost_s
         result = Evaluated(
-            *(made.number, made.architecture, made.key, made.fidelity, ended.value, cost_s, status, made.attempt),
-            clock_s=clock_s,
+            *(made.number, made.architecture, made.key, made.fidelity, value, open_.cost_s, status, made.attempt),
+            clock_s=event.clock_s,
         )
         if status != "lost":
             self._known[what] = result
+            self.spent.epochs += (made.fidelity or 0.0) if event.epochs is None else event.epochs
+            self.spent.macs += event.macs or 0.0
         self._in_flight -= 1 + len(open_.equals)
         self._finish(result)
         for proposal in open_.equals:
-            self._finish(_reused(proposal, result, clock_s))
+            self._finish(_reused(proposal, result, event.clock_s))
 
     def _finish(self, result: Evaluated[A]) -> None:
         self.spent.evaluations += 1
@@ -281,32 +267,22 @@ class AskTell(Generic[A]):
         self._proposer.observe(result)
 
     def _replay(self, event: Event) -> None:
-        if event.kind == "asked":
-            candidate = self._candidate()
-            proposal = self._proposal(candidate, event.clock_s) if candidate else None
-            if proposal is None or _asked(proposal) != event:
-                raise RaysweepError(
-                    f"proposal {event.number} in the log is {event.architecture}, but this space and method propose "
-                    f"{proposal and proposal.architecture}: the space or the method has changed. Begin a new log."
-                )
-            self._enter(proposal)
-        elif event.kind == "lost":
-            self._lost(event.number, event.cost_s or 0.0, event.clock_s)
-        else:
-            ended = _ended(event)
-            self._end(self._open[event.number], ended, ended.status, event.clock_s)
+        if event.kind != "asked":
+            self._apply(event)
+            return
+        proposal = self._propose(event.clock_s)
+        if proposal is None or _asked(proposal) != event:
+            raise RaysweepError(
+                f"proposal {event.number} in the log is {event.architecture}, but this space and method propose "
+                f"{proposal and proposal.architecture}: the space or the method has changed. Begin a new log."
+            )
+        self._enter(proposal)
 
 
 def _asked(proposal: Proposal[Any]) -> Event:
     return Event(
         "asked", proposal.number, proposal.issued_s, proposal.key, str(proposal.architecture), proposal.fidelity
     )
-
-
-def _ended(event: Event) -> Evaluation:
-    value = FAILED if event.value is None else event.value
-    status: Any = event.status
-    return Evaluation(value, event.cost_s or 0.0, status, event.epochs, event.macs or 0.0)
 
 
 def _reused(proposal: Proposal[A], known: Evaluated[A], clock_s: float) -> Evaluated[A]:

@@ -56,8 +56,3 @@ class Budget:
             or (self.macs is not None and spent.macs >= self.macs)
             or (self.hours is not None and spent.hours >= self.hours)
         )
-
-
-def as_budget(budget: Budget | int) -> Budget:
-    """The budget; a plain number is a number of evaluations."""
-    return budget if isinstance(budget, Budget) else Budget(evaluations=budget)

@@ -58,8 +58,6 @@ class Policy(Protocol):
 
     def sample(self, rng: Generator) -> list[int]:
         """A code."""
-        ...
 
     def learn(self, code: Sequence[int], advantage: float, update: bool) -> None:
         """Add the gradient of the code's log probability times the advantage, and with `update` take the step."""
-        ...

@@ -10,28 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from raysweep.errors import RaysweepError
 from raysweep.nas.space import Decision, Generator, space_name
 
+if TYPE_CHECKING:
+    from raysweep.cost import Cost
+
 A = TypeVar("A")
 TRIES = 1000
 """Draws rejected in a row after which the space counts as empty. Each of them may have been built."""
-
-
-class NetworkCost(Protocol):
-    """The cost of one network, such as a `raysweep.cost.Cost`."""
-
-    @property
-    def params(self) -> int:
-        """Number of trained parameters."""
-        ...
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates of convolutions and fully connected layers, one image, forward."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class Limits:
             if limit is not None and limit < 1:
                 raise RaysweepError(f"{name} is {limit}: it must be 1 or more.")
 
-    def allow(self, cost: NetworkCost) -> bool:
+    def allow(self, cost: Cost) -> bool:
         """Whether a network of this cost is within the limits."""
         return (self.max_params is None or cost.params <= self.max_params) and (
             self.max_macs is None or cost.macs <= self.max_macs
@@ -69,7 +58,7 @@ class Limited(Generic[A]):
 
     space: Any
     limits: Limits
-    cost: Callable[[A], NetworkCost]
+    cost: Callable[[A], Cost]
     """Returns the cost of an architecture. A RaysweepError means that it cannot be built; it is then excluded too."""
 
     @property

@@ -75,7 +75,6 @@ class Log(Protocol):
     @property
     def events(self) -> Sequence[Event]:
         """The events that it held when it was opened."""
-        ...
 
     def add(self, event: Event) -> None:
         """Append an event permanently.
@@ -83,7 +82,6 @@ class Log(Protocol):
         Raises:
             RaysweepError: it cannot be written; the log is unchanged.
         """
-        ...
 
     def flush(self) -> None:
         """Write events whose writing has been put off.
@@ -91,11 +89,9 @@ class Log(Protocol):
         Raises:
             RaysweepError: they cannot be written.
         """
-        ...
 
     def close(self) -> None:
         """Release the log for other processes."""
-        ...
 
 
 OpenLog = Callable[[Mapping[str, Any]], Log]
@@ -234,12 +230,3 @@ def _event(line: bytes) -> Event | None:
 
 def _line(row: Mapping[str, Any]) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def read_log(path: Path) -> list[Event]:
-    """The events of a log, even if another process has it open.
-
-    Raises:
-        RaysweepError: this is not a log, or it is damaged.
-    """
-    return _parse(path.read_bytes(), str(path)).events

@@ -34,11 +34,9 @@ class Proposer(Protocol[A]):
 
         If nothing is in flight, None means that the space is exhausted.
         """
-        ...
 
     def observe(self, result: Evaluated[A]) -> None:
         """Take in the result of a proposal. Results arrive in order of completion."""
-        ...
 
 
 class Method(Protocol):
@@ -50,7 +48,6 @@ class Method(Protocol):
         Raises:
             RaysweepError: the space lacks what the method needs.
         """
-        ...
 
 
 METHODS: Registry[Callable[..., Method]] = Registry("search method")

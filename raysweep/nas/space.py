@@ -25,23 +25,18 @@ class Space(Protocol[A]):
 
     def sample(self, rng: Generator) -> A:
         """A random architecture."""
-        ...
 
     def mutate(self, architecture: A, rng: Generator) -> A:
         """A random small change of an architecture."""
-        ...
 
     def neighbours(self, architecture: A) -> Sequence[A]:
         """All architectures that differ in one change."""
-        ...
 
     def encode(self, architecture: A) -> tuple[int, ...]:
         """The architecture as one number per decision."""
-        ...
 
     def key(self, architecture: A) -> str:
         """A text that equal architectures share, however they are written."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,6 @@ class DecisionSpace(Space[A], Protocol[A]):
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """The decisions, in order."""
-        ...
 
     def decode(self, code: Sequence[int]) -> A:
         """The architecture of a code; the inverse of `encode`.
@@ -72,7 +66,6 @@ class DecisionSpace(Space[A], Protocol[A]):
         Raises:
             RaysweepError: the architecture is not in the space.
         """
-        ...
 
 
 class Decisions(ABC, Generic[A]):

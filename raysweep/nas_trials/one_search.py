@@ -101,7 +101,9 @@ class Search:
         """
         clock_s = max(self.asking.clock_s, issued_s + cost_s)
         if evaluation is None:
-            self.asking.give_up(number, cost_s, clock_s)
+            self.asking.lose(number, cost_s, clock_s)
+            while self.asking.lose(number, 0.0, clock_s):
+                pass  # the trial itself has been retried: use up the attempts
         else:
             self.asking.tell(number, evaluation, clock_s)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from raysweep.nas import Evaluation
-from raysweep.nas.ask_tell import AskTell
-from raysweep.nas.budget import as_budget
+from raysweep.nas import Budget, Evaluation, LostWorkerError
+from raysweep.nas.ask_tell import AskTell, Proposal
+from raysweep.nas.log import Event, parse_log
 from raysweep.nas.method import make_method
 from tests.nas.bits_space import BitString
 
@@ -34,4 +37,40 @@ def begin(
 ) -> AskTell[Any]:
     """A search of the bit strings."""
     made = make_method(method, options)
-    return AskTell(space, made, budget=as_budget(budget), seed=seed, log=log)
+    limits = budget if isinstance(budget, Budget) else Budget(evaluations=budget)
+    return AskTell(space, made, budget=limits, seed=seed, log=log)
+
+
+def losing(
+    search: AskTell[Any], evaluate: Callable[..., Evaluation], lose: Callable[[Proposal[Any]], float | None]
+) -> Callable[..., Evaluation]:
+    """An `evaluate` that loses the worker of a proposal after the fraction of its run time that `lose` returns."""
+    asked: list[Any] = []
+    ask = search.ask
+
+    def asking(clock_s: float = 0.0) -> Proposal[Any] | None:
+        asked.append(ask(clock_s))
+        return asked[-1]
+
+    def evaluated(architecture: Any) -> Evaluation:
+        ended = evaluate(architecture)
+        if (share := lose(asked[-1])) is not None:
+            raise LostWorkerError(cost_s=share * ended.cost_s)
+        return ended
+
+    search.ask = asking  # type: ignore[method-assign]
+    return evaluated
+
+
+def run_in_batches(search: AskTell[Any], evaluate: Callable[..., Evaluation], size: int) -> None:
+    """Workers that wait for each other: the next batch is handed out once the last one has ended."""
+    while batch := [*takewhile(bool, (search.ask(search.clock_s) for _ in range(size)))]:
+        ended = [(one.issued_s + (found := evaluate(one.architecture)).cost_s, one.number, found) for one in batch]
+        for clock_s, number, found in sorted(ended, key=lambda one: one[:2]):
+            search.tell(number, found, clock_s)
+
+
+def read_log(path: Path) -> list[Event]:
+    """The events of a log, even if it is open."""
+    content = path.read_bytes()
+    return parse_log(content, str(path), json.loads(content.splitlines()[0])["search"]).events

@@ -12,9 +12,8 @@ import pytest
 from raysweep.errors import RaysweepError
 from raysweep.nas import Budget, Evaluation
 from raysweep.nas.ask_tell import MAX_ATTEMPTS, REPEATS, AskTell
-from raysweep.nas.log import read_log
 from tests.nas.bits_space import BitString
-from tests.nas.searches import BITS, METHODS, begin, ones
+from tests.nas.searches import BITS, METHODS, begin, ones, read_log
 
 
 def wander(search: AskTell[Any], rng: np.random.Generator, steps: int) -> None:

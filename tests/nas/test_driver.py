@@ -10,15 +10,15 @@ import pytest
 from raysweep.errors import RaysweepError
 from raysweep.nas import Evaluation, History, LostWorkerError, search
 from raysweep.nas.ask_tell import MAX_ATTEMPTS, Proposal
-from raysweep.nas.driver import Lose, run_in_turn, simulate
+from raysweep.nas.driver import simulate
 from raysweep.nas.space import randomness
 from tests.nas.bits_space import BitString
-from tests.nas.searches import BITS, METHODS, begin, ones
+from tests.nas.searches import BITS, METHODS, begin, losing, ones, run_in_batches
 
 
-def simulated(workers: int, *, barrier: bool = False, lose: Lose | None = None, **options: Any) -> History[str]:
+def simulated(workers: int, *, lose: bool = False, **options: Any) -> History[str]:
     asking = begin("evolution", 60, population=10, sample=5, **options)
-    simulate(asking, ones, workers, barrier=barrier, lose=lose)
+    simulate(asking, losing(asking, ones, lost) if lose else ones, workers)
     asking.close()
     return asking.history()
 
@@ -29,14 +29,16 @@ def lost(proposal: Proposal[Any]) -> float | None:
     return float(rng.random()) if rng.random() < 0.2 and proposal.attempt < MAX_ATTEMPTS else None
 
 
-def test_one_simulated_worker_equals_the_sequential_search() -> None:
+def test_one_simulated_worker_equals_one_evaluation_after_another() -> None:
     asking = begin("evolution", 60, population=10, sample=5)
-    run_in_turn(asking, ones)
+    run_in_batches(asking, ones, 1)
     assert simulated(1).evaluations == asking.history().evaluations
 
 
-def test_workers_are_always_busy_except_at_a_barrier() -> None:
-    free, batches = simulated(8), simulated(8, barrier=True)
+def test_workers_are_always_busy_unless_they_wait_for_each_other() -> None:
+    asking = begin("evolution", 60, population=10, sample=5)
+    run_in_batches(asking, ones, 8)
+    free, batches = simulated(8), asking.history()
     assert len(free.evaluations) == len(batches.evaluations) == 60
     assert free.clock_s < free.spent.cost_s / 8 + 8
     assert batches.clock_s > batches.spent.cost_s / 8 * 1.2
@@ -51,7 +53,7 @@ def test_an_evaluation_ends_its_cost_after_it_was_issued() -> None:
 
 @pytest.mark.parametrize("interrupted_after", [1, 17, 40])
 def test_an_interrupted_simulation_resumes_identically(tmp_path: Path, interrupted_after: int) -> None:
-    whole = simulated(8, lose=lost)
+    whole = simulated(8, lose=True)
     calls = 0
 
     def evaluate(bits: str) -> Evaluation:
@@ -63,9 +65,9 @@ def test_an_interrupted_simulation_resumes_identically(tmp_path: Path, interrupt
 
     asking = begin("evolution", 60, log=tmp_path / "log", population=10, sample=5)
     with pytest.raises(KeyboardInterrupt):
-        simulate(asking, evaluate, 8, lose=lost)
+        simulate(asking, losing(asking, evaluate, lost), 8)
     asking.close()
-    resumed = simulated(8, lose=lost, log=tmp_path / "log")
+    resumed = simulated(8, lose=True, log=tmp_path / "log")
     assert resumed.evaluations == whole.evaluations
     assert resumed.spent == whole.spent
 
@@ -85,13 +87,11 @@ def test_a_larger_budget_begins_with_the_smaller_one(
 
 
 def test_retried_losses_change_only_the_time() -> None:
-    asking = begin("evolution", 60, population=10, sample=5)
-    simulate(asking, ones, 1, lose=lost)
-    losing, whole = asking.history(), simulated(1)
-    assert max(one.attempts for one in losing.evaluations) >= 2
-    assert [one.architecture for one in losing.evaluations] == [one.architecture for one in whole.evaluations]
-    assert losing.spent.cost_s == pytest.approx(losing.clock_s)
-    assert losing.clock_s > whole.clock_s
+    retried, whole = simulated(1, lose=True), simulated(1)
+    assert max(one.attempts for one in retried.evaluations) >= 2
+    assert [one.architecture for one in retried.evaluations] == [one.architecture for one in whole.evaluations]
+    assert retried.spent.cost_s == pytest.approx(retried.clock_s)
+    assert retried.clock_s > whole.clock_s
 
 
 def test_an_evaluate_can_lose_its_worker_or_run_out_of_memory() -> None:
@@ -129,13 +129,6 @@ def test_a_result_that_is_not_an_evaluation_is_an_error() -> None:
         search(BITS, lambda bits: 0.5, method="random", budget=5, seed=0)  # type: ignore[arg-type, return-value]
     with pytest.raises(RaysweepError, match="workers.*0"):
         search(BITS, ones, method="random", budget=5, seed=0, workers=0)
-
-
-def test_a_history_is_a_table_too() -> None:
-    history = simulated(3)
-    table = history.to_table()
-    assert table["value"].to_pylist() == [one.value for one in history.evaluations]
-    assert table["architecture"].to_pylist() == [str(one.architecture) for one in history.evaluations]
 
 
 def test_a_custom_space_works_with_every_method_it_supports() -> None:

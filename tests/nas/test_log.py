@@ -16,9 +16,9 @@ import pytest
 
 from raysweep.errors import RaysweepError
 from raysweep.nas import NASBench201
-from raysweep.nas.driver import run_in_turn
-from raysweep.nas.log import Event, EventLog, read_log
-from tests.nas.searches import begin, ones
+from raysweep.nas.driver import simulate
+from raysweep.nas.log import Event, EventLog
+from tests.nas.searches import begin, ones, read_log
 
 SEARCH = {"space": "bits", "seed": 0}
 EVENTS = [
@@ -119,7 +119,6 @@ def test_a_log_of_version_1_is_converted_and_replays_to_the_same_evaluations(tmp
         search.close()
         assert [describe(vars(one)) for one in search.evaluations] == [describe(row) for row in stored]
         assert path.read_bytes().startswith(b'{"raysweep search log":2')
-        assert read_log(path) == read_log(old)
 
 
 def describe(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -133,27 +132,27 @@ def test_a_damaged_log_of_version_1_is_refused(tmp_path: Path) -> None:
     for damaged in (old[:40], old[:2000] + b"?" + old[2001:]):
         (tmp_path / "log").write_bytes(damaged)
         with pytest.raises(RaysweepError, match="log .*byte"):
-            read_log(tmp_path / "log")
+            EventLog(tmp_path / "log", SEARCH)
 
 
 def test_a_killed_search_resumes_identically(tmp_path: Path) -> None:
     """Killed for real, in the middle of an evaluation."""
     whole = begin("evolution", 30, population=6, sample=3)
-    run_in_turn(whole, ones)
+    simulate(whole, ones, 1)
     code = (
         "import os, signal; from pathlib import Path; from tests.nas.searches import begin, ones\n"
-        "from raysweep.nas.driver import run_in_turn\n"
+        "from raysweep.nas.driver import simulate\n"
         f"search = begin('evolution', 30, log=Path({str(tmp_path / 'log')!r}), population=6, sample=3)\n"
         "def evaluate(bits):\n"
         "    if len(search.evaluations) > 11: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return ones(bits)\n"
-        "run_in_turn(search, evaluate)\n"
+        "simulate(search, evaluate, 1)\n"
     )
     root = Path(__file__).parents[2]
     killed = subprocess.run([sys.executable, "-c", code], cwd=root, check=False, capture_output=True, text=True)
     assert killed.returncode == -9, killed.stderr
     resumed = begin("evolution", 30, log=tmp_path / "log", population=6, sample=3)
     assert len(resumed.evaluations) >= 12
-    run_in_turn(resumed, ones)
+    simulate(resumed, ones, 1)
     resumed.close()
     assert resumed.evaluations == whole.evaluations

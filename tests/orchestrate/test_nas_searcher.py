@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
-from raysweep.nas.log import read_log
 from raysweep.nas_trials.side_by_side import Searches
 from raysweep.orchestrate import nas_searcher
 from raysweep.orchestrate.nas_searcher import NasSearch
 from raysweep.orchestrate.ray_sweep import run_on_ray
+from tests.nas.searches import read_log
 from tests.nas_trials.trained import METHODS, ask_for, open_all, run_all, told, train, write_end, write_row
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import Listener

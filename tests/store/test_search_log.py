@@ -10,7 +10,7 @@ from raysweep.errors import RaysweepError
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas.budget import Budget
 from raysweep.nas.evaluation import Evaluated
-from raysweep.nas.log import Event, EventLog, OpenLog, read_log
+from raysweep.nas.log import Event, EventLog, OpenLog, parse_log
 from raysweep.nas.methods.supernet_methods import run_supernet
 from raysweep.nas_trials.search_logs import ObjectLog, log_of
 from raysweep.store.files import Files
@@ -75,7 +75,7 @@ def test_a_log_of_version_1_on_object_storage_is_converted_with_its_next_event(u
     search = {"method": "RandomSearch()", "reuse": True, "seed": 0, "space": "nasbench201"}
     log = log_of(files, "name")(search)
     known = list(log.events)
-    assert known == read_log(path)
+    assert known == parse_log(path.read_bytes(), str(path), search).events
     log.close()
     assert files.read("searches/name.log") == path.read_bytes()
     log = log_of(files, "name")(search)

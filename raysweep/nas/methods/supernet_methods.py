@@ -39,28 +39,23 @@ class Supernet(Protocol[Scored_contra]):
     @property
     def seconds(self) -> Sequence[float]:
         """Duration of each epoch so far."""
-        ...
 
     @property
     def num_epochs(self) -> int:
         """Number of epochs in total, for which the learning rates are planned."""
-        ...
 
     @property
     def diverged(self) -> bool:
         """Whether the loss is no longer finite; the epoch in which this happened is the last."""
-        ...
 
     def train(self, sample: Callable[[int], Scored_contra]) -> None:
         """Train one more epoch, update k (counted from 0 over all epochs) on architecture sample(k), and save it."""
-        ...
 
     def __call__(self, architecture: Scored_contra, fidelity: float | None = None) -> Evaluation:
         """Accuracy with the present weights on `fidelity` minibatches of validation images. None or `ALL`: on all.
 
         If the weights have diverged, so has every evaluation.
         """
-        ...
 
 
 @dataclass(frozen=True)
@@ -217,17 +212,17 @@ def _train_until(search: AskTell[A], epochs: int, supernet: Supernet[A]) -> Iter
         yield
 
 
-def as_supernet(evaluate: Any, method: SupernetMethod) -> Supernet[Any]:
-    """The `evaluate` of a user, checked to be a supernet.
+def check_supernet(evaluate: Any, method: SupernetMethod, workers: int) -> None:
+    """Check that the `evaluate` of a user is a supernet, which one worker trains and scores.
 
     Raises:
-        RaysweepError: it is not one.
+        RaysweepError: it is not one, or there are more workers.
     """
+    if workers > 1:
+        raise RaysweepError(f"workers is {workers}: a supernet is trained and scored by 1 worker.")
     for part in ("train", "seconds", "num_epochs", "diverged"):
         if not hasattr(evaluate, part):
             raise RaysweepError(
                 f"{type(method).__name__} needs a supernet as `evaluate`, such as "
                 f"raysweep.train.supernet.SupernetTraining; this one has no `{part}`. Use a supernet or another method."
             )
-    found: Supernet[Any] = evaluate
-    return found
