@@ -17,7 +17,7 @@ from raysweep.identity import canonical_json, line_id, recipe_from_json, trial_i
 from raysweep.nas.ask_tell import Proposal
 from raysweep.nas_trials.charging import agrees, cost_of, evaluation_of
 from raysweep.nas_trials.one_search import Key, Search
-from raysweep.nas_trials.trial_spaces import TrialSpace
+from raysweep.nas_trials.trial_spaces import TrialSpace, example_of
 from raysweep.patch import diff
 from raysweep.planning import Member
 from raysweep.protocols import find_protocol
@@ -108,6 +108,11 @@ class Searches:
     def line(self) -> str:
         """The id shared by all trials of these settings."""
         return line_id(self.baseline)
+
+    @property
+    def example(self) -> Recipe:
+        """The recipe of a typical trial."""
+        return example_of(self.space, self.baseline)
 
     @property
     def is_waiting(self) -> bool:

@@ -13,7 +13,6 @@ import ray
 from ray.tune.search import Searcher
 
 from raysweep.nas_trials.side_by_side import Searches
-from raysweep.recipe import Recipe
 from raysweep.train.task import TrialTask
 
 
@@ -22,10 +21,9 @@ class NasSearch:
 
     ahead = 0
 
-    def __init__(self, searches: Searches, example: Recipe) -> None:
-        """`example` is the recipe of a typical trial."""
+    def __init__(self, searches: Searches) -> None:
         self.searches = searches
-        self.example = example
+        self.example = searches.example
         self.tasks = searches.tasks
         self.first = searches.next()
         """The first trial, asked for before Ray starts: without one Ray is not needed."""

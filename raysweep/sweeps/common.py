@@ -1,10 +1,10 @@
-"""Steps that all kinds of sweeps share: checking data and store, warnings, metadata, and compaction at the end."""
+"""Steps that all kinds of sweeps share: checking data and store, warnings, training, and compaction at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysweep.cost import Cost, find_cost
 from raysweep.errors import RaysweepError
@@ -15,10 +15,10 @@ from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.sweeps.needed_images import check_sums, find_data
 from raysweep.sweeps.resources import Resources
-from raysweep.train.task import Placement
+from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
-    from raysweep.orchestrate.events import OnEvent
+    from raysweep.orchestrate.events import OnEvent, Outcome
     from raysweep.store.store import Store
 
 
@@ -65,14 +65,44 @@ def advice(recipes: Iterable[Recipe]) -> str:
     return "this processor emulates bfloat16, which is many times slower than float32: use --precision float32."
 
 
-def described(studies: str, protocol: str, store: str, **more: str) -> dict[str, str]:
-    """The metadata that Ray's dashboard shows for a sweep, with the commit of the code."""
-    from raysweep.store.provenance import described_commit
+def carry_out(
+    tasks: Iterable[TrialTask],
+    on_event: OnEvent,
+    resources: Resources,
+    about: Mapping[str, str],
+    on_ray: Callable[[], dict[str, Any]] = dict,
+    **both: Any,
+) -> Outcome:
+    """Train tasks in this process or on Ray, and compact the store afterwards.
 
-    return {"studies": studies, "protocol": protocol, "store": store, **more, "commit": described_commit()}
+    Args:
+        tasks: a failed one does not stop the others.
+        on_event: receives every event.
+        resources: where to train.
+        about: the store, and what else Ray's dashboard shows for the sweep.
+        on_ray: returns further arguments of `run_on_ray`; a search among them replaces the tasks.
+        both: further arguments of `run_on_ray` and `run_inline`.
+
+    Raises:
+        RaysweepError: resources that are not available, or a store that cannot be written.
+        KeyboardInterrupt: the user stopped the sweep; the last epoch of every running trial is in the store.
+    """
+    if resources.inline:
+        from raysweep.orchestrate.inline import run_inline
+
+        place = Placement(threads=resources.threads)
+        outcome = run_inline(tasks, on_event, place=place, max_attempts=resources.max_attempts, **both)
+    else:
+        from raysweep.orchestrate.ray_sweep import run_on_ray
+        from raysweep.store.provenance import described_commit
+
+        more = on_ray() | {"metadata": {**about, "commit": described_commit()}}
+        outcome = run_on_ray(() if "search" in more else tasks, on_event, **resources.for_ray(), **more, **both)
+    _compact(about["store"], on_event)
+    return outcome
 
 
-def compact_after(store: str, on_event: OnEvent) -> None:
+def _compact(store: str, on_event: OnEvent) -> None:
     """Compact a store of many small files. A failure to do so is noted and does not change the sweep's outcome."""
     from raysweep.orchestrate.events import Event
     from raysweep.store.compaction import compact_if_many

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
 
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas_trials.nas_request import NasRequest
@@ -14,11 +12,11 @@ from raysweep.nas_trials.side_by_side import Searches
 from raysweep.nas_trials.trial_spaces import TrialSpace, example_of
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
-from raysweep.sweeps.common import advice, compact_after, described, open_places, planned_point
+from raysweep.sweeps.common import advice, carry_out, open_places, planned_point
 from raysweep.sweeps.resources import Resources
 from raysweep.terminal.notes import note, warn
 from raysweep.terminal.progress import SweepProgress
-from raysweep.train.task import Placement, TrialTask
+from raysweep.train.task import TrialTask
 
 if TYPE_CHECKING:
     from raysweep.orchestrate.events import Event, Outcome
@@ -27,21 +25,6 @@ if TYPE_CHECKING:
 
 POPULATION = "{method}: a population of {population} is larger than the budget of {budget} evaluations, so every \
 evaluation will be random. Use --option population={fit}, or a larger --budget"
-
-
-@dataclass(frozen=True)
-class PreparedNas:
-    """Searches that have passed all checks, resumed from the store."""
-
-    asked: NasRequest
-    searches: Searches
-    example: Recipe
-    """The recipe of a typical trial."""
-
-    def planned(self, trial: str) -> PlannedTrial:
-        """A trial, for the display of progress."""
-        task, member = self.searches.tasks[trial], self.searches.members[trial]
-        return planned_point(trial, task.recipe, member, ("run", "proposed"), task.protocol)
 
 
 def _no_children(search: Search) -> str:
@@ -58,22 +41,21 @@ def run_by_trials(asked: NasRequest, resources: Resources, keep_checkpoints: boo
         RaysweepError: the request cannot be carried out.
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
-    prepared = prepare_nas(asked, resources, keep_checkpoints)
-    searches = prepared.searches.searches
+    together = prepare_nas(asked, resources, keep_checkpoints)
+    searches = together.searches
     done = sum(len(search.asking.evaluations) for search in searches)
     begun = sum(len(search.asking.in_flight) for search in searches)
-    left = prepared.searches.expected_left()
     note(
-        f"{len(searches)} searches: {done} evaluations finished earlier, {begun} in progress, about {left} to come; "
-        f"results in {prepared.searches.store.uri}"
+        f"{len(searches)} searches: {done} evaluations finished earlier, {begun} in progress, about "
+        f"{together.expected_left()} to come; results in {together.store.uri}"
     )
-    for warning in (*map(_no_children, searches), advice([prepared.example])):
+    for warning in (*map(_no_children, searches), advice([together.example])):
         warn(warning)
-    outcome = execute_nas(prepared, resources)
+    outcome = _execute(together, resources)
     return [search.found() for search in searches], outcome
 
 
-def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool = False) -> PreparedNas:
+def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> Searches:
     """Check everything that can be checked before training, and resume the searches in the store.
 
     Raises:
@@ -85,18 +67,13 @@ def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool 
     baseline = request.baseline()
     space = asked.searched_space(baseline)
     template = TrialTask(
-        "",
-        baseline,
-        str(data),
-        store.uri,
-        request.protocol,
-        keep_checkpoints,
+        *("", baseline, str(data), store.uri, request.protocol),
+        keep_checkpoint=keep_checkpoints,
         deterministic=resources.deterministic,
     )
-    opened = open_searches(asked, space, baseline, store)
-    searches = Searches(opened, space, baseline, store, template)
+    searches = Searches(open_searches(asked, space, baseline, store), space, baseline, store, template)
     searches.resume()
-    return PreparedNas(asked, searches, example_of(space, baseline))
+    return searches
 
 
 def open_searches(asked: NasRequest, space: TrialSpace, baseline: Recipe, store: Store) -> list[Search]:
@@ -118,56 +95,27 @@ def open_searches(asked: NasRequest, space: TrialSpace, baseline: Recipe, store:
     return searches
 
 
-def execute_nas(prepared: PreparedNas, resources: Resources) -> Outcome:
-    """Propose and train until the budgets are spent, showing progress.
-
-    Raises:
-        RaysweepError: missing resources, or a store that cannot be written.
-        KeyboardInterrupt: stopped by the user; the last epoch of every running trial is in the store.
-    """
-    searches = prepared.searches
-    more = {searches.space.study: searches.expected_left()}
-    try:
-        with SweepProgress([], resources.workers or 1, prepared.planned, more, searches.expected_left) as progress:
-            run = _inline if resources.inline else _on_ray
-            outcome = run(prepared, resources, progress)
-            compact_after(searches.store.uri, progress.on_event)
-            return outcome
-    finally:
-        searches.close()
-
-
-def _inline(prepared: PreparedNas, resources: Resources, progress: SweepProgress) -> Outcome:
+def _execute(searches: Searches, resources: Resources) -> Outcome:
+    """Propose and train until the budgets are spent, showing progress."""
     from raysweep.orchestrate.events import ENDS
-    from raysweep.orchestrate.inline import run_inline
 
-    searches = prepared.searches
+    def planned(trial: str) -> PlannedTrial:
+        task, member = searches.tasks[trial], searches.members[trial]
+        return planned_point(trial, task.recipe, member, ("run", "proposed"), task.protocol)
 
     def on_event(event: Event) -> None:
-        if event.kind in ENDS:
+        if resources.inline and event.kind in ENDS:  # on Ray, Tune reports them
             searches.end(event.trial, event.kind, event.text)
         progress.on_event(event)
 
-    place = Placement(threads=resources.threads)
-    return run_inline(tasks_in_turn(searches), on_event, place=place, max_attempts=resources.max_attempts)
+    def on_ray() -> dict[str, Any]:
+        from raysweep.orchestrate.nas_searcher import NasSearch
 
+        return {"search": NasSearch(searches)}
 
-def tasks_in_turn(searches: Searches) -> Iterator[TrialTask]:
-    """The trials still to be trained; each is proposed after the previous one has ended."""
-    while (task := searches.next()) is not None:
-        yield task
-
-
-def _on_ray(prepared: PreparedNas, resources: Resources, progress: SweepProgress) -> Outcome:
-    from raysweep.orchestrate.nas_searcher import NasSearch
-    from raysweep.orchestrate.ray_sweep import run_on_ray
-
-    search = NasSearch(prepared.searches, prepared.example)
-    return run_on_ray((), progress.on_event, **resources.for_ray(), search=search, metadata=metadata(prepared))
-
-
-def metadata(prepared: PreparedNas) -> dict[str, str]:
-    """Metadata of the searches for Ray's dashboard."""
-    searches = prepared.searches
-    methods = ", ".join(dict.fromkeys(search.method for search in searches.searches))
-    return described(searches.space.study, prepared.asked.request.protocol, searches.store.uri, search=methods)
+    study, methods = searches.space.study, dict.fromkeys(search.method for search in searches.searches)
+    about = {"studies": study, "protocol": searches.template.protocol, "store": searches.store.uri}
+    about["search"] = ", ".join(methods)
+    left = searches.expected_left
+    with closing(searches), SweepProgress([], resources.workers or 1, planned, {study: left()}, left) as progress:
+        return carry_out(iter(searches.next, None), on_event, resources, about, on_ray)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,17 +25,19 @@ from raysweep.proposals import (
 from raysweep.protocols import find_protocol
 from raysweep.request import Request, found_by, found_in
 from raysweep.space import Space, find_space
-from raysweep.sweeps.common import advice, compact_after, described, open_places, planned_point
+from raysweep.sweeps.common import advice, carry_out, open_places, planned_point
 from raysweep.sweeps.resources import Resources
 from raysweep.terminal.notes import note, warn
 from raysweep.terminal.progress import SweepProgress
-from raysweep.train.task import Placement, TrialTask
+from raysweep.train.task import TrialTask
 
 if TYPE_CHECKING:
     from raysweep.orchestrate.events import OnEvent, Outcome
     from raysweep.orchestrate.schedulers import Seen
     from raysweep.orchestrate.space_searcher import Result
     from raysweep.store.store import Store
+
+MakeTask = Callable[[Proposal], TrialTask]
 
 
 @dataclass(frozen=True)
@@ -135,17 +137,16 @@ class PreparedSpace:
 
     def task(self, proposal: Proposal, keep_checkpoints: bool = False, deterministic: bool = False) -> TrialTask:
         """The trial of a proposal."""
-        data, store = str(self.data), self.store.uri
-        names = {"study": self.proposals.space.name, "variant": proposal.variant}
         return TrialTask(
             proposal.trial,
             proposal.recipe,
-            data,
-            store,
-            self.protocol,
-            keep_checkpoints,
+            data=str(self.data),
+            store=self.store.uri,
+            protocol=self.protocol,
+            keep_checkpoint=keep_checkpoints,
             deterministic=deterministic,
-            **names,
+            study=self.proposals.space.name,
+            variant=proposal.variant,
         )
 
     def planned(self, trial: str) -> PlannedTrial:
@@ -222,47 +223,39 @@ def execute_space(prepared: PreparedSpace, resources: Resources, keep_checkpoint
         RaysweepError: resources that are not available.
         KeyboardInterrupt: the user stopped the sweep; the last epoch of every running trial is in the store.
     """
-    left = prepared.options.trials - len(prepared.finished())
-    more = {prepared.proposals.space.name: left}
-    with SweepProgress([], resources.workers or 1, prepared.planned, more) as progress:
-        if resources.inline:
-            from raysweep.orchestrate.inline import run_inline
+    options, space = prepared.options, prepared.proposals.space
+    left = options.trials - len(prepared.finished())
+    make_task = partial(prepared.task, keep_checkpoints=keep_checkpoints, deterministic=resources.deterministic)
+    about = {
+        "studies": space.name,
+        "protocol": prepared.protocol,
+        "store": prepared.store.uri,
+        "search": f"{options.searcher}, scheduler {options.scheduler}",
+        "trials": f"{left} of {options.trials}",
+    }
+    with SweepProgress([], resources.workers or 1, prepared.planned, {space.name: left}) as progress:
+        on_ray = partial(_on_ray, prepared, make_task, progress.on_event)
+        return carry_out(_inline_tasks(prepared, make_task), progress.on_event, resources, about, on_ray)
 
-            tasks = inline_tasks(prepared, keep_checkpoints, resources.deterministic)
-            place = Placement(threads=resources.threads)
-            outcome = run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
-        else:
-            outcome = _on_ray(prepared, resources, progress, keep_checkpoints)
-        compact_after(prepared.store.uri, progress.on_event)
-        return outcome
 
-
-def inline_tasks(prepared: PreparedSpace, keep: bool, deterministic: bool = False) -> Iterator[TrialTask]:
+def _inline_tasks(prepared: PreparedSpace, make_task: MakeTask) -> Iterator[TrialTask]:
     """The unfinished trials of random or grid search; each point is proposed when the trial before it has ended."""
     points = known_points(prepared.proposals.space, prepared.options)
     for proposal in prepared.proposals.take(points, prepared.options.trials):
         if prepared.action(proposal)[0] != "skip":
-            yield prepared.task(proposal, keep, deterministic)
+            yield make_task(proposal)
 
 
-def _on_ray(prepared: PreparedSpace, resources: Resources, progress: SweepProgress, keep: bool) -> Outcome:
-    from raysweep.orchestrate.ray_sweep import run_on_ray
+def _on_ray(prepared: PreparedSpace, make_task: MakeTask, on_event: OnEvent) -> dict[str, Any]:
+    """The scheduler, and the search with the results so far."""
     from raysweep.orchestrate.schedulers import make_scheduler
     from raysweep.orchestrate.space_searcher import Search
 
     baseline, history = prepared.proposals.baseline_trial, stored_history(prepared)
     scheduler = make_scheduler(prepared.options, prepared.num_epochs, history, baseline)
-    record_stopped(prepared, scheduler.why if scheduler else {}, progress.on_event)
-    ended = stored_results(prepared)
-    task = partial(prepared.task, keep_checkpoints=keep, deterministic=resources.deterministic)
-    return run_on_ray(
-        (),
-        progress.on_event,
-        **resources.for_ray(),
-        scheduler=scheduler,
-        search=Search(prepared.options, prepared.proposals, task, ended),
-        metadata=metadata(prepared),
-    )
+    record_stopped(prepared, scheduler.why if scheduler else {}, on_event)
+    search = Search(prepared.options, prepared.proposals, make_task, stored_results(prepared))
+    return {"scheduler": scheduler, "search": search}
 
 
 def stored_history(prepared: PreparedSpace) -> list[Seen]:
@@ -298,15 +291,3 @@ def stored_results(prepared: PreparedSpace) -> dict[str, Result]:
         curves[row["trial"]].append((row["epoch"], row["top1"] or 0.0))
     top1 = {row["trial"]: row["top1"] for row in prepared.store.trials(["trial", "top1"]).to_pylist()}
     return {t: Result(prepared.found[t].status, top1[t], tuple(sorted(curves[t]))) for t in ended}
-
-
-def metadata(prepared: PreparedSpace) -> dict[str, str]:
-    """What Ray's dashboard shows for the sweep."""
-    options = prepared.options
-    return described(
-        prepared.proposals.space.name,
-        prepared.protocol,
-        prepared.store.uri,
-        search=f"{options.searcher}, scheduler {options.scheduler}",
-        trials=f"{options.trials - len(prepared.finished())} of {options.trials}",
-    )

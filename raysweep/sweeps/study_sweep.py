@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.planning import PlannedTrial, planned_studies, possible, to_run
 from raysweep.request import Request
-from raysweep.sweeps.common import advice, compact_after, described
+from raysweep.sweeps.common import advice, carry_out
 from raysweep.sweeps.needed_images import check_sums, find_data, generate_missing, refuse_missing
 from raysweep.sweeps.resources import Resources
 from raysweep.terminal.notes import note, warn
@@ -138,21 +138,11 @@ def execute(prepared: Prepared, resources: Resources, keep_checkpoints: bool = F
         KeyboardInterrupt: the user stopped the sweep; the last epoch of every running trial is in the store.
     """
     tasks = prepared.tasks(keep_checkpoints, resources.deterministic)
+    about = {
+        "studies": ", ".join(planned_studies(prepared.plan)),
+        "protocol": prepared.protocol,
+        "store": prepared.store,
+        "trials": f"{len(tasks)} of {len(prepared.plan)}",
+    }
     with SweepProgress(to_run(prepared.plan), resources.workers or 1) as progress:
-        if resources.inline:
-            from raysweep.orchestrate.inline import run_inline
-
-            place = Placement(threads=resources.threads)
-            outcome = run_inline(tasks, progress.on_event, place=place, max_attempts=resources.max_attempts)
-        else:
-            from raysweep.orchestrate.ray_sweep import run_on_ray
-
-            outcome = run_on_ray(tasks, progress.on_event, **resources.for_ray(), metadata=metadata(prepared))
-        compact_after(prepared.store, progress.on_event)
-        return outcome
-
-
-def metadata(prepared: Prepared) -> dict[str, str]:
-    """What Ray's dashboard shows for the sweep."""
-    trials = f"{len(to_run(prepared.plan))} of {len(prepared.plan)}"
-    return described(", ".join(planned_studies(prepared.plan)), prepared.protocol, prepared.store, trials=trials)
+        return carry_out(tasks, progress.on_event, resources, about)

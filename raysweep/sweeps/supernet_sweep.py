@@ -18,11 +18,11 @@ from raysweep.nas_trials.trial_spaces import example_of
 from raysweep.planning import Member, PlannedTrial
 from raysweep.recipe import Recipe
 from raysweep.space import BASELINE
-from raysweep.sweeps.common import described, open_places, planned_point
+from raysweep.sweeps.common import carry_out, open_places, planned_point
 from raysweep.sweeps.resources import Resources
 from raysweep.terminal.notes import note
 from raysweep.terminal.progress import SweepProgress
-from raysweep.train.task import Placement, TrialTask
+from raysweep.train.task import TrialTask
 
 if TYPE_CHECKING:
     from raysweep.orchestrate.events import Outcome
@@ -135,31 +135,12 @@ def execute_supernets(prepared: PreparedSupernets, resources: Resources) -> Outc
         RaysweepError: missing resources, or a store that cannot be written.
         KeyboardInterrupt: stopped by the user; the last epoch of every search is in the store.
     """
-    protocol = prepared.asked.request.protocol
-    planned = [_planned(task) for task in prepared.left]
-    with SweepProgress(planned, resources.workers or 1) as progress:
-        if resources.inline:
-            from raysweep.orchestrate.inline import run_inline
-
-            return run_inline(
-                prepared.left,
-                progress.on_event,
-                train=train_supernet,
-                record_end=write_failure,
-                place=Placement(threads=resources.threads),
-                max_attempts=resources.max_attempts,
-            )
-        from raysweep.orchestrate.ray_sweep import run_on_ray
-
-        names = ", ".join(dict.fromkeys(task.variant for task in prepared.tasks))
-        study = prepared.asked.trial_space().study
-        return run_on_ray(
-            prepared.left,
-            progress.on_event,
-            **resources.for_ray(),
-            train=train_supernet,
-            record_end=write_failure,
-            metadata=described(study, protocol, prepared.store.uri, search=names),
+    asked = prepared.asked
+    about = {"studies": asked.trial_space().study, "protocol": asked.request.protocol, "store": prepared.store.uri}
+    about["search"] = ", ".join(dict.fromkeys(task.variant for task in prepared.tasks))
+    with SweepProgress([_planned(task) for task in prepared.left], resources.workers or 1) as progress:
+        return carry_out(
+            prepared.left, progress.on_event, resources, about, train=train_supernet, record_end=write_failure
         )
 
 

@@ -40,6 +40,6 @@ if __name__ == "__main__":
         workers=int(workers),
         address="local",
         dashboard=False,
-        search=NasSearch(searches, searches.baseline),
+        search=NasSearch(searches),
     )
     searches.close()

@@ -48,7 +48,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Played:
 
 
 def start(searches: Searches, pool: Played, stopping: Event) -> Searcher:
-    return NasSearch(searches, searches.baseline).make_searcher(pool, stopping)
+    return NasSearch(searches).make_searcher(pool, stopping)
 
 
 def test_proposals_are_suggested_in_order_and_reported_when_they_end(pool: Played, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_stopping_sweep_neither_proposes_nor_reports(pool: Played, tmp_path: P
 
 def test_a_search_that_is_over_needs_no_ray(tmp_path: Path) -> None:
     run_all(searches := open_all(ask_for(tmp_path, "random", budget="2")))
-    assert NasSearch(searches, searches.baseline).is_over()
+    assert NasSearch(searches).is_over()
 
 
 def search_on_ray(folder: Path, address: str, workers: int, listener: Listener, **asked: Any) -> Searches:
@@ -98,7 +98,7 @@ def search_on_ray(folder: Path, address: str, workers: int, listener: Listener, 
         train=train,
         record_end=write_end,
         max_attempts=1,
-        search=NasSearch(searches, searches.baseline),
+        search=NasSearch(searches),
     )
     searches.close()
     return searches
