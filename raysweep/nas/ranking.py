@@ -38,11 +38,6 @@ class Pair(Generic[A]):
     supernet: Evaluation
     individual: Evaluation
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether both evaluations have finished."""
-        return self.supernet.status == self.individual.status == "finished"
-
 
 @dataclass(frozen=True)
 class Ranking(Generic[A]):
@@ -89,8 +84,9 @@ class Ranking(Generic[A]):
 
     @property
     def _scores(self) -> tuple[list[float], list[float]]:
-        whole = [pair for pair in self.pairs if pair.is_whole]
-        return [pair.supernet.value for pair in whole], [pair.individual.value for pair in whole]
+        both = [(pair.supernet, pair.individual) for pair in self.pairs]
+        whole = [pair for pair in both if all(ended.status == "finished" for ended in pair)]
+        return [supernet.value for supernet, _ in whole], [individual.value for _, individual in whole]
 
     def _correlation(self, name: str) -> float:
         from scipy import stats

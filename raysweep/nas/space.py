@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -68,7 +68,7 @@ class DecisionSpace(Space[A], Protocol[A]):
         """
 
 
-class Decisions(ABC, Generic[A]):
+class Decisions(DecisionSpace[A], Generic[A]):
     """A space of independent decisions.
 
     A sample draws each decision uniformly. A mutation picks one decision uniformly and changes it to a different
@@ -78,22 +78,9 @@ class Decisions(ABC, Generic[A]):
 
     identity: float = 0.0
 
-    @property
-    @abstractmethod
-    def decisions(self) -> tuple[Decision, ...]:
-        """The decisions, in order."""
-
     @abstractmethod
     def build(self, code: Sequence[int]) -> A:
         """The architecture of a code, valid or not."""
-
-    @abstractmethod
-    def encode(self, architecture: A) -> tuple[int, ...]:
-        """The option chosen in each decision."""
-
-    @abstractmethod
-    def key(self, architecture: A) -> str:
-        """A text that equal architectures share."""
 
     def is_valid(self, architecture: A) -> bool:
         """Whether the architecture is in the space; a subclass may exclude some."""

@@ -88,10 +88,6 @@ class Search:
         found = Found(self.name, self.method, self.seed, self.stem, history, has_room=room)
         return replace(found, trial=self.trial(history.best)) if found.has_finished else found
 
-    def variant(self, number: int) -> str:
-        """The name of a proposal in the results."""
-        return variant(self.stem, number)
-
     def tell(self, number: int, issued_s: float, evaluation: Evaluation | None, cost_s: float) -> None:
         """Report that a proposal has ended; without an evaluation it was lost.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import mean
-from typing import Any
 
 from raysweep.cost import PASSES, accelerator, find_cost
 from raysweep.errors import RaysweepError
@@ -26,7 +24,6 @@ EXAMPLES = 8
 class Preview:
     """The preview of one search."""
 
-    search: str
     method: str
     seed: int
     evaluations: int
@@ -57,33 +54,21 @@ def preview(asked: NasRequest) -> tuple[list[Preview], Typical]:
     Raises:
         RaysweepError: the request cannot be carried out.
     """
+    from raysweep.store.store import Store
+
     baseline = asked.training_request().baseline()
-    space = asked.searched_space(baseline)
-    named, typical = asked.named(baseline), typical_of(space, baseline)
-    found = stored_evaluations(asked)
+    named, typical = asked.named(baseline), typical_of(asked.searched_space(baseline), baseline)
+    store = Store.open_if_exists(asked.request.store or "results")
+    found = store.evaluations().to_pylist() if store else []
     previews = []
     for one in named:
         rows = [row for row in found if row["search"] == one.name]
-        previews.append(_preview(one, rows, *_left(asked, one, len(rows), baseline, typical)))
+        known = [(row["fidelity"] or 0.0, row["value"]) for row in rows if row["value"] is not None]
+        _, best = max(known, default=(None, None))
+        spent_h = sum(row["cost_s"] for row in rows) / HOUR_S
+        left = _left(asked, one, len(rows), baseline, typical)
+        previews.append(Preview(one.label, one.seed, len(rows), best, spent_h, *left))
     return previews, typical
-
-
-def stored_evaluations(asked: NasRequest) -> list[dict[str, Any]]:
-    """Rows of all evaluations in the store; empty if there is no store."""
-    from raysweep.store.store import Store
-
-    store = Store.open_if_exists(asked.request.store or "results")
-    rows: list[dict[str, Any]] = store.evaluations().to_pylist() if store else []
-    return rows
-
-
-def _preview(
-    one: NamedSearch, rows: Sequence[dict[str, Any]], left: int | None, estimated_gpu_h: float | None
-) -> Preview:
-    spent_h = sum(row["cost_s"] for row in rows) / HOUR_S
-    known = [(row["fidelity"] or 0.0, row["value"]) for row in rows if row["value"] is not None]
-    _, best = max(known, default=(None, None))
-    return Preview(one.name, one.label, one.seed, len(rows), best, spent_h, left, estimated_gpu_h)
 
 
 def _left(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from raysweep.cost import find_cost
-from raysweep.errors import RaysweepError, unknown
+from raysweep.errors import RaysweepError
 from raysweep.nas_trials.nas_request import NasRequest
 from raysweep.nas_trials.one_search import Found
 from raysweep.nas_trials.trial_spaces import TrialSpace
@@ -25,17 +25,6 @@ from raysweep.units import short
 WIDTH = "network.width"
 WIDTHS = range(16, 16_001)
 """Candidate widths of hand-designed networks, in thousandths."""
-
-
-def check_beside(names: Sequence[str]) -> None:
-    """Check the names of networks before a search spends its budget.
-
-    Raises:
-        RaysweepError: an unknown network, with similar names.
-    """
-    for name in names:
-        if name not in networks():
-            raise unknown("network", name, [entry.name for entry in networks()], "raysweep list networks")
 
 
 def retraining(

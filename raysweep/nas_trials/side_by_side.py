@@ -16,7 +16,7 @@ from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json, line_id, recipe_from_json, trial_id
 from raysweep.nas.ask_tell import Proposal
 from raysweep.nas_trials.charging import agrees, cost_of, evaluation_of
-from raysweep.nas_trials.one_search import Key, Search
+from raysweep.nas_trials.one_search import Key, Search, variant
 from raysweep.nas_trials.trial_spaces import TrialSpace, example_of
 from raysweep.patch import diff
 from raysweep.planning import Member
@@ -191,7 +191,9 @@ class Searches:
     def _member(self, search: Search, proposal: Proposal[Any]) -> Member:
         length = "" if proposal.fidelity is None else f", {proposal.fidelity:g} epochs"
         words = f"{proposal.architecture}{length}"
-        return Member(self.space.study, search.variant(proposal.number), words, proposal.number, BASELINE, self.line)
+        return Member(
+            self.space.study, variant(search.stem, proposal.number), words, proposal.number, BASELINE, self.line
+        )
 
     def _member_row(self, search: Search, proposal: Proposal[Any], recipe: Recipe, member: Member) -> dict[str, Any]:
         protocol = self.template.protocol

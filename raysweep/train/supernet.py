@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from raysweep.data.fit import check_data
 from raysweep.data.randomness import epoch_order, key
-from raysweep.data.stream import TestStream
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import Genotype
 from raysweep.nas.cells_space import CellSpace
@@ -30,7 +29,7 @@ from raysweep.nas.evaluation import FAILED, Evaluation
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.nn.supernet import Supernet
 from raysweep.optim.solvers import make_solver
-from raysweep.recipe import Length, Recipe
+from raysweep.recipe import Length
 from raysweep.store.files import Files
 from raysweep.train import checkpoint
 from raysweep.train.feed import Feed
@@ -188,7 +187,8 @@ def _prepare(space: CellSpace, supernet: SupernetRecipe, data: Path, place: Plac
             f"training.batch_size is {recipe.training.batch_size}, but an epoch of the supernet has only "
             f"{train.num_images} images: use a smaller batch."
         )
-    test = _shuffled(test, recipe)
+    # In random order: a set may be stored class by class, but each minibatch of the test needs all classes.
+    test.indices = test.indices[epoch_order(derive(recipe.seed, "held-out images"), 0, test.num_images)]
     images = normalise(train.batch(0).images, recipe, device)
     network = with_weights(
         lambda: Supernet(recipe.network, recipe.data.shape, space, supernet.cells, supernet.width), recipe, images
@@ -197,17 +197,3 @@ def _prepare(space: CellSpace, supernet: SupernetRecipe, data: Path, place: Plac
     feed = Feed(train, test, recipe.data, device, place.threads)
     solver = make_solver(network, recipe.solver)
     return Trial(recipe, place, device, network, network, solver, 1, train, test, length, feed)
-
-
-def _shuffled(test: TestStream, recipe: Recipe) -> TestStream:
-    """The images in random order: a set may be stored class by class, but each minibatch needs all classes."""
-    order = epoch_order(derive(recipe.seed, "held-out images"), 0, test.num_images)
-    return TestStream(
-        test.file,
-        side=test.side,
-        batch_size=test.batch_size,
-        indices=test.indices[order],
-        scale=recipe.data.test_scale,
-        preprocess=test.preprocess,
-        threads=test.pool.threads,
-    )

@@ -111,14 +111,15 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
     raysweep nas successive_halving --budget 200epochs --option eta=3 --option inner=evolution --dry-run
     raysweep nas enas random_weight_sharing --space enas --protocol cifar10 --option preset=small --rank 20 --retrain 3
     """
-    from raysweep.nas_trials.retraining import check_beside
+    from raysweep.networks import networks
 
-    networks = [name.strip() for name in beside.split(",") if name.strip()]
-    if (networks and not retrain) or retrain < 0:
+    hand_designed = [name.strip() for name in beside.split(",") if name.strip()]
+    if (hand_designed and not retrain) or retrain < 0:
         raise RaysweepError(
             f"--retrain is {retrain}: it must be a number of seeds, e.g. 3, and --beside needs at least 1."
         )
-    check_beside(networks)
+    for name in hand_designed:
+        _ = networks()[name]  # raises if unknown, before a search spends its budget
     resources = take_resources(options)
     asked = take_nas(options)
     check_rank(asked, rank)
@@ -128,7 +129,7 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
     try:
         searches, failed = run_nas(asked, resources, keep_checkpoints, rank)
         if retrain:
-            retrain_best(asked, searches, resources, retrain, networks)
+            retrain_best(asked, searches, resources, retrain, hand_designed)
     except KeyboardInterrupt:
         note("Stopped; every finished epoch is in the store. Run the same command again to continue.")
         raise
