@@ -165,14 +165,3 @@ ENAS_MICRO = Genotype.parse(
     "| reduction: sep_conv_3x3 1, sep_conv_3x3 1; max_pool_3x3 0, avg_pool_3x3 0; "
     "sep_conv_5x5 1, sep_conv_5x5 3; sep_conv_3x3 1, identity 0; max_pool_3x3 0, sep_conv_5x5 1 -> 2,4,5,6"
 )
-
-GENOTYPES = {
-    "nasnet_a": NASNET_A,
-    "nasnet_darts": NASNET_DARTS,
-    "amoebanet_a": AMOEBANET_A,
-    "amoebanet_darts": AMOEBANET_DARTS,
-    "enas_micro": ENAS_MICRO,
-    "darts_v1": DARTS_V1,
-    "darts_v2": DARTS_V2,
-}
-"""Published cells by name."""

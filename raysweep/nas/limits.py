@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from raysweep.errors import RaysweepError
-from raysweep.nas.space import Decision, Generator, space_name
+from raysweep.nas.space import Decision, DecisionSpace, Generator, first_of, space_name
 
 if TYPE_CHECKING:
     from raysweep.cost import Cost
@@ -56,7 +56,7 @@ class Limited(Generic[A]):
     A sample or mutation that exceeds the limits is drawn again, so the relative probabilities of the others stay.
     """
 
-    space: Any
+    space: DecisionSpace[A]
     limits: Limits
     cost: Callable[[A], Cost]
     """Returns the cost of an architecture. A RaysweepError means that it cannot be built; it is then excluded too."""
@@ -69,8 +69,7 @@ class Limited(Generic[A]):
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """The decisions of the space."""
-        found: tuple[Decision, ...] = self.space.decisions
-        return found
+        return self.space.decisions
 
     def allows(self, architecture: A) -> bool:
         """Whether the architecture can be built and is within the limits."""
@@ -85,7 +84,7 @@ class Limited(Generic[A]):
         Raises:
             RaysweepError: none found within the limits.
         """
-        return self._first(lambda: self.space.sample(rng))
+        return first_of(lambda: self.space.sample(rng), self.allows, self.name, TRIES)
 
     def mutate(self, architecture: A, rng: Generator) -> A:
         """A random small change of an architecture.
@@ -93,7 +92,7 @@ class Limited(Generic[A]):
         Raises:
             RaysweepError: none found within the limits.
         """
-        return self._first(lambda: self.space.mutate(architecture, rng))
+        return first_of(lambda: self.space.mutate(architecture, rng), self.allows, self.name, TRIES)
 
     def neighbours(self, architecture: A) -> list[A]:
         """The neighbours within the limits."""
@@ -101,8 +100,7 @@ class Limited(Generic[A]):
 
     def encode(self, architecture: A) -> tuple[int, ...]:
         """The code of an architecture in the space."""
-        code: tuple[int, ...] = self.space.encode(architecture)
-        return code
+        return self.space.encode(architecture)
 
     def decode(self, code: Sequence[int]) -> A:
         """The architecture of a code.
@@ -110,19 +108,11 @@ class Limited(Generic[A]):
         Raises:
             RaysweepError: an invalid code, or an architecture that exceeds the limits.
         """
-        architecture: A = self.space.decode(code)
+        architecture = self.space.decode(code)
         if not self.allows(architecture):
             raise RaysweepError(f"{architecture} exceeds the limits of {self.name}.")
         return architecture
 
     def key(self, architecture: A) -> str:
         """The key of an architecture in the space."""
-        return str(self.space.key(architecture))
-
-    def _first(self, draw: Callable[[], A]) -> A:
-        for _ in range(TRIES):
-            if self.allows(architecture := draw()):
-                return architecture
-        raise RaysweepError(
-            f"{self.name}: none of {TRIES:,} random architectures is within the limits. Raise the limits."
-        )
+        return self.space.key(architecture)

@@ -105,7 +105,7 @@ class Decisions(DecisionSpace[A], Generic[A]):
             RaysweepError: none found that satisfies the constraints.
         """
         sizes = [len(decision.options) for decision in self.decisions]
-        return self._first_valid(lambda: self.build(rng.integers(0, sizes).tolist()))
+        return first_of(lambda: self.build(rng.integers(0, sizes).tolist()), self.is_valid, space_name(self))
 
     def mutate(self, architecture: A, rng: Generator) -> A:
         """The architecture with one decision changed, or unchanged with probability `identity`.
@@ -116,7 +116,7 @@ class Decisions(DecisionSpace[A], Generic[A]):
         if self.identity and rng.random() < self.identity:
             return architecture
         code = self.encode(architecture)
-        return self._first_valid(lambda: self.build(self._changed(code, rng)))
+        return first_of(lambda: self.build(self._changed(code, rng)), self.is_valid, space_name(self))
 
     def neighbours(self, architecture: A) -> list[A]:
         """All valid architectures with one decision changed, in order."""
@@ -134,14 +134,17 @@ class Decisions(DecisionSpace[A], Generic[A]):
                 if option != code[at]:
                     yield (*code[:at], option, *code[at + 1 :])
 
-    def _first_valid(self, draw: Callable[[], A]) -> A:
-        for _ in range(TRIES):
-            architecture = draw()
-            if self.is_valid(architecture):
-                return architecture
-        raise RaysweepError(
-            f"none of {TRIES:,} random architectures of {space_name(self)} satisfies its constraints: relax them."
-        )
+
+def first_of(draw: Callable[[], A], is_valid: Callable[[A], bool], space: str, tries: int = TRIES) -> A:
+    """The first valid architecture that is drawn.
+
+    Raises:
+        RaysweepError: all of them are invalid.
+    """
+    for _ in range(tries):
+        if is_valid(architecture := draw()):
+            return architecture
+    raise RaysweepError(f"none of {tries:,} random architectures of {space} is valid: relax its limits or constraints.")
 
 
 def check_code(code: Sequence[int], decisions: Sequence[Decision]) -> None:

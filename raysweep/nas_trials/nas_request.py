@@ -222,26 +222,16 @@ def parse_budget(texts: Sequence[str]) -> Budget:
     """
     limits: dict[str, Any] = {}
     for text in texts:
-        found = re.fullmatch(r"([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)", text.strip().lower())
+        found = re.fullmatch(r"((?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*([a-z]*)", text.strip().lower())
         if found is None or found[2] not in UNITS:
             raise RaysweepError(
                 f"--budget {text}: it must be a number of evaluations or an amount with a unit, e.g. 60, 200epochs, "
                 "5e15macs or 12h."
             )
-        unit = UNITS[found[2]]
+        unit, amount = UNITS[found[2]], float(found[1])
         if unit in limits:
             raise RaysweepError(f"--budget {text}: a budget in {unit} was already given.")
-        limits[unit] = _amount(text, found[1], unit)
+        if unit == "evaluations" and not amount.is_integer():
+            raise RaysweepError(f"--budget {text}: a number of evaluations must be an integer.")
+        limits[unit] = int(amount) if unit == "evaluations" else amount
     return Budget(**limits)
-
-
-def _amount(text: str, number: str, unit: str) -> float:
-    try:
-        amount = float(number)
-    except ValueError:
-        raise RaysweepError(f"--budget {text}: {number} is not a number.") from None
-    if unit != "evaluations":
-        return amount
-    if amount != round(amount):
-        raise RaysweepError(f"--budget {text}: a number of evaluations must be an integer.")
-    return int(amount)

@@ -114,11 +114,6 @@ class Searches:
         """The recipe of a typical trial."""
         return example_of(self.space, self.baseline)
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a trial is in progress."""
-        return bool(self.waiting)
-
     def next(self) -> TrialTask | None:
         """The next trial to train. None if it depends on a trial in progress, or if all searches are over.
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from raysweep.nas.budget import Budget, Spent
 from raysweep.nas.evaluation import Evaluated
 from raysweep.nas.history import History
 from raysweep.nas.methods.supernet_methods import Enas, RandomWeightSharing, supernet_steps
+from raysweep.nas_trials.one_search import Found, Search
 from raysweep.nas_trials.trial_spaces import TrialSpace, example_of, find_trial_space
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
@@ -27,7 +28,6 @@ from raysweep.train.supernet_recipe import SupernetRecipe
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
-    from raysweep.nas_trials.one_search import Found, Search
     from raysweep.store.store import Store
     from raysweep.train.supernet import SupernetTraining
 
@@ -37,17 +37,17 @@ HEARTBEAT_S = 1.0
 """Seconds between heartbeats while a log is replayed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SupernetTask(TrialTask):
     """One search. `trial` is its name, `variant` its method, and `recipe` that of a trial of about the same cost."""
 
-    space: str = ""
-    method: RandomWeightSharing | Enas = field(default_factory=Enas)
-    budget: Budget = field(default_factory=lambda: Budget(evaluations=1))
-    label: str = ""
+    space: str
+    method: RandomWeightSharing | Enas
+    budget: Budget
+    label: str
     """The method with the options that differ from their defaults."""
-    supernet: SupernetRecipe = field(default_factory=lambda: SupernetRecipe(Recipe()))
-    line: str = ""
+    supernet: SupernetRecipe
+    line: str
     """The id shared by all trials under the same settings."""
 
     @property
@@ -61,7 +61,6 @@ class SupernetTask(TrialTask):
         Raises:
             RaysweepError: a space that the method cannot search, or a log that is unusable or in use.
         """
-        from raysweep.nas_trials.one_search import Search
         from raysweep.nas_trials.search_logs import log_of
 
         space, log = find_trial_space(self.space).space, log_of(store.files, self.trial, lazy=True)
@@ -70,8 +69,6 @@ class SupernetTask(TrialTask):
 
     def found(self, evaluations: Sequence[Evaluated[Genotype]]) -> Found:
         """The results given by these evaluations."""
-        from raysweep.nas_trials.one_search import Found
-
         # With all options the name would be too long for a progress bar.
         stem = f"{self.variant}-{self.trial[-4:]}-s{self.seed}"
         spent = Spent(len(evaluations), cost_s=sum(one.cost_s for one in evaluations))

@@ -11,7 +11,7 @@ from raysweep.errors import RaysweepError
 from raysweep.nas.cells_space import cell_space
 from raysweep.nas.macro_space import EnasMacro
 from raysweep.nas.nasbench201_space import NASBench201
-from raysweep.nas.space import Space, randomness
+from raysweep.nas.space import DecisionSpace, randomness
 from raysweep.nas.table_space import Design, design_choices
 from raysweep.patch import Patch, patch
 from raysweep.proposals import check_settings
@@ -24,7 +24,7 @@ class TrialSpace:
     """A search space whose architectures can be trained."""
 
     name: str
-    space: Space[Any]
+    space: DecisionSpace[Any]
     network: str = ""
     """The network built from an architecture's text. Empty: an architecture is an assignment of design choices."""
 

@@ -66,7 +66,7 @@ class AskTellSearch(Searcher):  # type: ignore[misc]
         task = self.search.next()
         self._expect(task is not None)
         if task is None:
-            return None if self.search.searches.is_waiting else str(Searcher.FINISHED)
+            return None if self.search.searches.waiting else str(Searcher.FINISHED)
         ray.get(self.pool.add.remote(task))
         self.running[trial_id] = task.trial
         return {"trial": task.trial}

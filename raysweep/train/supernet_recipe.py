@@ -84,21 +84,16 @@ class SupernetRecipe:
         if self.bn not in BN:
             raise unknown("bn", self.bn, BN)
         made = patch(self.training, {"network.norm": BN[self.bn]})
-        for path, bad, why in (
+        for is_bad, why in (
+            (not made.data.holdout, "data.holdout is 0, so the search would select on test images. Use e.g. 0.1"),
+            (made.init.method.startswith("lsuv"), "init.method depends on a single architecture. Use he"),
             (
-                "data.holdout",
-                not made.data.holdout,
-                "is 0, so architectures would be selected on test images. Set a fraction, e.g. 0.1",
-            ),
-            ("init.method", made.init.method.startswith("lsuv"), "depends on a single architecture. Use he"),
-            (
-                "training.accumulate",
                 made.training.accumulate != 1,
-                "splits batches, but batch normalisation needs whole ones. Use 1",
+                "training.accumulate splits batches, but batch normalisation needs whole ones. Use 1",
             ),
         ):
-            if bad:
-                raise RaysweepError(f"cannot train a supernet: {path} {why}.")
+            if is_bad:
+                raise RaysweepError(f"cannot train a supernet: {why}.")
         return made
 
     @property

@@ -12,11 +12,12 @@ import pytest
 from analysis.figures import Evidence, found_cells
 from analysis.figures._graphs import PITCH, Chain, Graph
 from analysis.load import searches_of
-from raysweep.genotypes.cells import GENOTYPES, NASNET_A
+from raysweep.genotypes.cells import NASNET_A
 from raysweep.genotypes.nasbench201 import Cell201
 from raysweep.nas import EnasMacro, Evaluation, NASBench201, cell_space, search
 from raysweep.nas.space import randomness
 from tests.analysis.test_figures_overviews import NO_STATS, legible
+from tests.genotypes.published import GENOTYPES
 from tests.nas.bits_space import BitString
 
 SPACES: dict[str, Any] = {

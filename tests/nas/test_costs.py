@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.genotypes.cells import GENOTYPES
 from raysweep.genotypes.macro import ENAS_MACRO, MacroNetwork
 from raysweep.genotypes.nasbench201 import EDGES, Cell201
 from raysweep.nas import NASBench201, cell_space
+from tests.genotypes.published import GENOTYPES
 from tests.nas.cell_arithmetic import CellNetwork, MacroForm, NetworkCost, nasbench201_cost
 
 MOBILE: dict[str, Any] = {"stem": "imagenet", "side": 224, "classes": 1000}

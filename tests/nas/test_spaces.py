@@ -11,10 +11,11 @@ import pytest
 from scipy import stats
 
 from raysweep.errors import RaysweepError
-from raysweep.genotypes.cells import GENOTYPES, OPERATIONS, Cell
+from raysweep.genotypes.cells import OPERATIONS, Cell
 from raysweep.genotypes.nasbench201 import EDGES, Cell201
 from raysweep.genotypes.nasbench201 import OPERATIONS as OPERATIONS_201
 from raysweep.nas import EnasMacro, Limited, Limits, NASBench201, cell_space, design_choices
+from tests.genotypes.published import GENOTYPES
 from tests.nas.bits_space import BitString
 from tests.nas.cell_arithmetic import CellNetwork, MacroForm, NetworkCost, nasbench201_cost
 

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from raysweep.errors import InapplicableError, RaysweepError
-from raysweep.genotypes.cells import AMOEBANET_A, DARTS_V2, GENOTYPES, NASNET_A, Cell, Genotype
+from raysweep.genotypes.cells import AMOEBANET_A, DARTS_V2, NASNET_A, Cell, Genotype
 from raysweep.nas.cells_space import cell_space
 from raysweep.nn.blocks import DropPath
 from raysweep.nn.inits import lsuv
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.recipe import Recipe
 from raysweep.train.update import loss_of
+from tests.genotypes.published import GENOTYPES
 from tests.nas.cell_arithmetic import CellNetwork
 from tests.networks.comparison import built, native, size
 

@@ -35,7 +35,7 @@ class RandomProposer(Generic[A]):
     def __init__(self, space: Space[A]) -> None:
         self.space = space
 
-    def propose(self, rng: Generator) -> Candidate[A]:
+    def propose(self, rng: Generator) -> Candidate[A] | None:
         """A sample."""
         return Candidate(self.space.sample(rng))
 
@@ -53,11 +53,11 @@ class RandomDedup:
         return DedupProposer(space)
 
 
-class DedupProposer(Generic[A]):
+class DedupProposer(RandomProposer[A]):
     """State of `random_dedup`: the keys proposed so far."""
 
     def __init__(self, space: Space[A]) -> None:
-        self.space = space
+        super().__init__(space)
         self.seen: set[str] = set()
 
     def propose(self, rng: Generator) -> Candidate[A] | None:
@@ -68,6 +68,3 @@ class DedupProposer(Generic[A]):
                 self.seen.add(key)
                 return Candidate(architecture)
         return None
-
-    def observe(self, result: Evaluated[A]) -> None:
-        """Ignore the result."""
