@@ -50,50 +50,50 @@ def _message(text: str, *places: tuple[str, str, str], note: str = "") -> Messag
 
 MESSAGES = (
     _message(
-        "ELU where there is no batch normalisation",
+        "ELU without batch normalisation",
         ("activation", "elu", "relu"),
         ("take_home", "do_elu_without_bn", "baseline"),
     ),
     _message(
-        "ReLU where there is batch normalisation",
+        "ReLU with batch normalisation",
         ("bn_activation", "relu", "elu"),
         ("take_home", "do_relu_with_bn", "dont_elu_with_bn"),
         note="tested against ELU with batch normalisation; published 49.9 and 49.8, also a small difference",
     ),
     _message(
-        "a learned colour space of RGB",
+        "a learned colour-space transformation of RGB",
         ("learned_colorspace", "vlrelu_10_3", "rgb"),
         ("take_home", "do_learned_colorspace", "baseline"),
     ),
     _message(
-        "a learning rate that falls in a straight line",
+        "linear decay of the learning rate",
         ("lr_policy", "linear", "step"),
         ("take_home", "do_linear_decay", "baseline"),
     ),
     _message(
-        "the sum of maximum and average pooling",
+        "the sum of max and average pooling",
         ("pooling", "max_plus_average", "max"),
         ("take_home", "do_max_plus_average", "baseline"),
     ),
     _message(
-        "a learning rate in proportion to the batch",
+        "a learning rate proportional to the batch size",
         ("batch_size", "bs1024_lr0_04", "bs1024_lr0_01"),
         ("take_home", "do_scale_lr_with_batch", "dont_keep_lr"),
         note="tested at four times the batch size",
     ),
     _message(
-        "fully connected layers as convolutions whose predictions are averaged",
+        "fully connected layers as convolutions, with averaged predictions",
         ("classifier", "conv5_c3_c1_clf_avepool", "pool5_fc_fc_clf"),
         ("take_home", "do_average_predictions", "dont_average_features"),
     ),
     _message(
-        "more images, unless accuracy has levelled off",
+        "more training images, unless accuracy has reached a plateau",
         ("dataset_size", "n1200k", "n800k"),
         note="tested: whether all images are better than 62 % of them",
     ),
-    _message("clean labels before more images", ("take_home", "do_clean_labels", "dont_noisy_labels")),
+    _message("clean labels rather than more images", ("take_home", "do_clean_labels", "dont_noisy_labels")),
     _message(
-        "a smaller stride of the first layer where images cannot be larger",
+        "a smaller stride in the first layer if images cannot be larger",
         ("take_home", "do_smaller_stride", "dont_keep_stride"),
     ),
     _message(

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The study of RESULTS.md: what of it is not in the store yet.
+# Train the study of RESULTS.md; trials that the store already has are skipped.
 #   packaging/study.sh SOURCE [STORE [DATA]]      then: raysweep compare docs/study/store STORE
-# SOURCE is CIFAR-10 in any form that `raysweep data write` takes. The images are the first 500 of each class to train on
-# and the first 200 to test on, so another order of the same files gives other numbers; the digest in RESULTS.md says
-# which these were. One budget for everything, none of it tuned: a quarter of the width, 4 epochs, batches of 32.
+# SOURCE is CIFAR-10 in any form that `raysweep data write` accepts. The images are the first 500 of each class for training
+# and the first 200 for testing, so a different order of the files gives different numbers; compare the digest in
+# RESULTS.md. All trials have the same untuned budget: a quarter of the width, 4 epochs, batches of 32.
 set -eu
-SOURCE=${1:?name a source of CIFAR-10, e.g. torchvision:CIFAR10 or cifar10.parquet}
+SOURCE=${1:?pass a source of CIFAR-10, e.g. torchvision:CIFAR10 or cifar10.parquet}
 STORE=${2:-results}
 DATA=${3:-data/cifar10-500-200}
 RAYSWEEP=${RAYSWEEP:-.venv/bin/raysweep}
@@ -15,8 +15,8 @@ run() {
     "$RAYSWEEP" run "$@" --protocol cifar10 --width 0.25 --epochs 4 --batch-size 32 --data "$DATA" --store "$STORE"
 }
 
-# A study whose variants are left out in part: those of several times the work of its baseline, and of `init` other
-# non-linearities than ReLU.
+# A study without some of its variants: those with several times the cost of the baseline and, for `init`, those with a
+# non-linearity other than ReLU.
 some() {
     study=$1
     shift

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, take_request, take_space
-from raysweep.errors import unknown
+from raysweep.errors import RaysweepError, unknown
 from raysweep.planning import PlannedTrial
 from raysweep.study import Study
 
@@ -97,7 +97,13 @@ def results(study: str, store: str | Path = "results") -> pd.DataFrame:
     return frame
 
 
-def report(*studies: str, store: str | Path = "results", out: str | Path = "report") -> Path:
+def report(
+    *studies: str,
+    store: str | Path = "results",
+    out: str | Path = "report",
+    live: bool = False,
+    every: float | None = None,
+) -> Path:
     """Write the figures and tables of the studies as one HTML page, and return its path.
 
         page = raysweep.report("activation", "pooling", store="results", out="report")
@@ -106,13 +112,20 @@ def report(*studies: str, store: str | Path = "results", out: str | Path = "repo
         studies: names of studies in the store; `all` for every one.
         store: a folder, or an s3:// or gs:// URI.
         out: the folder to write.
+        live: rewrite the page while a sweep runs; returns when the sweep is over.
+        every: seconds between refreshes with `live`; None: 30.
 
     Raises:
-        RaysweepError: no such store or study, or a folder that cannot be written.
+        RaysweepError: no such store or study, a folder that cannot be written, or `every` without `live`.
     """
-    from analysis.page.report import write_report
+    from analysis.page.report import EVERY_S, write_report
+    from raysweep.terminal.watch_store import check_every, refreshes
 
-    return write_report(str(store), studies, Path(out))
+    if every is not None and not live:
+        raise RaysweepError(f"every is {every:g}, but it only works with live=True.")
+    every_s = EVERY_S if every is None else every
+    check_every(every_s)
+    return write_report(str(store), studies, Path(out), refreshes=refreshes if live else None, every_s=every_s)
 
 
 def gains(*studies: str, store: str | Path = "results") -> pd.DataFrame:

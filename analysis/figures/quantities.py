@@ -28,7 +28,7 @@ def networks(design: Design) -> tuple[str, ...]:
 
 
 def scaling(design: Design) -> tuple[str, ...]:
-    """Whether the input is scaled to about unit variance, in the study of that."""
+    """Whether the input is scaled to about unit variance, for the study that compares the two."""
     if design.name.endswith("_noscale"):
         return ("not scaled",)
     return ("scaled",) if design.name.endswith("_scaled") else ("",)

@@ -19,7 +19,7 @@ from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, t
 from raysweep.study import find_study
 
 STUDY, ALL = "combined", "caffenet128_all"
-PUBLISHED_ALONE: Mapping[str, tuple[str, str]] = MappingProxyType(
+PUBLISHED_SINGLE: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "elu": ("activation", "elu"),
         "colorspace": ("learned_colorspace", "vlrelu_10_3"),
@@ -29,8 +29,8 @@ PUBLISHED_ALONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "nesterov": ("solver", "nesterov_step"),
     }
 )
-"""Part -> the study and variant that were published for it alone."""
-ALONE, STEP, SUM, TOGETHER = "alone", "step", "sum of all alone", "all together"
+"""Part -> the study and variant in which it was published as a single change."""
+SINGLE, STEP, SUM, TOGETHER = "single", "step", "sum of single gains", "all together"
 COLUMNS = ("part", "variant", "kind", "start", "gain", "half", "n", "published", "crossed")
 ROW_INCHES = 0.3
 
@@ -52,22 +52,22 @@ def data(line: Line) -> pd.DataFrame:
 
 def _parts(over: pd.DataFrame, baseline: str) -> Iterator[dict[str, Any]]:
     paper, before = _published(), baseline
-    for number, part in enumerate(PUBLISHED_ALONE, 1):
-        after, alone = _after(number, part), f"only_{part}"
+    for number, part in enumerate(PUBLISHED_SINGLE, 1):
+        after, single = _after(number, part), f"only_{part}"
         yield _bar(part, after, STEP, over[after] - over[before], math.nan, over[before].mean())
-        yield _bar(part, alone, ALONE, over[alone], paper[part])
+        yield _bar(part, single, SINGLE, over[single], paper[part])
         before = after
 
 
 def _sums(over: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    paper, alone = _published(), over[[f"only_{part}" for part in PUBLISHED_ALONE]]
+    paper, single = _published(), over[[f"only_{part}" for part in PUBLISHED_SINGLE]]
     yield _bar(TOGETHER, ALL, TOGETHER, over[ALL], paper[ALL])
-    yield _bar(SUM, SUM, SUM, alone.sum(axis=1, skipna=False), paper[SUM])
+    yield _bar(SUM, SUM, SUM, single.sum(axis=1, skipna=False), paper[SUM])
 
 
 def _after(number: int, part: str) -> str:
     """The variant with the first `number` parts."""
-    return f"only_{part}" if number == 1 else ALL if number == len(PUBLISHED_ALONE) else f"add{number}_{part}"
+    return f"only_{part}" if number == 1 else ALL if number == len(PUBLISHED_SINGLE) else f"add{number}_{part}"
 
 
 def _bar(part: str, variant: str, kind: str, gains: pd.Series, published: float, start: float = 0.0) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def _bar(part: str, variant: str, kind: str, gains: pd.Series, published: float,
 
 
 def _published() -> dict[str, float]:
-    """Part -> its published gain alone, with those of all parts and the sum, in points."""
+    """Part -> its published single gain, with those of all parts together and the sum, in points."""
     found = {}
-    for part, (study, variant) in PUBLISHED_ALONE.items():
+    for part, (study, variant) in PUBLISHED_SINGLE.items():
         known = METRICS["published_gain"].of(published_study(study, find_study(study).baseline))
         found[part] = float(known[variant])
     base = METRICS["published_top1"].of(published_study("activation", "relu"))["relu"]
@@ -88,7 +88,7 @@ def _published() -> dict[str, float]:
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """Draw steps as bars that start at the end of the last one, each with a thin bar of the part alone below."""
+    """Draw steps as bars that start at the end of the last one, each with a thin bar of the single gain below."""
     parts = list(dict.fromkeys(frame["part"]))
     ax.axvline(0, color=style.DARK, lw=0.9)
     for entry in frame.itertuples():
@@ -96,13 +96,13 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     ends = frame["start"] + frame["gain"]
     reach = [*(frame["gain"] - frame["half"]), *(frame["gain"] + frame["half"]), *(ends - frame["half"])]
     ax.set_xlim(*style.rise([0.0, *reach, *(ends + frame["half"]), *frame["published"], *ends]))
-    ax.axhline(len(PUBLISHED_ALONE) - 0.5, color=style.BEHIND, lw=0.8)
+    ax.axhline(len(PUBLISHED_SINGLE) - 0.5, color=style.BEHIND, lw=0.8)
     style.name_rows(ax, [part if part in (SUM, TOGETHER) else f"+ {part}" for part in parts])
     ax.set_xlabel("gain over the baseline, points of top-1")
 
 
-SHADES = {STEP: style.OURS, ALONE: style.SEED, TOGETHER: style.OURS, SUM: style.SEED}
-PLACES = {STEP: (-0.17, 0.34), ALONE: (0.16, 0.2), TOGETHER: (0.0, 0.5), SUM: (0.0, 0.5)}
+SHADES = {STEP: style.OURS, SINGLE: style.SEED, TOGETHER: style.OURS, SUM: style.SEED}
+PLACES = {STEP: (-0.17, 0.34), SINGLE: (0.16, 0.2), TOGETHER: (0.0, 0.5), SUM: (0.0, 0.5)}
 """Kind -> offset of its bar in the row, and height."""
 
 
@@ -116,18 +116,19 @@ def _draw_bar(ax: Axes, row: int, entry: Any) -> None:
             at = entry.start + entry.gain
             ax.errorbar(at, row + shift, xerr=entry.half, color=style.DARK, lw=0.9, capsize=2, zorder=3)
     if not math.isnan(entry.published):
-        place = row + (0.36 if entry.kind == ALONE else shift)
+        place = row + (0.36 if entry.kind == SINGLE else shift)
         ax.plot(entry.published, place, "D", ms=4, color=style.PUBLISHED, zorder=4)
     text = Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
-    far = {STEP: 8, ALONE: 62, TOGETHER: 8, SUM: 62}[entry.kind]
+    far = {STEP: 8, SINGLE: 62, TOGETHER: 8, SUM: 62}[entry.kind]
     shade = style.DARK if entry.kind in (STEP, TOGETHER) else style.FAINT
     style.right_of(ax, row, text, far, 7, shade)
 
 
 NOTE = (
-    "Dark: the change from adding a part to those above it, and all together; light: a part alone, and the sum of all "
-    f"alone. Error bars: {MEAN_INTERVAL} of the change, paired by seed. Diamonds: published gains of a part alone, of "
-    "all together and their sum, each over the baseline of its own table. Numbers at the right: dark and light bars."
+    "Dark: the change from adding a part to those above it, and all together; light: the gain of a single part, and "
+    f"the sum of these. Error bars: {MEAN_INTERVAL} of the change, paired by seed. Diamonds: the published gains of a "
+    "single part, of all together and their sum, each over the baseline of its own table. Numbers at the right: dark "
+    "and light bars."
 )
 FIGURES.add("waterfall", "the gain of adding each part in turn, and the sum of single gains", "Mishkin et al. 2017")(
     Figure(data, draw, lambda frame: 0.8 + ROW_INCHES * frame["part"].nunique(), NOTE, order=4)

@@ -117,7 +117,7 @@ def _messages(lines: Sequence[Line]) -> str:
     if table.empty:
         return ""
     items = [
-        f"- {verdict}: {', '.join(dict.fromkeys(rows['message']))}.\n"
+        f"- {verdict}: {'; '.join(dict.fromkeys(rows['message']))}.\n"
         for verdict, rows in table.groupby("verdict", sort=False)
     ]
     return f"## Take-home messages of the paper\n\n{''.join(items)}\n{markdown(messages.readable(table))}"

@@ -29,7 +29,7 @@ def test_a_claim_is_one_at_the_level_of_the_studies_picked() -> None:
     assert lost(lines[0], q) == ["v1", "v2"]
 
 
-def test_a_lone_study_keeps_its_p_and_one_without_comparisons_does_not_count() -> None:
+def test_a_single_study_keeps_its_p_and_one_without_comparisons_does_not_count() -> None:
     nothing = Comparisons({}, math.nan, 0, math.nan)
     q, none = q_values([a_line(0.01, 0.2), nothing])
     assert q == pytest.approx({"v0": 0.01, "v1": 0.2})

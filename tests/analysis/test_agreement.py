@@ -52,7 +52,7 @@ def test_noise_between_seeds_widens_the_interval() -> None:
     assert noisy.high - noisy.low > quiet.high - quiet.low
 
 
-def test_seeds_of_the_baseline_alone_do_not_move_it(line: Line) -> None:
+def test_extra_seeds_of_the_baseline_do_not_change_it(line: Line) -> None:
     last, seeds = line.trials["seed"].max(), line.trials["seed"]
     without = replace(line, trials=line.trials[seeds < last])
     own = line.trials[(seeds < last) | (line.trials["variant"] == line.baseline)]

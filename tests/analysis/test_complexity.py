@@ -56,7 +56,7 @@ def test_the_other_accuracies_are_the_references() -> None:
         )
 
 
-def test_ours_are_means_over_seeds_beside_the_published(store: Store) -> None:
+def test_ours_are_means_over_seeds_next_to_the_published(store: Store) -> None:
     line = line_of(store, "imagenet128")
     frame = complexity.data(line).set_index(["source", "name"])
     ours = frame.loc["ours"]
@@ -71,7 +71,7 @@ def test_ours_are_means_over_seeds_beside_the_published(store: Store) -> None:
     assert dense.is_monotonic_decreasing
 
 
-def test_on_other_images_the_published_do_not_stand_beside(store: Store) -> None:
+def test_on_other_images_no_published_networks_are_shown(store: Store) -> None:
     assert set(complexity.data(line_of(store, "imagenette128"))["source"]) == {"ours"}
 
 
@@ -81,7 +81,7 @@ def test_a_study_of_one_network_has_no_such_figure(line: Line) -> None:
 
 @pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
 @pytest.mark.parametrize("name", ["complexity", "density"])
-def test_nothing_in_the_picture_covers_anything(store: Store, name: str, protocol: str) -> None:
+def test_nothing_in_the_picture_overlaps(store: Store, name: str, protocol: str) -> None:
     figure = figures()[name]
     canvas = render(figure, figure.data(line_of(store, protocol)), CAPTION)
     assert not overlaps(canvas)

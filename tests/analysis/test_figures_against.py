@@ -118,7 +118,7 @@ def test_costs_are_relative_to_model_a(store: Store) -> None:
         for name, study in DENSEST.items()
     ],
 )
-def test_nothing_covers_anything(store: Store, name: str, study: str) -> None:
+def test_nothing_overlaps(store: Store, name: str, study: str) -> None:
     line = made(store, study)
     figure = figures()[name]
     assert overlaps(render(figure, figure.data(line), caption(line))) == []
@@ -154,7 +154,7 @@ def test_a_part_of_the_study_is_drawn(store: Store) -> None:
     assert overlaps(render(figures()["label_noise"], frame, caption(line))) == []
 
 
-def test_names_are_moved_as_little_as_they_must() -> None:
+def test_names_are_moved_as_little_as_possible() -> None:
     assert style.spread([0.5, 0.1, 0.9], 0.1) == pytest.approx([0.5, 0.1, 0.9])
     assert style.spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
     assert style.spread([], 0.1) == []

@@ -86,7 +86,7 @@ def test_the_waterfall_adds_up(store: Store) -> None:
     steps = frame.xs("step", level="kind")
     assert steps["gain"].sum() == pytest.approx(frame.loc[(waterfall.TOGETHER, waterfall.TOGETHER), "gain"])
     assert frame.loc[(waterfall.SUM, waterfall.SUM), "gain"] == pytest.approx(3)
-    assert frame.loc[("elu", "alone"), "published"] == pytest.approx(1.7)
+    assert frame.loc[("elu", "single"), "published"] == pytest.approx(1.7)
     assert frame.loc[(waterfall.TOGETHER, waterfall.TOGETHER), "published"] == pytest.approx(5.9)
     assert frame.loc[(waterfall.SUM, waterfall.SUM), "published"] == pytest.approx(1.7 + 1.4 + 1.2 + 1.3 + 2.2 + 0.2)
 
@@ -156,9 +156,7 @@ def test_the_front_is_what_nothing_beats_in_both() -> None:
         for name, (study, ends) in DENSEST.items()
     ],
 )
-def test_nothing_covers_anything_whatever_did_not_finish(
-    store: Store, name: str, study: str, ends: dict[str, str]
-) -> None:
+def test_nothing_overlaps_whatever_did_not_finish(store: Store, name: str, study: str, ends: dict[str, str]) -> None:
     line = made(store, study, **ends)
     figure = figures()[name]
     assert overlaps(render(figure, figure.data(line), caption(line))) == []

@@ -144,7 +144,7 @@ def test_gather_reads_what_init_stats_wrote(store: Store) -> None:
     assert len(init_layers.data(gather(store, []))) == 4
 
 
-def test_nothing_to_say_of_other_studies(line: Line) -> None:
+def test_overviews_are_empty_for_other_studies(line: Line) -> None:
     assert all(entry.make.data(evidence(line)).empty for entry in overviews())
 
 

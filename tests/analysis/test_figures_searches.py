@@ -241,17 +241,17 @@ def test_a_store_without_searches_has_no_such_figures() -> None:
 
 
 def ranking(noise: float = 0.02) -> Ranking[str]:
-    """Of strings with a share of ones; some fail in one of the two ways."""
+    """A ranking of bit strings by their share of ones; some fail in one of the two ways."""
     rng = np.random.default_rng(1)
 
     def shared(bits: str) -> Evaluation:
         return Evaluation(bits.count("1") / 40 + rng.normal(0, noise), 1.0)
 
-    def alone(bits: str) -> Evaluation:
+    def standalone(bits: str) -> Evaluation:
         status: Any = "diverged" if bits.startswith("111") else "finished"
         return Evaluation(bits.count("1") / 20 + rng.normal(0, noise), 9.0, status)
 
-    return compare(BitString(16), shared, alone, seed=3)
+    return compare(BitString(16), shared, standalone, seed=3)
 
 
 def test_tau_is_that_of_the_pairs_that_have_both_scores() -> None:
@@ -271,7 +271,7 @@ def test_tau_is_that_of_the_pairs_that_have_both_scores() -> None:
     assert frame.loc[frame["left_out"] != "", "shared"].notna().all()
 
 
-def test_rankings_of_a_store_are_drawn_each_for_itself(tmp_path: Path) -> None:
+def test_each_ranking_of_a_store_has_a_panel(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path), create=True)
     assert gather(store, []).rankings.empty
     found = ranking()
@@ -288,7 +288,7 @@ def test_rankings_of_a_store_are_drawn_each_for_itself(tmp_path: Path) -> None:
     assert "rankings/one.parquet" in store.problems[0]
 
 
-def test_rankings_beside_each_other_are_legible() -> None:
+def test_rankings_side_by_side_are_legible() -> None:
     tables = [ranking().to_table(bn=bn).to_pandas() for bn in ("batch", "stored", "none")]
     frame = supernet_ranking.data(Evidence((), NO_STATS, rankings=pd.concat(tables)))
     assert overlaps(render(overviews()["supernet"], frame, "")) == []
@@ -300,7 +300,7 @@ def test_a_ranking_of_equal_scores_has_no_tau() -> None:
     assert supernet_ranking.words(frame.assign(shared=1.0)).startswith("no tau")
 
 
-def test_gather_takes_the_searches_of_the_lines_shown(searched: Store) -> None:
+def test_gather_returns_the_searches_of_the_lines_shown(searched: Store) -> None:
     found = gather(searched, load_lines(searched, ["nas-nasnet"]))
     assert set(found.searches["study"]) == {"nas-nasnet"}
     assert len(found.searches) == len(load_searches(searched, "nas-nasnet")) > 0

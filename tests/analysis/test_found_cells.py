@@ -101,7 +101,7 @@ def graphs(text: str) -> list[Graph]:
     "text",
     [*map(str, GENOTYPES.values()), *(str(SPACES["nasnet"].sample(randomness(1, number))) for number in range(20))],
 )
-def test_nothing_of_a_graph_is_on_anything(text: str) -> None:
+def test_nothing_in_a_graph_overlaps(text: str) -> None:
     for graph in graphs(text):
         assert graph.size[0] <= found_cells.WIDTH
         assert all(right < left for (_, right), (left, _) in pairwise(graph.spans))

@@ -45,7 +45,7 @@ def test_without_the_baseline_variants_differ_from_what_they_share(store: Store)
     assert others.changes() == {name: {"network.activation": name} for name in ("elu", "prelu")}
 
 
-def test_one_trial_may_stand_for_two_variants(store: Store) -> None:
+def test_one_trial_can_belong_to_two_variants(store: Store) -> None:
     (planned, *_) = fill(store, Request(("activation",), "demo", variants=("elu",)))
     rows = store.members().to_pylist()
     twin = next(row for row in rows if row["trial"] == planned.trial) | {"variant": "twin", "order": 99}
@@ -75,7 +75,7 @@ def test_published_numbers_are_the_papers() -> None:
     assert published_study("no such study", "relu").empty
 
 
-def test_a_number_of_another_network_does_not_stand_in() -> None:
+def test_a_number_of_another_network_does_not_replace_a_missing_one() -> None:
     paper = published_study("batchnorm", "none")["published_top1"]
     assert paper["after"] == 0.499  # CaffeNet's, not GoogLeNet's 0.596
     assert paper.index.is_unique

@@ -63,7 +63,7 @@ def test_a_variant_is_described_by_what_differs_from_the_baseline(out: Path) -> 
     assert "<code>training.epochs" not in (out / "report.html").read_text(), "all trials share it"
 
 
-def test_figures_and_tables_lie_beside_the_page(out: Path) -> None:
+def test_figures_and_tables_are_written_next_to_the_page(out: Path) -> None:
     suffixes = sorted(path.suffix for path in out.glob("activation*"))
     assert suffixes == [".csv", ".md", *[".png"] * 4, *[".svg"] * 4, ".tex"]
     (csv,) = out.glob("activation*.csv")
@@ -103,7 +103,7 @@ def test_two_lines_are_two_sections(store: Store, tmp_path: Path) -> None:
     assert "training.epochs=9" in text
 
 
-def test_all_stands_for_every_study_and_they_are_judged_together(store: Store, tmp_path: Path) -> None:
+def test_all_means_every_study_and_corrects_over_them(store: Store, tmp_path: Path) -> None:
     fill(store, Request(("activation",), "cifar10", variants=("elu", "tanh"), seeds=3))
     pooled = [row | {"study": "pooling"} for row in store.members().to_pylist()]
     store.write_members(pooled)

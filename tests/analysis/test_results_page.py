@@ -43,7 +43,7 @@ def test_every_number_of_the_table_is_that_of_the_summary(store: Store, tmp_path
         assert row.variant == "relu" or cells[3] == f"{row.gain:+.1f} ± {row.gain_half:.1f}".replace("-", "−")
 
 
-def test_an_empty_store_and_a_page_that_cannot_be_written(store: Store, tmp_path: Path) -> None:
+def test_an_empty_store_and_an_unwritable_page_are_errors(store: Store, tmp_path: Path) -> None:
     with pytest.raises(RaysweepError, match=re.escape(store.uri)):
         write_results(store.uri, tmp_path / "RESULTS.md", tmp_path / "docs")
     fill(store, Request(("activation",), "demo", variants=("elu",)))

@@ -59,7 +59,7 @@ def test_unequal_numbers_of_one_trial_are_judged_by_the_noise(tmp_path: Path) ->
     assert "18 (" in trials_words(found)
 
 
-def test_other_settings_are_set_beside_each_other(tmp_path: Path) -> None:
+def test_lines_with_other_settings_are_compared(tmp_path: Path) -> None:
     a, b = filled(tmp_path / "a"), filled(tmp_path / "b", seed=2, epochs=9.0, seeds=1)
     found = compare_stores(a.uri, b.uri)
     assert found.trials.empty
@@ -83,7 +83,7 @@ def test_the_interval_is_welchs_at_bonferronis_level(tmp_path: Path) -> None:
     assert ((found.variants["p"] <= 0.05) == (found.variants["difference"].abs() > half)).all()
 
 
-def test_ends_that_differ_are_told(tmp_path: Path) -> None:
+def test_different_ends_are_reported(tmp_path: Path) -> None:
     a, b = filled(tmp_path / "a"), filled(tmp_path / "b")
     (planned, *_) = Request(("activation",), "cifar10", {"training.epochs": 4.0}, variants=VARIANTS).plan()
     write(b, planned, "diverged", math.nan)

@@ -62,7 +62,7 @@ def test_every_belongs_to_live(words: tuple[str, ...], values: str, stores: list
 def test_a_report_is_one_call_live_or_not(stores: list[str], tmp_path: Path) -> None:
     pages: list[Path] = []
     plain = write_report(stores[0], ["all"], tmp_path / "plain", ready=pages.append)
-    live = write_report(stores[0], ["all"], tmp_path / "live", looks=once, ready=pages.append)
+    live = write_report(stores[0], ["all"], tmp_path / "live", refreshes=once, ready=pages.append)
     assert pages == [plain, live]
     names = [sorted(file.name for file in page.parent.iterdir()) for page in pages]
     assert names[0] == names[1] != []
@@ -70,7 +70,7 @@ def test_a_report_is_one_call_live_or_not(stores: list[str], tmp_path: Path) -> 
 
 
 def once(following: Following, store: Store, every_s: float) -> Iterator[tuple[None, list[Any]]]:
-    """One look at a store."""
+    """A single refresh of a store."""
     yield None, following.refresh()
 
 
