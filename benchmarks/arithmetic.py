@@ -1,6 +1,6 @@
 """Training images/s of the paper's network by precision and memory format, on one CPU thread.
 
-Quarter width at 128 px, batch 64, whole updates (forward, backward, solver) on resident images.
+CaffeNet at a quarter of its width and 128 px, batch size 64: whole updates (forward, backward, solver).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BATCH, UPDATES, REPEATS = 64, 4, 7
 
 
 def side(precision: str, layout: torch.memory_format) -> Callable[[], float]:
-    """Images per second of a few updates."""
+    """Return a function that measures images per second of a few updates."""
     recipe = patch(Recipe(), {"network.width": 0.25, "network.outputs": 10})
     torch.manual_seed(0)
     network = build_network(recipe.network, recipe.data.shape).to(memory_format=layout)  # type: ignore[call-overload]
@@ -46,12 +46,12 @@ def side(precision: str, layout: torch.memory_format) -> Callable[[], float]:
         for _ in range(UPDATES):
             update()
 
-    update()  # the first one allocates
+    update()  # the first update allocates
     return lambda: BATCH * UPDATES / seconds(updates)
 
 
 def main() -> None:
-    """Measure all four sides in turn."""
+    """Measure all four sides."""
     torch.set_num_threads(1)
     layouts = {"nchw": torch.contiguous_format, "channels-last": torch.channels_last}
     sides = {f"{p} {name}": side(p, layouts[name]) for p, name in itertools.product(("float32", "bfloat16"), layouts)}

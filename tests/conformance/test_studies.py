@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ import torch
 import analysis
 from raysweep.cost import cost_key
 from raysweep.networks import build_network, own_factors
+from raysweep.optim.schedules import learning_rate
+from raysweep.optim.solvers import make_solver
 from raysweep.patch import Times, diff, get, patch
 from raysweep.planning import make_plan
 from raysweep.protocols import PROTOCOLS, find_protocol
-from raysweep.recipe import Recipe
+from raysweep.recipe import Recipe, SolverRecipe
 from raysweep.study import CLEAN, Study, find_studies, find_study, study_names
 from raysweep.train.loop import check_trial
 from raysweep.train.update import loss_of
@@ -88,7 +91,7 @@ def test_where_the_published_run_was_another_the_clean_form_stands_beside_it() -
 
 
 @pytest.mark.parametrize("protocol", [entry.name for entry in PROTOCOLS])
-def test_every_recipe_can_be_trained_as_it_is(protocol: str) -> None:
+def test_no_recipe_of_a_study_is_refused(protocol: str) -> None:
     for study in find_studies(["all"]):
         for _, recipe in study.recipes(find_protocol(protocol), [0]):
             check_recipe(recipe)
@@ -100,27 +103,45 @@ def stepped(study: Study) -> Any:
     return pytest.param(study, id=study.name, marks=[pytest.mark.long] * (study.name == "image_size_networks"))
 
 
+def test_every_solver_and_schedule_of_a_study_trains() -> None:
+    """A small network changes and stays finite, and the learning rate is finite from the first update to the last."""
+    recipes = [recipe for study in find_studies(["all"]) for _, recipe in study.recipes(Recipe(), [0])]
+    for recipe in {(recipe.solver, recipe.schedule): recipe for recipe in recipes}.values():
+        step(patch(Recipe(), {"network.width": 1 / 32, "network.outputs": 5}), recipe.solver)
+        last = recipe.length.iterations - 1
+        rates = [learning_rate(recipe.schedule, recipe.solver.lr, at, last + 1) for at in (0, last // 2, last)]
+        assert all(math.isfinite(rate) and rate >= 0 for rate in rates)
+        assert max(rates) > 0
+
+
 @pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
 @pytest.mark.parametrize("study", [stepped(study) for study in find_studies(["all"])])
-def test_every_network_steps_with_finite_gradients(study: Study, protocol: str) -> None:
-    """At an eighth of the width or less; networks that differ in nothing but data or solver are one."""
+def test_every_network_of_a_study_trains(study: Study, protocol: str) -> None:
+    """At an eighth of the width or less; networks that differ only in data or solver count as one."""
     small = patch(find_protocol(protocol), {"network.outputs": 5})
     recipes = [recipe for _, recipe in study.recipes(small, [0])]
     for recipe in {cost_key(recipe): recipe for recipe in recipes}.values():
         step(replace(recipe, network=replace(recipe.network, width=min(0.0625, recipe.network.width / 32))))
 
 
-def step(recipe: Recipe) -> None:
+def step(recipe: Recipe, solver: SolverRecipe | None = None) -> None:
+    """One update has a finite loss and finite gradients, and changes weights, which stay finite."""
     torch.manual_seed(0)
     net = build_network(recipe.network, recipe.data.shape).train()
     pixels = torch.randint(0, 256, (IMAGES, *recipe.data.shape)).float()
     images = (pixels - torch.tensor(recipe.data.mean).view(-1, 1, 1)) * recipe.data.scale
-    loss_of(net(images), torch.tensor([0, 1, 2, 4]), recipe.network.aux_weight).backward()  # type: ignore[no-untyped-call]
+    loss = loss_of(net(images), torch.tensor([0, 1, 2, 4]), recipe.network.aux_weight)
+    assert torch.isfinite(loss)
+    loss.backward()  # type: ignore[no-untyped-call]
+    before = {name: weight.detach().clone() for name, weight in net.named_parameters()}
     for name, weight in net.named_parameters():
         if weight.grad is None:
             assert recipe.network.survival < 1, name  # a block left out has none
             continue
         assert torch.isfinite(weight.grad).all(), name
+    make_solver(net, solver or recipe.solver).step()
+    assert any(not torch.equal(weight, before[name]) for name, weight in net.named_parameters())
+    assert all(torch.isfinite(weight).all() for weight in net.parameters())
 
 
 def test_the_readme_names_every_study_and_how_many_runs_were_not_as_described() -> None:
