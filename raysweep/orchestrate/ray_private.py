@@ -64,7 +64,7 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Tune does not print tracebacks; the sweep reports failures itself.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    # No process beside each gang that watches for nodes about to be taken away: `health` does that for all.
+    # No process per gang that watches for nodes about to be taken away: `health` does that for all.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 """Environment variables that Ray's documentation does not mention."""

@@ -103,17 +103,19 @@ def stepped(study: Study) -> Any:
     return pytest.param(study, id=study.name, marks=[pytest.mark.long] * (study.name == "image_size_networks"))
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_every_solver_and_schedule_of_a_study_trains() -> None:
     """A small network changes and stays finite, and the learning rate is finite from the first update to the last."""
     recipes = [recipe for study in find_studies(["all"]) for _, recipe in study.recipes(Recipe(), [0])]
     for recipe in {(recipe.solver, recipe.schedule): recipe for recipe in recipes}.values():
-        step(patch(Recipe(), {"network.width": 1 / 32, "network.outputs": 5}), recipe.solver)
+        step(patch(find_protocol("demo"), {"network.width": 1 / 32, "network.outputs": 5}), recipe.solver)
         last = recipe.length.iterations - 1
         rates = [learning_rate(recipe.schedule, recipe.solver.lr, at, last + 1) for at in (0, last // 2, last)]
         assert all(math.isfinite(rate) and rate >= 0 for rate in rates)
         assert max(rates) > 0
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
 @pytest.mark.parametrize("study", [stepped(study) for study in find_studies(["all"])])
 def test_every_network_of_a_study_trains(study: Study, protocol: str) -> None:
