@@ -182,7 +182,7 @@ class Pool(Ledger):
             self.end_stopped(lease)
         elif not lease.end and self._leaves(member):
             self.waiting.push(lease)
-            self.emit("retried", trial, text="moving to another node: this one is about to be taken away")
+            self.emit("retried", trial, text="on another node: this one is about to be taken away")
         elif not lease.end and not self.closed:
             self.retry(lease, "the trial ended without a final status", hopeless=True)
         await self._announce()
