@@ -1,1 +1,1 @@
-"""One file a question of the paper: its variants as named patches of a baseline recipe."""
+"""The studies: one file per question of the paper, its variants as named patches of a baseline recipe."""

@@ -1,14 +1,17 @@
 """Which architecture?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: VGG-16 (65.1) and residual GoogLeNet (63.8) are far above CaffeNet (47.1) at 128 px.
-Cost: 28 trials a seed of 34 to 128 epochs.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: VGG-16 (65.1) and residual GoogLeNet (63.8) are far better than CaffeNet (47.1) at 128 px.
+Cost: 28 trials per seed of 34 to 128 epochs.
 
-Not established: rate and weight decay of most rows (here the protocol's; 0.0002 for GoogLeNet, as in the files of its
-normalised forms; 0.04 and 0.0002 for SqueezeNet's newer solver, those of its release), which release of SqueezeNet it
-was (here 1.0), whether the plain GoogLeNet had auxiliary heads (here it had, as the forms tested at them must have),
-and where the skips of the residual one are (here around every inception module), where DarkNet's normalisation is (here
-before the non-linearity, as in Darknet), how the rate of the lim0606 form falls (here in a straight line).
+Not documented:
+- the rate and weight decay of most rows; here the protocol's, except a decay of 0.0002 for GoogLeNet, as in the files
+  of its normalised forms, and 0.04 and 0.0002 for SqueezeNet's newer solver, as in its release;
+- the release of SqueezeNet; here 1.0;
+- whether the plain GoogLeNet had auxiliary heads; here it has, as the forms tested at them must;
+- where the residual GoogLeNet has skips; here around every inception module;
+- where Darknet's normalisation is; here before the non-linearity, as in the original;
+- the schedule of the lim0606 form; here linear.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from search_spaces._shared import (
     act,
     fc_widths,
     googlenet_bn,
+    head,
+    input_net,
     net,
     sides,
     updates,
@@ -35,21 +40,22 @@ from search_spaces._shared import (
 
 _CONV_DROPOUT = {"network.conv_dropout": (0.0, 0.1, 0.1, 0.2, 0.0)}
 
-_SQUEEZENET = {"network.name": "squeezenet1_0"}
-_NEW_SOLVER = _SQUEEZENET | LINEAR | {"solver.lr": Times(4), "solver.weight_decay": 2e-4}
-_GOOGLENET_COLOR = GOOGLENET_RES | {"network.input_net": "vlrelu_10_3"}
+_SQUEEZENET = net("squeezenet1_0") | LINEAR
+_NEW_SOLVER = _SQUEEZENET | {"solver.lr": Times(4), "solver.weight_decay": 2e-4}
+_NEW_SOLVER_224 = _NEW_SOLVER | sides(224, 256)
+_GOOGLENET_COLOR = GOOGLENET_RES | input_net("vlrelu_10_3")
 
 STUDY = Study(
     name="architecture",
     question="Which architecture?",
     paper="Mishkin et al. 2017, repository",
-    finding="VGG-16 and GoogLeNet with skips are far above CaffeNet.",
+    finding="VGG-16 and GoogLeNet with skips are far better than CaffeNet.",
     baseline="caffenet128",
     variants=(
-        Variant("caffenet128", {"network.name": "caffenet"}, "the baseline"),
+        Variant("caffenet128", net("caffenet"), "the baseline"),
         Variant("caffenet128_fc4096", fc_widths(4096), "hidden layers of 4096"),
-        Variant("caffenet128_nogroup", {"network.groups": False}, "no groups in convolutions"),
-        Variant("caffenet128_spp3", {"network.head": "spp3_fc"}, "pyramid pooling of 1x1, 2x2 and 4x4 bins"),
+        Variant("caffenet128_nogroup", {"network.groups": False}, "no groups in the convolutions"),
+        Variant("caffenet128_spp3", head("spp3_fc"), "pyramid pooling with 1x1, 2x2 and 4x4 bins"),
         Variant(
             "caffenet128_conv_dropout",
             _CONV_DROPOUT | HALF_BATCH_SAME_UPDATES,
@@ -57,25 +63,23 @@ STUDY = Study(
             as_published=HALF_EPOCHS_NOTE,
         ),
         Variant("caffenet128_conv_dropout_clean", _CONV_DROPOUT, "the same dropout, all epochs"),
-        Variant("squeezenet128", _SQUEEZENET | LINEAR, "SqueezeNet 1.0, a straight line to zero"),
-        Variant("squeezenet128_elu", _SQUEEZENET | LINEAR | act("elu"), "SqueezeNet 1.0 with ELU"),
+        Variant("squeezenet128", _SQUEEZENET, "SqueezeNet 1.0, linear decay to zero"),
+        Variant("squeezenet128_elu", _SQUEEZENET | act("elu"), "SqueezeNet 1.0 with ELU"),
         Variant(
             "squeezenet128_new_solver",
             _NEW_SOLVER | {"training.batch_size": Times(2), "training.epochs": Times(2 * 170 / 320)},
             "SqueezeNet 1.0 with the rate and decay of its release",
             as_published="batch 512 for 170,000 updates, so 68 epochs",
         ),
-        Variant(
-            "squeezenet128_new_solver_clean", _NEW_SOLVER, "the same rate and decay, the protocol's batch and epochs"
-        ),
+        Variant("squeezenet128_new_solver_clean", _NEW_SOLVER, "the same, with the protocol's batch and epochs"),
         Variant(
             "squeezenet224_new_solver",
-            _NEW_SOLVER | sides(224, 256) | updates(170),
+            _NEW_SOLVER_224 | updates(170),
             "the same at 224 px",
             as_published="170,000 updates, so 34 epochs",
         ),
-        Variant("squeezenet224_new_solver_clean", _NEW_SOLVER | sides(224, 256), "the same at 224 px, all epochs"),
-        Variant("nin128", {"network.name": "nin"}, "network in network"),
+        Variant("squeezenet224_new_solver_clean", _NEW_SOLVER_224, "the same at 224 px, all epochs"),
+        Variant("nin128", net("nin"), "network in network"),
         Variant("googlenet128", GOOGLENET, "GoogLeNet with auxiliary heads"),
         Variant("googlenet128_res", GOOGLENET_RES, "GoogLeNet with skips around its inception modules"),
         Variant("googlenet128_res_color", _GOOGLENET_COLOR, "the same with a learned colour space of 10 and 3 units"),
@@ -96,12 +100,12 @@ STUDY = Study(
             as_published=TEST_BATCH_NOTE,
         ),
         Variant("googlenet128_bn_after_clean", googlenet_bn("after", "batch"), "the same, running averages at test"),
-        Variant("googlenet128_bn_lim0606", GOOGLENET_LIM0606, "two 3x3 for each 5x5, normalised; batch 128"),
+        Variant("googlenet128_bn_lim0606", GOOGLENET_LIM0606, "two 3x3 per 5x5, normalised; batch 128"),
         Variant("darknet128_bn", net("darknet") | act("prelu") | EXP_160K, "Darknet with PReLU, the faster schedule"),
         Variant("henet128_2x2", net("henet_2x2"), "model J of He & Sun with a plain pooling and VLReLU"),
-        Variant("henet128_3x1", net("henet_3x1"), "the same with 3x1 and 1x3 for 2x2"),
-        Variant("fitnet1_elu", {"network.name": "fitnet1"} | act("elu"), "FitNet-1 with ELU"),
-        Variant("vgg16_128", {"network.name": "vgg16"}, "VGG-16"),
+        Variant("henet128_3x1", net("henet_3x1"), "the same with 3x1 and 1x3 instead of 2x2"),
+        Variant("fitnet1_elu", net("fitnet1") | act("elu"), "FitNet-1 with ELU"),
+        Variant("vgg16_128", net("vgg16"), "VGG-16"),
         Variant("caffenet256", FC4096_LRN_224, "CaffeNet at 227 px", as_published=FC4096_LRN_224_NOTE),
         Variant("caffenet256_clean", sides(227, 256) | fc_widths(4096), "227 px, fc 4096, no LRN, full length"),
     ),

@@ -1,13 +1,13 @@
 """Which augmentation?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: none of those tried is better than crop and mirror (47.1): multiscale 46.2, rotation 44.8.
-Cost: 4 trials a seed of 64 epochs.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: nothing tried is better than crop and mirror (47.1): multiscale gives 46.2, rotation 44.8.
+Cost: 4 trials per seed of 64 epochs.
 
-Multiscale draws the short side, 144, 256, 188 or 130 px with chances 0.5, 0.2, 0.2, 0.1, so it needs images stored at
-256 px; the test images are reduced to 144 px. Rotation is 0 to 5 degrees. Not established: its direction (one, here).
-The published file of rotation mirrors test images at random; here tests are never mirrored. input_dropout01 was
-published at 186,000 updates.
+Multiscale draws the short side: 144, 256, 188 or 130 px with probabilities 0.5, 0.2, 0.2, 0.1. It needs images stored
+at 256 px; test images are reduced to 144 px. Rotation is by 0 to 5 degrees; its direction is not documented (here one
+only). The published file of rotation mirrors test images at random; here they are never mirrored. The number published
+for input_dropout01 was taken at 186,000 updates.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ STUDY = Study(
     name="augmentation",
     question="Which augmentation?",
     paper="Mishkin et al. 2017, repository",
-    finding="Crop and mirror are enough for this network.",
+    finding="For this network, crop and mirror are enough.",
     baseline="crop_flip",
     variants=(
         Variant("crop_flip", {}, "random crop and mirror"),
-        Variant("input_dropout01", {"network.input_dropout": 0.1}, "a tenth of the input values dropped"),
+        Variant("input_dropout01", {"network.input_dropout": 0.1}, "dropout of a tenth of the input values"),
         Variant(
             "multiscale",
             {

@@ -1,13 +1,13 @@
 """Which batch size, and should the learning rate follow it?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on batch size and learning rate.
-Published finding: with the rate in proportion to the batch 32 to 512 do equally well (47.0 to 47.5); at a constant rate
-1024 loses five points.
-Cost: 12 trials a seed of 64 epochs; a batch of 1 means 82 million updates.
+Published finding: with a rate proportional to the batch, sizes of 32 to 512 do equally well (47.0 to 47.5); at a
+constant rate a batch of 1024 loses five points.
+Cost: 12 trials per seed of 64 epochs; a batch of 1 means 82 million updates.
 
-The number of images is constant, so updates and steps follow from the batch. Momentum and weight decay stay. Batches
-are relative to the protocol's (256 in the paper). Without batch normalisation `--set training.accumulate=N` computes
-the same updates in N parts where memory is short; it is part of the recipe, so the results say so.
+The number of images seen is constant, so the number of updates depends on the batch. Momentum and weight decay are
+unchanged. Batches are relative to the protocol's (256 in the paper). Without batch normalisation, `--set
+training.accumulate=N` computes the same updates in N parts if memory is short; the results record it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STUDY = Study(
     name="batch_size",
     question="Which batch size, and should the learning rate follow it?",
     paper="Mishkin et al. 2017, batch size and learning rate",
-    finding="The rate should follow the batch; then sizes up to 512 differ little.",
+    finding="The rate should scale with the batch; sizes up to 512 then differ little.",
     baseline="bs256_lr0_01",
     variants=(
         Variant("bs1024_lr0_04", batch(1024, 4), "4 times the batch, 4 times the rate"),

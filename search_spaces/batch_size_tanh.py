@@ -1,10 +1,10 @@
 """Which batch size and learning rate, with tanh?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: as with ReLU; smaller batches at a larger rate do not converge.
-Cost: 10 trials a seed of 64 epochs.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: the same as with ReLU; smaller batches at a larger rate do not converge.
+Cost: 10 trials per seed of 64 epochs.
 
-The published file of bs256 holds another network (ReLU with LRN); its number is that of tanh in `activation`.
+The published file of bs256 describes another network (ReLU with LRN); its number is that of tanh in `activation`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STUDY = Study(
     name="batch_size_tanh",
     question="Which batch size and learning rate, with tanh?",
     paper="Mishkin et al. 2017, repository",
-    finding="The rate should follow the batch, or at least not rise against it.",
+    finding="The rate should scale with the batch, or at least not grow as the batch shrinks.",
     baseline="bs256_lr0_01",
     variants=(
         Variant("bs256_lr0_01", _TANH, "the baseline's batch and rate"),

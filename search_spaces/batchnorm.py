@@ -2,13 +2,12 @@
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on batch normalisation.
 Published finding: after the non-linearity without scale and bias is best (49.9 against 47.1 without normalisation).
-Cost: 5 trials a seed of 64 epochs.
+Cost: 5 trials per seed of 64 epochs.
 
-Normalisation of the outputs of conv1..conv5, fc6, fc7 by Caffe's layer: epsilon 1e-5, running sums that keep 0.95 of
-themselves, running variance with the factor m / (m - 1), biases of the layers kept. The authors' slide compares before
-*with* against after *without* scale and bias; like with like are `before` and `after`, and the two `_scale_bias` forms.
-The same names are published for GoogLeNet: `--network googlenet`; as they were run there, with their schedule and test,
-they are in `bn_init`.
+Caffe's layer normalises the outputs of conv1..conv5, fc6, fc7: epsilon 1e-5, running sums decayed by 0.95, running
+variance with the factor m / (m - 1), biases of the layers kept. The authors' slide compares before *with* to after
+*without* scale and bias; comparable are `before` and `after`, and the two `_scale_bias` forms. The same names are
+published for GoogLeNet (`--network googlenet`); `bn_init` has those runs as published, with their schedule and test.
 """
 
 from __future__ import annotations

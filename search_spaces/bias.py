@@ -1,11 +1,11 @@
 """Do biases matter, and how fast should they learn?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on bias.
-Published finding: without biases 44.5 against 47.1; their learning rate hardly matters (47.0, 47.1, 47.2).
-Cost: 5 trials a seed of 64 epochs.
+Published finding: 44.5 without biases against 47.1 with; their learning rate hardly matters (47.0, 47.1, 47.2).
+Cost: 5 trials per seed of 64 epochs.
 
-Without means without in every layer, the classifier included. Not established: whether the published run without
-biases had the doubled weight decay of its file (its log is missing); here it has.
+`no_bias` has no bias in any layer, including the classifier. Not documented: whether the published run without biases
+used the doubled weight decay of its file (its log is missing); here it does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STUDY = Study(
     name="bias",
     question="Do biases matter, and how fast should they learn?",
     paper="Mishkin et al. 2017, bias",
-    finding="They are worth up to two points; their rate does not matter.",
+    finding="They gain up to two points; their rate does not matter.",
     baseline="bias_lr_x2",
     variants=(
         Variant("bias_lr_x2", {"network.bias": True, "solver.bias_lr_mult": 2.0}, "twice the rate of weights"),
@@ -28,6 +28,6 @@ STUDY = Study(
             "no biases",
             as_published="twice the weight decay",
         ),
-        Variant("no_bias_clean", {"network.bias": False}, "no biases, all else as the baseline"),
+        Variant("no_bias_clean", {"network.bias": False}, "no biases, otherwise like the baseline"),
     ),
 )

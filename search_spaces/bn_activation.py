@@ -1,11 +1,11 @@
 """Which non-linearity with batch normalisation?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on batch normalisation.
-Published finding: with normalisation the non-linearities differ little: PReLU 50.3, RReLU 50.0, ReLU 49.9, ELU 49.8.
-Cost: 13 trials a seed of 64 epochs.
+Published finding: with normalisation, non-linearities differ little: PReLU 50.3, RReLU 50.0, ReLU 49.9, ELU 49.8.
+Cost: 13 trials per seed of 64 epochs.
 
-Normalisation after the non-linearity without scale and bias, dropout 0.5. Not established: vlrelu has neither file nor
-number; the published tanh number may be of a run with 256 images per statistic (a partial log has that, the file 64).
+Normalisation is after the non-linearity, without scale and bias; dropout is 0.5. vlrelu has neither file nor number.
+The published tanh number may come from a run with 256 images per statistic (so a partial log; the file has 64).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ STUDY = Study(
             "linear",
             act("linear") | {"network.norm": "batch_scale", "network.bias": False},
             "no non-linearity",
-            as_published="a scale layer after the normalisation, no biases in convolutions and fully connected layers",
+            as_published="a scale layer after the normalisation; no biases in convolutions and fully connected layers",
         ),
-        Variant("linear_clean", BN | act("linear"), "no non-linearity, all else as the others"),
+        Variant("linear_clean", BN | act("linear"), "no non-linearity, otherwise like the others"),
         Variant(
             "tanh",
             BN | act("tanh") | {"training.accumulate": 4},
@@ -44,9 +44,9 @@ STUDY = Study(
             as_published="batches in two parts, so statistics over half of the images",
         ),
         Variant("sigmoid_clean", BN | act("sigmoid"), "sigmoid, statistics over the whole batch"),
-        Variant("vlrelu", BN | act("vlrelu"), "leaky ReLU of slope 0.3"),
-        Variant("rrelu", BN | act("rrelu"), "leaky ReLU of random slope"),
-        Variant("prelu", BN | act("prelu"), "leaky ReLU of learned slope per channel"),
+        Variant("vlrelu", BN | act("vlrelu"), "leaky ReLU with slope 0.3"),
+        Variant("rrelu", BN | act("rrelu"), "leaky ReLU with a random slope"),
+        Variant("prelu", BN | act("prelu"), "leaky ReLU with a learned slope per channel"),
         Variant("elu", BN | act("elu"), "ELU"),
         Variant(
             "maxout",

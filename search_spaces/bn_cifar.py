@@ -1,25 +1,25 @@
 """Batch normalisation before or after the non-linearity, in a thin deep network?
 
-Paper: the deck of Mishkin et al., "batch normalization: where".
-Published finding: after for tanh and maxout (89.2, 92.9), no difference for ReLU (92.6 before, 92.5 after).
-Cost: 6 trials a seed of 64 epochs.
+Paper: the slides of Mishkin et al., "batch normalization: where".
+Published finding: after, for tanh and maxout (89.2, 92.9); no difference for ReLU (92.6 before, 92.5 after).
+Cost: 6 trials per seed of 64 epochs.
 
-FitNet-4. Not established: the file, the solver (here the protocol's) and scale and bias (here not). Maxout has two
-pieces, and five in the hidden layer.
+The network is FitNet-4. Not documented: its file, the solver (here the protocol's) and scale and bias (here none).
+Maxout has two pieces, five in the hidden layer.
 """
 
 from __future__ import annotations
 
 from raysweep.study import Study, Variant, factorial
-from search_spaces._shared import BN, FITNET_MAXOUT, act
+from search_spaces._shared import BN, FITNET_MAXOUT, act, net
 
-_FITNET4 = {"network.name": "fitnet4"}
+_FITNET4 = net("fitnet4")
 
 STUDY = Study(
     name="bn_cifar",
     question="Batch normalisation before or after the non-linearity, in a thin deep network?",
-    paper="Mishkin et al., deck",
-    finding="After, but for ReLU, where it makes no difference.",
+    paper="Mishkin et al., slides",
+    finding="After; for ReLU it makes no difference.",
     baseline="relu_before",
     variants=factorial(
         {

@@ -1,10 +1,10 @@
 """How much dropout with batch normalisation?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: with normalisation a dropout of 0.2 is better than 0.5: 52.7 against 49.9.
-Cost: 3 trials a seed of 64 epochs.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: with normalisation, a dropout of 0.2 is better than 0.5: 52.7 against 49.9.
+Cost: 3 trials per seed of 64 epochs.
 
-Normalisation after ReLU without scale and bias; dropout after fc6 and fc7.
+Normalisation is after ReLU, without scale and bias; dropout follows fc6 and fc7.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ STUDY = Study(
     name="bn_dropout",
     question="How much dropout with batch normalisation?",
     paper="Mishkin et al. 2017, repository",
-    finding="Less than without: 0.2 is better than 0.5 and none.",
+    finding="Less than without normalisation: 0.2 is better than 0.5 and than none.",
     baseline="drop05",
     variants=(
         Variant("drop05", BN | {"network.dropout": 0.5}, "dropout 0.5"),

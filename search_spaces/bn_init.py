@@ -1,16 +1,15 @@
 """Does initialisation matter with batch normalisation?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: hardly: 47.8 (LSUV) and 48.2 (orthonormal) before, 49.9 and 50.0 after the non-linearity; GoogLeNet
-loses by normalisation with either, 61.9 against 58.4 to 60.7.
-Cost: 16 trials a seed of 64 epochs.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: hardly: 47.8 (LSUV) and 48.2 (orthonormal) before the non-linearity, 49.9 and 50.0 after it. With
+either, normalisation makes GoogLeNet worse: 58.4 to 60.7 against 61.9.
+Cost: 16 trials per seed of 64 epochs.
 
-The `ortho` rows have orthonormal weights without scaling to unit variance. Not established: whether the file of
-`caffenet_after_ortho` keeps the biases; here it does, as that of `caffenet_after_lsuv`. GoogLeNet here has its two
-auxiliary heads, and their layers are normalised as all others; the normalised runs of the authors used the statistics
-of the batch at test (`_clean`: running averages), and one of the two `before` files a single scale and bias a layer
-(here one a channel). lim0606 is another network, see `raysweep list networks`; how its rate falls is not established
-(here in a straight line).
+The `ortho` rows have orthonormal weights that are not scaled to unit variance. Not documented: whether the file of
+`caffenet_after_ortho` keeps the biases; here it does, as in `caffenet_after_lsuv`. GoogLeNet has its two auxiliary
+heads here, with normalised layers like the rest. The authors' normalised runs used the statistics of the batch at test
+(`_clean`: running averages), and one of their two `before` files has a single scale and bias per layer (here one per
+channel). lim0606 is another network, see `raysweep list networks`; its schedule is not documented (here linear).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import BN, GOOGLENET, GOOGLENET_LIM0606, TEST_BATCH_NOTE, googlenet_bn
+from search_spaces._shared import BN, GOOGLENET, GOOGLENET_LIM0606, TEST_BATCH_NOTE, googlenet_bn, net
 
 _BEFORE = {"network.norm": "batch_affine", "network.norm_position": "before"}
 _ORTHO = {"init.method": "orthonormal"}
@@ -36,18 +35,18 @@ STUDY = Study(
     name="bn_init",
     question="Does initialisation matter with batch normalisation?",
     paper="Mishkin et al. 2017, repository",
-    finding="Hardly, in CaffeNet; GoogLeNet does best with LSUV and no normalisation.",
+    finding="Hardly for CaffeNet; GoogLeNet does best with LSUV and no normalisation.",
     baseline="caffenet_nobn",
     variants=(
-        Variant("caffenet_nobn", {"network.name": "caffenet", "network.norm": "none"}, "LSUV, no normalisation"),
+        Variant("caffenet_nobn", net("caffenet") | {"network.norm": "none"}, "LSUV, no normalisation"),
         Variant("caffenet_before_scale_bias_lsuv", _BEFORE, "LSUV; normalisation before, with scale and bias"),
         Variant(
             "caffenet_before_scale_bias_ortho",
             _BEFORE | _ORTHO | {"network.norm": "batch_scale", "network.bias": False},
             "orthonormal; normalisation before, with scale and bias",
-            as_published="Caffe's later scale layer, no biases in convolutions and fully connected layers",
+            as_published="Caffe's later scale layer; no biases in convolutions and fully connected layers",
         ),
-        Variant("caffenet_before_scale_bias_ortho_clean", _BEFORE | _ORTHO, "as the LSUV form, orthonormal weights"),
+        Variant("caffenet_before_scale_bias_ortho_clean", _BEFORE | _ORTHO, "like the LSUV form, orthonormal weights"),
         Variant("caffenet_after_lsuv", BN, "LSUV; normalisation after, no scale and bias"),
         Variant("caffenet_after_ortho", BN | _ORTHO, "orthonormal; normalisation after, no scale and bias"),
         Variant("googlenet_nobn", GOOGLENET, "GoogLeNet; LSUV, no normalisation"),
@@ -55,6 +54,6 @@ STUDY = Study(
         *_googlenet("before", "batch_affine", "ortho", "with scale and bias"),
         *_googlenet("after", "batch", "lsuv", "no scale and bias"),
         *_googlenet("after", "batch", "ortho", "no scale and bias"),
-        Variant("googlenet_lim0606", GOOGLENET_LIM0606, "GoogLeNet with two 3x3 for each 5x5, normalised; batch 128"),
+        Variant("googlenet_lim0606", GOOGLENET_LIM0606, "GoogLeNet with two 3x3 per 5x5, normalised; batch 128"),
     ),
 )

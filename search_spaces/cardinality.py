@@ -1,11 +1,11 @@
 """Wider, or more groups, at equal cost?
 
 Paper: Xie et al. 2017 (arXiv 1611.05431), table 3.
-Published finding: 32 groups of 4 channels (77.8) beat one group of 64 (76.1) at the cost of ResNet-50 on ImageNet.
-Cost: 6 trials a seed of 64 epochs.
+Published finding: at the cost of ResNet-50 on ImageNet, 32 groups of 4 channels (77.8) beat one group of 64 (76.1).
+Cost: 6 trials per seed of 64 epochs.
 
-One to 32 groups in the 3x3 convolutions of ResNet-50, widths as in the paper's table 2, and for comparison 3x3
-convolutions twice as wide at more than twice the cost.
+ResNet-50's 3x3 convolutions have 1 to 32 groups, with the widths of the paper's table 2. For comparison, one variant
+has 3x3 convolutions twice as wide, at more than twice the cost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from raysweep.study import Study, Variant
 from search_spaces._shared import net
 
 _GROUPS = {2: 40, 4: 24, 8: 14, 32: 4}
-"""Channels of a group, by the number of groups."""
+"""Number of channels of a group, by the number of groups."""
 
 STUDY = Study(
     name="cardinality",

@@ -1,19 +1,19 @@
 """Does a bottleneck before the classifier hurt?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
 Published finding: yes: 48.9 with 512 units before the classifier against 50.8 with 2048.
-Cost: 3 trials a seed of 64 epochs.
+Cost: 3 trials per seed of 64 epochs.
 
-With ELU, on the form that averages before the classifier, whose number the table repeats; that the narrow forms stand
-on the same network is inferred from it.
+The network has ELU and averages before the classifier; the table repeats the number of that form. That the narrow forms
+are based on the same network is inferred from this.
 """
 
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import act, fc_widths
+from search_spaces._shared import act, fc_widths, head
 
-_BASE = act("elu") | {"network.head": "c3_c1_avepool_clf"}
+_BASE = act("elu") | head("c3_c1_avepool_clf")
 
 STUDY = Study(
     name="classifier_bottleneck",
@@ -24,6 +24,6 @@ STUDY = Study(
     variants=(
         Variant("fc7_2048", _BASE, "2048 units before the classifier"),
         Variant("fc7_512", _BASE | fc_widths(2048, 512), "512 units before the classifier"),
-        Variant("fc7_2048_fc7a_512", _BASE | {"network.head": "c3_c1_c512_avepool_clf"}, "2048, then 512 units"),
+        Variant("fc7_2048_fc7a_512", _BASE | head("c3_c1_c512_avepool_clf"), "2048, then 512 units"),
     ),
 )

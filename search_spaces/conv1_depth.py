@@ -1,22 +1,21 @@
 """Does depth right after the first layer help?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: yes: five further 1x1 layers 51.4, five further 3x3 layers 55.1, none 47.1.
-Cost: 10 trials a seed of 64 epochs.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: yes: 51.4 with five further 1x1 layers, 55.1 with five further 3x3 layers, 47.1 with none.
+Cost: 10 trials per seed of 64 epochs.
 
-Further convolutions of 96 channels with ReLU between the first non-linearity and pool1. There are no files. Not
-established: how the residual form pairs nine layers (here four pairs with identity skips, the ninth without). It was
-published at 276,000 updates.
+Convolutions of 96 channels with ReLU are added between the first non-linearity and pool1. There are no published files.
+Not documented: how the residual form pairs nine layers (here four pairs with identity skips, the ninth without). Its
+number was taken at 276,000 updates.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from raysweep.study import Study, Variant
+from search_spaces._shared import Patch
 
 
-def _further(layers: int, kernel: int) -> dict[str, Any]:
+def _further(layers: int, kernel: int) -> Patch:
     return {"network.stem_layers": layers, "network.stem_layers_kernel": kernel}
 
 

@@ -1,10 +1,10 @@
 """What does an unscaled input cost, at several sizes of the data set?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: without the factor 0.04, so with an input variance far from 1, three to five points are lost.
-Cost: 7 trials a seed of 320,000 updates each.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: three to five points without the factor 0.04, that is, with an input variance far from 1.
+Cost: 7 trials per seed of 320,000 updates each.
 
-Subsets as in dataset_size.
+Subsets are those of dataset_size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STUDY = Study(
     name="dataset_size_noscale",
     question="What does an unscaled input cost?",
     paper="Mishkin et al. 2017, repository",
-    finding="Three to five points; scale the input to about unit variance.",
+    finding="Three to five points: scale the input to about unit variance.",
     baseline="n800k_scaled",
     variants=(
         Variant("n800k_scaled", images(800), "62% of the images"),

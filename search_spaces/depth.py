@@ -1,15 +1,16 @@
 """How deep, and do skips make depth pay?
 
-Paper: the deck of Mishkin et al., "revolution of depth", after He et al. 2016a (arXiv 1512.03385).
-Published finding: depth pays up to 19 layers without skips and beyond 100 with them; 34 plain layers do worse than 18.
-Cost: 11 trials a seed of 64 epochs.
+Paper: the slides of Mishkin et al., "revolution of depth", after He et al. 2016a (arXiv 1512.03385).
+Published finding: depth pays up to 19 layers without skips and beyond 100 with them; 34 plain layers are worse than 18.
+Cost: 11 trials per seed of 64 epochs.
 
-Networks as their papers have them, at the side of the images, with the protocol's solver and initialisation.
+Networks are those of their papers, for the side of your images, with the protocol's solver and initialisation.
 """
 
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
+from search_spaces._shared import net
 
 _NETWORKS = {
     "alexnet": "8 layers",
@@ -29,7 +30,7 @@ STUDY = Study(
     name="depth",
     question="How deep, and do skips make depth pay?",
     paper="He et al. 2016a",
-    finding="Beyond twenty layers depth pays with skips alone.",
+    finding="Beyond twenty layers, depth pays only with skips.",
     baseline="alexnet",
-    variants=tuple(Variant(name, {"network.name": name}, words) for name, words in _NETWORKS.items()),
+    variants=tuple(Variant(name, net(name), words) for name, words in _NETWORKS.items()),
 )

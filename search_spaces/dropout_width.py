@@ -1,21 +1,19 @@
 """Is dropout a way to train a wider layer?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: no: at 1433 active units, 2048 wide is best (49.7), 4096 has 46.5, 6144 44.7.
-Cost: 6 trials a seed of 64 epochs.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: no: with 1433 active units a width of 2048 is best (49.7); 4096 has 46.5, 6144 has 44.7.
+Cost: 6 trials per seed of 64 epochs.
 
-Widths of fc6 and fc7 with the dropout that leaves 1433 units active, beside 0.5.
+fc6 and fc7 have various widths, each with the dropout that leaves 1433 units active; for comparison, dropout 0.5.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from raysweep.study import Study, Variant
-from search_spaces._shared import fc_widths
+from search_spaces._shared import Patch, fc_widths
 
 
-def _fc(width: int, dropout: float) -> dict[str, Any]:
+def _fc(width: int, dropout: float) -> Patch:
     return fc_widths(width) | {"network.dropout": dropout}
 
 

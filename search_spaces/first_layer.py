@@ -1,36 +1,31 @@
-"""Does a smaller image with a smaller stride of the first layer do as well?
+"""Is a smaller image with a smaller stride of the first layer as good?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on input image size.
-Published finding: nearly: with the stride in proportion 96 px loses 1.2 points and 64 px 2.6 against 128 px.
-Cost: 8 trials a seed of 64 epochs, of about equal cost but for the last two.
+Published finding: nearly: with a proportional stride, 96 px loses 1.2 points and 64 px 2.6 against 128 px.
+Cost: 8 trials per seed of 64 epochs, of about equal cost except the last two.
 
-Kernel and stride of conv1 change with the side so that the later maps stay. Every side needs images of its own, stored
-at the short side the authors used (38, 73, 110, 144, 180, 256 px). Not established: whether those stores kept the
-aspect ratio; here they do. Where a protocol's first layer cannot be made smaller (3x3, stride 1), it stays as it is.
-k11s8_224 was published at 272,000 updates.
+Kernel and stride of conv1 change with the side so that later maps keep their sizes. Every side needs its own images,
+stored at the short side that the authors used (38, 73, 110, 144, 180, 256 px). Not documented: whether those images
+kept their aspect ratio; here they do. If a protocol's first layer cannot be made smaller (3x3, stride 1), it is
+unchanged. The number of k11s8_224 was taken at 272,000 updates.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, sides
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, Patch, sides
 
 
-def _stem(kernel: int, stride: int, crop: int, short: int) -> dict[str, Any]:
-    return {
-        "network.stem_kernel": Times(kernel / 11),
-        "network.stem_stride": Times(stride / 4),
-        **sides(crop, short),
-    }
+def _stem(kernel: int, stride: int, crop: int, short: int) -> Patch:
+    stem = {"network.stem_kernel": Times(kernel / 11), "network.stem_stride": Times(stride / 4)}
+    return stem | sides(crop, short)
 
 
 STUDY = Study(
     name="first_layer",
-    question="Does a smaller image with a smaller stride of the first layer do as well?",
+    question="Is a smaller image with a smaller stride of the first layer as good?",
     paper="Mishkin et al. 2017, input image size",
-    finding="Nearly: a smaller stride makes up for most of a smaller image.",
+    finding="Nearly: a smaller stride compensates for most of the loss.",
     baseline="k11s4_128",
     variants=(
         Variant("k3s1_32", _stem(3, 1, 32, 38), "3x3, stride 1, 32 px"),

@@ -1,19 +1,20 @@
 """How large should images be?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on input image size.
-Published finding: accuracy grows with the logarithm of the size: 30.9 at 64 px, 47.1 at 128, 52.1 at 180.
-Cost: 8 trials a seed of 64 epochs; cost grows with the square of the side.
+Published finding: accuracy grows with the logarithm of the size: 30.9 at 64 px, 47.1 at 128 px, 52.1 at 180 px.
+Cost: 8 trials per seed of 64 epochs; the cost grows with the square of the side.
 
-Convolutions stay as they are, so the map before fc6, and fc6, grow with the image. Every size but the baseline's needs
-images of its own, stored at the short side the authors used: 80, 110, 144, 205, 256, 341 px for crops of 64, 96, 128,
-180, 224, 299; `raysweep plan` names the commands that write them. Not established: the first layer of the head of s300
-(here a 3x3 convolution). It was published at 115,000 updates, s224 at 305,000.
+The convolutions are unchanged, so the map before fc6, and fc6 itself, grow with the image. Every size but the
+baseline's needs its own images, stored at the short side that the authors used: 80, 110, 144, 205, 256, 341 px for
+crops of 64, 96, 128, 180, 224, 299 px; `raysweep plan` prints the commands that write them. Not documented: the first
+layer of the head of s300 (here a 3x3 convolution). The numbers of s300 and s224 were taken at 115,000 and 305,000
+updates.
 """
 
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, sides
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, head, sides
 
 STUDY = Study(
     name="image_size",
@@ -30,9 +31,9 @@ STUDY = Study(
         Variant("s224_clean", sides(224, 256), "1.75 times the side, the baseline's network"),
         Variant(
             "s300",
-            sides(299, 341) | fc_widths(4096) | {"network.head": "c3_c1_avepool_clf"},
+            sides(299, 341) | fc_widths(4096) | head("c3_c1_avepool_clf"),
             "2.3 times the side",
-            as_published="convolutions of 4096 in place of fc6 and fc7, averaged before the classifier",
+            as_published="convolutions of 4096 instead of fc6 and fc7, averaged before the classifier",
         ),
         Variant("s300_clean", sides(299, 341), "2.3 times the side, the baseline's network"),
     ),

@@ -1,11 +1,11 @@
-"""Which networks are sensitive to the size of images?
+"""Which networks are sensitive to image size?
 
-Paper: the deck of Mishkin et al., "reference methods: image size sensitive".
-Published finding: all gain with size; the study here has each of six networks at five sides.
-Cost: 30 trials a seed of 64 epochs; cost grows with the square of the side.
+Paper: the slides of Mishkin et al., "reference methods: image size sensitive".
+Published finding: all gain with size.
+Cost: 30 trials per seed of 64 epochs; the cost grows with the square of the side.
 
-Every size but the baseline's needs images of its own, as in `image_size`. Layers stay as they are; where a network ends
-in fully connected layers they grow with the map.
+Here six networks are trained at five sides each. Every size but the baseline's needs its own images, as in
+`image_size`. Layers are unchanged, except that fully connected ones grow with the map.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SIDES = {64: 80, 96: 110, 128: 144, 180: 205, 224: 256}
 
 STUDY = Study(
     name="image_size_networks",
-    question="Which networks are sensitive to the size of images?",
+    question="Which networks are sensitive to image size?",
     paper="Mishkin et al. 2017, input image size",
     finding="All of them.",
     baseline="caffenet_s128",

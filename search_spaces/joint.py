@@ -1,16 +1,15 @@
 """Which combination of all the choices?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), the list of hyper-parameters and "best of all".
-Published finding: the choices were tried one at a time; ELU, the learned colour space, maximum plus average pooling,
-linear decay and pyramid pooling put together gained more than any of them alone.
-Cost: as many trials as `--trials` says, each of the length of the baseline; with `--scheduler asha` most stop early.
+Published finding: tried one at a time; ELU, the learned colour space, maximum plus average pooling, linear decay and
+pyramid pooling together gained more than any one of them.
+Cost: `--trials` trials, each of the length of the baseline; with `--scheduler asha` most stop early.
 
-The whole table as one space. The side of the images and the number of epochs are those of the baseline. What is chosen
-here:
-- numbers are searched as factors on the baseline's, so that the space means the same on any protocol;
-- a share of the images is trained on for as many epochs, not as many updates: schedulers compare epochs;
-- stochastic pooling draws by the values themselves, so it is there only where none can be negative;
-- colour spaces other than RGB come without mean and scale and with batch normalisation of the input, as published.
+The whole table is one space. The side of the images and the number of epochs are the baseline's. Choices made here:
+- Numbers are searched as factors on the baseline's values, so that the space means the same on any protocol.
+- A share of the images is trained on for the same epochs, not the same updates, since schedulers compare epochs.
+- Stochastic pooling draws by the values themselves, so it is offered only where no value can be negative.
+- Colour spaces other than RGB come without mean and scale and with batch normalisation of the input, as published.
 """
 
 from __future__ import annotations
@@ -20,179 +19,166 @@ from typing import Any
 
 from raysweep.space import Choice, Like, LogUniform, Parameter, Space, Uniform
 from raysweep.study import Times
-from search_spaces._shared import CONV_WIDTHS, INPUT_BN, MAXOUT_SAME_COMPLEXITY, RAW_PIXELS
+from search_spaces._shared import CONV_WIDTHS, INPUT_BN, MAXOUT_SAME_COMPLEXITY, RAW_PIXELS, Patch, act, input_net, pool
+
+Options = dict[str, Patch]
 
 
-def _field(path: str, *values: Any) -> dict[str, dict[str, Any]]:
+def _values(path: str, values: Iterable[Any]) -> Options:
     """Options of one field, named after their values; the first is the baseline's."""
-    first, *others = map(str, values)
-    return {first: {}} | {name: {path: value} for name, value in zip(others, values[1:], strict=True)}
+    return {str(value): {path: value} if number else {} for number, value in enumerate(values)}
 
 
-def _add(names: Iterable[str], path: str, also: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: {path: name} | also for name in names}
+def _field(
+    path: str, values: Iterable[Any], summary: str, more: Options | None = None, often: float = 1.0, **where: Any
+) -> Parameter:
+    """A parameter that chooses a value of one field, or `more`; the first, the baseline's, is drawn more `often`."""
+    return _choice(path, _values(path, values) | (more or {}), summary, often, **where)
+
+
+def _choice(name: str, options: Options, summary: str, often: float = 1.0, **where: Any) -> Parameter:
+    """A parameter that chooses one of these options; the first, the baseline's, is drawn more `often`."""
+    return Parameter(name, Choice(options, {} if often == 1 else {next(iter(options)): often}), summary, **where)
+
+
+def _times(path: str, *factors: float) -> Options:
+    return {f"x{factor:g}": {path: Times(factor)} for factor in factors}
+
+
+def _colours(*names: str, also: Patch) -> Options:
+    return {name: {"data.preprocess": name} | also for name in names}
 
 
 _ACTIVATIONS = (
     *("relu", "linear", "sigmoid", "tanh", "scaled_tanh", "vlrelu", "rrelu", "prelu", "elu", "elu_alpha05"),
     *("elu_lrelu_mean", "softplus_shifted", "selu", "frelu", "felu", "maxout", "apl2", "apl5", "oplu"),
 )
-_COLOURS = _add(("hsv", "ycrcb", "lab", "clahe"), "data.preprocess", INPUT_BN)
-_GRAY: dict[str, Any] = {"data.preprocess": "gray", "data.mean": (117.64,)}
-_LOCAL_MEAN: dict[str, Any] = {"data.preprocess": "local_mean", "data.mean": (128.0,) * 3}
+_COLOURS = {
+    **{"rgb": {}, "rgb_raw": INPUT_BN},
+    **_colours("gray", also={"data.mean": (117.64,)}),
+    **_colours("hsv", "ycrcb", "lab", "clahe", also=INPUT_BN),
+    **_colours("histeq", also={}),
+    **_colours("local_mean", also={"data.mean": (128.0,) * 3}),
+}
 _INPUT_NETS = (
     *("none", "grayscale", "tanh_10_3", "vlrelu_3_3", "vlrelu_10_3", "vlrelu_10_3_plus_rgb"),
     *("vlrelu_16_3", "maxout_10_3"),
 )
-_LOG_NETS = _add(("vlrelu_log_10_3", "vlrelu_log_log256_10_3"), "network.input_net", RAW_PIXELS)
+_LOG_NETS = {name: input_net(name) | RAW_PIXELS for name in ("vlrelu_log_10_3", "vlrelu_log_log256_10_3")}
 _POOLINGS = ("max", "average", "max_plus_average", "gated", "tree")
 _POOLED: dict[str, tuple[str, ...]] = {"downsampling": ("pooling",)}
 _NORMALISED = ("batch", "batch_affine", "batch_scale")
 _NOT_NEGATIVE: dict[str, tuple[str, ...]] = {"network.activation": ("relu", "sigmoid"), "network.norm": ("none",)}
-_C3_HEADS = ("c3_c1_clf_avepool", "c3_c1_avepool_clf", "c3_c1_clf_avemaxpool")
+_HEADS = ("fc", "spp2_fc", "spp3_fc", "c3_c1_clf_avepool", "c3_c1_avepool_clf", "c3_c1_clf_avemaxpool")
 _INITS = ("lsuv", "gaussian", "glorot", "xavier", "he", "orthonormal", "orthonormal_he", "lsuv_gaussian")
 _SCHEDULES = ("step", "linear", "poly", "cosine", "linear_cosine", "warm_restarts", "one_cycle")
-_BATCHES = {"x0.25": 0.25, "x0.5": 0.5, "x2": 2.0, "x4": 4.0}
-_STEM_LAYERS: dict[str, dict[str, Any]] = {
+_BATCHES = _times("training.batch_size", 0.25, 0.5, 2.0, 4.0)
+_STEM_LAYERS: Options = {
     f"{count}_of_{side}x{side}": {"network.stem_layers": count, "network.stem_layers_kernel": side}
     for side, counts in ((1, (1, 3, 5, 9)), (3, (1, 3)))
     for count in counts
 }
 
 _NON_LINEARITY = (
-    Parameter(
+    _field(
         "network.activation",
-        Choice(
-            _field("network.activation", *_ACTIVATIONS)
-            | {"arcsinh": {"network.activation": "arcsinh", "solver.clip_norm": 20.0}}
-        ),
-        "non-linearity; arcsinh with the gradient's norm at most 20",
+        _ACTIVATIONS,
+        "non-linearity; arcsinh with a gradient norm of at most 20",
+        more={"arcsinh": act("arcsinh") | {"solver.clip_norm": 20.0}},
     ),
-    Parameter(
+    _choice(
         "maxout_width",
-        Choice({"same_width": {}, "same_complexity": {"network.widths": MAXOUT_SAME_COMPLEXITY["network.widths"]}}),
+        {"same_width": {}, "same_complexity": {"network.widths": MAXOUT_SAME_COMPLEXITY["network.widths"]}},
         "width of each of the two layers of maxout",
         when={"network.activation": ("maxout",)},
     ),
-    Parameter(
+    _choice(
         "classifier_activation",
-        Choice(
-            {
-                "same": {},
-                "maxout": {"network.fc_activation": "maxout", "network.widths": (*CONV_WIDTHS, 1448, 1448)},
-            }
-        ),
+        {"same": {}, "maxout": {"network.fc_activation": "maxout", "network.widths": (*CONV_WIDTHS, 1448, 1448)}},
         "non-linearity of the fully connected layers",
         unless={"network.activation": ("maxout",)},
     ),
-    Parameter("network.norm", Choice(_field("network.norm", "none", *_NORMALISED)), "normalisation"),
-    Parameter(
+    _field("network.norm", ("none", *_NORMALISED), "normalisation"),
+    _field(
         "network.norm_position",
-        Choice(_field("network.norm_position", "after", "before")),
+        ("after", "before"),
         "normalisation before or after the non-linearity",
         when={"network.norm": _NORMALISED},
     ),
 )
 
 _DOWNSAMPLING = (
-    Parameter(
-        "downsampling",
-        Choice({"pooling": {}, "strided_conv": {"network.pooling": "strided_conv"}}, {"pooling": 5.0}),
-        "what makes the maps smaller",
-    ),
-    Parameter(
-        "network.pooling",
-        Choice(_field("network.pooling", *_POOLINGS)),
-        "pooling of values that may be negative",
-        when=_POOLED,
-        unless=_NOT_NEGATIVE,
-    ),
-    Parameter(
+    _choice("downsampling", {"pooling": {}, "strided_conv": pool("strided_conv")}, "what reduces the maps", often=5.0),
+    _field("network.pooling", _POOLINGS, "pooling if values may be negative", when=_POOLED, unless=_NOT_NEGATIVE),
+    _choice(
         "pooling_not_negative",
-        Choice(_field("network.pooling", *_POOLINGS, "stochastic")),
-        "pooling of values that are never negative",
+        _values("network.pooling", (*_POOLINGS, "stochastic")),
+        "pooling if values are never negative",
         when=_POOLED | _NOT_NEGATIVE,
     ),
-    Parameter(
+    _choice(
         "pooling_window",
-        Choice({"3x3": {}, "2x2": {"network.pool_kernel": 2}, "3x3_pad_1": {"network.pool_pad": 1}}),
-        "window of the poolings, stride 2",
+        {"3x3": {}, "2x2": {"network.pool_kernel": 2}, "3x3_pad_1": {"network.pool_pad": 1}},
+        "window of the poolings, with stride 2",
         when=_POOLED,
     ),
-    Parameter(
+    _field(
         "network.lrn",
-        Choice(_field("network.lrn", False, True)),
+        (False, True),
         "local response normalisation after the first two poolings",
         when=_POOLED | {"network.norm": ("none",)},
     ),
 )
 
 _IMAGES = (
-    Parameter(
-        "colour",
-        Choice(
-            {"rgb": {}, "rgb_raw": INPUT_BN, "gray": _GRAY}
-            | _COLOURS
-            | {"histeq": {"data.preprocess": "histeq"}, "local_mean": _LOCAL_MEAN},
-            {"rgb": 4.0},
-        ),
-        "colour space and pre-processing, with the mean, scale and input normalisation that go with it",
-    ),
-    Parameter(
+    _choice("colour", _COLOURS, "colour space and pre-processing, with mean, scale and input normalisation", often=4.0),
+    _field(
         "network.input_net",
-        Choice(_field("network.input_net", *_INPUT_NETS) | _LOG_NETS, {"none": 4.0}),
+        _INPUT_NETS,
         "learned colour space between image and first layer; the logarithms are of raw pixels",
+        more=_LOG_NETS,
+        often=4.0,
         when={"colour": ("rgb",)},
     ),
-    Parameter(
+    _choice(
         "data.train_fraction",
-        Choice({"all": {}} | {f"x{f:g}": {"data.train_fraction": Times(f)} for f in (0.5, 0.25)}, {"all": 6.0}),
+        {"all": {}} | _times("data.train_fraction", 0.5, 0.25),
         "share of the training images",
+        often=6.0,
     ),
-    Parameter(
-        "data.label_noise",
-        Choice(_field("data.label_noise", 0.0, 0.05, 0.1, 0.15, 0.32), {"0.0": 12.0}),
-        "share of wrong training labels",
-    ),
+    _field("data.label_noise", (0.0, 0.05, 0.1, 0.15, 0.32), "share of wrong training labels", often=12.0),
 )
 
 _NETWORK = (
-    Parameter("network.head", Choice(_field("network.head", "fc", "spp2_fc", "spp3_fc", *_C3_HEADS)), "classifier"),
+    _field("network.head", _HEADS, "classifier"),
     Parameter("network.width", LogUniform(0.25, 1.5), "width of every layer but the classifier"),
-    Parameter("network.groups", Choice(_field("network.groups", True, False)), "two groups in conv2, conv4, conv5"),
-    Parameter(
+    _field("network.groups", (True, False), "two groups in conv2, conv4, conv5"),
+    _choice(
         "padding",
-        Choice({"same": {}, "none": {"network.conv_pad": False}}, {"same": 3.0}),
-        "padding of the convolutions; without it half the stride of the first",
+        {"same": {}, "none": {"network.conv_pad": False}},
+        "padding of the convolutions; without it the first stride is halved",
+        often=3.0,
     ),
-    Parameter(
-        "stem_layers", Choice({"none": {}, **_STEM_LAYERS}, {"none": 3.0}), "further convolutions after the first one"
-    ),
-    Parameter(
+    _choice("stem_layers", {"none": {}, **_STEM_LAYERS}, "further convolutions after the first one", often=3.0),
+    _field(
         "network.stem_residual",
-        Choice(_field("network.stem_residual", False, True)),
-        "identity skips over pairs of those",
+        (False, True),
+        "identity skips over pairs of the further convolutions",
         when={"stem_layers": ("9_of_1x1",)},
     ),
-    Parameter(
+    _choice(
         "bias",
-        Choice(
-            {"lr_x2": {}, "none": {"network.bias": False}}
-            | {f"lr_x{2 * f:g}": {"solver.bias_lr_mult": Times(f)} for f in (0.5, 2.5)}
-        ),
+        {"lr_x2": {}, "none": {"network.bias": False}}
+        | {f"lr_x{2 * factor:g}": {"solver.bias_lr_mult": Times(factor)} for factor in (0.5, 2.5)},
         "biases, and their learning rate relative to that of the weights",
     ),
     Parameter("network.dropout", Uniform(0.0, 1.6), "dropout in the classifier"),
 )
 
 _TRAINING = (
-    Parameter(
-        "solver.name",
-        Choice(_field("solver.name", "sgd", "nesterov")),
-        "momentum or Nesterov's; solvers that scale each weight by itself need rates of their own",
-    ),
-    Parameter("init.method", Choice(_field("init.method", *_INITS)), "initial weights"),
-    Parameter("schedule.name", Choice(_field("schedule.name", *_SCHEDULES)), "learning rate over time"),
+    _field("solver.name", ("sgd", "nesterov"), "momentum or Nesterov's; adaptive solvers need rates of their own"),
+    _field("init.method", _INITS, "initial weights"),
+    _field("schedule.name", _SCHEDULES, "learning-rate schedule"),
     Parameter(
         "schedule.power",
         LogUniform(0.5, 2.0),
@@ -202,18 +188,14 @@ _TRAINING = (
     Parameter(
         "schedule.warmup_fraction",
         LogUniform(0.25, 1.5),
-        "part of the training in which the rate rises",
+        "share of the training in which the rate rises",
         when={"schedule.name": ("one_cycle",)},
     ),
-    Parameter(
-        "training.batch_size",
-        Choice({"x1": {}} | {name: {"training.batch_size": Times(f)} for name, f in _BATCHES.items()}),
-        "images per update, for the same number of images in all",
-    ),
-    Parameter(
+    _choice("training.batch_size", {"x1": {}} | _BATCHES, "images per update, for the same number of images in total"),
+    _choice(
         "batch_lr",
-        Choice({"constant": {}, "scaled": {"solver.lr": Like("training.batch_size")}}),
-        "learning rate as it is, or scaled like the batch",
+        {"constant": {}, "scaled": {"solver.lr": Like("training.batch_size")}},
+        "learning rate constant, or scaled with the batch",
         when={"training.batch_size": tuple(_BATCHES)},
     ),
     Parameter("solver.lr", LogUniform(0.1, 10.0), "base learning rate"),
@@ -224,6 +206,6 @@ SPACE = Space(
     name="joint",
     question="Which combination of all the choices?",
     paper="Mishkin et al. 2017, list of hyper-parameters",
-    finding="The best choices together gain more than any of them alone.",
+    finding="The best choices together gain more than any one of them.",
     parameters=(*_NON_LINEARITY, *_DOWNSAMPLING, *_IMAGES, *_NETWORK, *_TRAINING),
 )

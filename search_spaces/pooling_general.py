@@ -1,21 +1,21 @@
 """Does learned pooling help?
 
 Paper: Lee, Gallagher & Tu 2016 (arXiv 1509.08985), as run in the repository of Mishkin et al.
-Published finding: not in this network: tree 46.4 and gated 47.1 against 47.0 of the maximum.
-Cost: 9 trials a seed of 64 epochs; those at 227 px about four times the others.
+Published finding: not in this network: tree 46.4 and gated 47.1 against 47.0 with the maximum.
+Cost: 9 trials per seed of 64 epochs; those at 227 px cost about four times as much.
 
-Masks are shared over channels: one a layer for the gate, three for the tree. Not established: which layers have which
-pooling (here all three have the same) and how the masks start (here near the average, gates near a half). The run of
-the method's authors has "longer steps": here one and a half times the length. `tree_128_fc2048` was published at
-227,000 of its updates.
+Masks are shared over channels: one per layer for the gate, three for the tree. Not documented: which layers have which
+pooling (here all three have the same) and the initial masks (here near the average, gates near a half). The run of the
+method's authors has "longer steps": here one and a half times the length. The number of `tree_128_fc2048` was taken at
+227,000 updates.
 """
 
 from __future__ import annotations
 
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, sides
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, pool, sides
 
-_TREE = {"network.pooling": "tree"}
+_TREE = pool("tree")
 _AT_227 = sides(227, 256) | fc_widths(4096)
 
 STUDY = Study(
@@ -25,8 +25,8 @@ STUDY = Study(
     finding="Not at 128 px; slightly at 227 px.",
     baseline="max_128_fc2048",
     variants=(
-        Variant("max_128_fc2048", {"network.pooling": "max"}, "maximum"),
-        Variant("gated_128_fc2048", {"network.pooling": "gated"}, "maximum and mean mixed by a learned gate"),
+        Variant("max_128_fc2048", pool("max"), "maximum"),
+        Variant("gated_128_fc2048", pool("gated"), "maximum and mean mixed by a learned gate"),
         Variant("tree_128_fc2048", _TREE, "two learned averages mixed by a learned gate"),
         Variant("max_128_fc4096", fc_widths(4096), "maximum, hidden layers of 4096"),
         Variant("tree_128_fc4096", _TREE | fc_widths(4096), "tree, hidden layers of 4096"),

@@ -1,11 +1,11 @@
 """Which pooling window?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on pooling.
-Published finding: larger maps help: 3x3 with a border 48.8, 2x2 48.4, 3x3 without 47.1.
-Cost: 3 trials a seed of 64 epochs.
+Published finding: larger maps help: 48.8 for 3x3 with a border, 48.4 for 2x2, 47.1 for 3x3 without a border.
+Cost: 3 trials per seed of 64 epochs.
 
-All three poolings change, by Caffe's rules of rounding. The map before fc6 grows with the window (3x3, 4x4, 5x5), and
-fc6 with it: the question is not of the window alone.
+All three poolings change, with Caffe's rounding. The map before fc6 also grows (3x3, 4x4, 5x5), and fc6 with it, so the
+study does not isolate the effect of the window.
 """
 
 from __future__ import annotations

@@ -1,22 +1,21 @@
 """How much weight decay and dropout?
 
-Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table of their repository.
-Published finding: less dropout is better, 0.3 gives 49.7 against 47.1 at 0.5; less weight decay is worse.
-Cost: 8 trials a seed of 64 epochs.
+Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228); a table in their repository.
+Published finding: less dropout is better (49.7 with 0.3, 47.1 with 0.5); less weight decay is worse.
+Cost: 8 trials per seed of 64 epochs.
 
-The published rows of weight decay 1e-4 and 1e-5 hold the same two numbers, so one of them may be a slip.
+The published rows of weight decay 1e-4 and 1e-5 have the same two numbers, so one of them may be an error.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from raysweep.study import Study, Times, Variant
+from search_spaces._shared import Patch
 
-_DROP05: dict[str, Any] = {"network.dropout": 0.5}
+_DROP05: Patch = {"network.dropout": 0.5}
 
 
-def _decay(factor: float, norm: str = "l2") -> dict[str, Any]:
+def _decay(factor: float, norm: str = "l2") -> Patch:
     return _DROP05 | {"solver.weight_decay": Times(factor)} | ({"solver.decay_norm": norm} if norm != "l2" else {})
 
 

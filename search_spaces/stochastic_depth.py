@@ -1,29 +1,28 @@
-"""Does leaving out residual blocks in training help a deep network?
+"""Does leaving out residual blocks at random in training help a deep network?
 
-Paper: Huang et al. 2016 (arXiv 1603.09382), quoted in the deck of Mishkin et al.
-Published finding: on CIFAR-10 with 110 layers 94.77 against 93.59, and 1202 layers gain where without it they overfit.
-Cost: 6 trials a seed of 64 epochs.
+Paper: Huang et al. 2016 (arXiv 1603.09382), quoted in the slides of Mishkin et al.
+Published finding: on CIFAR-10, 94.77 against 93.59 with 110 layers; 1202 layers gain, while without it they overfit.
+Cost: 6 trials per seed of 64 epochs.
 
-Survival falls in a straight line from 1 at the first block to the value named at the last. Not established here: the
-paper's solver (Nesterov, 500 epochs, rate 0.1); the protocol's stands.
+The survival probability falls linearly from 1 at the first block to the given value at the last. The solver is the
+protocol's, not the paper's (Nesterov, 500 epochs, rate 0.1).
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from raysweep.study import Study, Variant
+from search_spaces._shared import Patch, net
 
 
-def _layers(depth: int, survival: float = 1.0) -> dict[str, Any]:
-    return {"network.name": f"resnet{depth}_cifar", "network.survival": survival}
+def _layers(depth: int, survival: float = 1.0) -> Patch:
+    return net(f"resnet{depth}_cifar") | {"network.survival": survival}
 
 
 STUDY = Study(
     name="stochastic_depth",
-    question="Does leaving out residual blocks in training help a deep network?",
+    question="Does leaving out residual blocks at random in training help a deep network?",
     paper="Huang et al. 2016",
-    finding="Yes, the more the deeper the network.",
+    finding="Yes, and more so the deeper the network.",
     baseline="resnet110",
     variants=(
         Variant("resnet110", _layers(110), "110 layers, every block in every update"),

@@ -1,17 +1,17 @@
-"""Do the recommendations hold: each against its opposite?
+"""Do the recommendations hold, each against its opposite?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), conclusions.
 Published finding: the list of recommendations itself.
-Cost: 19 trials a seed of up to 64 epochs.
+Cost: 19 trials per seed of up to 64 epochs.
 
-`do_` is the recommendation, `dont_` its opposite where that is not the baseline. The last recommendation of the paper,
-to be careful with changes to highly optimised networks, is not a variant of CaffeNet.
+`do_` is the recommendation, `dont_` its opposite unless that is the baseline. The paper's last recommendation, to be
+careful with changes to highly optimised networks, cannot be tested with a variant of CaffeNet.
 """
 
 from __future__ import annotations
 
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import BN, INPUT_BN, LINEAR, act, batch, images, sides
+from search_spaces._shared import BN, INPUT_BN, LINEAR, act, batch, head, images, input_net, pool, sides
 
 _HALF_SIZE = sides(64, 73)
 
@@ -19,7 +19,7 @@ STUDY = Study(
     name="take_home",
     question="Do the recommendations hold, each against its opposite?",
     paper="Mishkin et al. 2017, conclusions",
-    finding="ELU without, ReLU with normalisation; a learned colour space; a straight line; max + average pooling.",
+    finding="ELU without, ReLU with normalisation; a learned colour space; linear decay; max + average pooling.",
     baseline="baseline",
     variants=(
         Variant("baseline", {}, "ReLU, RGB, steps, max pooling, fully connected classifier, batch 256"),
@@ -27,16 +27,16 @@ STUDY = Study(
         Variant("dont_tanh_without_bn", act("tanh"), "tanh without batch normalisation"),
         Variant("do_relu_with_bn", BN, "ReLU with batch normalisation"),
         Variant("dont_elu_with_bn", BN | act("elu"), "ELU with batch normalisation"),
-        Variant("do_learned_colorspace", {"network.input_net": "vlrelu_10_3"}, "a learned colour space"),
-        Variant("dont_hsv", INPUT_BN | {"data.preprocess": "hsv"}, "a hand-made colour space"),
-        Variant("do_linear_decay", LINEAR, "a straight line to zero"),
-        Variant("dont_square_decay", {"schedule.name": "poly", "schedule.power": 2.0}, "a parabola to zero"),
-        Variant("do_max_plus_average", {"network.pooling": "max_plus_average"}, "sum of maximum and average pooling"),
-        Variant("dont_average", {"network.pooling": "average"}, "average pooling alone"),
+        Variant("do_learned_colorspace", input_net("vlrelu_10_3"), "a learned colour space"),
+        Variant("dont_hsv", INPUT_BN | {"data.preprocess": "hsv"}, "a hand-designed colour space"),
+        Variant("do_linear_decay", LINEAR, "linear decay to zero"),
+        Variant("dont_square_decay", {"schedule.name": "poly", "schedule.power": 2.0}, "quadratic decay to zero"),
+        Variant("do_max_plus_average", pool("max_plus_average"), "sum of maximum and average pooling"),
+        Variant("dont_average", pool("average"), "only average pooling"),
         Variant("do_scale_lr_with_batch", batch(1024, 4), "4 times the batch with 4 times the rate"),
         Variant("dont_keep_lr", batch(1024), "4 times the batch at the same rate"),
-        Variant("do_average_predictions", {"network.head": "c3_c1_clf_avepool"}, "convolutions, predictions averaged"),
-        Variant("dont_average_features", {"network.head": "c3_avepool_fc"}, "features averaged before the classifier"),
+        Variant("do_average_predictions", head("c3_c1_clf_avepool"), "convolutions, predictions averaged"),
+        Variant("dont_average_features", head("c3_avepool_fc"), "features averaged before the classifier"),
         Variant(
             "do_smaller_stride",
             _HALF_SIZE | {"network.stem_kernel": Times(5 / 11), "network.stem_stride": Times(1 / 2)},

@@ -1,11 +1,11 @@
 """Do skips help a VGG without batch normalisation?
 
 Paper: the repository of Mishkin, Sergievskiy & Matas.
-Published finding: yes, 57.6 against 52.1; dropout of 0.2 after convolutions takes one point off again (56.8).
-Cost: 4 trials a seed of 64 to 128 epochs.
+Published finding: yes, 57.6 against 52.1; dropout of 0.2 after the convolutions costs one point again (56.8).
+Cost: 4 trials per seed of 64 to 128 epochs.
 
-The networks are reconstructions: a first layer of 7x7 that strides, then VGG-16's stages half as wide; skips with a 1x1
-projection around every convolution. Not established: the solver; here the protocol's.
+The networks are reconstructions: a strided 7x7 first layer, then VGG-16's stages at half the width, and skips with a
+1x1 projection around every convolution. Not documented: the solver; here the protocol's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STUDY = Study(
     name="vgglike",
     question="Do skips help a VGG without batch normalisation?",
     paper="Mishkin et al. 2017, repository",
-    finding="Yes, and dropout after its convolutions does not.",
+    finding="Yes; dropout after its convolutions does not.",
     baseline="vgglike",
     variants=(
         Variant("vgglike", net("vgglike"), "half of VGG's widths, a 7x7 first layer"),
@@ -28,7 +28,7 @@ STUDY = Study(
             "vgglike_res_drop",
             _DROP | {"training.batch_size": Times(2), "training.epochs": Times(2)},
             "the same, dropout of 0.2 after every convolution",
-            as_published="batch 512 for as many updates, so twice the epochs",
+            as_published="batch 512 for the same number of updates, so twice the epochs",
         ),
         Variant("vgglike_res_drop_clean", _DROP, "the same dropout, the protocol's batch and epochs"),
     ),

@@ -1,11 +1,11 @@
 """How wide should the network be?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on network width.
-Published finding: accuracy saturates at four times the width: 25.6 (a quarter), 47.1, 56.3 (four times), 56.5.
-Cost: 14 trials a seed of 64 epochs; the widest has 32 times the multiply-accumulates of the baseline.
+Published finding: accuracy saturates at four times the width: 25.6 (a quarter), 47.1, 56.3 (four times), 56.5 (5.7).
+Cost: 14 trials per seed of 64 epochs; the widest has 32 times the multiply-accumulates of the baseline.
 
-The multiplier holds for conv1..conv5, fc6 and fc7, groups kept. Files of x0_354 and x2 are not available: taken as the
-pure multiple. The thin rows are contributed and, as far as their logs tell, no pure multiples.
+The multiplier applies to conv1..conv5, fc6 and fc7; groups are kept. The files of x0_354 and x2 are not available, so
+these are pure multiples. The thin rows are contributions and, according to their logs, not pure multiples.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Networks: one file a family, each a description of layers on a `Builder`. Knowing them loads no torch.
+"""Networks: one file per family, each describing layers on a `NetworkBuilder`. Only building a network loads torch.
 
-A network has factors of its own (batch normalisation, no dropout, another first layer ...): choosing it by name sets
-them, see `own_factors`.
+A network has factors of its own (batch normalisation, no dropout, another first layer ...), which choosing it by name
+sets, see `own_factors`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from raysweep.registry import Registry
 if TYPE_CHECKING:
     from torch import nn
 
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
-Describe = Callable[["Builder"], None]
+Describe = Callable[["NetworkBuilder"], None]
 CELL_FACTORS = frozenset({"genotype", "cell_repeats", "drop_path"})
-"""Of networks of searched cells alone."""
+"""The factors that only networks of searched cells have."""
 OPTIONAL_FACTORS = CELL_FACTORS | frozenset(
     {"widths", "stem_layers", "stem_layers_kernel", "stem_residual", "conv_form", "conv_pad", "groups"}
     | {"norm_layers", "norm_bypass", "lrn", "conv_dropout", "survival"}
 )
-"""Fields of a network that a family must know of; a family that does not refuses other values than the default."""
+"""Fields that a network uses only if it declares them; any other network refuses values other than the default."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """How a network is built, and what belongs to it."""
+    """A registered network: how to build it, its native images and its own factors."""
 
     describe: Describe
     side: int
@@ -42,9 +42,9 @@ class Network:
     classes: int
     """Native number of classes."""
     own: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the network's recipe that are its own where a recipe does not say otherwise."""
+    """Values of recipe fields that choosing the network sets, unless the recipe sets others."""
     factors: frozenset[str] = frozenset()
-    """The optional factors it knows."""
+    """The optional factors that it uses."""
 
 
 NETWORKS: Registry[Network] = Registry("network", "raysweep list networks")
@@ -60,7 +60,7 @@ def network(
     own: Mapping[str, Any] | None = None,
     factors: Iterable[str] = (),
 ) -> Callable[[Describe], Describe]:
-    """Register a description: a function that adds all layers of the network to a `Builder`."""
+    """Register the decorated function, which adds all layers of the network to a `NetworkBuilder`."""
 
     def register(describe: Describe) -> Describe:
         NETWORKS.add(name, summary, paper)(Network(describe, side, classes, own or {}, frozenset(factors)))
@@ -71,20 +71,20 @@ def network(
 
 @cache
 def networks() -> Registry[Network]:
-    """The registry with every file of this folder loaded."""
+    """The registry, with every file of this folder loaded."""
     for found in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{found.name}")
     return NETWORKS
 
 
 def own_factors(recipe: NetworkRecipe, name: str) -> dict[str, Any]:
-    """What else changes, by dotted path, when the recipe's network becomes the one of that name.
+    """The further changes, by dotted path, when the recipe's network becomes the one called `name`.
 
-    The factors of the new network's own replace those of the old one and the defaults; what a protocol or a user has
-    set to something else (a first layer for small images) stays.
+    The new network's own factors replace those of the old one and the defaults. Values that a protocol or a user has
+    set (say, a first layer for small images) are kept.
 
     Raises:
-        RaysweepError: no such network; the message holds the nearest ones.
+        RaysweepError: unknown network; the message lists similar names.
     """
     before, after, defaults = networks()[recipe.name].own, networks()[name].own, NetworkRecipe()
     return {
@@ -95,21 +95,21 @@ def own_factors(recipe: NetworkRecipe, name: str) -> dict[str, Any]:
 
 
 def build_network(recipe: NetworkRecipe, shape: tuple[int, ...]) -> nn.Module:
-    """The network of the recipe for images of a shape (channels, side, side); it returns (N, outputs) logits.
+    """Build the recipe's network for images of `shape` (channels, side, side), on torch's default device.
 
-    With auxiliary heads it returns (1 + heads, N, outputs) in training. Made on torch's default device.
+    It returns logits (N, outputs); in training with auxiliary heads, (1 + heads, N, outputs).
 
     Raises:
         RaysweepError: an unknown network or factor.
         InapplicableError: a factor that the network does not have, or images too small for it.
     """
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
     found = networks()[recipe.name]
     for factor in sorted(OPTIONAL_FACTORS - found.factors):
         if getattr(recipe, factor) != getattr(NetworkRecipe(), factor):
-            raise InapplicableError(f"network.{factor} means nothing in {recipe.name}: leave it at its default.")
-    # Who knows what convolutions do without borders also knows which of them stride in place of a pooling.
-    net = Builder(recipe, shape, strides_itself="conv_pad" in found.factors)
+            raise InapplicableError(f"{recipe.name} does not use network.{factor}: leave it at its default.")
+    # Networks that define their convolutions without borders also define which of them stride instead of a pooling.
+    net = NetworkBuilder(recipe, shape, strides_itself="conv_pad" in found.factors)
     found.describe(net)
     return net.build()

@@ -1,7 +1,7 @@
 """CaffeNet128-FC2048: the network of Mishkin et al. 2017, an AlexNet (Krizhevsky et al. 2012) with fc layers of 2048.
 
-Five convolutions, three poolings, two hidden fully connected layers and a classifier; the non-linearity follows all
-but the classifier. Convolutions round their output size down, poolings up (Caffe's rule).
+Five convolutions, three poolings, two hidden fully connected layers and a classifier; a non-linearity follows every
+layer but the classifier. Convolutions round their output size down, poolings up (Caffe's rule).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from raysweep.networks import CELL_FACTORS, OPTIONAL_FACTORS, network
 from raysweep.recipe import NetworkRecipe
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Kernel
+    from raysweep.nn.builder import Kernel
+    from raysweep.nn.network_builder import NetworkBuilder
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ CONV_STAGES = (
 )
 FC_WIDTHS = (2048, 2048)
 STRIDED_CONVS = {"strided_conv": (2, 3, 5), "strided_conv_234": (2, 3, 4)}
-"""Convolutions that get stride 2 in place of a pooling, counted from 1."""
+"""Convolutions, counted from 1, whose stride of 2 replaces the pooling."""
 CONV_FORMS: Mapping[str, Mapping[int, tuple[Kernel, ...]]] = {
     "whole": {},
     "c3_c1": {5: (3, 1, 3, 1)},
@@ -50,16 +51,16 @@ CONV_FORMS: Mapping[str, Mapping[int, tuple[Kernel, ...]]] = {
     "c1x5_c5x1_twice": {5: ((1, 5), (5, 1), (1, 5), (5, 1))},
     "all_split": {5: ((1, 5), (5, 1)), 3: ((1, 3), (3, 1))},
 }
-"""What replaces a kernel of 5 or 3 px: convolutions of the same width and groups, each with its non-linearity."""
+"""The convolutions that replace a kernel of 5 or 3 px, with the same width and groups, each with a non-linearity."""
 
 
 def layer_widths(recipe: NetworkRecipe) -> tuple[int, ...]:
     """Widths of conv1..conv5, fc6, fc7 after the multiplier.
 
-    Scaled ones are even, so that two groups divide them; widths that the recipe names are taken as they are.
+    Scaled widths are rounded to even numbers, so that two groups divide them; the recipe's own are used unchanged.
 
     Raises:
-        InapplicableError: `network.widths` does not hold seven widths, or two groups do not divide them.
+        RaysweepError: `network.widths` does not hold seven widths, or two groups do not divide them.
     """
     own = tuple(stage.width for stage in CONV_STAGES) + FC_WIDTHS
     widths = recipe.widths or own
@@ -69,7 +70,7 @@ def layer_widths(recipe: NetworkRecipe) -> tuple[int, ...]:
         widths = tuple(max(2, 2 * round(width * recipe.width / 2)) for width in widths)
     odd = [width for width in widths[: len(CONV_STAGES)] if width % 2]
     if recipe.groups and odd:
-        raise RaysweepError(f"network.widths: {odd[0]} does not divide into two groups: add network.groups=false.")
+        raise RaysweepError(f"network.widths: {odd[0]} is not divisible into two groups; add network.groups=false.")
     return widths
 
 
@@ -85,14 +86,14 @@ def conv_stages(recipe: NetworkRecipe) -> tuple[ConvStage, ...]:
 
 
 def _without_padding(stages: list[ConvStage]) -> list[ConvStage]:
-    # The published network without padding halves the first stride, else no map would be left. Where that stride is 1
-    # already, the first pooling gives up its own instead, which leads to maps of the same sizes.
+    # The published network without padding halves the first stride, since otherwise no map would be left. If that is
+    # already 1, the first pooling has stride 1 instead, which gives maps of the same sizes.
     first = stages[0]
     halved = replace(first, pool_stride=1) if first.stride == 1 else replace(first, stride=first.stride // 2)
     return [replace(stage, pad=0) for stage in (halved, *stages[1:])]
 
 
-def _stem_layers(net: Builder, width: int) -> None:
+def _stem_layers(net: NetworkBuilder, width: int) -> None:
     recipe = net.recipe
     kernel = recipe.stem_layers_kernel
     names = [f"conv1_{number}" for number in range(1, recipe.stem_layers + 1)]
@@ -102,17 +103,17 @@ def _stem_layers(net: Builder, width: int) -> None:
         net.pair_skips("conv1_pairs", names)
 
 
-def _stage(net: Builder, number: int, stage: ConvStage) -> None:
+def _stage(net: NetworkBuilder, number: int, stage: ConvStage) -> None:
     kernels = CONV_FORMS[net.recipe.conv_form].get(stage.kernel, (stage.kernel,)) if number > 1 else (stage.kernel,)
     for part, kernel in enumerate(kernels):
-        # In channels that do not divide, as beside a concatenated image, there is one group.
+        # One group if the channels are not divisible, as with a concatenated image.
         groups = stage.groups if net.shape[0] % stage.groups == 0 else 1
         pad: Kernel = (kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)) if stage.pad else 0
         stride = stage.stride if part == 0 else 1
         net.conv(f"conv{number}{'abcd'[part] if part else ''}", stage.width, kernel, stride, pad, groups, number)
 
 
-def _features(net: Builder) -> None:
+def _features(net: NetworkBuilder) -> None:
     recipe = net.recipe
     dropouts = net.conv_dropouts(len(CONV_STAGES))
     for number, stage in enumerate(conv_stages(recipe), 1):
@@ -132,18 +133,18 @@ ALEXNET = {"widths": (96, 256, 384, 384, 256, 4096, 4096), "lrn": True}
 
 @network(
     "alexnet",
-    "the original at 227 px: LRN, two groups, fc layers of 4096",
+    "the original, 227 px: LRN, two groups, fc layers of 4096",
     "Krizhevsky et al. 2012",
     side=227,
     own=ALEXNET,
     factors=FACTORS,
 )
 @network("caffenet", "AlexNet at 128 px with fc layers of 2048", "Mishkin et al. 2017", side=128, factors=FACTORS)
-def caffenet(net: Builder) -> None:
-    """CaffeNet for images of any size its maps survive.
+def caffenet(net: NetworkBuilder) -> None:
+    """CaffeNet, for images of any size that leaves maps.
 
     Raises:
-        RaysweepError: an unknown factor, factors that do not go together, or images too small.
+        RaysweepError: an unknown factor, incompatible factors, or images too small.
     """
     if net.recipe.conv_form not in CONV_FORMS:
         raise unknown("network.conv_form", net.recipe.conv_form, CONV_FORMS)

@@ -1,8 +1,8 @@
 """FitNets: thin and deep networks for CIFAR (Romero et al. 2015), as Mishkin & Matas 2016 trained them.
 
 Widths and dropout are those of the published files: 0.2 of the input, after each pooling and after the hidden layer.
-The last pooling is a global maximum. `fitresnet` is a reconstruction, since its file is not published: fitnet4 with an
-identity around every pair of layers of one width, added after the non-linearity, so that maxout has its place too.
+The last pooling is a global maximum. The file of `fitresnet` is not published; here it is reconstructed as fitnet4 with
+an identity skip around every pair of layers of equal width, added after the non-linearity so that maxout works too.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 
 @dataclass(frozen=True)
 class Form:
-    """What tells one network of the family from another."""
+    """The parameters in which the networks of the family differ."""
 
     stages: tuple[tuple[int, ...], ...]
     """Widths of the 3x3 convolutions; a pooling follows each stage."""
     skips: bool = False
 
 
-def _pair(net: Builder, width: int) -> None:
+def _pair(net: NetworkBuilder, width: int) -> None:
     for part in (1, 2):
         net.conv(f"conv{part}", width, 3, pad=1)
 
 
-def _stage(net: Builder, form: Form, number: int, widths: tuple[int, ...]) -> None:
-    recipe, place = net.recipe, 0
+def _stage(net: NetworkBuilder, form: Form, number: int, widths: tuple[int, ...]) -> None:
+    place = 0
     for width, equal in groupby(widths):
         left = len(list(equal))
         while left:
@@ -43,14 +43,15 @@ def _stage(net: Builder, form: Form, number: int, widths: tuple[int, ...]) -> No
                 net.residual(name, partial(_pair, width=scaled))
                 left -= 2
                 continue
-            first = number == place == 1
-            kernel, stride = (recipe.stem_kernel, recipe.stem_stride) if first else (3, 1)
-            net.conv(name, scaled, kernel, stride, kernel // 2)
+            if number == place == 1:
+                net.stem(name, scaled)
+            else:
+                net.conv(name, scaled, 3, pad=1)
             left -= 1
 
 
-def fitnet(form: Form, net: Builder) -> None:
-    """A FitNet of that form.
+def fitnet(form: Form, net: NetworkBuilder) -> None:
+    """The FitNet of this form.
 
     Raises:
         InapplicableError: images too small.
@@ -67,14 +68,8 @@ def fitnet(form: Form, net: Builder) -> None:
 HIDDEN = 500
 FITNET1 = Form(((16, 16, 16), (32, 32, 32), (48, 48, 64)))
 FITNET4 = Form(((32, 32, 32, 48, 48), (80,) * 6, (128,) * 6))
-OWN: dict[str, Any] = {
-    "stem_kernel": 3,
-    "stem_stride": 1,
-    "pool_kernel": 2,
-    "head": "maxpool_fc",
-    "dropout": 0.2,
-    "input_dropout": 0.2,
-}
+OWN: dict[str, Any] = {"stem_kernel": 3, "stem_stride": 1, "pool_kernel": 2, "head": "maxpool_fc"}
+OWN |= {"dropout": 0.2, "input_dropout": 0.2}
 ROMERO = "Romero et al. 2015"
 for _name, _form, _summary, _paper in (
     ("fitnet1", FITNET1, "nine thin convolutions", ROMERO),

@@ -1,9 +1,9 @@
 """GoogLeNet (Szegedy et al. 2015): nine inception modules, auxiliary heads, LRN; with skips; in torchvision's form.
 
-Where the first convolution does not stride (small images) the pooling after it is left out. Not established for the
-residual form of the benchmark: where skips begin and end; here every inception module has one, projected by a 1x1
-convolution where channels differ. Nor is the file of the lim0606 form: here each 5x5 convolution is two of 3x3, batch
-normalisation with scale and bias comes before the non-linearity, LRN and auxiliary heads are left out.
+If the first convolution does not stride (small images), the pooling after it is omitted. Two forms of the benchmark
+have no published file. In the residual form it is not known where skips begin and end; here every inception module has
+one, projected by a 1x1 convolution if the channels differ. In the lim0606 form, each 5x5 convolution here is two 3x3
+ones, batch normalisation with scale and bias comes before the non-linearity, and there is no LRN or auxiliary head.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from raysweep.networks import network
 from raysweep.networks.resnet import BATCH_NORM
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 
 @dataclass(frozen=True)
 class Inception:
-    """Widths of a module's four branches: 1x1; 3x3 and 5x5 each after a reduction; 1x1 after a pooling."""
+    """The widths of a module's four branches: 1x1; 3x3 and 5x5, each after a reduction; 1x1 after a pooling."""
 
     name: str
     one: int
@@ -45,40 +45,40 @@ MODULES = (
 )
 """Table 1 of the paper."""
 AUXILIARY = ("4a", "4d")
-"""Modules with an auxiliary head after them."""
+"""Modules that an auxiliary head follows."""
 HIDDEN = 1024
 
 
 @dataclass(frozen=True)
 class Form:
-    """What tells one network of the family from another."""
+    """The parameters in which the networks of the family differ."""
 
     five: tuple[int, ...] = (5,)
-    """Kernels of the branch that the paper has as one of 5x5, px."""
+    """Kernels of the 5x5 branch, px; a single 5x5 convolution in the paper."""
     lrn: bool = True
     last_pool: int | None = None
-    """Window of the pooling before 5a, px; none: as the others."""
+    """Window of the pooling before 5a, px; by default the recipe's."""
     skips: bool = False
 
 
-def _inception(net: Builder, form: Form, module: Inception) -> None:
-    def three(part: Builder) -> None:
+def _inception(net: NetworkBuilder, form: Form, module: Inception) -> None:
+    def three(part: NetworkBuilder) -> None:
         part.conv("conv3_reduce", net.scaled(module.three_reduce), 1)
         part.conv("conv3", net.scaled(module.three), 3, pad=1)
 
-    def five(part: Builder) -> None:
+    def five(part: NetworkBuilder) -> None:
         part.conv("conv5_reduce", net.scaled(module.five_reduce), 1)
         for number, kernel in enumerate(form.five):
             part.conv(f"conv5{'abc'[number] if number else ''}", net.scaled(module.five), kernel, pad=kernel // 2)
 
-    def pooled(part: Builder) -> None:
+    def pooled(part: NetworkBuilder) -> None:
         part.pool("pool", stride=1, kernel=3, pad=1)
         part.conv("conv_pool", net.scaled(module.pooled), 1)
 
     net.branches("mixed", lambda part: part.conv("conv1", net.scaled(module.one), 1), three, five, pooled)
 
 
-def _module(net: Builder, form: Form, module: Inception) -> None:
+def _module(net: NetworkBuilder, form: Form, module: Inception) -> None:
     name, body = f"inception_{module.name}", partial(_inception, form=form, module=module)
     if not form.skips:
         net.add(name, *net.part(body))
@@ -88,8 +88,8 @@ def _module(net: Builder, form: Form, module: Inception) -> None:
     net.residual(name, body, None if same else lambda part: part.conv("project", channels, 1, act=False))
 
 
-def _auxiliary(net: Builder) -> None:
-    """Section 5 of the paper: pooling 5/3, 1x1 convolution of 128, hidden layer of 1024, dropout of 0.7."""
+def _auxiliary(net: NetworkBuilder) -> None:
+    """Section 5 of the paper: 5x5 pooling of stride 3, 1x1 convolution of 128, hidden layer of 1024, dropout of 0.7."""
     net.pool("pool", stride=3, kernel=min(5, net.shape[1]), pad=0, kind="average")
     net.conv("conv", net.scaled(128), 1)
     net.fc("fc", net.scaled(1024))
@@ -97,10 +97,9 @@ def _auxiliary(net: Builder) -> None:
     net.classifier("clf")
 
 
-def _stem(net: Builder, form: Form) -> None:
-    recipe = net.recipe
-    net.conv("conv1", net.scaled(64), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2)
-    if recipe.stem_stride > 1:
+def _stem(net: NetworkBuilder, form: Form) -> None:
+    net.stem("conv1", net.scaled(64))
+    if net.recipe.stem_stride > 1:
         net.pool("pool1")
     if form.lrn:
         net.lrn("norm1")
@@ -111,8 +110,8 @@ def _stem(net: Builder, form: Form) -> None:
     net.pool("pool2")
 
 
-def googlenet(form: Form, net: Builder) -> None:
-    """GoogLeNet of that form.
+def googlenet(form: Form, net: NetworkBuilder) -> None:
+    """The GoogLeNet of this form.
 
     Raises:
         InapplicableError: images too small.
@@ -138,9 +137,9 @@ network("googlenet", "nine inception modules and two auxiliary heads", PAPER, ow
 network("googlenet_res", "googlenet with a skip around every inception module", BENCHMARK, own=OWN)(
     partial(googlenet, Form(skips=True))
 )
-network("googlenet_bn", "torchvision's form: batch normalisation, no LRN, 3x3 in place of 5x5", PAPER, own=OWN | BN)(
+network("googlenet_bn", "torchvision's form: batch normalisation, no LRN, 3x3 instead of 5x5", PAPER, own=OWN | BN)(
     partial(googlenet, Form(five=(3,), lrn=False, last_pool=2))
 )
-network("googlenet_lim0606", "two 3x3 for each 5x5, batch normalisation; a reconstruction", BENCHMARK, own=OWN | BN)(
+network("googlenet_lim0606", "two 3x3 per 5x5, batch normalisation; a reconstruction", BENCHMARK, own=OWN | BN)(
     partial(googlenet, Form(five=(3, 3), lrn=False))
 )

@@ -1,7 +1,8 @@
-"""The network of NAS-Bench-201 (Dong & Yang 2020): a cell of four nodes, repeated.
+"""The network of NAS-Bench-201 (Dong & Yang 2020): a repeated cell of four nodes.
 
-A convolution of 16 channels, three stacks of five cells of 16, 32 and 64 channels, a residual block of stride 2 before
-the second and the third. The skip of such a block averages 2x2 pixels and has a 1x1 convolution without normalisation.
+A convolution to 16 channels, then three stacks of five cells with 16, 32 and 64 channels, with a residual block of
+stride 2 before the second and third stack. The skip of this block averages 2x2 pixels and has a 1x1 convolution without
+normalisation.
 """
 
 from __future__ import annotations
@@ -15,39 +16,39 @@ from raysweep.networks import network
 from raysweep.networks.resnet import OWN_CIFAR
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 HIDDEN = 256
 PLAIN = Cell201(("nor_conv_3x3",) * len(EDGES))
-"""3x3 convolutions alone."""
+"""The cell with only 3x3 convolutions."""
 
 
-def _cell(net: Builder) -> Cell201:
+def _cell(net: NetworkBuilder) -> Cell201:
     if not net.recipe.genotype:
         raise RaysweepError(
-            f"{net.recipe.name} takes its cell from network.genotype, which is empty: give it in the benchmark's form, "
-            f"e.g. --set 'network.genotype={PLAIN}'."
+            f"{net.recipe.name} builds the cell of network.genotype, which is empty: set it to a cell in the form of "
+            f"the benchmark, e.g. --set 'network.genotype={PLAIN}'."
         )
     return Cell201.parse(net.recipe.genotype)
 
 
-def _block(width: int, net: Builder) -> None:
+def _block(width: int, net: NetworkBuilder) -> None:
     for number, stride in enumerate((2, 1), 1):
         net.activate(f"act{number}")
         net.conv(f"conv{number}", width, 3, stride, 1, act=False)
 
 
-def _shortcut(width: int, net: Builder) -> None:
+def _shortcut(width: int, net: NetworkBuilder) -> None:
     net.pool("pool", kernel=2, pad=0, kind="average")
     net.conv("project", width, 1, act=False, norm=False)
 
 
-def nasbench201(net: Builder) -> None:
-    """The network of the cell that the recipe names.
+def nasbench201(net: NetworkBuilder) -> None:
+    """Build the network of the cell in the recipe.
 
     Raises:
-        RaysweepError: no genotype, or one that is none.
-        InapplicableError: a non-linearity that takes several layers, or images too small.
+        RaysweepError: a missing or invalid genotype.
+        InapplicableError: a non-linearity that needs several layers, or images too small.
     """
     recipe, cell, width = net.recipe, _cell(net), net.scaled(STEM)
     nodes = [[word for word, (_, to) in zip(cell.operations, EDGES, strict=True) if to == node] for node in (1, 2, 3)]

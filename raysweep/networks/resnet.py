@@ -1,14 +1,12 @@
 """Residual networks: ResNet (He et al. 2016a), pre-activated (He et al. 2016b), wide, ResNeXt, plain.
 
-The stride of a bottleneck is in its 3x3 convolution, as in torchvision; the paper has it in the first 1x1 (`_v1`).
-Where the first convolution does not stride (small images), the pooling after it is left out too. The networks that
-others contributed to the benchmark have no file that says what they were: thinresnet101, resnet56 and resnet45 are
-reconstructions from their names.
+The stride of a bottleneck is in its 3x3 convolution, as in torchvision; in the paper it is in the first 1x1 (`_v1`). If
+the first convolution does not stride (small images), the pooling after it is omitted. No files are known for networks
+that others contributed to the benchmark: thinresnet101, resnet56 and resnet45 are reconstructed from their names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Part
+    from raysweep.nn.builder import Part
+    from raysweep.nn.network_builder import NetworkBuilder
 
 EXPANSION = 4
-"""Channels of a bottleneck's output over those the stage is named after."""
+"""Channels of a bottleneck's output relative to the width of its stage."""
 HIDDEN = 2048
 BATCH_NORM: dict[str, Any] = {"norm": "batch_affine", "norm_position": "before", "conv_bias": False}
-"""As networks that were made for it have it."""
+"""Batch normalisation as in networks designed with it."""
 HEAD: dict[str, Any] = {"head": "avepool_clf", "dropout": 0.0}
 OWN: dict[str, Any] = {**BATCH_NORM, **HEAD, "stem_kernel": 7, "stem_stride": 2, "pool_pad": 1}
 OWN_CIFAR: dict[str, Any] = {**BATCH_NORM, **HEAD, "stem_kernel": 3, "stem_stride": 1}
@@ -30,108 +29,42 @@ OWN_CIFAR: dict[str, Any] = {**BATCH_NORM, **HEAD, "stem_kernel": 3, "stem_strid
 
 @dataclass(frozen=True)
 class Form:
-    """What tells one network of the family from another."""
+    """The parameters in which the networks of the family differ."""
 
     depths: tuple[int, ...]
-    """Blocks of each stage."""
+    """Number of blocks of each stage."""
     bottleneck: bool = True
     widths: tuple[int, ...] = (64, 128, 256, 512)
-    """What each stage is named after: channels of its 3x3 convolutions where nothing else is said."""
+    """Width of each stage: the channels of its 3x3 convolutions unless `group_width` says otherwise."""
     stem: int = 64
     """Channels of the first convolution."""
     stem_activated: bool = True
-    """Normalisation and non-linearity follow the first convolution."""
+    """Whether normalisation and non-linearity follow the first convolution."""
     groups: int = 1
-    """Of a bottleneck's 3x3 convolution: the cardinality."""
+    """Groups of a bottleneck's 3x3 convolution: the cardinality."""
     group_width: int = 0
-    """Channels of a group in the first stage; 0: those the stage is named after."""
+    """Channels of a group in the first stage; 0: the width of the stage."""
     stride_first: bool = False
-    """A bottleneck strides in its first 1x1 convolution, as in the paper."""
+    """Whether a bottleneck strides in its first 1x1 convolution, as in the paper."""
     preactivated: bool = False
     skips: bool = True
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A member of the family."""
-
-    form: Form
-    summary: str
-    paper: str = "He et al. 2016a"
-    cifar: bool = False
-    """Made for 32 px and ten classes."""
-
-
-PREACTIVATED = "He et al. 2016b"
-WIDE = "Zagoruyko & Komodakis 2016"
-RESNEXT = "Xie et al. 2017"
-CONTRIBUTED = "Mishkin et al. 2017, repository"
-BASIC_34 = Form((3, 4, 6, 3), bottleneck=False)
-BOTTLENECKS_50 = Form((3, 4, 6, 3))
-CIFAR_110 = Form((18, 18, 18), bottleneck=False, widths=(16, 32, 64), stem=16, stem_activated=False, preactivated=True)
-MEMBERS: Mapping[str, Entry] = {
-    "resnet18": Entry(replace(BASIC_34, depths=(2, 2, 2, 2)), "18 layers, two 3x3 convolutions a block"),
-    "resnet34": Entry(BASIC_34, "34 layers, two 3x3 convolutions a block"),
-    "plain34": Entry(replace(BASIC_34, skips=False), "resnet34 without its skips"),
-    "resnet50": Entry(BOTTLENECKS_50, "50 layers, bottlenecks"),
-    "resnet101": Entry(Form((3, 4, 23, 3)), "101 layers, bottlenecks"),
-    "resnet152": Entry(Form((3, 8, 36, 3)), "152 layers, bottlenecks"),
-    "resnet152_v1": Entry(Form((3, 8, 36, 3), stride_first=True), "resnet152, strides in the first 1x1 of a block"),
-    "preresnet50": Entry(
-        replace(BOTTLENECKS_50, preactivated=True), "resnet50, non-linearities in front", PREACTIVATED
-    ),
-    "preresnet101": Entry(Form((3, 4, 23, 3), preactivated=True), "resnet101, non-linearities in front", PREACTIVATED),
-    "wide_resnet50_2": Entry(
-        replace(BOTTLENECKS_50, group_width=128), "resnet50 with 3x3 convolutions twice as wide", WIDE
-    ),
-    **{
-        f"resnext50_{groups}x{width}d": Entry(
-            replace(BOTTLENECKS_50, groups=groups, group_width=width),
-            f"resnet50 with {groups} groups of {width} channels",
-            RESNEXT,
-        )
-        for groups, width in ((2, 40), (4, 24), (8, 14), (32, 4))
-    },
-    "thinresnet101": Entry(
-        Form((3, 4, 23, 3), widths=(32, 64, 128, 256), stem=32),
-        "resnet101, half as wide; a reconstruction",
-        CONTRIBUTED,
-    ),
-    "resnet56": Entry(Form((3, 4, 8, 3)), "56 layers, bottlenecks; a reconstruction", CONTRIBUTED),
-    "resnet45": Entry(
-        replace(BASIC_34, depths=(4, 6, 8, 4)), "45 convolutions, two 3x3 a block; a reconstruction", CONTRIBUTED
-    ),
-    "preresnet110_cifar": Entry(CIFAR_110, "110 layers, non-linearities in front", PREACTIVATED, cifar=True),
-    "preresnet164_cifar": Entry(
-        replace(CIFAR_110, bottleneck=True),
-        "164 layers, bottlenecks, non-linearities in front",
-        PREACTIVATED,
-        cifar=True,
-    ),
-    "wrn28_10_cifar": Entry(
-        replace(CIFAR_110, depths=(4, 4, 4), widths=(160, 320, 640)), "28 layers, ten times as wide", WIDE, cifar=True
-    ),
-    "resnext29_8x64d_cifar": Entry(
-        Form((3, 3, 3), widths=(64, 128, 256), groups=8), "29 layers, 8 groups of 64 channels", RESNEXT, cifar=True
-    ),
-}
-
-
-def _block(net: Builder, form: Form, width: int, stride: int) -> None:
-    """The convolutions of a block, without the non-linearity after the sum."""
+def _block(net: NetworkBuilder, form: Form, width: int, stride: int) -> None:
+    """Add the convolutions of a block, without the non-linearity after the sum."""
     if not form.bottleneck:
         _layers(net, form, [(net.scaled(width), 3, stride, 1), (net.scaled(width), 3, 1, 1)])
         return
-    # The number of groups stays whatever the width, and they share what is left of it.
-    wanted = (form.group_width or form.widths[0]) * width / form.widths[0]
-    inner = form.groups * max(1, round(wanted * net.recipe.width)) if form.groups > 1 else net.scaled(wanted)
+    # A width multiplier changes the width of the groups, not their number.
+    group = (form.group_width or form.widths[0]) * width / form.widths[0]
+    inner = form.groups * max(1, round(group * net.recipe.width)) if form.groups > 1 else net.scaled(group)
     first, second = (stride, 1) if form.stride_first else (1, stride)
     outer = net.scaled(width * EXPANSION)
     _layers(net, form, [(inner, 1, first, 1), (inner, 3, second, form.groups), (outer, 1, 1, 1)])
 
 
-def _layers(net: Builder, form: Form, layers: list[tuple[int, int, int, int]]) -> None:
-    """Convolutions of (width, kernel, stride, groups); pre-activated, the first non-linearity comes before them."""
+def _layers(net: NetworkBuilder, form: Form, layers: list[tuple[int, int, int, int]]) -> None:
+    """Add convolutions of (width, kernel, stride, groups); if pre-activated, without the first non-linearity."""
     for number, (width, kernel, stride, groups) in enumerate(layers, 1):
         if form.preactivated:
             if number > 1:
@@ -141,43 +74,42 @@ def _layers(net: Builder, form: Form, layers: list[tuple[int, int, int, int]]) -
             net.conv(f"conv{number}", width, kernel, stride, kernel // 2, groups, act=number < len(layers))
 
 
-def _residual(net: Builder, form: Form, name: str, width: int, stride: int) -> None:
+def _residual(net: NetworkBuilder, form: Form, name: str, width: int, stride: int) -> None:
     channels = net.scaled(width * EXPANSION if form.bottleneck else width)
     if not form.skips:
         net.add(name, *net.part(lambda part: _block(part, form, width, stride)))
         net.activate(f"{name}_act")
         return
-    project: Part | None = None
+    project: Part[NetworkBuilder] | None = None
     if stride > 1 or net.shape[0] != channels:
         project = partial(_projection, form, channels, stride)
     body = partial(_body, form, width, stride, project is None)
     if form.preactivated and project:
-        net.preactivate(f"{name}_pre")  # the projection sees it too (He et al. 2016b, appendix)
+        net.preactivate(f"{name}_pre")  # on the projection's input too (He et al. 2016b, appendix)
     net.residual(name, body, project)
     if not form.preactivated:
         net.activate(f"{name}_act")
 
 
-def _body(form: Form, width: int, stride: int, starts_itself: bool, net: Builder) -> None:
-    if form.preactivated and starts_itself:
+def _body(form: Form, width: int, stride: int, activates: bool, net: NetworkBuilder) -> None:
+    if form.preactivated and activates:
         net.preactivate("pre1")
     _block(net, form, width, stride)
 
 
-def _projection(form: Form, channels: int, stride: int, net: Builder) -> None:
+def _projection(form: Form, channels: int, stride: int, net: NetworkBuilder) -> None:
     net.conv("project", channels, 1, stride, act=False, norm=not form.preactivated)
 
 
-def resnet(form: Form, net: Builder) -> None:
-    """A residual network of that form.
+def resnet(form: Form, net: NetworkBuilder) -> None:
+    """The residual network of this form.
 
     Raises:
         InapplicableError: a non-linearity that cannot follow a sum, or images too small.
     """
-    recipe, kernel, activated = net.recipe, net.recipe.stem_kernel, form.stem_activated
     net.input()
-    net.conv("conv1", net.scaled(form.stem), kernel, recipe.stem_stride, kernel // 2, act=activated, norm=activated)
-    if recipe.stem_stride > 1:
+    net.stem("conv1", net.scaled(form.stem), act=form.stem_activated, norm=form.stem_activated)
+    if net.recipe.stem_stride > 1:
         net.pool("pool1", round_up=False)
     for stage, (depth, width) in enumerate(zip(form.depths, form.widths, strict=True), 1):
         for block in range(1, depth + 1):
@@ -187,6 +119,52 @@ def resnet(form: Form, net: Builder) -> None:
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
-for _name, _entry in MEMBERS.items():
-    _native = {"side": 32, "classes": 10, "own": OWN_CIFAR} if _entry.cifar else {"own": OWN}
-    network(_name, _entry.summary, _entry.paper, **_native)(partial(resnet, _entry.form))
+LARGE: dict[str, Any] = {"own": OWN}
+CIFAR: dict[str, Any] = {"own": OWN_CIFAR, "side": 32, "classes": 10}
+RESNET, PREACTIVATED = "He et al. 2016a", "He et al. 2016b"
+WIDE, RESNEXT = "Zagoruyko & Komodakis 2016", "Xie et al. 2017"
+CONTRIBUTED = "Mishkin et al. 2017, repository"
+BASIC_34 = Form((3, 4, 6, 3), bottleneck=False)
+BASIC_18, BASIC_45 = replace(BASIC_34, depths=(2, 2, 2, 2)), replace(BASIC_34, depths=(4, 6, 8, 4))
+RESNET_50, RESNET_101, RESNET_152 = Form((3, 4, 6, 3)), Form((3, 4, 23, 3)), Form((3, 8, 36, 3))
+THIN_101 = replace(RESNET_101, widths=(32, 64, 128, 256), stem=32)
+CIFAR_110 = Form((18, 18, 18), bottleneck=False, widths=(16, 32, 64), stem=16, stem_activated=False, preactivated=True)
+CIFAR_164 = replace(CIFAR_110, bottleneck=True)
+WIDE_28 = replace(CIFAR_110, depths=(4, 4, 4), widths=(160, 320, 640))
+RESNEXT_29 = Form((3, 3, 3), widths=(64, 128, 256), groups=8)
+for _name, _form, _summary, _paper, _native in (
+    ("resnet18", BASIC_18, "18 layers, two 3x3 convolutions per block", RESNET, LARGE),
+    ("resnet34", BASIC_34, "34 layers, two 3x3 convolutions per block", RESNET, LARGE),
+    ("plain34", replace(BASIC_34, skips=False), "resnet34 without its skips", RESNET, LARGE),
+    ("resnet50", RESNET_50, "50 layers, bottlenecks", RESNET, LARGE),
+    ("resnet101", RESNET_101, "101 layers, bottlenecks", RESNET, LARGE),
+    ("resnet152", RESNET_152, "152 layers, bottlenecks", RESNET, LARGE),
+    ("resnet152_v1", replace(RESNET_152, stride_first=True), "resnet152, strides in the first 1x1", RESNET, LARGE),
+    ("preresnet50", replace(RESNET_50, preactivated=True), "resnet50, pre-activated", PREACTIVATED, LARGE),
+    ("preresnet101", replace(RESNET_101, preactivated=True), "resnet101, pre-activated", PREACTIVATED, LARGE),
+    ("wide_resnet50_2", replace(RESNET_50, group_width=128), "resnet50 with 3x3 layers twice as wide", WIDE, LARGE),
+    *(
+        (
+            f"resnext50_{groups}x{width}d",
+            replace(RESNET_50, groups=groups, group_width=width),
+            f"resnet50 with {groups} groups of {width} channels",
+            RESNEXT,
+            LARGE,
+        )
+        for groups, width in ((2, 40), (4, 24), (8, 14), (32, 4))
+    ),
+    ("thinresnet101", THIN_101, "resnet101 at half the width; a reconstruction", CONTRIBUTED, LARGE),
+    ("resnet56", Form((3, 4, 8, 3)), "56 layers, bottlenecks; a reconstruction", CONTRIBUTED, LARGE),
+    ("resnet45", BASIC_45, "45 convolutions, two 3x3 per block; a reconstruction", CONTRIBUTED, LARGE),
+    ("preresnet110_cifar", CIFAR_110, "110 layers, pre-activated", PREACTIVATED, CIFAR),
+    (
+        "preresnet164_cifar",
+        replace(CIFAR_110, bottleneck=True),
+        "164 layers, pre-activated bottlenecks",
+        PREACTIVATED,
+        CIFAR,
+    ),
+    ("wrn28_10_cifar", WIDE_28, "28 layers, ten times as wide", WIDE, CIFAR),
+    ("resnext29_8x64d_cifar", RESNEXT_29, "29 layers, 8 groups of 64 channels", RESNEXT, CIFAR),
+):
+    network(_name, _summary, _paper, **_native)(partial(resnet, _form))

@@ -1,14 +1,14 @@
 """Residual networks for CIFAR: He et al. 2016a, section 4.2; stochastic depth; forms that change the block.
 
-Three stages of n blocks of two 3x3 convolutions, 6n + 2 layers. Shortcuts have no parameters: where a stage begins they
-take every second pixel and zeros for the further channels. With `network.survival` below 1 training leaves blocks out
-(Huang et al. 2016): block l of L stays with probability 1 - l / L (1 - survival).
+Three stages of n blocks of two 3x3 convolutions, 6n + 2 layers. Shortcuts have no parameters: at the start of a stage
+they take every second pixel and fill the further channels with zeros. With `network.survival` below 1, training leaves
+blocks out at random (Huang et al. 2016): block l of L is kept with probability 1 - l / L (1 - survival).
 
-`elu_` (Shah et al. 2016): ELU in place of normalisation and ReLU inside a block, normalisation at its end, nothing
-after the sum. `weighted_` (Shen & Zeng 2016): non-linearity before the sum, nothing after it, and a learned weight on
-what is added. `rir` (Targ et al. 2016): every convolution is a generalised residual layer, where half of the channels
-are a stream with a skip and half one without. Not established for the last two: how they shorten maps and what stands
-before the first block; here as in the others.
+`elu_` (Shah et al. 2016): ELU instead of normalisation and ReLU inside a block, normalisation at its end, nothing after
+the sum. `weighted_` (Shen & Zeng 2016): the non-linearity before the sum, nothing after it, and a learned weight on the
+residual. `rir` (Targ et al. 2016): every convolution is a generalised residual layer, in which half of the channels
+form a stream with a skip and half one without. It is not known how the last two reduce maps and what precedes their
+first block; here as in the others.
 """
 
 from __future__ import annotations
@@ -22,38 +22,37 @@ from raysweep.networks import network
 from raysweep.networks.resnet import OWN_CIFAR
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder, Part
+    from raysweep.nn.builder import Part
+    from raysweep.nn.network_builder import NetworkBuilder
 
 HIDDEN = 256
 DEPTHS = (20, 32, 44, 56, 110, 1202)
-Body = Callable[["Builder", int, int], None]
-"""Adds what a block adds to its input, of a width and with a stride."""
 
 
-def _body(net: Builder, width: int, stride: int) -> None:
+def _body(net: NetworkBuilder, width: int, stride: int) -> None:
     net.conv("conv1", width, 3, stride, 1)
     net.conv("conv2", width, 3, 1, 1, act=False)
 
 
-def _elu_body(net: Builder, width: int, stride: int) -> None:
+def _elu_body(net: NetworkBuilder, width: int, stride: int) -> None:
     net.conv("conv1", width, 3, stride, 1, norm=False)
     net.conv("conv2", width, 3, 1, 1, act=False)
 
 
-def _weighted_body(net: Builder, width: int, stride: int) -> None:
+def _weighted_body(net: NetworkBuilder, width: int, stride: int) -> None:
     net.conv("conv1", width, 3, stride, 1)
     net.conv("conv2", width, 3, 1, 1)
     net.learned_weight("weight")
 
 
-def _streams_body(net: Builder, width: int, stride: int) -> None:
+def _streams_body(net: NetworkBuilder, width: int, stride: int) -> None:
     _generalised(net, "layer1", width, stride)
     net.activate("layer1_act")
     _generalised(net, "layer2", width, 1)
 
 
-def _generalised(net: Builder, name: str, width: int, stride: int) -> None:
-    """A convolution of both streams; the first half of the channels is added to the result (equations 1 and 2)."""
+def _generalised(net: NetworkBuilder, name: str, width: int, stride: int) -> None:
+    """Add a convolution of both streams; the first half of the channels is added to its result (equations 1 and 2)."""
     half = net.shape[0] // 2
     net.residual(
         name,
@@ -64,41 +63,37 @@ def _generalised(net: Builder, name: str, width: int, stride: int) -> None:
 
 @dataclass(frozen=True)
 class Form:
-    """What tells one network of the family from another."""
+    """The parameters in which the networks of the family differ."""
 
     depth: int
-    """Layers with weights on the longest path: 6n + 2."""
-    body: Body = _body
+    """Number of layers with weights on the longest path, 6n + 2."""
+    body: Callable[..., None] = _body
+    """Adds the body of a block, with a width and a stride."""
     activated: bool = True
-    """The non-linearity follows the sum."""
+    """Whether the non-linearity follows the sum."""
     widths: tuple[int, int, int] = (16, 32, 64)
 
 
-def resnet_cifar(form: Form, net: Builder) -> None:
-    """The network of that form.
+def resnet_cifar(form: Form, net: NetworkBuilder) -> None:
+    """The network of this form.
 
     Raises:
         InapplicableError: a non-linearity that cannot follow a sum, or images too small.
     """
-    recipe = net.recipe
     net.input()
-    net.conv("conv1", net.scaled(form.widths[0]), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2)
+    net.stem("conv1", net.scaled(form.widths[0]))
     places = [(width, block) for width in form.widths for block in range((form.depth - 2) // 6)]
     for number, (base, block) in enumerate(places, 1):
         width, stride = net.scaled(base), 2 if block == 0 and base > form.widths[0] else 1
-        survival = 1 - number / len(places) * (1 - recipe.survival)
-        body = partial(_block, form=form, width=width, stride=stride)
+        survival = 1 - number / len(places) * (1 - net.recipe.survival)
+        body = partial(form.body, width=width, stride=stride)
         net.residual(f"block{number}", body, _shortcut(net, width, stride), survival)
         if form.activated:
             net.activate(f"block{number}_act")
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
-def _block(net: Builder, form: Form, width: int, stride: int) -> None:
-    form.body(net, width, stride)
-
-
-def _shortcut(net: Builder, width: int, stride: int) -> Part | None:
+def _shortcut(net: NetworkBuilder, width: int, stride: int) -> Part[NetworkBuilder] | None:
     if stride == 1 and net.shape[0] == width:
         return None
     return lambda part: part.padded_shortcut("pad", width, stride)
@@ -110,24 +105,23 @@ def _member(name: str, form: Form, summary: str, paper: str, activation: str = "
 
 
 for _depth in DEPTHS:
-    _words = f"{_depth} layers for 32 px, shortcuts without parameters"
-    _member(f"resnet{_depth}_cifar", Form(_depth), _words, "He et al. 2016a")
+    _member(f"resnet{_depth}_cifar", Form(_depth), f"{_depth} layers, parameter-free shortcuts", "He et al. 2016a")
 _member(
     "elu_resnet110_cifar",
     Form(110, _elu_body, activated=False),
-    "resnet110_cifar with ELU in its blocks and nothing after the sum",
+    "resnet110_cifar with ELU inside its blocks and nothing after the sum",
     "Shah et al. 2016",
     "elu",
 )
 _member(
     "weighted_resnet110_cifar",
     Form(110, _weighted_body, activated=False),
-    "resnet110_cifar with a learned weight on what a block adds",
+    "resnet110_cifar with a learned weight on each residual",
     "Shen & Zeng 2016",
 )
 _member(
     "rir20_cifar",
     Form(20, _streams_body, widths=(32, 64, 128)),
-    "ResNet in ResNet: resnet20_cifar of generalised residual layers; a reconstruction",
+    "ResNet in ResNet: resnet20_cifar with generalised residual layers; a reconstruction",
     "Targ et al. 2016",
 )

@@ -1,19 +1,18 @@
 """VGG (Simonyan & Zisserman 2015, table 1, columns A, B, D, E): five stages of 3x3 convolutions, a pooling after each.
 
-The first convolution is `stem_kernel` px wide. The pooling after the last stage belongs to the head.
+The first convolution has the recipe's kernel and stride. The pooling after the last stage belongs to the head.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from raysweep.networks import network
 
 if TYPE_CHECKING:
-    from raysweep.nn.builder import Builder
+    from raysweep.nn.network_builder import NetworkBuilder
 
 WIDTHS = (64, 128, 256, 512, 512)
 HIDDEN = 4096
@@ -26,36 +25,24 @@ DEPTHS: Mapping[str, tuple[int, ...]] = {
 OWN = {"stem_kernel": 3, "stem_stride": 1, "pool_kernel": 2}
 
 
-@dataclass(frozen=True)
-class Stage:
-    """Convolutions of one width."""
-
-    depth: int
-    width: int
-
-
-def vgg(depths: tuple[int, ...], net: Builder) -> None:
-    """VGG with stages of these depths.
+def vgg(depths: tuple[int, ...], net: NetworkBuilder) -> None:
+    """VGG with this number of convolutions in each stage.
 
     Raises:
         InapplicableError: images too small.
     """
     net.input()
-    recipe, stages = net.recipe, [Stage(*stage) for stage in zip(depths, map(net.scaled, WIDTHS), strict=True)]
-    for number, stage in enumerate(stages, 1):
-        for part in range(1, stage.depth + 1):
-            first = number == part == 1
-            kernel, stride = (recipe.stem_kernel, recipe.stem_stride) if first else (3, 1)
-            net.conv(f"conv{number}_{part}", stage.width, kernel, stride, pad=kernel // 2)
-        if number < len(stages):
+    for number, (depth, width) in enumerate(zip(depths, map(net.scaled, WIDTHS), strict=True), 1):
+        for part in range(1, depth + 1):
+            if number == part == 1:
+                net.stem("conv1_1", width)
+            else:
+                net.conv(f"conv{number}_{part}", width, 3, pad=1)
+        if number < len(WIDTHS):
             net.pool(f"pool{number}")
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
 for _name, _depths in DEPTHS.items():
-    network(
-        _name,
-        f"{sum(_depths)} 3x3 convolutions and three fully connected layers",
-        "Simonyan & Zisserman 2015",
-        own=OWN,
-    )(partial(vgg, _depths))
+    _summary = f"{sum(_depths)} 3x3 convolutions and three fully connected layers"
+    network(_name, _summary, "Simonyan & Zisserman 2015", own=OWN)(partial(vgg, _depths))

@@ -1,1 +1,1 @@
-"""The factors of the study that are layers or initial weights; one registry a file."""
+"""The layers, initial weights and builders of networks; one registry per file."""

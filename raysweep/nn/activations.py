@@ -1,12 +1,13 @@
 """Non-linearities. To add one: a function of a tensor under `@pointwise`, or of a shape under `@module`.
 
-A shape is that of one image's activations: (channels, height, width), or (units,) after a fully connected layer.
+A shape is the shape of one image's activations: (channels, height, width), or (units,) after a fully connected layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ LN_2 = 0.693147  # as the published network file writes it
 
 @dataclass(frozen=True)
 class Activation:
-    """How to build a non-linearity for a shape, and how many parallel layers it takes the output of."""
+    """How to build a non-linearity for a shape, and the number of parallel layers whose outputs it takes."""
 
     build: Callable[[Shape], nn.Module]
     pieces: int = 1
@@ -39,7 +40,7 @@ class Pointwise(nn.Module):
         self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the function; the shape stays."""
+        """The function applied to x, same shape."""
         return self.function(x)
 
     def extra_repr(self) -> str:
@@ -79,7 +80,7 @@ def linear(x: Tensor) -> Tensor:
 
 @pointwise("relu", "max(x, 0)", "Nair & Hinton 2010")
 def relu(x: Tensor) -> Tensor:
-    """max(x, 0); not in place, since a skip may need x as it was. Training keeps the result alone in any case."""
+    """max(x, 0). Not in place, since a skip may need x unchanged; training stores only the result either way."""
     return F.relu(x)
 
 
@@ -95,7 +96,7 @@ def tanh(x: Tensor) -> Tensor:
     return torch.tanh(x)
 
 
-@pointwise("scaled_tanh", "1.759 tanh(0.6667 x); LeCun's 1.7159 misprinted in the published file", "LeCun et al. 1998")
+@pointwise("scaled_tanh", "1.759 tanh(0.6667 x), as the published file misprints LeCun's 1.7159", "LeCun et al. 1998")
 def scaled_tanh(x: Tensor) -> Tensor:
     """1.759 tanh(0.6667 x), the constants of the published network file."""
     return 1.759 * torch.tanh(0.6667 * x)
@@ -151,27 +152,27 @@ def selu(x: Tensor) -> Tensor:
 
 @pointwise("oplu", "adjacent channels sorted in pairs, larger first", "Chernodub & Nowicki 2016")
 def oplu(x: Tensor) -> Tensor:
-    """Channels 2k and 2k+1 become their maximum and their minimum; a last odd channel stays as it is."""
+    """Channels 2k and 2k+1 become their maximum and their minimum; an unpaired last channel is left unchanged."""
     paired = x.shape[1] // 2 * 2
     first, second = x[:, 0:paired:2], x[:, 1:paired:2]
     sorted_pairs = torch.stack((torch.maximum(first, second), torch.minimum(first, second)), dim=2).flatten(1, 2)
     return torch.cat((sorted_pairs, x[:, paired:]), dim=1)
 
 
-@module("rrelu", "leaky ReLU of slope U(0.1, 0.5) drawn for every unit in training, 0.3 at test", "Xu et al. 2015")
+@module("rrelu", "leaky ReLU with a random slope U(0.1, 0.5) per unit in training, 0.3 at test", "Xu et al. 2015")
 def rrelu(shape: Shape) -> nn.Module:
     """Randomised leaky ReLU."""
     return nn.RReLU(0.1, 0.5)
 
 
-@module("prelu", "leaky ReLU of learned slope per channel, start 0.3", "He et al. 2015")
+@module("prelu", "leaky ReLU with a learned slope per channel, initially 0.3", "He et al. 2015")
 def prelu(shape: Shape) -> nn.Module:
     """Parametric ReLU."""
     return nn.PReLU(shape[0], init=0.3)
 
 
 class ChannelBias(nn.Module):
-    """Adds a learned bias per channel; named `bias`, so it learns by the solver's rule for biases."""
+    """Adds a learned bias per channel; because of its name it learns by the solver's rule for biases."""
 
     def __init__(self, channels: int, start: float) -> None:
         super().__init__()
@@ -182,13 +183,13 @@ class ChannelBias(nn.Module):
         return x + self.bias.view(-1, *[1] * (x.dim() - 2))
 
 
-@module("frelu", "ReLU plus a learned bias per channel, start -0.2", "Qiu et al. 2017")
+@module("frelu", "ReLU plus a learned bias per channel, initially -0.2", "Qiu et al. 2017")
 def frelu(shape: Shape) -> nn.Module:
     """Flexible ReLU."""
     return nn.Sequential(Pointwise("relu", relu), ChannelBias(shape[0], -0.2))
 
 
-@module("felu", "ELU plus a learned bias per channel, start -0.1", "Qiu et al. 2017")
+@module("felu", "ELU plus a learned bias per channel, initially -0.1", "Qiu et al. 2017")
 def felu(shape: Shape) -> nn.Module:
     """Flexible ELU."""
     return nn.Sequential(Pointwise("elu", elu), ChannelBias(shape[0], -0.1))
@@ -198,11 +199,8 @@ class Maxout(nn.Module):
     """Element-wise maximum of parallel layers (Goodfellow et al. 2013)."""
 
     def forward(self, *pieces: Tensor) -> Tensor:
-        """The maximum over the pieces, all of one shape."""
-        largest = pieces[0]
-        for piece in pieces[1:]:
-            largest = torch.maximum(largest, piece)
-        return largest
+        """The maximum over the pieces, which have the same shape."""
+        return reduce(torch.maximum, pieces)
 
 
 @module("maxout", "maximum of two parallel layers", "Goodfellow et al. 2013", pieces=2)
@@ -213,15 +211,15 @@ def maxout(shape: Shape) -> nn.Module:
 
 @module("maxout5", "maximum of five parallel layers", "Goodfellow et al. 2013", pieces=5)
 def maxout5(shape: Shape) -> nn.Module:
-    """Five-piece maxout, as the hidden layer of FitNets has it."""
+    """Five-piece maxout, as in the hidden layer of FitNets."""
     return Maxout()
 
 
 class AdaptivePiecewiseLinear(nn.Module):
-    """max(0, x) + sum_s a_s max(0, b_s - x), a and b learned for every unit position.
+    """max(0, x) + sum_s a_s max(0, b_s - x), with a and b learned for every unit position.
 
-    Agostinelli et al. 2015, equation 1. a starts uniform in (-0.5, 0.5), b normal of standard deviation 0.5, as the
-    published network files have them.
+    Agostinelli et al. 2015, equation 1. Initially a is uniform in (-0.5, 0.5) and b is normal with standard deviation
+    0.5, as in the published network files.
     """
 
     def __init__(self, shape: Shape, hinges: int) -> None:
@@ -230,7 +228,7 @@ class AdaptivePiecewiseLinear(nn.Module):
         self.offsets = nn.Parameter(torch.empty(hinges, *shape).normal_(0.0, 0.5))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, *shape); the shape stays."""
+        """x (N, *shape) -> the same shape."""
         total = F.relu(x)
         for slope, offset in zip(self.slopes, self.offsets, strict=True):
             total = total + slope * F.relu(offset - x)
@@ -239,11 +237,11 @@ class AdaptivePiecewiseLinear(nn.Module):
 
 @module("apl2", "ReLU plus 2 learned hinges per unit position", "Agostinelli et al. 2015")
 def apl2(shape: Shape) -> nn.Module:
-    """Adaptive piecewise linear unit of 2 hinges."""
+    """Adaptive piecewise linear unit with 2 hinges."""
     return AdaptivePiecewiseLinear(shape, 2)
 
 
 @module("apl5", "ReLU plus 5 learned hinges per unit position", "Agostinelli et al. 2015")
 def apl5(shape: Shape) -> nn.Module:
-    """Adaptive piecewise linear unit of 5 hinges."""
+    """Adaptive piecewise linear unit with 5 hinges."""
     return AdaptivePiecewiseLinear(shape, 5)

@@ -1,4 +1,4 @@
-"""How layers are joined: one after the other, in parallel, around a skip, beside an auxiliary head."""
+"""Modules that combine layers: in sequence, in parallel, around a skip, with an auxiliary head."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 
 class Unit(nn.Module):
-    """One layer, or several in parallel, and the non-linearity that takes their outputs; normalised before or after.
+    """One layer, or several in parallel, and the non-linearity that takes their outputs; normalised before or after it.
 
-    `bypassed` is the normalisation of the unit before, when only the first of the parallel layers is to see its output.
+    `bypassed` is the normalisation of the previous unit, if only the first of the parallel layers sees its output.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Unit(nn.Module):
 
 
 class StridedPointwise(nn.Conv2d):
-    """A 1x1 convolution that takes every `stride`th pixel first and then convolves all that are left: the same sums.
+    """A strided 1x1 convolution that first takes every `stride`th pixel, then convolves those: the same sums.
 
-    For few channels: there oneDNN 3.12 writes past its workspace in the backward pass of a strided 1x1 convolution in
-    the channels-last layout (uxlfoundation/oneDNN, issue 6035). The process dies, or other numbers are overwritten.
+    Needed with few channels: in the backward pass of a strided 1x1 convolution in channels-last layout, oneDNN 3.12
+    writes past its workspace (uxlfoundation/oneDNN, issue 6035). The process dies, or other data are overwritten.
     """
 
     FEWER_THAN = 16
-    """Input channels of a group: the block of AVX-512, twice that of AVX2."""
+    """Input channels of a group below which it is used: the block size of AVX-512, twice that of AVX2."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))."""
@@ -66,7 +66,7 @@ def convolution(
     bias: bool = True,
     dilation: int = 1,
 ) -> nn.Conv2d:
-    """A convolution from `channels` to `width` channels, in a form that is safe on every processor."""
+    """A convolution from `channels` to `width` channels, in a form that is safe on all processors."""
     pointwise = kernel == (1, 1) and pad == (0, 0) and stride != (1, 1)
     form = StridedPointwise if pointwise and channels // groups < StridedPointwise.FEWER_THAN else nn.Conv2d
     return form(channels, width, kernel, stride, pad, dilation, groups, bias)
@@ -81,7 +81,7 @@ class ConcatImage(nn.Module):
 
 
 class Branches(nn.ModuleList):
-    """Parts that all see the same map; their outputs are concatenated, channels after channels."""
+    """Parallel parts on the same map; their outputs are concatenated along the channels."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) -> (N, sum of the branches' channels, H, W)."""
@@ -97,53 +97,53 @@ class Residual(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, H, W) -> the shape that both paths give."""
+        """x (N, C, H, W) -> the shape of both paths' outputs."""
         change = self.body(x)
         total: Tensor = self.shortcut(x) + change
         return total
 
 
 class StochasticDepth(nn.Module):
-    """A body that training leaves out at random, and test weighs by how often it was there (Huang et al. 2016).
+    """A body that training leaves out at random and test scales by its survival probability (Huang et al. 2016).
 
-    For each batch one draw from the CPU's generator, which checkpoints keep. What is left out is not computed.
+    One draw for each batch, from the CPU's generator, whose state checkpoints keep. A body left out is not computed.
     """
 
     def __init__(self, body: nn.Module, survival: float, shape: Sequence[int]) -> None:
-        """The body stays with probability `survival`; its output has the given shape for one image."""
+        """Keep the body with probability `survival`; its output for one image has the given shape."""
         super().__init__()
         self.body = body
         self.survival = survival
         self.shape = tuple(shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, ...) -> (N, *shape), zero where the body was left out."""
+        """x (N, ...) -> (N, *shape), zeros if the body was left out."""
         if self.training and torch.rand(()) >= self.survival:
             return x.new_zeros(len(x), *self.shape)
         result: Tensor = self.body(x)
         return result if self.training else self.survival * result
 
     def extra_repr(self) -> str:
-        """The probability."""
+        """The survival probability."""
         return f"survival={self.survival:.3g}"
 
 
 class DropPath(nn.Module):
-    """Training drops the map of an image at random and scales those that are kept (Larsson et al. 2017; NASNet's code).
+    """Drops whole maps of images at random in training and scales the others (Larsson et al. 2017; NASNet's code).
 
-    The share that is dropped rises in a straight line over the training, from 0.
+    The dropped share rises linearly over the training, from 0.
     """
 
     progress = 0.0
-    """Part of the training that is done, 0..1: see `drop_paths`."""
+    """Fraction of the training done, 0..1, set by the training loop: see `drop_paths`."""
 
     def __init__(self, share: float) -> None:
-        """`share` is dropped at the end of the training."""
+        """Drop `share` of the maps at the end of the training."""
         super().__init__()
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape stays."""
+        """The shape is unchanged."""
         dropped = self.share * self.progress
         if not self.training or not dropped:
             return x
@@ -151,32 +151,32 @@ class DropPath(nn.Module):
         return x * (kept / (1 - dropped)).to(x.dtype)
 
     def extra_repr(self) -> str:
-        """The share."""
+        """The share dropped at the end of the training."""
         return f"share={self.share:.3g}"
 
 
 def drop_paths(network: nn.Module) -> list[DropPath]:
-    """The layers of a network that are to be told how far its training is."""
+    """The drop-path layers of a network, whose `progress` the training loop sets."""
     return [layer for layer in network.modules() if isinstance(layer, DropPath)]
 
 
 class LearnedWeight(nn.Module):
-    """One learned factor, which starts at 0 and stays in [-1, 1] (Shen & Zeng 2016, section 3)."""
+    """A learned factor, initially 0 and limited to [-1, 1] (Shen & Zeng 2016, section 3)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape stays."""
+        """The shape is unchanged."""
         return x * self.weight.clamp(-1, 1)
 
 
 class PaddedShortcut(nn.Module):
-    """Every `stride`th pixel, with zeros as further channels: option A of He et al. 2016a, without parameters."""
+    """Every `stride`th pixel, with zeros as further channels: the parameter-free option A of He et al. 2016a."""
 
     def __init__(self, channels: int, stride: int, taken: int | None = None) -> None:
-        """Gives `channels` channels, of which the first are those `taken` from the input, all where none is said."""
+        """Output `channels` channels, the first of which are the first `taken` (default: all) of the input."""
         super().__init__()
         self.channels = channels
         self.stride = stride
@@ -189,14 +189,14 @@ class PaddedShortcut(nn.Module):
 
 
 class PairSkips(nn.Module):
-    """Layers in sequence with an identity skip over every two; a last odd one has none."""
+    """Layers in sequence with an identity skip over every two; an unpaired last one has no skip."""
 
     def __init__(self, layers: list[nn.Module]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape stays."""
+        """The shape is unchanged."""
         for first, second in zip(self.layers[::2], self.layers[1::2], strict=False):
             x = x + second(first(x))
         return x if len(self.layers) % 2 == 0 else self.layers[-1](x)
@@ -216,14 +216,14 @@ class AuxiliaryHead(nn.Module):
 
 
 Taken = tuple[int, nn.Module]
-"""A state by number, and the layer that is applied to it."""
+"""The number of a state, and the layer applied to it."""
 
 
 class Graph(nn.Module):
-    """Maps become states; each node adds a state, the sum of layers on earlier ones; some states are concatenated."""
+    """A cell: the input maps are states, each node adds a sum of layers on earlier ones; some are concatenated."""
 
     def __init__(self, nodes: Sequence[Sequence[Taken]], outputs: Sequence[Taken]) -> None:
-        """States are counted from 0, the maps first."""
+        """Number the states from 0, the input maps first."""
         super().__init__()
         self.sources = [[source for source, _ in node] for node in nodes]
         self.nodes = nn.ModuleList(nn.ModuleList(layer for _, layer in node) for node in nodes)
@@ -240,7 +240,7 @@ class Graph(nn.Module):
 
 
 class Paired(nn.Module):
-    """A layer that takes the map before it and the one before the last such layer; the first takes one map twice."""
+    """A layer on the current map and the one before the previous such layer; the first one is given one map twice."""
 
     def __init__(self, older: nn.Module, newer: nn.Module, joined: nn.Module) -> None:
         super().__init__()
@@ -255,15 +255,15 @@ class Paired(nn.Module):
 
 
 class Layers(nn.Sequential):
-    """Layers in sequence; those that ask for the image get it too, auxiliary heads see the map and let it pass."""
+    """Layers in sequence; `ConcatImage` layers get the image too, auxiliary heads read the map and pass it on."""
 
     tested = 0
-    """Which logits are the answer at test: 0 those of the last layer, n those of the nth auxiliary head."""
+    """The logits returned at test: 0 for those of the last layer, n for those of the nth auxiliary head."""
 
     def forward(self, image: Tensor) -> Tensor:
         """image (N, C, H, W) -> logits (N, outputs).
 
-        With auxiliary heads training gives (1 + heads, N, outputs): the logits of the last layer, then of every head.
+        Training with auxiliary heads gives (1 + heads, N, outputs): the last layer's logits, then those of each head.
         """
         x, older, others = image, None, []
         for layer in self:

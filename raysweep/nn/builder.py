@@ -1,7 +1,7 @@
 """Builds a network layer by layer from a recipe: every layer with its non-linearity, normalisation and dropout.
 
-Keeps count of the shape of one image's activations, so that a layer is declared by its width and kernel alone. Files of
-`networks/` describe networks with these methods and load no torch themselves.
+The builder tracks the shape of one image's activations, so a layer is declared by its width and kernel only. The files
+in `networks/` describe networks with these methods, on a `NetworkBuilder`, and load no torch themselves.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING
+from typing import Self, TypeVar
 
 from torch import nn
 
@@ -36,19 +36,19 @@ from raysweep.nn.norms import NORMS
 from raysweep.nn.pooling import POOLINGS, Window, replaces_pooling
 from raysweep.recipe import NetworkRecipe
 
-if TYPE_CHECKING:
-    from raysweep.genotypes.cells import Cell
-
 Kernel = int | tuple[int, int]
+B = TypeVar("B", bound="Builder")
+Part = Callable[[B], None]
+"""Describes a part of a network on a builder that starts at the current map."""
 
 
 class Builder:
-    """Adds layers one by one. Names of layers are those of the published files: conv1, pool1, fc6, ..."""
+    """Adds layers one by one. Layers have the names of the published files: conv1, pool1, fc6, ..."""
 
     def __init__(self, recipe: NetworkRecipe, shape: Shape, strides_itself: bool = False) -> None:
-        """`shape` is that of one image: (channels, height, width).
+        """Start at one image of `shape` (channels, height, width).
 
-        `strides_itself`: the network knows what to do where convolutions stride in place of pooling.
+        `strides_itself`: the network handles the poolings that are replaced by strided convolutions.
         """
         self.recipe = recipe
         self.image = shape
@@ -56,12 +56,16 @@ class Builder:
         self.layers: OrderedDict[str, nn.Module] = OrderedDict()
         self._strides_itself = strides_itself
         self._whole = self
-        """The builder of the network that this one builds a part of."""
+        """The builder of the whole network; differs from this one if this one builds a part."""
         self._numbers: Iterator[int] = itertools.count(1)
         self._bypassed: nn.Module | None = None
 
     def build(self) -> Layers:
-        """The network."""
+        """The finished network.
+
+        Raises:
+            InapplicableError: the recipe tests an auxiliary head that the network does not have.
+        """
         network = Layers(self.layers)
         heads = sum(isinstance(layer, AuxiliaryHead) for layer in network)
         if self.recipe.aux_tested > heads:
@@ -73,10 +77,10 @@ class Builder:
         return network
 
     def add(self, name: str, layer: nn.Module, shape: Shape | None = None) -> None:
-        """A layer as it is; its output has the given shape, or that of its input.
+        """Add a layer; its output has the given shape, or that of its input.
 
         Raises:
-            ValueError: there is a layer of that name, which would silently give its place.
+            ValueError: the name is taken. The earlier layer would silently be replaced.
         """
         if name in self.layers:
             raise ValueError(f"{self.recipe.name} has two layers named {name}.")
@@ -84,11 +88,11 @@ class Builder:
         self.shape = shape or self.shape
 
     def scaled(self, width: float) -> int:
-        """A width times the recipe's multiplier; even, so that two groups divide it."""
+        """`width` times the recipe's multiplier, rounded to an even number so that two groups divide it."""
         return max(2, 2 * round(width * self.recipe.width / 2))
 
     def input(self) -> None:
-        """Dropout of the image, and what stands between it and the first layer."""
+        """Add the dropout of the image and the recipe's input net."""
         self.dropout("input_drop", self.recipe.input_dropout)
         if self.recipe.input_net != "none":
             net = INPUT_NETS[self.recipe.input_net](self.shape[0])
@@ -108,18 +112,21 @@ class Builder:
         act: bool = True,
         norm: bool = True,
     ) -> None:
-        """A convolution of that width with all that follows it but pooling.
+        """Add a convolution to `width` channels with everything that follows it except pooling.
 
-        `number` is its place in the network, counted from 1, by which `norm_bypass` and `norm_layers` name it; 0: the
-        next one. Without `act` neither the non-linearity follows nor a normalisation that comes after it (see
-        `activate`); without `norm` none at all.
+        `number` is its position in the network, counted from 1, to which `norm_bypass` and `norm_layers` refer; 0 takes
+        the next one. Without `act` there is neither a non-linearity nor a normalisation after it (see `activate`);
+        without `norm` there is no normalisation at all.
+
+        Raises:
+            InapplicableError: the map is smaller than the kernel.
         """
         kernels, strides, pads = _pair(kernel), _pair(stride), _pair(pad)
         channels, *sizes = self.shape
         windows = zip(sizes, kernels, strides, pads, strict=True)
         out = [(size + 2 * p - dilation * (k - 1) - 1) // s + 1 for size, k, s, p in windows]
         if min(out) < 1:
-            raise InapplicableError(f"no map is left after {name}: {self._too_small()}")
+            raise InapplicableError(f"{name} leaves no map: {self._too_small()}")
         shape = (width, *out)
         spec = ACTIVATIONS[self.recipe.activation if act else "linear"]
         bias = self.recipe.bias and self.recipe.conv_bias
@@ -127,8 +134,18 @@ class Builder:
         layers = [convolution(*form) for _ in range(spec.pieces)]
         self._unit(name, layers, spec.build(shape), shape, number, act, norm)
 
+    def stem(self, name: str, width: int, pad: int | None = None, *, act: bool = True, norm: bool = True) -> None:
+        """Add the first convolution, with the recipe's kernel and stride. `pad` defaults to half the kernel.
+
+        Raises:
+            InapplicableError: the image is smaller than the kernel.
+        """
+        kernel = self.recipe.stem_kernel
+        border = kernel // 2 if pad is None else pad
+        self.conv(name, width, kernel, self.recipe.stem_stride, border, act=act, norm=norm)
+
     def fc(self, name: str, width: int, number: int = 0) -> None:
-        """A fully connected layer on the flattened map, with all that follows it."""
+        """Add a fully connected layer on the flattened map, with everything that follows it."""
         self.flatten()
         spec = ACTIVATIONS[self.recipe.fc_activation or self.recipe.activation]
         layers = [nn.Linear(self.shape[0], width, bias=self.recipe.bias) for _ in range(spec.pieces)]
@@ -146,29 +163,29 @@ class Builder:
     ) -> None:
         number = number or next(self._numbers)
         recipe, make = self.recipe, NORMS[self.recipe.norm]
-        wanted = norm and recipe.norm != "none" and (not recipe.norm_layers or number in recipe.norm_layers)
-        before = [make(shape[0]) for _ in layers] if wanted and recipe.norm_position == "before" else []
-        after = make(shape[0]) if wanted and act and recipe.norm_position == "after" else None
+        normalised = norm and recipe.norm != "none" and (not recipe.norm_layers or number in recipe.norm_layers)
+        before = [make(shape[0]) for _ in layers] if normalised and recipe.norm_position == "before" else []
+        after = make(shape[0]) if normalised and act and recipe.norm_position == "after" else None
         bypassed, self._bypassed = self._bypassed, None
         if number + 1 in recipe.norm_bypass:
             self._bypassed, after = after, None
         self.add(name, Unit(layers, activation, before, after, bypassed), shape)
 
     def activate(self, name: str) -> None:
-        """The non-linearity by itself, as after a sum, and the normalisation where that comes after it.
+        """Add the non-linearity without a layer, as after a sum, and the normalisation if the recipe places it after.
 
         Raises:
-            InapplicableError: a non-linearity that takes the outputs of several layers.
+            InapplicableError: the non-linearity takes the outputs of several layers.
         """
         activation = self._activation(name)
         after = NORMS[self.recipe.norm](self.shape[0]) if self.recipe.norm_position == "after" else None
         self.add(name, Unit([nn.Identity()], activation, after=after))
 
     def preactivate(self, name: str) -> None:
-        """Normalisation and non-linearity in front of a layer, in the recipe's order (He et al. 2016b).
+        """Add normalisation and non-linearity in front of a layer, in the recipe's order (He et al. 2016b).
 
         Raises:
-            InapplicableError: a non-linearity that takes the outputs of several layers.
+            InapplicableError: the non-linearity takes the outputs of several layers.
         """
         activation, norm = self._activation(name), NORMS[self.recipe.norm](self.shape[0])
         first = self.recipe.norm_position == "before"
@@ -178,8 +195,8 @@ class Builder:
         spec = ACTIVATIONS[self.recipe.activation]
         if spec.pieces > 1:
             raise InapplicableError(
-                f"{self.recipe.activation} joins the outputs of {spec.pieces} layers, but {self.recipe.name} has a "
-                f"non-linearity of one map ({name}): use another network.activation."
+                f"{self.recipe.activation} combines the outputs of {spec.pieces} layers, but {self.recipe.name} has a "
+                f"non-linearity with a single input ({name}): choose another network.activation."
             )
         return spec.build(self.shape)
 
@@ -192,13 +209,14 @@ class Builder:
         kind: str | None = None,
         round_up: bool = True,
     ) -> None:
-        """The recipe's pooling, and the image beside it where the recipe wants that.
+        """Add the recipe's pooling and, if the recipe asks for it, concatenate the image.
 
-        Window, border and kind are the recipe's, unless the network is defined by its own. The size of the map is
-        rounded up as Caffe does, or down.
+        Window, border and kind are the recipe's unless the network sets its own. The size of the map is rounded up, as
+        in Caffe, or down.
 
         Raises:
-            InapplicableError: no map is left, or convolutions should stride instead and the network does not say which.
+            InapplicableError: no map is left, or the recipe replaces pooling by strided convolutions and the network
+                does not define which.
         """
         recipe, whole = self.recipe, self._whole is self
         kind = kind or recipe.pooling
@@ -207,27 +225,29 @@ class Builder:
             window = Window(side, stride, border, round_up)
             sizes = [window.output(size) for size in self.shape[1:]]
             if min(sizes) < 1:
-                raise InapplicableError(f"no map is left after {name}: {self._too_small()}")
+                raise InapplicableError(f"{name} leaves no map: {self._too_small()}")
             self.add(name, POOLINGS[kind](window), (self.shape[0], *sizes))
         elif not self._whole._strides_itself:
-            raise InapplicableError(f"network.pooling {kind} strides convolutions of caffenet, not of {recipe.name}.")
+            raise InapplicableError(
+                f"network.pooling {kind} is defined for caffenet only, not for {recipe.name}: choose another pooling."
+            )
         if recipe.concat_rgb and whole:
             self.add(f"{name}_image", ConcatImage(), (self.shape[0] + self.image[0], *self.shape[1:]))
 
     def lrn(self, name: str) -> None:
-        """Local response normalisation over 5 channels (Krizhevsky et al. 2012, section 3.3; Caffe's constants)."""
+        """Add local response normalisation over 5 channels (Krizhevsky et al. 2012, section 3.3; Caffe's constants)."""
         self.add(name, nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75))
 
     def dropout(self, name: str, share: float) -> None:
-        """Dropout of single values; nothing where the share is 0."""
+        """Add dropout of single values, unless the share is 0."""
         if share:
             self.add(name, nn.Dropout(share))
 
     def conv_dropouts(self, count: int) -> tuple[float, ...]:
-        """The recipe's share of dropout after each of `count` convolutions.
+        """The recipe's dropout share after each of `count` convolutions.
 
         Raises:
-            RaysweepError: another number of shares.
+            RaysweepError: the recipe has a different number of shares.
         """
         shares = self.recipe.conv_dropout or (0.0,) * count
         if len(shares) != count:
@@ -235,112 +255,86 @@ class Builder:
         return shares
 
     def border(self, name: str, end: int) -> None:
-        """So many pixels of zeros at the right and lower end."""
+        """Add `end` pixels of zeros at the right and at the bottom."""
         channels, *sizes = self.shape
         self.add(name, nn.ZeroPad2d((0, end, 0, end)), (channels, *(size + end for size in sizes)))
 
     def flatten(self) -> None:
-        """The map as one vector, once."""
+        """Flatten the map into a vector, unless it is one already."""
         if len(self.shape) > 1:
             self.add("flatten", nn.Flatten(), (prod(self.shape),))
 
-    def part(self, describe: Part, shape: Shape | None = None) -> tuple[Layers, Shape]:
-        """Layers that begin at the present map, or one of that shape, not added yet; and the shape of their output."""
-        part = Builder(self.recipe, shape or self.shape)
+    def part(self, describe: Part[Self], shape: Shape | None = None) -> tuple[Layers, Shape]:
+        """Layers that start at the current map, or at one of `shape`, not yet added; and the shape of their output."""
+        part = type(self)(self.recipe, shape or self.shape)
         part._whole, part._numbers, part.image = self._whole, self._numbers, self.image
         describe(part)
         return Layers(part.layers), part.shape
 
-    def branches(self, name: str, *parts: Part) -> None:
-        """Parts side by side on the same map; their outputs, maps of one size, are concatenated."""
+    def branches(self, name: str, *parts: Part[Self]) -> None:
+        """Add parallel parts on the current map and concatenate their outputs.
+
+        Raises:
+            InapplicableError: their outputs differ in size.
+        """
         built = [self.part(part) for part in parts]
         self._same_maps(name, [shape[1:] for _, shape in built])
         channels = sum(shape[0] for _, shape in built)
         self.add(name, Branches(layers for layers, _ in built), (channels, *built[0][1][1:]))
 
-    def residual(self, name: str, body: Part, shortcut: Part | None = None, survival: float = 1.0) -> None:
-        """shortcut(x) + body(x), the identity where no shortcut is given; `activate` is what follows it.
+    def residual(self, name: str, body: Part[Self], shortcut: Part[Self] | None = None, survival: float = 1.0) -> None:
+        """Add shortcut(x) + body(x), by default with the identity as shortcut; `activate` adds what follows the sum.
 
-        With a `survival` below 1 training leaves the body out at random.
+        With a `survival` below 1, training leaves the body out at random.
+
+        Raises:
+            InapplicableError: the two outputs differ in shape.
         """
         (layers, shape), (skip, skipped) = self.part(body), self.part(shortcut or (lambda net: None))
         self._same_maps(name, [shape, skipped])
         self.add(name, Residual(StochasticDepth(layers, survival, shape) if survival < 1 else layers, skip), shape)
 
     def padded_shortcut(self, name: str, channels: int, stride: int, taken: int | None = None) -> None:
-        """Every `stride`th pixel of the first `taken` channels or of all, with zeros as further channels."""
+        """Add every `stride`th pixel of the first `taken` channels (all by default), with zeros as further channels."""
         sizes = [-(-size // stride) for size in self.shape[1:]]
         self.add(name, PaddedShortcut(channels, stride, taken), (channels, *sizes))
 
     def learned_weight(self, name: str) -> None:
-        """One learned factor on the whole map."""
+        """Multiply the map by one learned factor."""
         self.add(name, LearnedWeight())
 
     def _same_maps(self, name: str, shapes: Sequence[Shape]) -> None:
         if len(set(shapes)) > 1:
-            raise InapplicableError(f"{name} of {self.recipe.name} joins maps of shapes {shapes}: {self._too_small()}")
+            raise InapplicableError(
+                f"{name} of {self.recipe.name} combines maps of different shapes, {shapes}: {self._too_small()}"
+            )
 
-    def cell(
-        self, name: str, cell: Cell, style: str, width: int, stride: int, older: Shape | None, drop_path: float
-    ) -> None:
-        """A searched cell on the present map and the one before the last cell, which has the shape `older`, if any.
-
-        Raises:
-            RaysweepError: an operation that networks of this style do not have.
-        """
-        from raysweep.nn.cells import CellForm, add_cell  # cells are written with builders
-
-        add_cell(self, name, cell, CellForm(style, width, stride, drop_path), older)
-
-    def edges(self, name: str, nodes: Sequence[Sequence[str]]) -> None:
-        """A cell of NAS-Bench-201 on the present map: for each node its operations on every earlier state."""
-        from raysweep.nn.cells import add_edges
-
-        add_edges(self, name, nodes)
-
-    def paired(self, name: str, describe: Part) -> None:
-        """A part after which the next cell is also given the map that is before it."""
+    def paired(self, name: str, describe: Part[Self]) -> None:
+        """Add a part in front of the cells; the next cell is also given the map before it."""
         layers, shape = self.part(describe)
         self.add(name, Paired(Layers(), layers, Graph((), [(1, Layers())])), shape)
 
     def pair_skips(self, name: str, layers: Sequence[str]) -> None:
-        """Identity skips over pairs of layers that have been added."""
+        """Put identity skips around pairs of layers that have already been added."""
         self.add(name, PairSkips([self.layers.pop(layer) for layer in layers]))
 
-    def auxiliary_head(self, name: str, describe: Part) -> None:
-        """A classifier on the present map, where the recipe gives its loss a weight; the map passes on."""
+    def auxiliary_head(self, name: str, describe: Part[Self]) -> None:
+        """Add a classifier on the current map if the recipe gives its loss a weight; the map passes on unchanged."""
         if self.recipe.aux_weight:
             self.add(name, AuxiliaryHead(self.part(describe)[0]))
 
     def classifier(self, name: str) -> None:
-        """The fully connected layer that gives the logits."""
+        """Add the fully connected layer that gives the logits."""
         self.flatten()
         outputs = self.recipe.outputs
         self.add(name, nn.Linear(self.shape[0], outputs, bias=self.recipe.bias), (outputs,))
 
-    def head(self, first: int, second: int) -> None:
-        """The recipe's head, from the last map to the logits, with hidden layers of these widths or the recipe's own.
-
-        Raises:
-            InapplicableError: not two hidden widths.
-        """
-        from raysweep.nn.heads import HEADS  # heads are written with builders
-
-        own = self.recipe.head_widths
-        if own and len(own) != 2:
-            raise InapplicableError(f"network.head_widths has {len(own)} entries; a head takes 2, e.g. 4096,4096.")
-        HEADS[self.recipe.head](self, *(map(self.scaled, own) if own else (first, second)))
-
     def _too_small(self) -> str:
-        stem = f"{self.recipe.stem_kernel}x{self.recipe.stem_kernel}, stride {self.recipe.stem_stride}"
+        stem = f"{self.recipe.stem_kernel}x{self.recipe.stem_kernel}, stride-{self.recipe.stem_stride}"
         return (
-            f"images of {self.image[1]} px are too small for {self.recipe.name} with a first layer of {stem}. Use "
+            f"images of {self.image[1]} px are too small for {self.recipe.name} with a {stem} first layer. Use "
             "larger images, or --set network.stem_kernel=3 --set network.stem_stride=1."
         )
-
-
-Part = Callable[[Builder], None]
-"""Describes a part of a network on a builder that begins at the present map."""
 
 
 def _pair(value: Kernel) -> tuple[int, int]:

@@ -1,7 +1,8 @@
-"""Initial weights. Biases start at 0; layers that are not convolutions or fully connected keep their own start.
+"""Initial weights. Biases start at 0; layers other than convolutions and fully connected ones keep their own start.
 
-LSUV (Mishkin & Matas 2016, "All you need is a good init"): orthonormal weights, then layer by layer division by the
-standard deviation of the layer's own output over a batch, before the non-linearity, classifier included.
+LSUV (Mishkin & Matas 2016, "All you need is a good init") starts from orthonormal weights. Then, layer by layer,
+classifier included, it divides the weights by the standard deviation of the layer's output over a batch, taken before
+the non-linearity.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ INITS: Registry[Init] = Registry("initialisation", "raysweep list inits")
 
 
 def weighted_layers(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
-    """The convolutions and fully connected layers, in the order they were added."""
+    """The convolutions and fully connected layers, in the order in which they were added."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             yield layer
@@ -31,7 +32,7 @@ def weighted_layers(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
 @torch.no_grad()
 def _fill(network: nn.Module, fill: Callable[[Tensor], object]) -> None:
     for layer in weighted_layers(network):
-        # Drawn on the CPU in the plain layout: the same weights on every device and in every memory format.
+        # Drawn on the CPU in the default layout, so that the weights are the same on every device and memory format.
         weight = torch.empty(layer.weight.shape)
         fill(weight)
         layer.weight.copy_(weight)
@@ -46,7 +47,7 @@ def gaussian(network: nn.Module, images: Tensor, generator: torch.Generator) -> 
 
 
 def fan_in(weight: Tensor) -> int:
-    """Inputs of one output, as Caffe counts them: those of its own group in a grouped convolution."""
+    """Number of inputs of one output, as Caffe counts them: in a grouped convolution those of its own group."""
     return weight[0].numel()
 
 
@@ -75,7 +76,7 @@ def he(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
 
 @INITS.add("orthonormal_he", "orthonormal rows scaled to the variance of he", "Mishkin & Matas 2016")
 def orthonormal_he(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """Orthonormal weights whose mean square is 2 / fan in. The authors' form has no file: this scale is our reading."""
+    """Orthonormal weights with a mean square of 2 / fan in. There is no published file: this scale is our reading."""
 
     def fill(weight: Tensor) -> Tensor:
         nn.init.orthogonal_(weight, generator=generator)
@@ -86,18 +87,18 @@ def orthonormal_he(network: nn.Module, images: Tensor, generator: torch.Generato
 
 @INITS.add("orthonormal", "orthonormal rows of the (outputs, rest) matrix", "Saxe et al. 2014")
 def orthonormal(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """W W^T = I, or W^T W = I where outputs outnumber inputs; a grouped convolution counts as one matrix."""
+    """W W^T = I, or W^T W = I if outputs outnumber inputs; a grouped convolution counts as one matrix."""
     _fill(network, lambda weight: nn.init.orthogonal_(weight, generator=generator))
 
 
-@INITS.add("lsuv", "orthonormal, then unit variance of every layer's output on a batch", "Mishkin & Matas 2016")
+@INITS.add("lsuv", "orthonormal, then scaled to unit variance of every layer's output", "Mishkin & Matas 2016")
 def lsuv(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """Orthonormal weights scaled to unit output variance."""
     orthonormal(network, images, generator)
     unit_variance(network, images)
 
 
-@INITS.add("lsuv_gaussian", "normal, then unit variance of every layer's output on a batch", "Mishkin & Matas 2016")
+@INITS.add("lsuv_gaussian", "normal, then scaled to unit variance of every layer's output", "Mishkin & Matas 2016")
 def lsuv_gaussian(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """LSUV without its orthonormal step."""
     gaussian(network, images, generator)
@@ -105,10 +106,10 @@ def lsuv_gaussian(network: nn.Module, images: Tensor, generator: torch.Generator
 
 
 @INITS.add(
-    "lsuv_released", "as lsuv by the rounds of the released script, to within 0.02", "Mishkin & Matas 2016, code"
+    "lsuv_released", "like lsuv, in rounds to within 0.02 as in the released script", "Mishkin & Matas 2016, code"
 )
 def lsuv_released(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """A layer of nearly unit variance stays; each round has a forward pass, hence a draw of dropout, of its own.
+    """Layers of nearly unit variance are left unchanged; each round has its own forward pass, hence its own dropout.
 
     The paper's algorithm 1 has the same loop; `lsuv` is its fixed point.
     """
@@ -120,11 +121,11 @@ def lsuv_released(network: nn.Module, images: Tensor, generator: torch.Generator
 
 TOLERANCE = 0.02
 ROUNDS = 20
-"""Both as in the released script."""
+"""Tolerance and number of rounds of the released script."""
 
 
 def executed_layers(network: nn.Module, images: Tensor) -> list[nn.Conv2d | nn.Linear]:
-    """The weighted layers in the order in which a batch runs through them."""
+    """The convolutions and fully connected layers in the order in which a batch passes through them."""
     found: list[nn.Conv2d | nn.Linear] = []
     with _hooks(network, lambda layer, _inputs, _output: found.append(layer)):
         network(images)
@@ -155,14 +156,14 @@ def _hooks(network: nn.Module, hook: Callable[..., Tensor | None]) -> Iterator[N
 
 @contextmanager
 def _passes_of_training(network: nn.Module) -> Iterator[None]:
-    """Training mode, as the released script has it: dropout is active. Running averages are as before afterwards."""
+    """Training mode, so dropout is active as in the released script. Running averages are restored afterwards."""
     weights = dict(network.named_parameters())
     before = {name: copy.deepcopy(value) for name, value in network.state_dict().items() if name not in weights}
     was_training = network.training
     network.train()
     for layer in network.modules():
         if isinstance(layer, StochasticDepth):
-            layer.eval()  # all blocks are there, each at its mean weight
+            layer.eval()  # every block takes part, at its mean weight
             layer.body.train()
     try:
         yield
@@ -173,12 +174,13 @@ def _passes_of_training(network: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def unit_variance(network: nn.Module, images: Tensor, within: nn.Module | None = None) -> None:
-    """Scale every layer, or those within a part of the network, to unit variance of its output over the whole batch.
+    """Scale every layer, or only those `within` a part of the network, to unit variance of its output over the batch.
 
     `images` is a normalised batch (N, 3, side, side). Biases are 0, so a layer is linear in its weights: one division
-    is exact and the rounds of the released script are not needed. Each layer hands its scaled output on, so one forward
-    pass does the network.
+    is exact, and the rounds of the released script are unnecessary. Each layer passes on its scaled output, so one
+    forward pass suffices.
     """
+
     with _passes_of_training(network), _hooks(within or network, _scale_to_unit_variance):
         network(images)
 

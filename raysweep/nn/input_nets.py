@@ -1,13 +1,14 @@
-"""What stands between the image and the first layer: nothing, a normalisation, or a learned colour space.
+"""Layers between the image and the first convolution: nothing, a normalisation, or a learned colour space.
 
-To add one: a function from a number of channels to a layer and its number of channels under `INPUT_NETS.add`. The
-learned colour spaces are those of the authors' study: 1x1 convolutions, a non-linearity after both.
+To add one: a function from the number of input channels to an `InputNet`, under `INPUT_NETS.add`. The learned colour
+spaces are those of the authors' study, lettered as in their table: two 1x1 convolutions, each with a non-linearity.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ PAPER = "Mishkin et al. 2017"
 
 @dataclass(frozen=True)
 class InputNet:
-    """The layer, the channels it gives, and whether it uses the statistics of the batch."""
+    """A layer on the image, and the number of channels of its output."""
 
     layer: nn.Module
     channels: int
@@ -36,15 +37,15 @@ Build = Callable[[int], InputNet]
 INPUT_NETS: Registry[Build] = Registry("input net", "raysweep list input_nets")
 
 
-@INPUT_NETS.add("none", "the image as it is")
+@INPUT_NETS.add("none", "the image unchanged")
 def none(channels: int) -> InputNet:
-    """Nothing."""
+    """The image unchanged."""
     return InputNet(nn.Identity(), channels)
 
 
 @INPUT_NETS.add("batch_norm", "batch normalisation of the pixels, without scale and bias", PAPER)
 def batch_norm(channels: int) -> InputNet:
-    """For images that are neither centred nor scaled."""
+    """Batch normalisation, for pixels that are neither centred nor scaled."""
     return InputNet(CaffeBatchNorm(channels), channels)
 
 
@@ -62,16 +63,20 @@ def _vlrelu() -> nn.Module:
     return nn.LeakyReLU(0.5)
 
 
-@INPUT_NETS.add("tanh_10_3", "A: learned colour space of 10 and 3 units, tanh", PAPER)
-def tanh_10_3(channels: int) -> InputNet:
-    """A of the authors' table."""
-    return InputNet(_two_layers(channels, 10, nn.Tanh), 3)
+def learned_colour_space(hidden: int, activation: Callable[[], nn.Module], channels: int) -> InputNet:
+    """1x1 convolutions to `hidden` and to 3 channels, each with the non-linearity."""
+    return InputNet(_two_layers(channels, hidden, activation), 3)
 
 
-@INPUT_NETS.add("vlrelu_3_3", "B: learned colour space of 3 and 3 units, leaky ReLU of slope 0.5", PAPER)
-def vlrelu_3_3(channels: int) -> InputNet:
-    """B of the authors' table."""
-    return InputNet(_two_layers(channels, 3, _vlrelu), 3)
+for _letter, _name, _hidden, _activation, _words in (
+    ("A", "tanh_10_3", 10, nn.Tanh, "tanh"),
+    ("B", "vlrelu_3_3", 3, _vlrelu, "leaky ReLU with slope 0.5"),
+    ("E", "vlrelu_16_3", 16, _vlrelu, "leaky ReLU with slope 0.5"),
+    ("F", "vlrelu_10_3", 10, _vlrelu, "leaky ReLU with slope 0.5"),
+):
+    INPUT_NETS.add(_name, f"{_letter}: learned colour space of {_hidden} and 3 units, {_words}", PAPER)(
+        partial(learned_colour_space, _hidden, _activation)
+    )
 
 
 class Residual(nn.Module):
@@ -83,20 +88,20 @@ class Residual(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape stays."""
+        """The shape is unchanged."""
         result: Tensor = self.activation(x + self.layers(x))
         return result
 
 
-@INPUT_NETS.add("vlrelu_10_3_plus_rgb", "C: as F, plus the image, before the last non-linearity", PAPER)
+@INPUT_NETS.add("vlrelu_10_3_plus_rgb", "C: like F, with the image added before the last non-linearity", PAPER)
 def vlrelu_10_3_plus_rgb(channels: int) -> InputNet:
-    """C of the authors' table."""
+    """The image plus two 1x1 convolutions."""
     layers = nn.Sequential(nn.Conv2d(channels, 10, 1), _vlrelu(), nn.Conv2d(10, channels, 1))
     return InputNet(Residual(layers, _vlrelu()), channels)
 
 
 class WithLogarithms(nn.Module):
-    """Grey levels 0..255 and their logarithms as further channels: x, ln(x + 1), and ln(256 - x) if wanted."""
+    """Grey levels 0..255 and their logarithms as further channels: x, ln(x + 1), and on request ln(256 - x)."""
 
     def __init__(self, from_above: bool) -> None:
         super().__init__()
@@ -114,28 +119,16 @@ def _logarithms(channels: int, from_above: bool) -> InputNet:
     return InputNet(nn.Sequential(WithLogarithms(from_above), CaffeBatchNorm(wide), *layers), 3)
 
 
-@INPUT_NETS.add("vlrelu_log_10_3", "D: as F on raw pixels and their logarithms, normalised", PAPER)
+@INPUT_NETS.add("vlrelu_log_10_3", "D: like F, on raw pixels and their logarithms, batch-normalised", PAPER)
 def vlrelu_log_10_3(channels: int) -> InputNet:
-    """D of the authors' table; takes grey levels that are neither centred nor scaled."""
+    """Takes grey levels that are neither centred nor scaled."""
     return _logarithms(channels, from_above=False)
 
 
-@INPUT_NETS.add("vlrelu_log_log256_10_3", "as D, with the logarithm from above too", PAPER)
+@INPUT_NETS.add("vlrelu_log_log256_10_3", "like D, with ln(256 - x) as well", PAPER)
 def vlrelu_log_log256_10_3(channels: int) -> InputNet:
-    """As D, plus ln(256 - x)."""
+    """Takes grey levels that are neither centred nor scaled."""
     return _logarithms(channels, from_above=True)
-
-
-@INPUT_NETS.add("vlrelu_16_3", "E: learned colour space of 16 and 3 units, leaky ReLU of slope 0.5", PAPER)
-def vlrelu_16_3(channels: int) -> InputNet:
-    """E of the authors' table."""
-    return InputNet(_two_layers(channels, 16, _vlrelu), 3)
-
-
-@INPUT_NETS.add("vlrelu_10_3", "F: learned colour space of 10 and 3 units, leaky ReLU of slope 0.5", PAPER)
-def vlrelu_10_3(channels: int) -> InputNet:
-    """F of the authors' table."""
-    return InputNet(_two_layers(channels, 10, _vlrelu), 3)
 
 
 class HalvesMaxout(nn.Module):
@@ -149,6 +142,6 @@ class HalvesMaxout(nn.Module):
 
 @INPUT_NETS.add("maxout_10_3", "learned colour space of 10 and 3 two-piece maxout units", PAPER)
 def maxout_10_3(channels: int) -> InputNet:
-    """20 channels to 10, then 6 to 3."""
+    """Convolutions to 20 and 6 channels, halved to 10 and 3 by maxout."""
     layers = nn.Sequential(nn.Conv2d(channels, 20, 1), HalvesMaxout(), nn.Conv2d(10, 6, 1), HalvesMaxout())
     return InputNet(layers, 3)

@@ -15,22 +15,22 @@ Norm = Callable[[int], nn.Module]
 NORMS: Registry[Norm] = Registry("normalisation", "raysweep list norms")
 BATCH_NORM = "Ioffe & Szegedy 2015"
 KEPT = 0.95
-"""Share of the running sums that every batch keeps: `moving_average_fraction` of the published network files."""
+"""Share of the running sums kept at every batch: `moving_average_fraction` of the published network files."""
 
 
 class CaffeBatchNorm(nn.Module):
-    """Normalise every channel by its mean and variance over the batch, at test by running ones (batch_norm_layer.cpp).
+    """Normalises every channel by its mean and variance over the batch, at test by running ones (batch_norm_layer.cpp).
 
-    Caffe keeps S = 0.95 S + batch and divides by the same sum over ones. That is an average whose newest batch counts
-    0.05 / (1 - 0.95^t) after t batches, so it needs no warm-up. Batches are normalised by their own variance; the
-    running variance has the factor m / (m - 1).
+    Caffe accumulates S = 0.95 S + batch and divides by the same sum over ones. That is an average in which the newest
+    of t batches has weight 0.05 / (1 - 0.95^t), so it needs no warm-up. Batches are normalised by their own variance;
+    the running variance has the factor m / (m - 1).
     """
 
     running_mean: Tensor
     running_var: Tensor
 
     def __init__(self, channels: int, current: bool = False) -> None:
-        """With `current` test too normalises by the statistics of its own batch."""
+        """With `current`, test batches are normalised by their own statistics too."""
         super().__init__()
         self.current = current
         self.batches = 0
@@ -40,33 +40,33 @@ class CaffeBatchNorm(nn.Module):
         self.bias: nn.Parameter | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...); the shape stays."""
+        """x (N, C, ...) -> the same shape."""
         newest = 0.0
         if self.training:
             self.batches += 1
             newest = (1 - KEPT) / (1 - KEPT**self.batches)
         averages: tuple[Tensor | None, Tensor | None] = (self.running_mean, self.running_var)
         if self.current and not self.training:
-            averages = (None, None)  # or torch would take in the batches of test
+            averages = (None, None)  # otherwise torch would add test batches to the running averages
         mean, variance = averages
         return F.batch_norm(x, mean, variance, self.weight, self.bias, self.training or self.current, newest, eps=1e-5)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """The number of batches seen; a plain number, since reading a tensor would wait for the accelerator."""
+        """The number of batches seen; a plain number, because reading a tensor would wait for the accelerator."""
         return {"batches": self.batches}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """See `get_extra_state`."""
+        """Restore the number of batches seen."""
         self.batches = int(state["batches"])
 
 
 def uses_batch_statistics(network: nn.Module) -> bool:
-    """Whether in training the result for an image depends on the other images of its batch."""
+    """Whether an image's result in training depends on the other images of its batch."""
     return any(isinstance(layer, CaffeBatchNorm) for layer in network.modules())
 
 
 class ScaleLayer(nn.Module):
-    """A learned factor and a learned shift per channel; the shift learns as weights do."""
+    """A learned factor and a learned shift per channel; the shift is trained like a weight, not like a bias."""
 
     def __init__(self, channels: int, factor: float) -> None:
         super().__init__()
@@ -74,26 +74,26 @@ class ScaleLayer(nn.Module):
         self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, C, ...); the shape stays."""
+        """x (N, C, ...) -> the same shape."""
         per_channel = (-1, *[1] * (x.dim() - 2))
         return x * self.weight.view(per_channel) + self.shift.view(per_channel)
 
 
 @NORMS.add("none", "no normalisation")
 def none(channels: int) -> nn.Module:
-    """Nothing."""
+    """No normalisation."""
     return nn.Identity()
 
 
-@NORMS.add("batch", "batch normalisation without scale and bias, as Caffe's layer", BATCH_NORM)
+@NORMS.add("batch", "batch normalisation without scale and bias, like Caffe's layer", BATCH_NORM)
 def batch(channels: int) -> nn.Module:
-    """Normalises only."""
+    """Normalisation only."""
     return CaffeBatchNorm(channels)
 
 
-@NORMS.add("batch_affine", "batch normalisation with a scale (start 1) and a bias (start 0.0001)", BATCH_NORM)
+@NORMS.add("batch_affine", "batch normalisation with a scale (initially 1) and a bias (initially 0.0001)", BATCH_NORM)
 def batch_affine(channels: int) -> nn.Module:
-    """The bias is named so, hence learns by the solver's rule for biases."""
+    """Normalisation, scale and bias; because of its name the bias learns by the solver's rule for biases."""
     return _affine(CaffeBatchNorm(channels))
 
 
@@ -104,22 +104,23 @@ def _affine(norm: CaffeBatchNorm) -> CaffeBatchNorm:
     return norm
 
 
-@NORMS.add("batch_scale", "batch normalisation with Caffe's later Scale layer (starts 1.0000001 and 0)", BATCH_NORM)
+@NORMS.add("batch_scale", "batch normalisation with Caffe's later Scale layer (initially 1.0000001 and 0)", BATCH_NORM)
 def batch_scale(channels: int) -> nn.Module:
-    """The shift has the learning rate and the decay of weights, as in the published files that use this layer."""
+    """The shift has the learning rate and decay of weights, as in the published files that use this layer."""
     return nn.Sequential(CaffeBatchNorm(channels), ScaleLayer(channels, 1.0000001))
 
 
-@NORMS.add("batch_current", "as batch, by the statistics of its own batch at test too", BATCH_NORM)
+@NORMS.add("batch_current", "like batch, using the batch's own statistics at test too", BATCH_NORM)
 def batch_current(channels: int) -> nn.Module:
-    """`use_global_stats: false` in both phases, as the published files of normalised GoogLeNets have it.
+    """`use_global_stats: false` in both phases, as in the published files of normalised GoogLeNets.
 
-    What is answered for an image then depends on the images beside it.
+    The answer for an image then depends on the other images of its batch.
     """
     return CaffeBatchNorm(channels, current=True)
 
 
-@NORMS.add("batch_affine_current", "as batch_affine, by the statistics of its own batch at test too", BATCH_NORM)
+@NORMS.add("batch_affine_current", "like batch_affine, using the batch's own statistics at test too", BATCH_NORM)
 def batch_affine_current(channels: int) -> nn.Module:
-    """See `batch_current`."""
+    """Like `batch_current`, with a scale and a bias."""
+
     return _affine(CaffeBatchNorm(channels, current=True))

@@ -1,7 +1,7 @@
 """Poolings of the CaffeNet study. To add one: a function from a `Window` to a layer under `POOLINGS.add`.
 
-Caffe's rules hold for all: the size of the output is rounded up, and with a border the last window is left out if it
-would begin beyond the image and its left border (pooling_layer.cpp). Networks of other frameworks round down.
+All follow Caffe's rules: the output size is rounded up, and with a border the last window is dropped if it would start
+beyond the image and its left border (pooling_layer.cpp). Networks from other frameworks round down.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GENERAL = "Lee, Gallagher & Tu 2016"
 
 @dataclass(frozen=True)
 class Window:
-    """Side, stride and border of a square pooling window, px."""
+    """A square pooling window: side, stride and border in px, and whether the output size is rounded up."""
 
     kernel: int = 3
     stride: int = 2
@@ -32,12 +32,12 @@ class Window:
     def __post_init__(self) -> None:
         if self.kernel < self.stride or self.pad >= self.kernel:
             raise RaysweepError(
-                f"a pooling window of {self.kernel} px with a border of {self.pad} px: network.pool_kernel must be at "
-                f"least the stride, {self.stride}, and more than network.pool_pad."
+                f"a pooling window of {self.kernel} px cannot have a border of {self.pad} px and a stride of "
+                f"{self.stride} px: network.pool_kernel must be at least the stride and larger than network.pool_pad."
             )
 
     def output(self, size: int) -> int:
-        """Side of the pooled map; 0 where there is no map."""
+        """Side of the pooled map, px; 0 if no map is left."""
         if size < 1:
             return 0
         span = size + 2 * self.pad - self.kernel
@@ -47,7 +47,7 @@ class Window:
         return max(0, count - 1 if self.pad and (count - 1) * self.stride >= size + self.pad else count)
 
     def complete(self, x: Tensor, value: float = 0.0) -> Tensor:
-        """x with a border of `value` such that every window is whole."""
+        """x padded with `value` so that every window is complete."""
         borders: list[int] = []
         for size in reversed(x.shape[2:]):
             end = (self.output(size) - 1) * self.stride + self.kernel
@@ -55,7 +55,7 @@ class Window:
         return F.pad(x, borders, value=value)
 
     def taps(self, x: Tensor) -> list[Tensor]:
-        """x (N, C, H, W) -> for each of the kernel^2 places in a window its value in all windows, (N, C, h, w)."""
+        """x (N, C, H, W) -> for each of the kernel^2 positions in a window, its value in all windows, (N, C, h, w)."""
         whole = self.complete(x)
         rows, columns = (range(size - self.kernel + 1)[:: self.stride] for size in whole.shape[2:])
         return [
@@ -69,7 +69,7 @@ POOLINGS: Registry[Pooling] = Registry("pooling", "raysweep list poolings")
 
 
 class Bordered(nn.Module):
-    """A pooling of the image with its border: torch's own knows none of more than half the window."""
+    """A pooling on the padded image, for borders of more than half the window, which torch's poolings refuse."""
 
     def __init__(self, window: Window, pooling: nn.Module, value: float) -> None:
         super().__init__()
@@ -84,9 +84,9 @@ class Bordered(nn.Module):
         return pooled[:, :, :rows, :columns]
 
 
-@POOLINGS.add("max", "largest value of the window")
+@POOLINGS.add("max", "maximum of the window")
 def max_pooling(window: Window) -> nn.Module:
-    """Maximum; the border never wins."""
+    """Maximum pooling; border pixels never count."""
     if 2 * window.pad > window.kernel:
         return Bordered(window, nn.MaxPool2d(window.kernel, window.stride, ceil_mode=True), -torch.inf)
     return nn.MaxPool2d(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
@@ -94,7 +94,7 @@ def max_pooling(window: Window) -> nn.Module:
 
 @POOLINGS.add("average", "mean over the window, clipped to the image and its border")
 def average_pooling(window: Window) -> nn.Module:
-    """Windows that hang over the right and lower end divide by fewer values."""
+    """Average pooling; windows that extend beyond the right or lower border divide by fewer values."""
     if 2 * window.pad > window.kernel:
         return Bordered(window, nn.AvgPool2d(window.kernel, window.stride, ceil_mode=True), 0.0)
     return nn.AvgPool2d(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
@@ -123,7 +123,7 @@ def max_plus_average(window: Window) -> nn.Module:
 class StochasticPooling(nn.Module):
     """Training draws one value of each window with probability proportional to it; test returns sum x^2 / sum x.
 
-    For values of 0 and more (after ReLU); negative ones have probability 0. An all-zero window gives 0.
+    For non-negative values, e.g. after ReLU; negative ones have probability 0. An all-zero window gives 0.
     """
 
     def __init__(self, window: Window) -> None:
@@ -137,19 +137,19 @@ class StochasticPooling(nn.Module):
         if not self.training:
             return torch.stack([tap.square() for tap in taps]).sum(0) / sums[-1].clamp(min=torch.finfo(x.dtype).tiny)
         threshold = torch.rand_like(sums[-1]) * sums[-1]
-        # The first value whose running sum passes the threshold; rounding must not lead past the last one.
+        # The first value whose running sum exceeds the threshold; rounding must not lead past the last one.
         below = torch.stack([total <= threshold for total in sums[:-1]]).sum(0, dtype=torch.uint8)
         return torch.stack([tap * (below == place) for place, tap in enumerate(taps)]).sum(0)
 
 
-@POOLINGS.add("stochastic", "training draws a value by its size, test weighs by it", "Zeiler & Fergus 2013")
+@POOLINGS.add("stochastic", "training draws a value by its size, test averages by size", "Zeiler & Fergus 2013")
 def stochastic(window: Window) -> nn.Module:
     """Stochastic pooling."""
     return StochasticPooling(window)
 
 
 class Masks(nn.Module):
-    """Inner products of every window with learned masks, shared over channels and places."""
+    """Inner products of every window with learned masks, shared over channels and positions."""
 
     def __init__(self, window: Window, count: int, start: float) -> None:
         super().__init__()
@@ -159,14 +159,14 @@ class Masks(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) -> (count, N, C, h, w)."""
         channels, kernel = x.shape[1], self.window.kernel
-        # A convolution of every channel by itself: four times as fast as windows times masks.
+        # A convolution of every channel separately: four times as fast as windows times masks.
         filters = self.weight.view(-1, 1, kernel, kernel).repeat(channels, 1, 1, 1)
         products = F.conv2d(self.window.complete(x), filters, stride=self.window.stride, groups=channels)
         return products.view(len(x), channels, -1, *products.shape[2:]).movedim(2, 0)
 
 
 class GatedPooling(nn.Module):
-    """s max + (1 - s) average with s = sigmoid(mask . window): Lee et al. 2016, equation 2."""
+    """s max + (1 - s) average with s = sigmoid(mask . window) (Lee et al. 2016, equation 2)."""
 
     def __init__(self, window: Window) -> None:
         super().__init__()
@@ -179,16 +179,16 @@ class GatedPooling(nn.Module):
         return torch.lerp(self.average(x), self.max(x), self.gate(x)[0].sigmoid())
 
 
-@POOLINGS.add("gated", "max and average mixed by a learned gate, one mask a layer", GENERAL)
+@POOLINGS.add("gated", "maximum and average mixed by a learned gate, one mask per layer", GENERAL)
 def gated(window: Window) -> nn.Module:
     """Gated max-average pooling."""
     return GatedPooling(window)
 
 
 class TreePooling(nn.Module):
-    """s a.x + (1 - s) b.x with s = sigmoid(gate . x), a tree of two leaves: Lee et al. 2016, equation 4.
+    """s a.x + (1 - s) b.x with s = sigmoid(gate . x), a tree of two leaves (Lee et al. 2016, equation 4).
 
-    The leaves start near the average of the window, the gate near a half; the published files leave the start open.
+    Initially the leaves are near the average of the window and the gate is near a half; the published files do not say.
     """
 
     def __init__(self, window: Window) -> None:
@@ -202,29 +202,29 @@ class TreePooling(nn.Module):
         return torch.lerp(second, first, self.gate(x)[0].sigmoid())
 
 
-@POOLINGS.add("tree", "two learned averages mixed by a learned gate, three masks a layer", GENERAL)
+@POOLINGS.add("tree", "two learned averages mixed by a learned gate, three masks per layer", GENERAL)
 def tree(window: Window) -> nn.Module:
-    """Tree pooling of two levels."""
+    """Tree pooling with two levels."""
     return TreePooling(window)
 
 
-@POOLINGS.add("strided_conv", "no pooling; in CaffeNet conv2, conv3, conv5 have stride 2", "Springenberg et al. 2015")
-@POOLINGS.add("strided_conv_234", "no pooling; in CaffeNet conv2, conv3, conv4 have stride 2", "Mishkin et al. 2017")
+@POOLINGS.add("strided_conv", "no pooling; CaffeNet's conv2, conv3, conv5 have stride 2", "Springenberg et al. 2015")
+@POOLINGS.add("strided_conv_234", "no pooling; CaffeNet's conv2, conv3, conv4 have stride 2", "Mishkin et al. 2017")
 def strided_conv(window: Window) -> nn.Module:
-    """Nothing; the network strides."""
+    """No layer: the network's convolutions stride instead."""
     return nn.Identity()
 
 
 def replaces_pooling(name: str) -> bool:
-    """Whether convolutions stride in place of that pooling."""
+    """Whether strided convolutions replace the pooling."""
     return POOLINGS[name] is strided_conv
 
 
 class PyramidPooling(nn.Module):
     """Spatial pyramid pooling (He et al. 2014): the map pooled into 1x1, 2x2, ... bins, flattened and concatenated.
 
-    Window and stride are ceil(size / bins) with a symmetric border (Caffe's spp_layer.cpp). Where that would leave a
-    bin without a pixel, which Caffe refuses, bins overlap instead, as in torch's adaptive pooling.
+    Window and stride are ceil(size / bins) with a symmetric border (Caffe's spp_layer.cpp). If that leaves a bin
+    without a pixel, which Caffe refuses, bins overlap instead, as in torch's adaptive pooling.
     """
 
     def __init__(self, size: int, bins: tuple[int, ...], average: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Update rules with Caffe's multipliers: biases have their own learning rate and decay."""
+"""Update rules with Caffe's multipliers: biases have a learning rate and a decay of their own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SOLVERS: Registry[Solver] = Registry("solver", "raysweep list solvers")
 
 
 class CaffeSGD(torch.optim.Optimizer):
-    """SGD whose velocity holds the learning rate: v = m v + lr (g + wd w), w = w - v (Caffe's sgd_solver.cpp).
+    """SGD with the learning rate inside the velocity: v = m v + lr (g + wd w), w = w - v (Caffe's sgd_solver.cpp).
 
-    When the rate drops, the old velocity keeps its scale; torch.optim.SGD multiplies the rate outside the velocity.
+    When the rate drops, the old velocity keeps its scale; torch.optim.SGD applies the rate outside the velocity.
     Nesterov's form steps by (1 + m) v - m v_before (nesterov_solver.cpp).
     """
 
@@ -28,7 +28,7 @@ class CaffeSGD(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update of every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
@@ -47,9 +47,9 @@ class CaffeSGD(torch.optim.Optimizer):
 
 
 def parameter_groups(network: nn.Module, recipe: SolverRecipe) -> Groups:
-    """Weights, and biases with their multipliers; `lr_mult` is what a schedule's rate is multiplied by.
+    """One group for weights and one for biases; `lr_mult` is the factor on the schedule's rate.
 
-    A bias is a parameter of that name. Learned slopes and hinges of non-linearities learn as weights do.
+    A bias is a parameter named `bias`. Learned slopes and hinges of non-linearities count as weights.
     """
     named = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
     weights = [weight for name, weight in named if not is_bias(name)]
@@ -66,12 +66,12 @@ def _decay(recipe: SolverRecipe, mult: float) -> dict[str, float]:
 
 
 def is_bias(name: str) -> bool:
-    """Whether a parameter of that dotted name is a bias."""
+    """Whether the parameter with this dotted name is a bias."""
     return name.rpartition(".")[2] == "bias"
 
 
 def make_solver(network: nn.Module, recipe: SolverRecipe) -> torch.optim.Optimizer:
-    """The recipe's solver of a network's parameters.
+    """The recipe's solver for the parameters of a network.
 
     Raises:
         RaysweepError: unknown solver.
@@ -84,7 +84,7 @@ def make_solver(network: nn.Module, recipe: SolverRecipe) -> torch.optim.Optimiz
 
 @torch.no_grad()
 def _add_l1_decay(solver: torch.optim.Optimizer, *_: Any) -> None:
-    # What torch's solvers do for L2: the gradient of the penalty joins that of the loss, after clipping as in Caffe.
+    # As torch's solvers do for L2: add the gradient of the penalty to that of the loss, after clipping as in Caffe.
     for group in solver.param_groups:
         for weight in group["params"]:
             if weight.grad is not None:
@@ -93,36 +93,34 @@ def _add_l1_decay(solver: torch.optim.Optimizer, *_: Any) -> None:
 
 @SOLVERS.add("sgd", "stochastic gradient descent with momentum", "Mishkin et al. 2017")
 def sgd(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
-    """Caffe's rule, or torch's where `solver.lr_in_velocity` is false."""
-    if recipe.lr_in_velocity:
-        return CaffeSGD(groups, recipe.lr, recipe.momentum)
-    return torch.optim.SGD(groups, recipe.lr, recipe.momentum)
+    """Caffe's rule, or torch's if `solver.lr_in_velocity` is false."""
+    return (CaffeSGD if recipe.lr_in_velocity else torch.optim.SGD)(groups, recipe.lr, recipe.momentum)
 
 
 @SOLVERS.add("nesterov", "Nesterov's accelerated gradient", "Nesterov 1983; Sutskever et al. 2013")
 def nesterov(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
-    """Caffe's rule, or torch's where `solver.lr_in_velocity` is false."""
+    """Caffe's rule, or torch's if `solver.lr_in_velocity` is false."""
     if recipe.lr_in_velocity:
         return CaffeSGD(groups, recipe.lr, recipe.momentum, nesterov=True)
     return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=recipe.momentum > 0)
 
 
-@SOLVERS.add("rmsprop", "gradient over the root of its mean square", "Tieleman & Hinton 2012")
+@SOLVERS.add("rmsprop", "gradient divided by the root of its running mean square", "Tieleman & Hinton 2012")
 def rmsprop(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
     """h = d h + (1 - d) g^2, w = w - lr g / (sqrt(h) + eps); no momentum, as in Caffe."""
     return torch.optim.RMSprop(groups, recipe.lr, recipe.rms_decay, recipe.eps)
 
 
-@SOLVERS.add("adam", "mean of the gradient over the root of its mean square", "Kingma & Ba 2015")
+@SOLVERS.add("adam", "running mean of the gradient divided by the root of its mean square", "Kingma & Ba 2015")
 def adam(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
     """Algorithm 1 of the paper; beta 1 is `solver.momentum`.
 
-    Caffe has eps outside the correction of the second moment, that is eps / sqrt(1 - beta2^t) in this form.
+    Caffe applies eps before the bias correction of the second moment: in this form, eps / sqrt(1 - beta2^t).
     """
     return torch.optim.Adam(groups, recipe.lr, (recipe.momentum, recipe.beta2), recipe.eps)
 
 
-@SOLVERS.add("adagrad", "gradient over the root of the sum of its squares", "Duchi et al. 2011")
+@SOLVERS.add("adagrad", "gradient divided by the root of the sum of its squares", "Duchi et al. 2011")
 def adagrad(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
     """h = h + g^2, w = w - lr g / (sqrt(h) + eps)."""
     return torch.optim.Adagrad(groups, recipe.lr, eps=recipe.eps)
@@ -130,12 +128,12 @@ def adagrad(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
 
 @SOLVERS.add("adadelta", "steps in the units of the weights, from running mean squares", "Zeiler 2012")
 def adadelta(groups: Groups, recipe: SolverRecipe) -> torch.optim.Optimizer:
-    """Algorithm 1 of the paper times the rate; rho is `solver.momentum`, as in Caffe."""
+    """Algorithm 1 of the paper, scaled by the rate; rho is `solver.momentum`, as in Caffe."""
     return torch.optim.Adadelta(groups, recipe.lr, recipe.momentum, recipe.eps)
 
 
 def set_learning_rate(solver: torch.optim.Optimizer, lr: float) -> None:
-    """Give every parameter group the rate times its multiplier."""
+    """Set the rate of every parameter group to `lr` times its multiplier."""
     for group in solver.param_groups:
         group["lr"] = lr * group["lr_mult"]
 

@@ -136,8 +136,3 @@ class Member:
     """Failures since it last took a trial."""
     last_beat: float = math.inf
     """Time of its last heartbeat, on the pool's clock; infinite: none is expected."""
-
-
-def killed_for_memory(error: str) -> bool:
-    """Return whether memory ran out: in the trial itself, or Ray killed its worker because the node was short."""
-    return "OutOfMemoryError" in error or "running low on memory" in error

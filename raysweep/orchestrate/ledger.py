@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from raysweep.errors import killed_for_memory
 from raysweep.orchestrate.events import Event, Kind, Row, headline
-from raysweep.orchestrate.leases import Lease, Waiting, killed_for_memory
+from raysweep.orchestrate.leases import Lease, Waiting
 from raysweep.train.task import TrialTask
 
 

@@ -17,8 +17,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from raysweep.data.manifest import Manifest
 from raysweep.data.on_device import DeviceBatch
+from raysweep.data.prefetch import Prefetch
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import Batch, TestStream, TrainStream, prefetch
+from raysweep.data.stream import Batch, TestStream, TrainStream
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.blocks import drop_paths
@@ -293,7 +294,7 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
         trunk.hold_norms(trial.network)
     total = torch.tensor(begun.loss, device=trial.device)
     make = partial(trial.feed.train_batch, rows=trial.rows)
-    with prefetch(make, first + begun.updates, last, trial.feed.depth, trial.feed.is_busy) as batches:
+    with Prefetch(make, first + begun.updates, last, trial.feed.depth, trial.feed.is_busy) as batches:
         for iteration, batch in enumerate(map(trial.feed.take, batches), first + begun.updates):
             set_learning_rate(trial.solver, _lr(trial, iteration))
             for path in paths:
@@ -323,7 +324,7 @@ def test(trial: Trial) -> tuple[float, float, float]:
     trial.network.eval()
     sums = torch.zeros(3, device=trial.device, dtype=torch.float64)
     mine = range(trial.place.rank, len(trial.test), trial.place.world_size)
-    with prefetch(
+    with Prefetch(
         lambda k: trial.feed.test_batch(mine[k]), 0, len(mine), trial.feed.depth, trial.feed.is_busy
     ) as batches:
         for batch in map(trial.feed.take, batches):

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from raysweep.arguments import settings_from
 from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.identity import recipe_json
@@ -20,8 +21,9 @@ from raysweep.networks import networks
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.terminal.progress import counted
-from raysweep.terminal.tables import short, table
-from raysweep.verbs.options import json_option, print_json, settings_from
+from raysweep.terminal.tables import table
+from raysweep.units import short
+from raysweep.verbs.options import json_option, print_json
 
 COLUMNS = (
     *("network", "side", "batch_size", "params", "macs"),

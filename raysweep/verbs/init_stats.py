@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raysweep.arguments import take_request
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import recipe_json
 from raysweep.patch import Patch
 from raysweep.study import Study, Variant, factorial
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
-from raysweep.verbs.options import Command, json_option, print_json, setting_options, take_request
+from raysweep.verbs.options import Command, json_option, print_json, setting_options
 
 if TYPE_CHECKING:
     from raysweep.planning import PlannedTrial
@@ -91,9 +92,10 @@ def init_stats(
     raysweep init-stats --protocol cifar10 --data data/cifar10 --network vgg16 --norms none,after
     """
     from raysweep.store.store import Store
-    from raysweep.sweeps.study_sweep import Resources, check
+    from raysweep.sweeps.resources import Resources
+    from raysweep.sweeps.study_sweep import check
 
-    request = take_request(options, studies=(cells(inits, activations, norms),))
+    request = take_request(options, [cells(inits, activations, norms)])
     checked = check(request, Resources(inline=True))
     for planned in checked.omitted:
         click.echo(f"omitted: {planned.members[0].variant}, because {planned.reason}", err=True)

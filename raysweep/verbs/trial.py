@@ -11,8 +11,8 @@ from raysweep.identity import recipe_from_json
 from raysweep.request import default_data
 from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
-from raysweep.verbs.options import DETERMINISTIC
-from raysweep.verbs.status import open_store, store_option, stored_trial
+from raysweep.verbs.options import DETERMINISTIC, open_store, store_option
+from raysweep.verbs.show import stored_trial
 
 
 @click.command()

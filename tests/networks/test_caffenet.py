@@ -200,9 +200,7 @@ def test_the_published_maxout_net_reads_two_maps_unnormalised() -> None:
 
 
 def test_widths_that_groups_do_not_divide_are_refused() -> None:
-    with pytest.raises(
-        RaysweepError, match=r"network.widths: 67 does not divide into two groups.*network.groups=false"
-    ):
+    with pytest.raises(RaysweepError, match=r"network\.widths.* 67 .*network\.groups=false"):
         changed(widths=(67, 181, 271, 271, 181, 2048, 2048))
 
 
@@ -211,20 +209,20 @@ def test_dropout_after_convolutions_comes_before_their_pooling() -> None:
     names = [name for name, _ in net.named_children()]
     assert names[names.index("conv2") : names.index("conv3")] == ["conv2", "conv_drop2", "pool2"]
     assert (net.conv_drop2.p, net.conv_drop4.p) == (0.1, 0.2)
-    with pytest.raises(RaysweepError, match=f"network.conv_dropout has 1 entries; caffenet takes {len(CONV_STAGES)}"):
+    with pytest.raises(RaysweepError, match=rf"network\.conv_dropout.* 1 .*caffenet.*{len(CONV_STAGES)}"):
         changed(conv_dropout=(0.1,))
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(RaysweepError, match="no map is left after conv1: images of 8 px"):
+    with pytest.raises(RaysweepError, match=r"conv1.* 8 px.*network\.stem_kernel"):
         meta(patch(Recipe(), {"data.side": 8}))
-    with pytest.raises(RaysweepError, match=r"network.widths has 2 entries; caffenet takes 7"):
+    with pytest.raises(RaysweepError, match=r"network\.widths.* 2 .*caffenet.* 7"):
         meta(patch(Recipe(), {"network.widths": (1, 2)}))
-    with pytest.raises(RaysweepError, match="unknown pooling 'avg'"):
+    with pytest.raises(RaysweepError, match="pooling 'avg'"):
         meta(patch(Recipe(), {"network.pooling": "avg"}))
-    with pytest.raises(RaysweepError, match="unknown activation 'rleu'. Did you mean"):
+    with pytest.raises(RaysweepError, match="activation 'rleu'.*relu"):
         meta(patch(Recipe(), {"network.activation": "rleu"}))
-    with pytest.raises(RaysweepError, match="unknown network 'cafenet'. Did you mean caffenet"):
+    with pytest.raises(RaysweepError, match="network 'cafenet'.*caffenet"):
         meta(patch(Recipe(), {"network.name": "cafenet"}))
 
 

@@ -10,13 +10,13 @@ import torch
 
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.genotypes.cells import AMOEBANET_A, DARTS_V2, GENOTYPES, NASNET_A, Cell, Genotype
-from raysweep.nas.cell_cost import CellNetwork
 from raysweep.nas.cells_space import cell_space
 from raysweep.nn.blocks import DropPath
 from raysweep.nn.inits import lsuv
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.recipe import Recipe
 from raysweep.train.update import loss_of
+from tests.nas.cell_arithmetic import CellNetwork
 from tests.networks.comparison import built, native, size
 
 STYLES = {"nasnet": "slim", "amoebanet": "slim", "pnas": "slim", "enas": "enas", "darts": "darts"}
@@ -164,12 +164,12 @@ def test_random_genotypes_are_read_back(name: str) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("sep_conv_5x5 0", "sep_conv_5y5 0", "normal cell, node 2: unknown operation 'sep_conv_5y5'. Did you mean"),
-        ("sep_conv_5x5 0", "sep_conv_5x5 7", "normal cell: state 3 is made of .* only states 0 to 2"),
-        ("sep_conv_5x5 0, ", "", "normal cell, node 2: 'sep_conv_3x3 0' must be two operations"),
-        ("-> 3,4,5,6", "-> 3,4,5,9", "reduction cell: concat is"),
-        ("-> 3,4,5,6", "", "reduction cell: .* must be nodes and, after ->"),
-        (" | reduction", "", "it must be 'normal: CELL | reduction: CELL'"),
+        ("sep_conv_5x5 0", "sep_conv_5y5 0", "normal.* 2.*'sep_conv_5y5'.*sep_conv_5x5"),
+        ("sep_conv_5x5 0", "sep_conv_5x5 7", "normal.* 3 .* 0 .*2"),
+        ("sep_conv_5x5 0, ", "", "normal.* 2.*'sep_conv_3x3 0'"),
+        ("-> 3,4,5,6", "-> 3,4,5,9", "reduction.*concat"),
+        ("-> 3,4,5,6", "", "reduction.*->"),
+        (" | reduction", "", "normal: CELL | reduction: CELL"),
     ],
 )
 def test_what_is_no_genotype_is_refused_where_it_is_wrong(before: str, after: str, message: str) -> None:
@@ -180,16 +180,16 @@ def test_what_is_no_genotype_is_refused_where_it_is_wrong(before: str, after: st
 
 
 def test_factors_that_do_not_apply_are_refused() -> None:
-    with pytest.raises(RaysweepError, match=r"nasnet_cells takes its cells from network\.genotype, which is empty"):
+    with pytest.raises(RaysweepError, match=r"nasnet_cells.*network\.genotype"):
         built(native("nasnet_cells", genotype=""))
-    with pytest.raises(InapplicableError, match=r"network\.genotype means nothing in resnet20_cifar"):
+    with pytest.raises(InapplicableError, match=r"resnet20_cifar.*network\.genotype"):
         built(native("resnet20_cifar", genotype=str(NASNET_A)))
-    with pytest.raises(InapplicableError, match=r"network\.genotype means nothing in nasnet_a_cifar"):
+    with pytest.raises(InapplicableError, match=r"nasnet_a_cifar.*network\.genotype"):
         built(native("nasnet_a_cifar", genotype=str(AMOEBANET_A)))
-    with pytest.raises(InapplicableError, match=r"network\.drop_path means nothing in caffenet"):
+    with pytest.raises(InapplicableError, match=r"caffenet.*network\.drop_path"):
         built(native("caffenet", drop_path=0.1))
     plain = Cell(((("conv_3x3", 0), ("identity", 1)),), (2,))
-    with pytest.raises(RaysweepError, match="operation 'conv_3x3' is not known to networks of style darts"):
+    with pytest.raises(RaysweepError, match="'conv_3x3'.*darts"):
         built(native("darts_cells", genotype=str(Genotype(plain, plain))))
 
 

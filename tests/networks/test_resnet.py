@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from raysweep.networks.resnet import MEMBERS
+from raysweep.networks import networks
+from raysweep.networks.resnet import resnet
 from raysweep.nn.blocks import Residual
 from raysweep.nn.inits import weighted_layers
 from tests.networks.comparison import assert_the_same_function, built, native, size, size_of, theirs
@@ -59,7 +60,10 @@ COUNTED_OTHERWISE = {"wrn28_10_cifar", "resnet45"}
 """28 counts the projections and not the classifier, 45 not the classifier."""
 
 
-@pytest.mark.parametrize("name", sorted(MEMBERS.keys() - COUNTED_OTHERWISE))
+MEMBERS = {entry.name for entry in networks() if getattr(entry.make.describe, "func", None) is resnet}
+
+
+@pytest.mark.parametrize("name", sorted(MEMBERS - COUNTED_OTHERWISE))
 def test_the_layers_are_those_of_the_name(name: str) -> None:
     """Projections do not count."""
     layers = [key for key, layer in built(native(name)).named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]

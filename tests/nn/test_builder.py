@@ -33,9 +33,9 @@ def test_branches_are_concatenated_in_order() -> None:
 
 
 def test_maps_of_two_sizes_cannot_be_joined() -> None:
-    with pytest.raises(RaysweepError, match="mixed of mine joins maps"):
+    with pytest.raises(RaysweepError, match=r"mixed.*mine.*\(4, 14, 14\)|\(14, 14\)"):
         builder().branches("mixed", conv(4), conv(4, pad=0))
-    with pytest.raises(RaysweepError, match="block of mine joins maps"):
+    with pytest.raises(RaysweepError, match="block.*mine.*4, 16, 16"):
         builder().residual("block", conv(4))
 
 
@@ -72,7 +72,7 @@ def test_preactivation_is_in_the_order_of_the_recipe(position: str) -> None:
 
 def test_maxout_has_no_place_after_a_sum() -> None:
     for describe in (Builder.activate, Builder.preactivate):
-        with pytest.raises(RaysweepError, match="maxout joins the outputs of 2 layers, but mine has"):
+        with pytest.raises(RaysweepError, match="maxout.* 2 .*mine.*act"):
             describe(builder(activation="maxout"), "act")
 
 
@@ -110,7 +110,7 @@ def test_auxiliary_heads_train_and_are_silent_at_test() -> None:
 def test_an_auxiliary_head_can_be_the_one_that_is_tested() -> None:
     network, x = with_heads(aux_weight=0.3, aux_tested=2), torch.randn(4, 3, 16, 16)
     torch.testing.assert_close(network.eval()(x), network.aux2(network.conv(x)))
-    with pytest.raises(RaysweepError, match="aux_tested is 1, but mine has 0 auxiliary heads"):
+    with pytest.raises(RaysweepError, match=r"network\.aux_tested.* 1.*mine.* 0 "):
         with_heads(aux_tested=1)
 
 
@@ -129,5 +129,5 @@ def test_poolings_round_up_or_down(round_up: bool, side: int) -> None:
 def test_a_layer_never_takes_the_place_of_another() -> None:
     net = builder()
     net.conv("conv", 4, 3, pad=1)
-    with pytest.raises(ValueError, match="mine has two layers named conv"):
+    with pytest.raises(ValueError, match="mine.*conv"):
         net.conv("conv", 4, 3, pad=1)

@@ -123,7 +123,7 @@ def test_factors_of_the_recipe_hold_in_operations(position: str) -> None:
 
 
 def test_operations_that_a_style_does_not_have_are_refused() -> None:
-    with pytest.raises(RaysweepError, match="operation 'conv_3x3' is not known to networks of style enas"):
+    with pytest.raises(RaysweepError, match="'conv_3x3'.*enas"):
         operation("conv_3x3", "enas", 8)
     assert set(STYLES) == {"slim", "darts", "enas", "enas_macro", "nasbench201"}
 

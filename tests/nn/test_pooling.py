@@ -160,9 +160,9 @@ def test_where_bins_divide_the_map_the_pyramid_is_the_usual_one() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(RaysweepError, match=r"window of 3 px with a border of 3 px.*network.pool_pad"):
+    with pytest.raises(RaysweepError, match=r" 3 px.* 3 px.*network\.pool_pad"):
         Window(3, 2, 3)
-    with pytest.raises(RaysweepError, match=r"window of 1 px.*network.pool_kernel must be at least the stride, 2"):
+    with pytest.raises(RaysweepError, match=r" 1 px.* 2 px.*network\.pool_kernel"):
         Window(1)
 
 

@@ -16,7 +16,7 @@ from raysweep.orchestrate.events import Event
 from raysweep.orchestrate.loggers import Loggers, parse_place
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
-from raysweep.sweeps.study_sweep import Resources, check_logging
+from raysweep.sweeps.resources import Resources, check_logging
 from raysweep.train.task import TrialTask
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 

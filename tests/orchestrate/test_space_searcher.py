@@ -215,7 +215,7 @@ def test_optuna_learns_the_better_half(pool: Played, tmp_path: Path) -> None:
     end_all(search, pool, search.make_searcher(pool, Event()), "".join(map(chr, range(200, 300))))
     rates = [float(str(point.assignment["solver.lr"])) for point in search.proposals.points.values()]
     assert sum(2 < rate < 4.5 for rate in rates[20:]) > 20
-    assert all(RATES.holds(point.assignment) for point in search.proposals.points.values())
+    assert all(RATES.contains(point.assignment) for point in search.proposals.points.values())
 
 
 def test_searchers_are_of_tune() -> None:

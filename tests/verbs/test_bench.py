@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from raysweep.__main__ import raysweep as command
 from raysweep.cost import compute_cost, native_recipe
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.train.bench import Question, measure
 from raysweep.verbs import bench as module
+from raysweep.verbs.entry import raysweep as command
 
 TINY = ("--side", "64", "--batch-size", "4", "--repeats", "2", "--set", "network.width=0.0625")
 

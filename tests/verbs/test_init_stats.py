@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 import raysweep
-from raysweep.__main__ import raysweep as command
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
+from raysweep.verbs.entry import raysweep as command
 from tests.verbs.test_cli import good
 
 
