@@ -49,33 +49,15 @@ class Conditions:
 
 @bench.command(name="networks", epilog="Ctrl-C keeps the finished measurements.")
 @click.argument("names", nargs=-1, metavar="[NETWORK]...")
-@click.option(
-    "--side",
-    type=click.IntRange(min=1),
-    default=None,
-    metavar="PX",
-    help="Image side in pixels.  [default: each network's own]",
-)
+@click.option("--side", type=click.IntRange(min=1), metavar="PX", help="Image side.  [default: each network's own]")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Images per update.")
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Measurements per network.",
-)
+@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Measurements per network.")
 @click.option("--device", default=None, metavar="DEVICE", help="cpu, cuda or cuda:N.  [default: cuda if available]")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change any recipe field. Can be repeated."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="Write the results to FILE: .json, .csv or .parquet.",
-)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a .json, .csv or .parquet file.")
 @json_option
 def bench_networks(
     names: tuple[str, ...],
