@@ -14,9 +14,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ray
-from ray.tune.result import TRAINING_ITERATION
 from ray.tune.search import Searcher
 
+from raysweep.orchestrate.ray_private import TRAINING_ITERATION
 from raysweep.proposals import REPEATS, Proposal, Proposals, SearchOptions, known_points
 from raysweep.recipe import Recipe
 from raysweep.space import Assignment, Choice, LogUniform, Parameter, Space, Value, rounded

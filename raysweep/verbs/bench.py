@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ COLUMNS = (
 FORMATS = (".json", ".csv", ".parquet")
 
 
+_count = partial(click.option, type=click.IntRange(min=1), metavar="N", show_default=True)
+
+
 @click.group()
 def bench() -> None:
     """Measure this machine."""
@@ -50,10 +54,10 @@ class Conditions:
 @bench.command(name="networks", epilog="Ctrl-C keeps the finished measurements.")
 @click.argument("names", nargs=-1, metavar="[NETWORK]...")
 @click.option("--side", type=click.IntRange(min=1), metavar="PX", help="Image side.  [default: each network's own]")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Images per update.")
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Measurements per network.")
+@_count("--batch-size", default=32, help="Images per update.")
+@_count("--repeats", default=5, help="Measurements per network.")
 @click.option("--device", default=None, metavar="DEVICE", help="cpu, cuda or cuda:N.  [default: cuda if available]")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@_count("--threads", default=1, help="CPU threads.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change any recipe field. Can be repeated."
 )
