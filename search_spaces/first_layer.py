@@ -1,4 +1,4 @@
-"""Is a smaller image with a smaller stride of the first layer as good?
+"""Is a smaller image as good if the stride of the first layer shrinks with it?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on input image size.
 Published finding: nearly: with a proportional stride, 96 px loses 1.2 points and 64 px 2.6 against 128 px.
@@ -23,7 +23,7 @@ def _stem(kernel: int, stride: int, crop: int, short: int) -> Patch:
 
 STUDY = Study(
     name="first_layer",
-    question="Is a smaller image with a smaller stride of the first layer as good?",
+    question="Is a smaller image as good if the stride of the first layer shrinks with it?",
     paper="Mishkin et al. 2017, input image size",
     finding="Nearly: a smaller stride compensates for most of the loss.",
     baseline="k11s4_128",

@@ -48,7 +48,7 @@ def test_a_skip_adds_what_went_in() -> None:
 
 @pytest.mark.parametrize("position", ["before", "after"])
 def test_normalisation_around_a_sum(position: str) -> None:
-    """Before: every convolution is normalised, the sum is not. After: what the non-linearity gives is, once."""
+    """Before: every convolution is normalised, the sum is not. After: the output of the non-linearity is, once."""
     net = builder(norm="batch", norm_position=position, activation="tanh")
     net.conv("conv", 3, 3, pad=1, act=False)
     net.activate("act")
@@ -67,10 +67,10 @@ def test_preactivation_is_in_the_order_of_the_recipe(position: str) -> None:
     expected = F.relu(CaffeBatchNorm(3)(x)) if position == "before" else CaffeBatchNorm(3)(F.relu(x))
     kept = x.clone()
     torch.testing.assert_close(net.build()(x), expected)
-    assert torch.equal(x, kept), "a skip beside it reads x as it was"
+    assert torch.equal(x, kept), "a parallel skip reads x unchanged"
 
 
-def test_maxout_has_no_place_after_a_sum() -> None:
+def test_maxout_after_a_sum_is_refused() -> None:
     for describe in (Builder.activate, Builder.preactivate):
         with pytest.raises(RaysweepError, match="maxout.* 2 .*mine.*act"):
             describe(builder(activation="maxout"), "act")
@@ -126,7 +126,7 @@ def test_poolings_round_up_or_down(round_up: bool, side: int) -> None:
     assert net.build()(torch.randn(2, 3, 16, 16)).shape == (2, 3, side, side)
 
 
-def test_a_layer_never_takes_the_place_of_another() -> None:
+def test_a_layer_name_cannot_be_used_twice() -> None:
     net = builder()
     net.conv("conv", 4, 3, pad=1)
     with pytest.raises(ValueError, match="mine.*conv"):

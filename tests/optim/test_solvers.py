@@ -36,7 +36,7 @@ def train(net: nn.Module, recipe: SolverRecipe) -> None:
 
 
 Step = Callable[[float, float], float]
-"""(gradient, learning rate) -> what is subtracted from the weight; remembers its state."""
+"""(gradient, learning rate) -> the step to subtract from the weight; keeps its state."""
 
 
 def sgd(momentum: float = 0.9) -> Step:
