@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from raysweep.errors import RaysweepError
 from raysweep.nn.blocks import Layers
 from raysweep.nn.builder import Builder
+from raysweep.nn.network_builder import NetworkBuilder
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.recipe import NetworkRecipe
 from raysweep.train.update import loss_of
@@ -131,3 +132,15 @@ def test_a_layer_name_cannot_be_used_twice() -> None:
     net.conv("conv", 4, 3, pad=1)
     with pytest.raises(ValueError, match="mine.*conv"):
         net.conv("conv", 4, 3, pad=1)
+
+
+def test_a_part_of_a_network_can_add_heads_and_cells() -> None:
+    net = NetworkBuilder(NetworkRecipe(name="mine", outputs=5, head="avepool_clf", norm="batch"), (3, 16, 16))
+
+    def describe(part: NetworkBuilder) -> None:
+        part.edges("cell", [["nor_conv_3x3"], ["skip_connect", "nor_conv_1x1"]])
+        part.head(8, 8)
+
+    layers, shape = net.part(describe)
+    assert shape == (5,)
+    assert layers.eval()(torch.randn(2, 3, 16, 16)).shape == (2, 5)
