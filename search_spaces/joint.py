@@ -180,10 +180,7 @@ _TRAINING = (
     _field("init.method", _INITS, "initial weights"),
     _field("schedule.name", _SCHEDULES, "learning-rate schedule"),
     Parameter(
-        "schedule.power",
-        LogUniform(0.5, 2.0),
-        "exponent of the polynomial schedule",
-        when={"schedule.name": ("poly",)},
+        "schedule.power", LogUniform(0.5, 2.0), "exponent of the polynomial schedule", when={"schedule.name": ("poly",)}
     ),
     Parameter(
         "schedule.warmup_fraction",

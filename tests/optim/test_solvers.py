@@ -7,14 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from raysweep.optim.solvers import (
-    SOLVERS,
-    clip_gradients,
-    is_bias,
-    make_solver,
-    parameter_groups,
-    set_learning_rate,
-)
+from raysweep.optim.solvers import SOLVERS, clip_gradients, is_bias, make_solver, parameter_groups, set_learning_rate
 from raysweep.patch import patch
 from raysweep.recipe import Recipe, SolverRecipe
 
