@@ -1,1 +1,1 @@
-"""A results store turned into figures, tables and a report. Imports neither torch nor ray."""
+"""Turns a results store into figures, tables and a report. Imports neither torch nor ray."""

@@ -1,4 +1,4 @@
-"""A store as tidy frames: one line (a study under one set of settings) at a time."""
+"""A store as tidy frames, one per line: a study under one set of settings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.identity import recipe_from_json
 from raysweep.nas.history import History
 from raysweep.patch import diff
+from raysweep.planning import shared_and_own
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.store.schema import EVALUATIONS
@@ -25,79 +26,97 @@ FINISHED = "finished"
 DIVERGED = "diverged"
 STOPPED = "stopped"
 WAITING = "waiting"
-"""Status of a trial that is planned and has no row yet."""
+"""The status of a trial that is planned and has no row yet."""
 LINE = ["study", "protocol", "line"]
-"""Columns that tell lines apart."""
+"""Columns that identify a line."""
 NOT_SETTINGS = frozenset({"seed", "data.digest", "data.train_images", "data.test_images"})
-"""Fields that say which images and which repeat, not under what settings."""
+"""Fields that identify the images and the repeat, and are not settings."""
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One study under one set of settings; equal to itself alone, so that what is computed of it can be kept."""
+    """One study under one set of settings; compares by identity, so that results computed from it can be cached."""
 
     study: str
     protocol: str
     line: str
     baseline: str
     trials: pd.DataFrame
-    """One row a variant and seed: members joined with trial rows; `status` is `waiting` where it has not started, and
-    `data_wait` the share of its time (0..1) that it waited for images."""
+    """One row per variant and seed: members joined with trial rows. `status` is `waiting` for trials that have not
+    started; `data_wait` is the share (0..1) of its time that a trial waited for images."""
     epochs: pd.DataFrame
-    """One row an epoch of a variant and seed, with `order`."""
+    """One row per epoch of a variant and seed, with `order`."""
 
     @cached_property
     def variants(self) -> list[str]:
-        """Names in the study's order; the baseline is one of them."""
+        """Names of the variants in the study's order, including the baseline."""
         ordered = self.trials.sort_values("order", kind="stable")["variant"]
         return list(dict.fromkeys([*ordered, self.baseline]))
 
     @property
     def shown(self) -> list[str]:
-        """Those that a table has rows of: an architecture search has no baseline."""
+        """The variants with a row in tables: all of them, without the nominal baseline of an architecture search."""
         return [name for name in self.variants if name != self.baseline or not self.is_architecture_search]
 
     @property
     def is_search(self) -> bool:
-        """Whether the variants are points of a search space, not of a list."""
+        """Whether the variants are points of a search space."""
         return bool(self.trials["assignment"].notna().any())
 
     @property
     def is_architecture_search(self) -> bool:
-        """Whether the variants are proposals of `raysweep nas`: there is no baseline, and each is trained once."""
+        """Whether the variants are proposals of `raysweep nas`, which have no baseline and are trained once each."""
         return bool(self.trials["search"].notna().any())
 
     @cached_property
     def finished(self) -> pd.DataFrame:
-        """Trials with a final accuracy."""
+        """The trials with a final accuracy."""
         return self.trials[(self.trials["status"] == FINISHED) & self.trials["top1"].notna()]
 
     @cached_property
     def baseline_recipe(self) -> Recipe:
-        """The recipe of the baseline; where only other variants were asked for, of the first that trains longest."""
+        """The recipe of the baseline, or of the first of the longest trials if the baseline was not run."""
         rows = self.trials[self.trials["variant"] == self.baseline]
-        # A length that a search did not choose is that of the settings.
+        # Without a fidelity the length is that of the settings, so such trials come first.
         longest = self.trials.sort_values("fidelity", ascending=False, na_position="first", kind="stable")
         return recipe_from_json((rows if len(rows) else longest).iloc[0]["recipe"])
 
+    @cached_property
+    def recipes(self) -> dict[str, Recipe]:
+        """Variant -> its recipe, in the study's order; only variants with trials."""
+        rows = self.trials.sort_values("order", kind="stable").drop_duplicates("variant")
+        return {str(name): recipe_from_json(text) for name, text in zip(rows["variant"], rows["recipe"], strict=True)}
+
     def settings(self) -> dict[str, Any]:
-        """What the baseline changes in its protocol, seed and data left out; of a search, what all proposals change."""
+        """The settings of the baseline, or those that all trials share, as far as they differ from the protocol."""
+        return self._differences[0]
+
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Variant -> dotted fields in which it differs from the baseline, or from `settings` if that was not run."""
+        return self._differences[1]
+
+    @cached_property
+    def _differences(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         protocol = find_protocol(self.protocol) if self.protocol in PROTOCOLS else Recipe()
-        changes = diff(self.baseline_recipe, protocol)
-        kept = {path: value for path, value in changes.items() if path not in NOT_SETTINGS}
-        if not self.is_architecture_search:
-            return kept
-        others = [diff(recipe_from_json(text), protocol) for text in self.trials["recipe"].drop_duplicates()]
-        return {path: value for path, value in kept.items() if all(own.get(path) == value for own in others)}
+        if self.is_architecture_search or self.baseline not in self.recipes:
+            return shared_and_own({name: _settings(recipe, protocol) for name, recipe in self.recipes.items()})
+        baseline = self.recipes[self.baseline]
+        own = {name: _settings(recipe, baseline) for name, recipe in self.recipes.items()}
+        return _settings(baseline, protocol), own
 
     def present(self, column: str) -> list[str]:
-        """The distinct values of a column over the trials that have one."""
+        """The distinct values of a column, of the trials that have one, sorted."""
         # A whole number with gaps is a float in pandas.
         return sorted({str(value) for value in self.trials[column].dropna().convert_dtypes()})
 
 
+def _settings(recipe: Recipe, reference: Recipe) -> dict[str, Any]:
+    """Fields in which a recipe differs from another one, except the seed and the identity of the images."""
+    return {path: value for path, value in diff(recipe, reference).items() if path not in NOT_SETTINGS}
+
+
 def once_a_line(compute: Callable[[Line], T]) -> Callable[[Line], T]:
-    """The same function, which computes once for a line and remembers it for as long as the line is."""
+    """Cache a function of a line: it is computed once per line and kept as long as the line exists."""
     known: WeakKeyDictionary[Line, T] = WeakKeyDictionary()
 
     @wraps(compute)
@@ -110,42 +129,42 @@ def once_a_line(compute: Callable[[Line], T]) -> Callable[[Line], T]:
 
 
 ALL = "all"
-"""In place of names of studies: every one that the store holds."""
+"""Used instead of names of studies: every study in the store."""
 
 
 def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
     """Every line of the studies, in the order of the studies; `all` stands for every study in the store.
 
     Raises:
-        RaysweepError: the store holds no such study; names those it holds.
+        RaysweepError: the store has no such study; the message lists those it has.
     """
     members = store.members().to_pandas()
-    wanted = held_studies(members, studies, store.uri)
-    kept = members[members["study"].isin(wanted)]
-    return lines_of(kept, store.trials().to_pandas(), store.epochs(set(kept["trial"])).to_pandas(), wanted)
+    shown = held_studies(members, studies, store.uri)
+    kept = members[members["study"].isin(shown)]
+    return lines_of(kept, store.trials().to_pandas(), store.epochs(set(kept["trial"])).to_pandas(), shown)
 
 
 def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:
-    """What architecture searches have evaluated, of one study (`nas-nasnet`) or of all.
+    """The evaluations of architecture searches, of one study (`nas-nasnet`) or of all.
 
-    One row an evaluation, in the order of completion within each search. The columns, which
+    One row per evaluation, in the order of completion within each search. The columns, which
     `raysweep.store.schema.EVALUATIONS` declares:
 
-    - `search`: name of the search, one for each method, seed and settings; `study`, `line`: of its trials, so that
-      searches of one line were made under the same settings and may be compared;
-    - `method`: with the options that are not its defaults; `seed`: of the search;
+    - `search`: name of the search, one for each method, seed and settings; `study`, `line`: those of its trials;
+      searches of the same line ran under the same settings and can be compared;
+    - `method`: with the options that differ from its defaults; `seed`: of the search;
     - `place`: in the order of completion, from 0; `number`: of the proposal, from 0;
-    - `architecture`: its text; `key`: what equal ones share; `trial`: what was trained for it, None where weights are
-      shared;
-    - `fidelity`: epochs, NaN where the method does not choose them; where weights are shared the minibatches that it
-      was scored on, infinite: all. Values of different ones are not comparable;
+    - `architecture`: its text; `key`: the same for equal architectures; `trial`: the trial that trained it, None with
+      shared weights;
+    - `fidelity`: epochs, NaN if the method does not choose them; with shared weights the number of minibatches it was
+      scored on, infinite for all. Values of different fidelities are not comparable;
     - `status`: finished, diverged, out_of_memory or lost; `value`: top-1 (0..1) on images held out of the training
       split, NaN unless finished;
-    - `cost_s`: of the training, 0 where `reused`: the result of an equal architecture of the same search was taken. A
-      trial that another search had trained before is charged in full;
-    - `clock_s`: when it ended, since the search began, as if the search had never been stopped and no other had shared
-      its workers;
-    - `params`, `macs`: of the network, one image forward; NaN where it was never built.
+    - `cost_s`: seconds of training, 0 if `reused`, that is if the same search had evaluated an equal architecture
+      before. A trial that another search has trained is charged in full;
+    - `clock_s`: seconds from the start of the search to the end of the evaluation, as if the search had never been
+      interrupted and had shared its workers with no other;
+    - `params`, `macs`: of the network, one image forward; NaN if it was never built.
     """
     frame: pd.DataFrame = store.evaluations().to_pandas()
     return frame if study is None else frame[frame["study"] == study].reset_index(drop=True)
@@ -154,9 +173,9 @@ def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:
 def searches_of(
     histories: Mapping[tuple[str, int], History[Any]], study: str, optimum: float = math.nan
 ) -> pd.DataFrame:
-    """What `raysweep.nas.search` has returned, by method and seed, in the columns of `load_searches` and `optimum`.
+    """Results of `raysweep.nas.search`, by method and seed, in the columns of `load_searches` and `optimum`.
 
-    Values must be shares (0..1), as the optimum: the best value of the space where it is known, as it is of a table.
+    Values and `optimum` are shares (0..1); `optimum` is the best value of the space if it is known, as in a benchmark.
     """
     rows = [
         vars(one)
@@ -170,17 +189,17 @@ def searches_of(
 
 
 def held_studies(members: pd.DataFrame, studies: Sequence[str], uri: str) -> list[str]:
-    """The studies once each, `all` replaced by every one that has members.
+    """The studies, once each, with `all` replaced by every study that has members.
 
     Raises:
-        RaysweepError: one has none, or the store is empty.
+        RaysweepError: a study has no members, or the store is empty.
     """
     known = sorted(set(members["study"]))
-    wanted = list(dict.fromkeys(name for study in studies for name in (known if study == ALL else [study])))
-    for study in wanted or [ALL]:
+    shown = list(dict.fromkeys(name for study in studies for name in (known if study == ALL else [study])))
+    for study in shown or [ALL]:
         if study not in known:
             raise _no_study(study, known, uri)
-    return wanted
+    return shown
 
 
 def lines_of(members: pd.DataFrame, trials: pd.DataFrame, epochs: pd.DataFrame, studies: Sequence[str]) -> list[Line]:
@@ -188,7 +207,7 @@ def lines_of(members: pd.DataFrame, trials: pd.DataFrame, epochs: pd.DataFrame, 
     joined = _with_trials(members, trials)
     own = joined[[*LINE, "trial", "variant", "seed", "order"]]
     epochs = own.merge(epochs, on="trial")
-    # Grouped once: each line looking for its own among all would take time in proportion to their product.
+    # Grouped once: filtering all epochs for each line would take time proportional to lines times epochs.
     of_line = dict(list(epochs.groupby(LINE)))
     lines = [_line(key, rows, of_line.get(key, epochs.iloc[:0])) for key, rows in joined.groupby(LINE)]
     place = {study: number for number, study in enumerate(studies)}
@@ -196,9 +215,12 @@ def lines_of(members: pd.DataFrame, trials: pd.DataFrame, epochs: pd.DataFrame, 
 
 
 def _no_study(study: str, known: Sequence[str], uri: str) -> RaysweepError:
-    held = did_you_mean(study, known) or f" It holds {', '.join(known)}."
-    nothing = f" It is empty: `raysweep run {study} --store {uri}` fills it."
-    return RaysweepError(f"no results of study {study!r} in {uri}.{held if known else nothing}")
+    if not known:
+        return RaysweepError(
+            f"no results in {uri}: the store is empty. Fill it with `raysweep run STUDY --store {uri}`."
+        )
+    hint = did_you_mean(study, known) or f" It has {', '.join(known)}."
+    return RaysweepError(f"no results of study {study!r} in {uri}.{hint}")
 
 
 def _with_trials(members: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:

@@ -9,10 +9,10 @@ from types import MappingProxyType
 import pandas as pd
 
 from raysweep.errors import unknown
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 NOTHING = "–"
-"""What a table shows where there is no number."""
+"""Shown in place of a missing number."""
 
 
 def identity(values: pd.Series) -> pd.Series:

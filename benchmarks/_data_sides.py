@@ -1,7 +1,7 @@
-"""The sides of `data_path`: each in a process of its own, told by lines on its standard input.
+"""The sides of `data_path`, each in a separate process that is controlled by lines on its standard input.
 
-`python benchmarks/_data_sides.py SIDE FOLDER IMAGES` says how long it took to its first batch (torch is imported
-before), then answers `epoch` with images, seconds and CPU seconds of one epoch, and `memory` with its MiB.
+`python benchmarks/_data_sides.py SIDE FOLDER IMAGES` prints the time to the first batch, excluding the import of torch.
+It then answers `epoch` with the images, seconds and CPU seconds of an epoch, and `memory` with MiB.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 CROP, BATCH, WORKERS = 128, 256, 2
 MEAN, SCALE = (124.0, 117.0, 104.0), 0.04
 FFCV_SETS = 8
-"""Times that an epoch of FFCV goes through the set: it allocates memory in each, which is little beside a large set."""
+"""Passes over the set in an epoch of FFCV: it allocates memory in each epoch, little compared with a large set."""
 Pixels = NDArray[np.uint8]
 Epoch = Callable[[], Iterator[Any]]
-"""Batches of an epoch, another one each time."""
+"""The batches of an epoch, a new epoch each time."""
 
 
 def opened(folder: Path, encoding: str) -> Any:
-    """The training images stored in one way."""
+    """The training images stored in one encoding."""
     from raysweep.data.image_file import ImageFile
     from raysweep.data.manifest import read_manifest
 
@@ -48,7 +48,7 @@ def ours(file: Any) -> Epoch:
 
 
 def numbered(batch: Callable[[int], Any], images: int) -> Epoch:
-    """Epochs of batches that are told by their number."""
+    """Epochs of batches that are addressed by number."""
     epochs = iter(range(1_000_000))
 
     def epoch() -> Iterator[Any]:
@@ -59,7 +59,7 @@ def numbered(batch: Callable[[int], Any], images: int) -> Epoch:
 
 
 def decoded_once(folder: Path) -> Epoch:
-    """The JPEG set as pixels in memory, shared by the processes of a node."""
+    """raysweep's training stream from the JPEG set decoded in memory, which the processes of a node share."""
     from raysweep.data.in_memory import open_images
     from raysweep.data.manifest import read_manifest
 
@@ -69,7 +69,7 @@ def decoded_once(folder: Path) -> Epoch:
 
 
 def cut_by_torch(folder: Path) -> Epoch:
-    """What an accelerator does with resident images, on torch's CPU and one thread."""
+    """Batches cut by torch as on an accelerator, but on the CPU with one thread."""
     from raysweep.data.on_device import DeviceImages, DeviceStream
     from raysweep.data.stream import TrainStream
 
@@ -80,7 +80,7 @@ def cut_by_torch(folder: Path) -> Epoch:
 
 
 class Pictures(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
-    """JPEGs in memory as a data set class: decoded, cropped and mirrored one by one."""
+    """JPEGs in memory as a data set of torch: decoded, cropped and mirrored one by one."""
 
     def __init__(self, file: Any, decode: Callable[[bytes], torch.Tensor]) -> None:
         self.pictures = [file.beton.stored(index).tobytes() for index in range(file.num_images)]
@@ -98,22 +98,22 @@ class Pictures(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
 
 
 def by_pil(picture: bytes) -> torch.Tensor:
-    """Pixels (3, H, W) by PIL."""
+    """The pixels (3, H, W) of a picture, decoded by PIL."""
     from PIL import Image
 
     return torch.from_numpy(np.array(Image.open(io.BytesIO(picture)).convert("RGB"))).permute(2, 0, 1)
 
 
 def by_torchvision(picture: bytes) -> torch.Tensor:
-    """Pixels (3, H, W) by torchvision's C++ operator."""
+    """The pixels (3, H, W) of a picture, decoded by torchvision's C++ operator."""
     decode = importlib.import_module("torchvision.io").decode_jpeg
     return torch.as_tensor(decode(torch.frombuffer(bytearray(picture), dtype=torch.uint8)))
 
 
 def data_loader(folder: Path, decode: Callable[[bytes], torch.Tensor]) -> Epoch:
-    """torch's loader with two worker processes, which stay."""
+    """torch's loader with two persistent worker processes."""
     pictures = Pictures(opened(folder, "jpg"), decode)
-    decode(pictures.pictures[0])  # refused here where it cannot be
+    decode(pictures.pictures[0])  # fails here if it is not installed
     loader = torch.utils.data.DataLoader(
         pictures, BATCH, shuffle=True, drop_last=True, num_workers=WORKERS, persistent_workers=True
     )
@@ -121,7 +121,7 @@ def data_loader(folder: Path, decode: Callable[[bytes], torch.Tensor]) -> Epoch:
 
 
 def ffcv_loader(folder: Path, encoding: str) -> Epoch:
-    """FFCV's own loader as it is installed; its abstract decoder with a crop of the stored size."""
+    """FFCV's own loader as installed, with its abstract decoder and a crop at the stored size."""
     decoders, transforms, loader = map(
         importlib.import_module, ("ffcv.fields.rgb_image", "ffcv.transforms", "ffcv.loader")
     )
@@ -150,49 +150,48 @@ def ffcv_loader(folder: Path, encoding: str) -> Epoch:
 
 
 def decoding_alone(folder: Path) -> Epoch:
-    """FFCV's libjpeg-turbo into one buffer."""
-    from raysweep.data.compiled import ffcv_library
-    from raysweep.data.kernels import scratch
+    """Decoding by FFCV's libjpeg-turbo into one buffer."""
+    from raysweep.data.loops import FFCV, scratch
 
     file = opened(folder, "jpg")
     beton, room = file.beton, scratch(file.scratch_pixels)
     store, target = beton.store.ctypes.data, room.ctypes.data
     tables = zip(*(part.tolist() for part in (beton.starts, beton.sizes, beton.heights, beton.widths)), strict=True)
-    decode = ffcv_library().imdecode
+    decode = FFCV.imdecode
     wide, narrow = ctypes.c_uint64, ctypes.c_uint32
     decode.argtypes = [wide, wide, narrow, narrow, wide, *[narrow] * 6, ctypes.c_bool, ctypes.c_bool]
     calls = [(store + at, size, h, w, target, h, w, 0, 0, 1, 1, False, False) for at, size, h, w in tables]
 
     def epoch() -> Iterator[Any]:
         yield from (decode(*call) for call in calls)
-        assert room.any()  # and so is still there,
-        assert len(beton)  # as the file is
+        assert room.any()  # keeps the buffer and
+        assert len(beton)  # the file alive
 
     return epoch
 
 
 def network_inputs(folder: Path, normalise: Callable[[Pixels], Any]) -> Epoch:
-    """Batches in memory made float32, centred and scaled, channels last, on one thread."""
+    """Batches in memory converted to float32, centred and scaled, channels last, on one thread."""
     torch.set_num_threads(1)
     images = [batch.images for batch in ours(opened(folder, "raw"))()]
     return lambda: map(normalise, images)
 
 
 def by_torchs_operators(images: Pixels) -> torch.Tensor:
-    """Subtracted and multiplied in place."""
+    """Normalise with torch's operators, in place."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
     return pixels.float().sub_(torch.tensor(MEAN).view(1, 3, 1, 1)).mul_(SCALE)
 
 
 def by_our_loop(images: Pixels) -> NDArray[np.float32]:
-    """In one pass."""
-    from raysweep.data.kernels import normalise
+    """Normalise with our compiled loop, in one pass."""
+    from raysweep.data.loops import normalise
 
     return normalise(images, MEAN, SCALE)
 
 
 def copying_alone(folder: Path) -> Epoch:
-    """As many bytes as a crop has, from the place of each image in random order."""
+    """A copy of as many bytes as a crop has, from each image in random order."""
     file = opened(folder, "raw")
     order = np.random.default_rng(0).permutation(file.num_images)
     starts, size = file.beton.starts[order].astype(np.int64).tolist(), CROP * CROP * 3
@@ -221,23 +220,23 @@ SIDES: dict[str, Callable[[Path], Epoch]] = {
     "network inputs by raysweep": lambda folder: network_inputs(folder, by_our_loop),
 }
 MANY_CORES = ("PIL + DataLoader", "torchvision + DataLoader")
-"""Sides that are more than one process; all others stay on one core."""
+"""Sides with several processes; all others stay on one core."""
 
 
 def processes() -> list[str]:
-    """This process and its workers, by number."""
+    """The ids of this process and its workers."""
     children = (path.read_text().split() for path in Path("/proc/self/task").glob("*/children"))
     return [str(os.getpid()), *(child for found in children for child in found)]
 
 
 def cpu_s() -> float:
-    """CPU seconds of this process and, in hundredths, its workers so far."""
+    """The CPU seconds of this process and (to 0.01 s) its workers so far."""
     stats = (Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split() for process in processes()[1:])
     return time.process_time() + sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib() -> dict[str, float]:
-    """Peak resident memory and what of the present one is no file, of this process and its workers."""
+    """The peak resident memory and the current anonymous memory of this process and its workers."""
     text = [Path(f"/proc/{process}/status").read_text().splitlines() for process in processes()]
     lines = [line.split() for status in text for line in status if line.startswith(("VmHWM", "RssAnon"))]
     return {
@@ -247,7 +246,7 @@ def memory_mib() -> dict[str, float]:
 
 
 def timed(epoch: Epoch, images: int) -> dict[str, float]:
-    """One epoch and as many more as take half a second of CPU time."""
+    """Measure epochs until they have taken half a second of CPU time, at least one."""
     start, cpu, epochs = time.perf_counter(), cpu_s(), 0
     while epochs == 0 or cpu_s() - cpu < 0.5:
         for _ in epoch():

@@ -19,6 +19,7 @@ from unittest.mock import patch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from raysweep.identity import recipe_from_json, recipe_json
+from raysweep.orchestrate.ray_private import HEAD
 from raysweep.train.task import Placement, TrialTask
 
 NOTES = "notes"
@@ -92,7 +93,7 @@ def tune_functions(tasks: Sequence[TrialTask]) -> None:
 
 def tune_and_train(tasks: Sequence[TrialTask]) -> None:
     """Ray Tune and Ray Train as Ray's documentation puts them together: a TorchTrainer in each Tune function."""
-    _tune(tasks, partial(_nested, folder=str(Path(tasks[0].store).parent / "train")), {"node:__internal_head__": 0.001})
+    _tune(tasks, partial(_nested, folder=str(Path(tasks[0].store).parent / "train")), HEAD)
 
 
 def _nested(config: dict[str, Any], folder: str) -> None:

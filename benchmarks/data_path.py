@@ -1,11 +1,11 @@
-"""Images per core-second of the data path: raysweep beside PIL, torchvision, FFCV and the limits of the machine.
+"""Images per core-second of the data path: raysweep against PIL, torchvision, FFCV and the limits of the machine.
 
-Generated images of 144 px, a random crop of 128 px and a mirror each, batches of 256 as uint8. The limit of JPEG is
-libjpeg-turbo's decoder alone, in FFCV's build; that of stored pixels is a copy of as many bytes from random places.
-Network inputs are batches in memory made float32, centred and scaled.
-FFCV's own loader crops by its abstract decoder, which copies where nothing is to be resized. Every side is a process of
-its own, warm, on one core; torch's loader has two workers on two, whose CPU time is counted as well. A core-second is
-CPU time, which other processes of the machine disturb less than they do the clock.
+Generated images of 144 px are cropped to 128 px at random, mirrored at random, and returned in batches of 256 as uint8.
+The limit for JPEG is libjpeg-turbo's decoder without cropping, in FFCV's build; the limit for stored pixels is a copy
+of as many bytes from random addresses. Network inputs are batches in memory converted to float32, centred and scaled.
+FFCV's own loader crops with its abstract decoder, which copies pixels if nothing is resized. Every side is a separate
+warmed-up process on one core; torch's loader has two workers on two cores, whose CPU time is included. A core-second is
+CPU time, which depends less on other processes of the machine than wall-clock time does.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import raysweep.data.loops  # noqa: F401 - compiled before anything is measured
 from benchmarks._data_sides import MANY_CORES, SIDES
 from benchmarks._harness import Row, measure, report
-from raysweep.data.compiled import loops
 from raysweep.write.sources.generated import GeneratedSource
 from raysweep.write.write_sets import write_images
 
 IMAGES, STORED, REPEATS = 2048, 144, 7
 STARTED = ("raysweep, JPEG", "raysweep, pixels", "FFCV, JPEG")
-"""Sides whose time to the first batch is measured, in a new process each time."""
+"""Sides whose time to the first batch is measured, each time in a new process."""
 STARTS = 5
 
 
 class Side:
-    """One side's process."""
+    """The process of one side."""
 
     def __init__(self, name: str, folder: Path) -> None:
         core = {min(os.sched_getaffinity(0))}
@@ -52,7 +52,7 @@ class Side:
         self.start = self._answer()
 
     def ask(self, question: str) -> dict[str, Any]:
-        """Its answer to a line."""
+        """Send a line; returns the answer."""
         assert self.process.stdin
         self.process.stdin.write(f"{question}\n")
         self.process.stdin.flush()
@@ -64,7 +64,7 @@ class Side:
         return answer
 
     def rate(self) -> float:
-        """Images per core-second of some epochs."""
+        """The images per core-second of a few epochs."""
         found = self.ask("epoch")
         self.wall.append(found["images"] / found["wall_s"])
         return float(found["images"] / found["cpu_s"])
@@ -78,7 +78,7 @@ class Side:
 
 @contextmanager
 def generated() -> Iterator[Path]:
-    """The images as JPEG and as pixels, in a folder that goes away."""
+    """The images as JPEG and as pixels, in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         for encoding in ("jpg", "raw"):
             write_images(GeneratedSource(IMAGES, 10, side=STORED), Path(name) / encoding, encoding=encoding)
@@ -86,14 +86,13 @@ def generated() -> Iterator[Path]:
 
 
 def start_of(name: str, folder: Path) -> dict[str, float]:
-    """Seconds and core-seconds from the first import, torch's aside, to the first batch of a new process."""
+    """Seconds and core-seconds to the first batch of a new process, excluding the import of torch."""
     with Side(name, folder) as side:
         return side.start
 
 
 def main() -> None:
     """Measure all sides in turn."""
-    loops()  # compiled once per machine, and not by a side
     with generated() as folder, ExitStack() as stack:
         started = {name: [start_of(name, folder) for _ in range(STARTS)] for name in STARTED}
         sides = {name: stack.enter_context(Side(name, folder)) for name in SIDES}
@@ -112,12 +111,12 @@ def main() -> None:
 
 
 def columns_of(side: Side) -> dict[str, float]:
-    """What is told of a side besides its rate."""
+    """Further columns of a side, next to its rate."""
     return {"images/s": statistics.median(side.wall)} | side.ask("memory")
 
 
 def ratios(rows: list[Row]) -> dict[str, float]:
-    """The claims."""
+    """The ratios between sides that the benchmark reports."""
     medians = {row.side: row.median for row in rows}
     pairs = [
         ("raysweep, JPEG", "PIL + DataLoader"),

@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from analysis.load import ALL, load_lines
-from analysis.page.report import Report
+from analysis.page.html_page import HtmlPage
 from benchmarks._harness import Row, report, seconds
 from raysweep.identity import recipe_json
 from raysweep.orchestrate.events import Event
@@ -130,7 +130,7 @@ def words_of_all(store: str, folder: str) -> None:
     """Load every study and write the page of all of them; pictures take a second or two each, whatever they show."""
     opened = Store.open(store)
     lines = load_lines(opened, [ALL])
-    page = Report(opened, Path(folder) / "all")
+    page = HtmlPage(opened, Path(folder) / "all")
     page.drawn = {line: [] for line in lines}
     page.across_of = (lines, 0, 0)
     page.write(lines)
@@ -176,7 +176,7 @@ def resident_mib(pid: int) -> float:
 
 def pid_of_pool() -> int:
     """The process of the sweep's pool, by Ray's list of actors: its title is that of the task it runs."""
-    from ray._private.state import actors
+    from raysweep.orchestrate.ray_private import actors
 
     alive = (actor for actor in actors().values() if actor["State"] == "ALIVE")
     return next(int(actor["Pid"]) for actor in alive if actor["ActorClassName"] == "Pool")

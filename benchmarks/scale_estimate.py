@@ -23,7 +23,7 @@ from raysweep.cost import accelerator, find_cost
 from raysweep.planning import PlannedTrial, to_run
 from raysweep.recipe import Recipe
 from raysweep.request import Request
-from raysweep.terminal.tables import rough_duration, short
+from raysweep.units import rough_duration, short
 
 GPUS = (1, 8, 64)
 MILLION = 1_000_000

@@ -1,10 +1,11 @@
-"""Proposals per second of searches that have 10,000 events behind them: ours, Optuna's and Nevergrad's.
+"""Proposals per second of searches after 10,000 events: raysweep, Optuna and Nevergrad.
 
-5,000 cells of the NASNet space (40 decisions) have been proposed and evaluated; then one after another is proposed and
-its value told. The value costs nothing. Ours also with the log on disk, which holds every event before the next one,
-and with a tenth and ten times as many events behind: nothing may grow with the square of them.
+5,000 cells of the NASNet space (40 decisions) have been proposed and evaluated; the benchmark then times further
+proposals, one after another, with evaluations that cost nothing. raysweep is also measured with its log on disk, which
+is synced after every event, and after a tenth of and ten times the number of events: the cost must not grow
+quadratically.
 
-Nevergrad is no dependency: pip install nevergrad.
+Nevergrad is not a dependency: pip install nevergrad.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ from raysweep.nas.method import make_method
 SPACE = cell_space("nasnet")
 SIZES = [len(decision.options) for decision in SPACE.decisions]
 BEHIND, FURTHER, REPEATS = 5_000, 200, 5
-"""Proposals evaluated before, and timed at each repeat."""
+"""Numbers of proposals before timing and in each timed repeat, and number of repeats."""
 SLOW = 5
-"""Timed of a peer that takes most of a second for one."""
+"""Proposals per timed repeat for libraries that need most of a second for one."""
 Step = Callable[[], None]
 
 
 def value(code: Sequence[int]) -> float:
-    """Something to climb."""
+    """A value to maximise."""
     return sum((at + 1) * taken % 7 for at, taken in enumerate(code)) / 100
 
 
 def rate(step: Step, further: int = FURTHER) -> Callable[[], float]:
-    """Steps per second."""
+    """A function that measures steps per second."""
 
     def steps() -> None:
         for _ in range(further):
@@ -47,7 +48,7 @@ def rate(step: Step, further: int = FURTHER) -> Callable[[], float]:
 
 
 def ours(method: str, behind: int = BEHIND, log: Path | None = None) -> Step:
-    """One proposal of a search of ours, and its result."""
+    """A function for one proposal of raysweep and its result."""
     search: AskTell[Any] = AskTell(SPACE, make_method(method), budget=Budget(evaluations=10**9), seed=0, log=log)
 
     def step() -> None:
@@ -61,7 +62,7 @@ def ours(method: str, behind: int = BEHIND, log: Path | None = None) -> Step:
 
 
 def optuna_sampler(make: Callable[[Any], Any]) -> Step:
-    """One trial of a study of Optuna's, in memory, with the same number of trials behind."""
+    """A function for one trial of an in-memory Optuna study after the same number of trials."""
     import numpy as np
     import optuna
 
@@ -90,7 +91,7 @@ def optuna_sampler(make: Callable[[Any], Any]) -> Step:
 
 
 def nevergrad(name: str) -> Step:
-    """One candidate of an optimizer of Nevergrad's, which has evaluated as many before."""
+    """A function for one candidate of a Nevergrad optimizer after the same number of evaluations."""
     import nevergrad as ng
 
     code = ng.p.Tuple(*(ng.p.Choice(range(size)) for size in SIZES))
@@ -107,7 +108,7 @@ def nevergrad(name: str) -> Step:
 
 
 def main() -> None:
-    """Measure all sides in turn."""
+    """Measure all libraries in turn."""
     with tempfile.TemporaryDirectory() as folder:
         sides = {
             "evolution": rate(ours("evolution")),

@@ -1,12 +1,12 @@
-"""What reading costs 1, 2, 4 and 8 trials that need the same images at once, each by itself or sharing.
+"""The cost of reading for 1, 2, 4 and 8 trials that need the same images at once, separately or sharing.
 
-Generated images of 144 px stored as JPEG, a random crop of 128 px and a mirror each, batches of 256 as uint8; each
-trial is a process that starts warm, reads four epochs and does nothing else. Images are handed to it where they lie, as
-they are to what normalises them, and it looks at a pixel of each; one side copies them besides. The first table is CPU
-seconds of all trials together, joining the shared memory apart from reading; what is decoded ahead and never read is
-counted; beside it the memory that they hold together after the last batch, which is their most: their own, and of the
-stream that they share, which each maps but which is there once. The second is images per second of all trials together
-by the clock, from the first that begins to the last that ends.
+Generated images of 144 px stored as JPEG are cropped to 128 px at random, mirrored at random, and returned in batches
+of 256 as uint8. Each trial is a warmed-up process that reads four epochs and does nothing else. It receives the images
+uncopied, as normalisation does, and reads a pixel of each; one side copies them too. The first table has the CPU
+seconds of all trials together, with joining the shared memory separate from reading and including chunks that were
+decoded ahead but never read. It also has the trials' memory after the last batch, which is their peak: private memory,
+and the shared stream, which each trial maps but which exists once. The second table has the images per second of all
+trials together in wall-clock time, from the first start to the last end.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import measure, report
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import read_manifest
 from raysweep.data.shared_stream import SharedStream
-from raysweep.data.stream import ImageFile, TrainStream
+from raysweep.data.stream import TrainStream
 from raysweep.write.sources.generated import GeneratedSource
 from raysweep.write.write_sets import write_images
 
@@ -40,12 +41,12 @@ IMAGES, STORED, CROP, BATCH, EPOCHS, REPEATS = 2048, 144, 128, 256, 4, 5
 TRIALS = (1, 2, 4, 8)
 CONTEXT = multiprocessing.get_context("spawn")
 Barriers = Mapping[int, Barrier]
-"""Number of trials -> where so many wait for each other."""
+"""For each number of trials, the barrier at which they wait for each other."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One trial's reading: CPU seconds of joining and of reading, when it began and ended, and memory at its end."""
+    """One trial's CPU seconds of joining and of reading, its start and end times, and its memory at the end."""
 
     join_s: float
     read_s: float
@@ -53,33 +54,33 @@ class Reading:
     ended: float
     own_mib: float
     shared_mib: float
-    """A trial's part of it: the parts of all that map it add up to what is there."""
+    """A trial's proportional share: the shares of all trials add up to the whole."""
 
 
-ALONE, SHARING, COPYING = "by themselves", "sharing", "sharing, copied"
+PRIVATE, SHARING, COPYING = "by themselves", "sharing", "sharing, copied"
 """Ways to read."""
 
 
-def look(_: slice, images: NDArray[np.uint8]) -> None:
-    """At a pixel of each."""
+def read_pixels(_: slice, images: NDArray[np.uint8]) -> None:
+    """Read a pixel of each image."""
     images[:, 0, 0, 0].sum()
 
 
 def read(folder: Path, trials: int, way: str, seed: int, barriers: Barriers) -> Reading:
-    """Read the epochs of a seed, together with the others."""
+    """Read the epochs of a seed, at the same time as the other trials."""
     file = ImageFile.open(folder, read_manifest(folder), "train")
     private = TrainStream(file, side=CROP, batch_size=BATCH, seed=seed)
-    private.batch(EPOCHS * IMAGES)  # loads the compiled code; none of the batches that are read
+    private.batch(EPOCHS * IMAGES)  # warms up; this batch is not read again
     before = time.process_time()
-    stream = private if way == ALONE else SharedStream(private)
-    take = stream.batch if way == COPYING else partial(stream.deliver, take=look)
+    stream = private if way == PRIVATE else SharedStream(private)
+    take = stream.batch if way == COPYING else partial(stream.deliver, take=read_pixels)
     joined = time.process_time()
     barriers[trials].wait()
     began, start = time.time(), time.process_time()
     for number in range(EPOCHS * IMAGES // BATCH):
         take(number)
     read_s, ended = time.process_time() - start, time.time()
-    barriers[trials].wait()  # all still hold what they share
+    barriers[trials].wait()  # all trials still hold the shared memory
     own_mib, shared_mib = memory_mib()
     barriers[trials].wait()
     if isinstance(stream, SharedStream):
@@ -88,22 +89,22 @@ def read(folder: Path, trials: int, way: str, seed: int, barriers: Barriers) -> 
 
 
 def memory_mib() -> tuple[float, float]:
-    """This process's own memory, and its part of memory in /dev/shm, by the kernel's proportional count."""
+    """This process's private memory, and its proportional share of memory in /dev/shm."""
     lines = (line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines())
     found = {words[0]: int(words[1]) / 1024 for words in lines if words[0].startswith("Pss")}
     return found["Pss_Anon:"], found["Pss_Shmem:"]
 
 
 def serve(connection: Connection, folder: Path, barriers: Barriers) -> None:
-    """Read whenever asked to."""
-    with suppress(EOFError):  # nobody is left to ask
+    """Read at each request."""
+    with suppress(EOFError):  # the benchmark has ended
         while True:
             trials, way, seed = connection.recv()
             connection.send(read(folder, trials, way, seed, barriers))
 
 
 class Readers:
-    """Eight processes, of which as many read as a measurement wants."""
+    """Eight processes, some or all of which read in a measurement."""
 
     def __init__(self, folder: Path) -> None:
         """Start them; they end with this process."""
@@ -115,10 +116,10 @@ class Readers:
         self._seeds = iter(range(1_000_000))
         self.images_per_s: dict[str, float] = {}
         self.memory_mib: dict[str, dict[str, float]] = {}
-        """Both of the last reading on each side."""
+        """Both are those of the latest reading on each side."""
 
     def read(self, trials: int, way: str) -> list[Reading]:
-        """What each of so many trials needed, all reading the same images at once, others than the last time."""
+        """Let `trials` processes read the same images at once, in another order than before; returns their costs."""
         seed = next(self._seeds)
         for connection in self._connections[:trials]:
             connection.send((trials, way, seed))
@@ -134,16 +135,16 @@ class Readers:
 
 @contextmanager
 def readers() -> Iterator[Readers]:
-    """The processes, and their images in a folder that goes away."""
+    """The processes, with their images in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         write_images(GeneratedSource(IMAGES, 10, side=STORED), Path(folder) / "images", encoding="jpg")
         found = Readers(Path(folder) / "images")
-        found.read(max(TRIALS), ALONE)  # all of them warm
+        found.read(max(TRIALS), PRIVATE)  # warms all of them up
         yield found
 
 
 def sides(found: Readers) -> dict[str, Callable[[], float]]:
-    """CPU seconds of each side, and after each what the trials together reached by the clock."""
+    """Measurements of the CPU seconds of each side, each followed by the images per second of its trials."""
     joining: list[float] = []
 
     def cpu_s(trials: int, way: str) -> float:
@@ -152,7 +153,7 @@ def sides(found: Readers) -> dict[str, Callable[[], float]]:
         return sum(reading.read_s for reading in readings)
 
     made: dict[str, Callable[[], float]] = {}
-    for trials, way in [*product(TRIALS, (ALONE, SHARING)), (max(TRIALS), COPYING)]:
+    for trials, way in [*product(TRIALS, (PRIVATE, SHARING)), (max(TRIALS), COPYING)]:
         side = f"{trials} {way}"
         made[side] = partial(cpu_s, trials, way)
         made[f"{side}: images/s"] = partial(found.images_per_s.__getitem__, side)
@@ -168,7 +169,7 @@ def main() -> None:
     cost = [row for row in rows if row not in speed]
     medians = {row.side: row.median for row in rows}
     most = max(TRIALS)
-    one, apart, together, copied = f"1 {ALONE}", f"{most} {ALONE}", f"{most} {SHARING}", f"{most} {COPYING}"
+    one, apart, together, copied = f"1 {PRIVATE}", f"{most} {PRIVATE}", f"{most} {SHARING}", f"{most} {COPYING}"
     pairs = [(together, one), (copied, one), (f"1 {SHARING}", one), (apart, together)]
     ratios = {f"{a} over {b}": medians[a] / medians[b] for a, b in pairs}
     report("shared_stream", "CPU s", cost, ratios, found.memory_mib)

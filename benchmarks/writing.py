@@ -1,11 +1,11 @@
-"""Images per second of `data write`: one size and three in a pass, beside three passes and FFCV's own DatasetWriter.
+"""Images per second of `data write` for one size and for three in one pass, against three passes and FFCV's writer.
 
-JPEG files with the sizes that ImageNet's pictures mostly have (500x375 and about) and about their bytes, in class
-folders, on this machine's disk and in its page cache; stored as JPEG of quality 90. Every side decodes with Pillow,
-resizes and encodes with OpenCV, and uses all cores: ours in workers of its own, FFCV's writer in its forked ones. That
-one is fed by our decoder, without the check of every image that it needs beforehand: it hangs at a bad one. Start of
-the processes, checksums and everything else that a user waits for is included. Images per core-second count the CPU
-time of this process and of all that it has started.
+The input is JPEG files of the most frequent sizes of ImageNet (around 500x375) with about as many bytes, in class
+folders on this machine's disk and in its page cache; they are stored as JPEG of quality 90. All sides decode with
+Pillow, resize and encode with OpenCV, and use all cores: raysweep in separate workers, FFCV's writer in forked ones.
+The latter is fed by our decoder and saved the check of all images that it would need, since it hangs at a bad one. The
+times include everything that a user waits for, such as the start of processes and checksums. Images per core-second
+count the CPU time of this process and of all its children.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def make_picture(number: int, path: Path) -> None:
 
 
 def make_folder(root: Path, images: int) -> int:
-    """A class folder of so many training images and ten test images; returns its bytes."""
+    """Create a class folder with this many training images and ten test images; returns its size in bytes."""
     paths = [
         root / split / f"class{number % len(CLASSES)}" / f"{number:07}.JPEG"
         for split, count in (("train", images), ("val", 10))
@@ -68,10 +68,10 @@ def make_folder(root: Path, images: int) -> int:
 
 
 class Decoded:
-    """What FFCV's writer indexes: pixels and label."""
+    """Pixels and labels, indexed by FFCV's writer."""
 
     def __init__(self, samples: Samples) -> None:
-        """`samples` whose pictures are decoded and resized when asked for."""
+        """`samples` whose pictures are decoded and resized on access."""
         self.samples = samples
 
     def __len__(self) -> int:
@@ -82,7 +82,7 @@ class Decoded:
 
 
 def write_by_ffcv(root: Path, out: Path) -> None:
-    """FFCV's DatasetWriter on both splits."""
+    """Write both splits with FFCV's DatasetWriter."""
     writer: Any = importlib.import_module("ffcv.writer")
     fields: Any = importlib.import_module("ffcv.fields")
     writer.tqdm = partial(writer.tqdm, disable=True)
@@ -94,29 +94,29 @@ def write_by_ffcv(root: Path, out: Path) -> None:
             Decoded(samples), chunksize=100
         )
         for process in multiprocessing.active_children():
-            process.join()  # FFCV does not, and their time would not be counted
+            process.join()  # FFCV does not wait for them, so their time would not be counted
 
 
 def write_by_us(root: Path, out: Path, also: tuple[str, ...] = ()) -> None:
-    """One pass for all sizes."""
+    """Write all sizes in one pass."""
     write_sets(open_source(str(root)), out, side=SIDE, also=also, encoding="jpg")
 
 
 def write_in_passes(root: Path, out: Path) -> None:
-    """A pass for each size."""
+    """Write each size in a pass of its own."""
     out.mkdir()
     for side in (SIDE, *map(int, ALSO)):
         write_sets(open_source(str(root)), out / str(side), side=side, encoding="jpg")
 
 
 def cpu_seconds() -> float:
-    """Of this process and of those that it started and that have ended."""
+    """CPU time of this process and of its children that have ended."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def side(work: Callable[[Path, Path], None], root: Path, per_core: list[float]) -> Callable[[], float]:
-    """Images per second of one writing into a new folder; those per core-second are noted."""
+    """A function that writes to a new folder and returns images per second; it appends images per core-second."""
 
     def run() -> float:
         out = Path(tempfile.mkdtemp(dir=root.parent)) / "out"

@@ -1,8 +1,8 @@
-# What every shell of a node knows; setup_node.sh puts it first into ~/.bashrc.
+# The environment of every shell on a node; setup_node.sh loads it at the top of ~/.bashrc.
 # shellcheck shell=bash
 export PATH="$HOME/raysweep/.venv/bin:$PATH"
-# Ray runs code for whoever reaches it: nothing answers without the token in ~/.ray/auth_token.
+# Ray runs code for anyone who reaches it: require the token in ~/.ray/auth_token.
 export RAY_AUTH_MODE=token
-# A driver joins the cluster of its machine, or says that there is none: it never starts a small one of its own.
+# A driver joins the cluster of its machine or fails; it never starts a small cluster of its own.
 export RAY_ADDRESS=auto
 export RAY_USAGE_STATS_ENABLED=0

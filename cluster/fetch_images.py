@@ -1,6 +1,6 @@
 """Copy a written image set from object storage to this node's disk: `fetch_images.py s3://BUCKET/imagenet128 FOLDER`.
 
-Does nothing where the folder is there already: a copy appears under its name only when it is whole.
+Does nothing if the folder exists: a copy gets its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from pyarrow.fs import copy_files
 
 
 def fetch(uri: str, folder: Path) -> bool:
-    """Copy everything under a URI that `pyarrow.fs` knows into a new folder; returns whether there was anything to do.
+    """Copy everything under a URI that `pyarrow.fs` knows into a new folder; returns False if the folder exists.
 
     Raises:
-        OSError: the URI cannot be read or the folder not be written.
+        OSError: the URI cannot be read, or the folder cannot be written.
     """
     if folder.exists():
         return False
-    beside = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    copy_files(uri, str(beside.absolute()))
-    beside.rename(folder)
+    partial = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    copy_files(uri, str(partial.absolute()))
+    partial.rename(folder)
     return True
 
 

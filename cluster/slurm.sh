@@ -1,10 +1,10 @@
 #!/bin/bash
-# One Ray cluster per Slurm job, on all its nodes, for one sweep. From the checkout, with raysweep set up in .venv on a
-# file system that all nodes share (`make setup`), and so are home, images and results:
+# Starts one Ray cluster per Slurm job, on all its nodes, for one sweep. Run it from the checkout, with raysweep set up in
+# .venv (`make setup`). The checkout, home, images and results must be on file systems that all nodes share:
 #
 #   sbatch --nodes=4 cluster/slurm.sh activation --data /shared/imagenet128 --store /shared/results
 #
-# At the time limit Slurm ends it; the same command again goes on where it was.
+# Slurm ends it at the time limit; run the same command again to continue.
 #SBATCH --job-name=raysweep
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1
@@ -14,13 +14,13 @@
 #SBATCH --exclusive
 set -euo pipefail
 
-# Nodes are exclusive: at its end `ray symmetric-run` stops every Ray process of a node.
+# Nodes must be exclusive: at its end `ray symmetric-run` stops every Ray process on a node.
 export PATH="$SLURM_SUBMIT_DIR/.venv/bin:$PATH"
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
 export RAY_ADDRESS=auto
 
-# Ray runs code for whoever reaches it: a token of this job's own, readable by its user only.
+# Ray runs code for anyone who reaches it: this job has its own token, which only its user can read.
 RAY_AUTH_TOKEN_PATH="$(umask 077 && mktemp "$HOME/.raysweep-$SLURM_JOB_ID-XXXXXX")"
 export RAY_AUTH_TOKEN_PATH
 trap 'rm -f "$RAY_AUTH_TOKEN_PATH"' EXIT

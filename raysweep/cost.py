@@ -1,7 +1,7 @@
-"""What a trial costs before it runs: parameters, multiply-accumulates, activations, GPU-hours, money.
+"""The cost of a trial before it runs: parameters, multiply-accumulates, activations, GPU-hours, money.
 
 The costs of every shipped variant are in `costs.json`, so a plan needs no torch. Any other network is built once on
-meta tensors (shapes without memory) and remembered in the user's cache folder.
+meta tensors (shapes without memory) and its cost is kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from raysweep.disk.cache import recall, remember
 from raysweep.errors import RaysweepError
@@ -24,25 +24,26 @@ from raysweep.recipe import Recipe
 if TYPE_CHECKING:
     from torch import nn
 
-GOLDENS = Path(__file__).parent / "costs.json"
+PACKAGE = Path(__file__).parent
+GOLDENS = PACKAGE / "costs.json"
 PASSES = 3
-"""Forward, gradient of activations, gradient of weights: each about one forward pass of multiply-accumulates."""
+"""Forward, gradients of activations, gradients of weights: each needs about as many multiply-accumulates."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one network at one image side."""
+    """The cost of a network at one image side."""
 
     params: int
     macs: int
-    """Multiply-accumulates of convolutions and fully connected layers, one image, forward."""
+    """Multiply-accumulates of convolutions and fully connected layers in the forward pass of one image."""
     activations: int
-    """Elements in the outputs of convolutions and fully connected layers, one image."""
+    """Number of output elements of convolutions and fully connected layers for one image."""
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """An assumption about speed: a card's peak and the share of it that training reaches."""
+    """An assumed GPU: its peak throughput and the fraction of it that training reaches."""
 
     name: str
     peak_tflops: float
@@ -50,27 +51,27 @@ class Accelerator:
 
     @property
     def sentence(self) -> str:
-        """The assumption in words."""
-        return f"GPU-hours assume {self.share:.0%} of {self.name}'s {self.peak_tflops:g} TFLOP/s; not measured"
+        """The assumption as a sentence."""
+        return f"GPU-hours assume {self.share:.0%} of {self.name}'s peak of {self.peak_tflops:g} TFLOP/s; not measured"
 
     def hours(self, recipe: Recipe, cost: Cost) -> float:
-        """Hours to train the recipe, by arithmetic alone."""
+        """Estimated hours to train the recipe."""
         images = recipe.length.iterations * recipe.training.batch_size
         return 2 * PASSES * cost.macs * images / (self.peak_tflops * 1e12 * self.share) / 3600
 
 
-# Peaks are the vendor's dense figures: TF32 where the recipe asks for float32, bfloat16 otherwise.
+# The vendor's peaks for dense matrices: TF32 for recipes in float32, bfloat16 otherwise.
 A100_FLOAT32 = Accelerator("an A100", 156, 0.25)
 A100_BFLOAT16 = Accelerator("an A100", 312, 0.25)
 
 
 def accelerator(recipe: Recipe) -> Accelerator:
-    """The card that estimates assume, at the recipe's precision."""
+    """The GPU that estimates assume, at the recipe's precision."""
     return A100_BFLOAT16 if recipe.training.precision == "bfloat16" else A100_FLOAT32
 
 
 def cost_key(recipe: Recipe) -> str:
-    """What decides a network's cost: the network's fields and the image side, as 12 hex digits."""
+    """Digest of the fields that decide the cost: those of the network and the size of its input."""
     relevant = {
         path: value
         for path, value in diff(recipe, Recipe()).items()
@@ -82,58 +83,64 @@ def cost_key(recipe: Recipe) -> str:
 @cache
 def goldens() -> Mapping[str, Cost]:
     """The committed costs of the shipped variants on the shipped protocols."""
-    return _costs(json.loads(GOLDENS.read_text()))
-
-
-def _costs(found: Mapping[str, Any]) -> dict[str, Cost]:
-    try:
-        return {key: Cost(**value) for key, value in found.items()}
-    except TypeError:
-        return {}  # of another version: computed again
+    return {key: Cost(**value) for key, value in json.loads(GOLDENS.read_text()).items()}
 
 
 def find_cost(recipe: Recipe) -> Cost:
-    """The cost of the recipe's network: committed, remembered, or computed now (which loads torch).
+    """The cost of the recipe's network: committed, cached, or computed now (which loads torch).
 
     Raises:
         RaysweepError: the network cannot be built.
     """
     key = cost_key(recipe)
-    return goldens().get(key) or _remembered().get(key) or _remember(key, compute_cost(recipe))
+    if key not in _found:
+        _found[key] = goldens().get(key) or _cached(key) or _compute_and_cache(key, recipe)
+    return _found[key]
 
 
-@cache
-def _name() -> str:
-    # Of the code that decides costs: a changed network is computed again.
-    source = Path(__file__).parent
-    files = sorted([*source.glob("networks/*.py"), *source.glob("nn/*.py"), source / "recipe.py"])
-    code = hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=6).hexdigest()
-    return f"costs-{code}"
+_found: dict[str, Cost] = {}
+"""Costs that this process has asked for."""
 
 
-@cache
-def _remembered() -> dict[str, Cost]:
-    return _costs(recall(_name()))
+def _cached(key: str) -> Cost | None:
+    try:
+        return Cost(**recall(_cache_name(key)))
+    except TypeError:  # missing, or damaged
+        return None
 
 
-def _remember(key: str, cost: Cost) -> Cost:
-    _remembered()[key] = cost
-    remember(_name(), {name: asdict(value) for name, value in _remembered().items()})
+def _compute_and_cache(key: str, recipe: Recipe) -> Cost:
+    cost = compute_cost(recipe)
+    remember(_cache_name(key), asdict(cost))
     return cost
 
 
+def _cache_name(key: str) -> str:
+    """One file a cost, so that processes do not overwrite each other's."""
+    return f"costs-{_code()}/{key}"
+
+
+@cache
+def _code() -> str:
+    """Digest of the files that decide what a network costs: when one changes, costs are computed again."""
+    folders = [PACKAGE / name for name in ("genotypes", "networks", "nn")]
+    files = [PACKAGE / "cost.py", PACKAGE / "recipe.py"]
+    files += [file for folder in folders for suffix in ("py", "csv") for file in sorted(folder.glob(f"*.{suffix}"))]
+    return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=6).hexdigest()
+
+
 def native_recipe(name: str) -> Recipe:
-    """A network as its paper has it: its own factors, at its native image side and number of classes.
+    """A network as published: with its own factors, at its native image side and number of classes.
 
     Raises:
-        RaysweepError: no such network; the message holds the nearest ones.
+        RaysweepError: no such network; the message lists the nearest ones.
     """
     found = networks()[name]
     return patch(Recipe(), {"network.name": name, "network.outputs": found.classes, "data.side": found.side})
 
 
 def compute_cost(recipe: Recipe) -> Cost:
-    """Build the network on meta tensors and count.
+    """The cost of the recipe's network, counted on meta tensors.
 
     Raises:
         RaysweepError: the network cannot be built.
@@ -160,19 +167,20 @@ def _count_outputs(network: nn.Module) -> list[int]:
 
 
 def write_goldens(recipes: list[Recipe]) -> None:
-    """Compute the costs of these recipes and make them the committed ones."""
+    """Compute the costs of these recipes and write them to the committed file."""
     found = {cost_key(recipe): recipe for recipe in recipes}
     lines = [f'"{key}": {json.dumps(asdict(compute_cost(found[key])))}' for key in sorted(found)]
     GOLDENS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     goldens.cache_clear()
+    _found.clear()
 
 
 def money(gpu_h: float, price_per_gpu_h: float) -> float:
-    """GPU-hours at a price, in the currency of the price.
+    """The price of GPU-hours, in the currency of the price of one.
 
     Raises:
         RaysweepError: a negative price.
     """
     if price_per_gpu_h < 0:
-        raise RaysweepError(f"a GPU-hour cannot cost {price_per_gpu_h:g}: give a price of 0 or more.")
+        raise RaysweepError(f"the price of a GPU-hour is {price_per_gpu_h:g}: use 0 or more.")
     return gpu_h * price_per_gpu_h

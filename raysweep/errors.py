@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read: it names the value at fault and the next step."""
+"""Errors for users: each names the value at fault and the next step."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from collections.abc import Iterable
 
 
 class RaysweepError(Exception):
-    """A mistake in what was asked or given. The command prints its text without a traceback and exits with 2."""
+    """A mistake in a request or its data. The command line prints it without a traceback and exits with status 2."""
 
 
 class InapplicableError(RaysweepError):
-    """A factor that a network does not have, or images too small for it. A plan leaves such a variant out, by name."""
+    """A factor that a network does not have, or images too small for it. A plan omits such variants and says why."""
 
 
 class OutOfMemoryError(RaysweepError):
-    """A trial that does not fit into the memory it was given: alone on a device it may."""
+    """A trial that does not fit into the memory it was given; it may fit on a device of its own."""
+
+
+def killed_for_memory(error: str) -> bool:
+    """Whether an error means that memory ran out: in the trial itself, or Ray killed its worker for the node's sake."""
+    return "OutOfMemoryError" in error or "running low on memory" in error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence with the nearest known names, or with all of them when they are few, or nothing."""
+    """A sentence with the nearest known names, or with all of them if they are few; otherwise empty."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if near:
@@ -28,6 +33,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, known: Iterable[str], see: str = "") -> RaysweepError:
-    """The error for a name that is not there: what kind of name, the nearest ones, where they are listed."""
+    """The error for an unknown name: its kind, the nearest known names and the command that lists them."""
     hint = f" See `{see}`." if see else ""
     return RaysweepError(f"unknown {kind} {name!r}.{did_you_mean(name, known)}{hint}")

@@ -1,7 +1,7 @@
-"""Content-addressed trial ids: the same recipe has the same id on any machine, in any process, in any year.
+"""Content-addressed trial ids: the same recipe has the same id on every machine, in every process and release.
 
-The id is 12 hex digits of blake2b over canonical JSON of the fields that differ from the defaults, and a version. What
-has no stable form (NaN, infinity, objects) is refused.
+The id is 12 hex digits of blake2b over canonical JSON of a version and the fields that differ from the defaults. Values
+without a stable form (NaN, infinity, objects) are refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ IDENTITY_VERSION = 1
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no white space; the same text for equal values.
+    """JSON with sorted keys and no white space: equal values give the same text.
 
     Raises:
         RaysweepError: a value without a stable form.
@@ -36,18 +36,18 @@ def _stable(value: Any, path: str) -> Any:
         return [_stable(item, path) for item in value]
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise RaysweepError(f"{path} is {value}: a trial can only be identified by finite numbers.")
+            raise RaysweepError(f"{path} is {value}: only finite numbers can identify a trial.")
         return value + 0.0  # -0.0 and 0.0 are one value
     if value is None or isinstance(value, bool | int | str):
         return value
     raise RaysweepError(
-        f"{path} is a {type(value).__name__}, which has no stable form: use numbers, text or lists of them."
+        f"{path} is a {type(value).__name__}, which has no stable text form: use numbers, text or lists of them."
     )
 
 
 def _key(key: Any, path: str) -> str:
     if not isinstance(key, str):
-        raise RaysweepError(f"{path} has the key {key!r}: only text keys have a stable form.")
+        raise RaysweepError(f"{path} has the key {key!r}, which has no stable text form: use text keys.")
     return key
 
 
@@ -57,40 +57,42 @@ def digest(value: Any, size: int = 6) -> str:
 
 
 def changes(recipe: Recipe) -> dict[str, Any]:
-    """The fields that differ from the defaults, each in its declared type."""
+    """The fields that differ from the defaults, in their declared types."""
     return {path: coerce(field_info(path), value) for path, value in diff(recipe, Recipe()).items()}
 
 
 def trial_id(recipe: Recipe) -> str:
-    """12 hex digits that name the trial of this recipe.
+    """The id of the trial of this recipe, 12 hex digits.
 
     Raises:
-        RaysweepError: a field holds a value without a stable form, or of the wrong type.
+        RaysweepError: a field has a value of the wrong type or without a stable form.
     """
     return digest({"version": IDENTITY_VERSION, "changes": changes(recipe)})
 
 
 def line_id(recipe: Recipe) -> str:
-    """The trial id with the seed left out: what the repeats of one recipe share."""
+    """The trial id at the default seed: it is the same for all repeats of a recipe."""
     return trial_id(replace(recipe, seed=Recipe().seed))
 
 
 def recipe_json(recipe: Recipe) -> str:
-    """The recipe as canonical JSON: version and the fields that differ from the defaults."""
+    """The recipe as canonical JSON: a version and the fields that differ from the defaults."""
     return canonical_json({"version": IDENTITY_VERSION, "changes": changes(recipe)})
 
 
 def recipe_from_json(text: str) -> Recipe:
-    """The recipe that `recipe_json` wrote.
+    """The recipe in a text that `recipe_json` wrote.
 
     Raises:
-        RaysweepError: not such a text, or of a newer version.
+        RaysweepError: the text is not a recipe, or is of a newer version.
     """
     try:
         content = json.loads(text)
         version, stored = content["version"], content["changes"]
     except (ValueError, KeyError, TypeError):
-        raise RaysweepError(f"not a recipe: {text[:80]!r}.") from None
+        raise RaysweepError(f"not a recipe in JSON: {text[:80]!r}.") from None
     if version != IDENTITY_VERSION:
-        raise RaysweepError(f"recipe of version {version}; this raysweep knows {IDENTITY_VERSION}: upgrade raysweep.")
+        raise RaysweepError(
+            f"the recipe has version {version}, this raysweep reads {IDENTITY_VERSION}: upgrade raysweep."
+        )
     return set_fields(Recipe(), stored)

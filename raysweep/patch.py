@@ -1,7 +1,7 @@
-"""Change a recipe by dotted path, and say in what two recipes differ.
+"""Change a recipe by dotted path, and compare two recipes.
 
 `patch(recipe, {"solver.lr": 0.02, "training.batch_size": Times(0.5)})` returns a new recipe. `Times` makes a value
-relative to the baseline, so that one patch means the same on ImageNet and on ten thousand images.
+relative to the baseline, so that a patch means the same on ImageNet and on ten thousand images.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ from raysweep.recipe import Recipe
 
 @dataclass(frozen=True)
 class Times:
-    """A patch value relative to what it replaces; whole numbers stay whole (at least 1)."""
+    """A patch value relative to the value that it replaces; integers stay integers (at least 1)."""
 
     factor: float
     at_most: str = ""
-    """Path of another field; the value becomes no larger than that one's."""
+    """Path of another field, whose value is an upper bound."""
 
     def of(self, recipe: Recipe, path: str) -> int | float:
-        """The value at the path times the factor, in its type.
+        """The value at the path times the factor, in the type of the value.
 
         Raises:
-            RaysweepError: it is no number.
+            RaysweepError: the value is not a number.
         """
         value = get(recipe, path)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise RaysweepError(f"{path} is {value!r}: only a number can be multiplied by {self.factor:g}.")
-        made = max(1, round(value * self.factor)) if isinstance(value, int) else value * self.factor
-        return min(made, get(recipe, self.at_most)) if self.at_most else made
+            raise RaysweepError(
+                f"{path} is {value!r}, which cannot be multiplied by {self.factor:g}: it is not a number."
+            )
+        scaled = max(1, round(value * self.factor)) if isinstance(value, int) else value * self.factor
+        return min(scaled, get(recipe, self.at_most)) if self.at_most else scaled
 
 
 Patch = Mapping[str, Any]
@@ -44,7 +46,7 @@ Patch = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class FieldInfo:
-    """One leaf of the recipe: dotted path, type, default, and what it is in a sentence."""
+    """A leaf field of the recipe: dotted path, type, default and description."""
 
     path: str
     type: Any
@@ -54,7 +56,7 @@ class FieldInfo:
 
 @cache
 def recipe_fields() -> Mapping[str, FieldInfo]:
-    """Every leaf field of a recipe by dotted path, in the order of declaration."""
+    """Every leaf field of a recipe by dotted path, in order of declaration."""
     return MappingProxyType({info.path: info for info in _walk(Recipe(), "")})
 
 
@@ -76,7 +78,7 @@ def flatten(recipe: Recipe) -> dict[str, Any]:
 
 @cache
 def _leaves() -> Callable[[Recipe], tuple[Any, ...]]:
-    # In one go: a plan of the whole table asks for a hundred thousand values.
+    # All values in one call: a plan of all studies reads a hundred thousand of them.
     return attrgetter(*recipe_fields())
 
 
@@ -84,7 +86,7 @@ def get(recipe: Recipe, path: str) -> Any:
     """The value at a dotted path.
 
     Raises:
-        RaysweepError: no such field; the message holds the nearest ones.
+        RaysweepError: no such field; the message lists the nearest ones.
     """
     field_info(path)
     value: Any = recipe
@@ -94,10 +96,10 @@ def get(recipe: Recipe, path: str) -> Any:
 
 
 def field_info(path: str) -> FieldInfo:
-    """The declaration of the field at a dotted path.
+    """The description of the field at a dotted path.
 
     Raises:
-        RaysweepError: no such field; the message holds the nearest ones.
+        RaysweepError: no such field; the message lists the nearest ones.
     """
     known = recipe_fields()
     if path not in known:
@@ -108,8 +110,8 @@ def field_info(path: str) -> FieldInfo:
 def patch(recipe: Recipe, changes: Patch) -> Recipe:
     """A copy of the recipe with the fields at the given dotted paths replaced.
 
-    Another `network.name` brings the factors of that network's own, unless the changes name them; `Times` of one of
-    them is that of the network's own.
+    A new `network.name` also sets the factors that belong to that network, unless the changes set them; `Times` is
+    then relative to the network's own value.
 
     Raises:
         RaysweepError: unknown field or network, or a value of the wrong type.
@@ -121,7 +123,7 @@ def patch(recipe: Recipe, changes: Patch) -> Recipe:
 
 
 def set_fields(recipe: Recipe, changes: Patch) -> Recipe:
-    """A copy of the recipe with these fields replaced and nothing else, as where a recipe is read from a file.
+    """A copy of the recipe with exactly these fields replaced, as when a recipe is read from a file.
 
     Raises:
         RaysweepError: unknown field, or a value of the wrong type.
@@ -140,7 +142,7 @@ def _replace_at(node: Any, names: list[str], value: Any) -> Any:
 
 
 def coerce(info: FieldInfo, value: Any) -> Any:
-    """`value` in the field's declared type: whole numbers become floats, lists become tuples, nothing else changes.
+    """The value in the field's declared type: integers become floats, lists become tuples, nothing else is converted.
 
     Raises:
         RaysweepError: a value of another type.
@@ -158,16 +160,16 @@ def coerce(info: FieldInfo, value: Any) -> Any:
 
 
 def type_name(info: FieldInfo) -> str:
-    """The field's type in words a user knows."""
+    """The field's type in plain words."""
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     return words.get(info.type, "a list of numbers")
 
 
 def parse(path: str, text: str) -> Any:
-    """The value that `--set PATH=TEXT` means, by the field's declared type.
+    """The value that `--set PATH=TEXT` sets, in the field's declared type.
 
     Raises:
-        RaysweepError: unknown field, or a text that is not of its type.
+        RaysweepError: unknown field, or a text that does not fit its type.
     """
     info = field_info(path)
     try:

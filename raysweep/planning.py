@@ -1,4 +1,4 @@
-"""What to run and why: one entry a trial, with the action and its reason. Standard library only."""
+"""Plans: the trials of studies, each with the action to take and the reason."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from raysweep.study import Study, find_studies
 from raysweep.validate import check_recipe
 
 Action = Literal["run", "resume", "retry", "skip", "omit"]
-"""Skip: it has ended. Omit: it means nothing in the network that was asked for."""
+"""Skip: the trial has ended. Omit: it does not apply to the network."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """What a trial stands for: one variant of one study, under the settings of that study's baseline."""
+    """A variant of a study that a trial belongs to."""
 
     study: str
     variant: str
@@ -30,17 +30,17 @@ class Member:
     order: int
     baseline: str
     line: str
-    """Trial id of the baseline with seed 0: trials of one line were run under the same settings."""
+    """Trial id of the study's baseline with seed 0; it is the same for all trials under the same settings."""
 
     def row(self, trial: str, recipe: Recipe, changes: Mapping[str, Any], protocol: str) -> dict[str, Any]:
-        """The row that the store keeps of it; `changes` are what the recipe differs in from the protocol's."""
+        """The row that the store keeps; `changes` are the differences of the recipe from the protocol."""
         own = {"trial": trial, "seed": recipe.seed, "protocol": protocol}
         return asdict(self) | own | {"diff": canonical_json(changes), "recipe": recipe_json(recipe)}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the store knows of a trial."""
+    """The state of a trial in the store."""
 
     status: str
     epochs: int = 0
@@ -51,7 +51,7 @@ class Found:
 
 @dataclass(frozen=True)
 class PlannedTrial:
-    """One trial of the plan."""
+    """A trial of a plan."""
 
     trial: str
     recipe: Recipe
@@ -59,21 +59,21 @@ class PlannedTrial:
     action: Action
     reason: str
     diff: Mapping[str, Any]
-    """Dotted field -> value, against the protocol's own baseline."""
+    """Dotted field -> value, for the fields that differ from the protocol."""
     cost: Cost
 
     @property
     def epochs(self) -> float:
-        """Passes over the training images."""
+        """Number of passes over the training images."""
         return self.recipe.training.epochs
 
     @property
     def estimated_gpu_h(self) -> float:
-        """GPU-hours by arithmetic on an assumed card, see `raysweep.cost`; 0 for what is not run again."""
+        """GPU-hours on an assumed card, see `raysweep.cost`; 0 if the trial is not run."""
         return 0.0 if self.action in ("skip", "omit") else accelerator(self.recipe).hours(self.recipe, self.cost)
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `plan --json` prints."""
+        """The JSON object that `plan --json` prints."""
         return {
             "trial": self.trial,
             "studies": [{"study": member.study, "variant": member.variant} for member in self.members],
@@ -99,13 +99,19 @@ def make_plan(
 ) -> list[PlannedTrial]:
     """Every trial of the studies once, in the order to run them.
 
-    `baseline` is the protocol with the user's settings; `protocol` the protocol as it ships, which `diff` is against.
-    `bind` puts the images of a recipe into it once its variant has been applied: variants may need others.
+    A variant that does not apply to the network, such as another number of groups in a network without grouped
+    convolutions, has the action `omit`.
 
-    A variant that means nothing in the network, such as one without groups where there are none, has the action `omit`.
+    Args:
+        studies: Studies to plan.
+        baseline: The protocol with the user's settings.
+        seeds: Seeds to train every variant with.
+        protocol: The protocol without these settings, which `diff` is relative to.
+        found: Trial id -> its state in the store.
+        bind: Sets the images in a recipe after its variant has been applied, as variants may need other images.
 
     Raises:
-        RaysweepError: a recipe that cannot be trained.
+        RaysweepError: a recipe cannot be trained.
     """
     found = found or {}
     members: dict[str, list[Member]] = {}
@@ -139,7 +145,7 @@ def _planned(
     changes = diff(recipe, protocol)
     try:
         if recipe.init.trunk != "none" and not recipe.init.trunk_trial:
-            raise InapplicableError("no trained network is named that it could start from: --trunks STORE")
+            raise InapplicableError("needs a trained network to start from: add --trunks STORE")
         cost = find_cost(recipe)
     except InapplicableError as error:
         if any(member.variant == member.baseline for member in members):
@@ -150,17 +156,17 @@ def _planned(
 
 
 def _reason(reason: str, members: Sequence[Member]) -> str:
-    shared = ", ".join(dict.fromkeys(member.study for member in members[1:]))
-    return f"{reason}; shared with {shared}" if shared else reason
+    others = ", ".join(dict.fromkeys(member.study for member in members[1:]))
+    return f"{reason}; also part of {others}" if others else reason
 
 
 def needing(planned: PlannedTrial, command: str) -> PlannedTrial:
-    """The same trial, which cannot run before that command has written its images."""
+    """The trial with the reason that a command must write its images before it can run."""
     return replace(planned, action="run", reason=_reason(f"needs images: {command}", planned.members))
 
 
 def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:
-    """What to do with a trial in view of what the store knows, and why."""
+    """What to do with a trial, given its state in the store, and why."""
     if found is None:
         return "run", "not in the store"
     if found.status == "finished":
@@ -171,8 +177,8 @@ def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:
         times = {1: "once", 2: "twice"}.get(found.attempts, f"{found.attempts} times")
         return "retry", f"failed, tried {times}: {(found.error or 'no message').strip().splitlines()[-1][:100]}"
     if found.epochs:
-        return "resume", f"epoch {found.epochs} of {recipe.length.num_epochs}"
-    return "run", "started, no epoch done"
+        return "resume", f"{found.epochs} of {recipe.length.num_epochs} epochs done"
+    return "run", "started, but no epoch finished"
 
 
 def to_run(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
@@ -181,8 +187,26 @@ def to_run(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
 
 
 def possible(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
-    """The trials of a plan whose networks there are."""
+    """The trials of a plan that apply to their networks."""
     return [planned for planned in plan if planned.action != "omit"]
+
+
+def shared_and_own(
+    diffs: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The settings that all entries have in common, and for each key the settings that are left.
+
+    Args:
+        diffs: Key of an entry, such as a variant's name -> dotted field -> value.
+    """
+    first, *others = diffs.values() or [{}]
+    shared = {path: value for path, value in first.items() if all(_has(other, path, value) for other in others)}
+    own = {key: {path: value for path, value in entry.items() if path not in shared} for key, entry in diffs.items()}
+    return shared, own
+
+
+def _has(entry: Mapping[str, Any], path: str, value: Any) -> bool:
+    return path in entry and bool(entry[path] == value)
 
 
 def planned_studies(plan: Iterable[PlannedTrial]) -> list[str]:
@@ -191,7 +215,7 @@ def planned_studies(plan: Iterable[PlannedTrial]) -> list[str]:
 
 
 def shipped_recipes() -> list[Recipe]:
-    """Every network as its paper has it, and every variant of every shipped study on every shipped protocol, seed 0."""
+    """Every network as published, and every variant of every shipped study on every shipped protocol, with seed 0."""
     native = [native_recipe(network.name) for network in networks()]
     return native + [
         recipe

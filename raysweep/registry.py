@@ -1,4 +1,4 @@
-"""Name -> factory with one sentence and the paper it comes from; listable, with did-you-mean on unknown names."""
+"""Registries: named factories, each with a sentence and the paper it comes from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """One registered thing: its name, how to make it, what it is in a sentence, where it comes from."""
+    """A registered factory, its description and its source."""
 
     name: str
     make: T
@@ -22,16 +22,21 @@ class Entry(Generic[T]):
 
 
 class Registry(Generic[T]):
-    """The known things of one kind. `add` is a decorator; `entry` raises an error that lists near names."""
+    """All registered entries of one kind. `add` is a decorator."""
 
     def __init__(self, kind: str, see: str = "") -> None:
-        """`kind` in the singular, for messages; `see` the command that lists the entries."""
+        """An empty registry.
+
+        Args:
+            kind: The kind of entry in the singular, for messages.
+            see: The command that lists the entries.
+        """
         self.kind = kind
         self.see = see
         self._entries: dict[str, Entry[T]] = {}
 
     def add(self, name: str, summary: str, paper: str = "") -> Callable[[T], T]:
-        """Register the decorated factory under `name`; a name is taken once."""
+        """Register the decorated factory under a name that is not taken yet."""
 
         def register(make: T) -> T:
             if name in self._entries:
@@ -45,7 +50,7 @@ class Registry(Generic[T]):
         """The entry of that name.
 
         Raises:
-            RaysweepError: no such name; the message holds the nearest ones.
+            RaysweepError: no such name; the message lists the nearest ones.
         """
         if name not in self._entries:
             raise unknown(self.kind, name, self._entries, self.see)

@@ -1,4 +1,4 @@
-"""What a user asks for, resolved into a plan: studies, protocol, settings, data, store. Loads neither torch nor ray."""
+"""Requests: studies, protocol, settings, data and store as a user names them, and the plan they make."""
 
 from __future__ import annotations
 
@@ -20,35 +20,36 @@ if TYPE_CHECKING:
 
 
 GENERATED = "demo"
-"""The protocol whose images are generated when there are none."""
+"""The protocol whose images are generated if they are missing."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Studies on a protocol with settings."""
+    """A request to train studies."""
 
     studies: tuple[str | Study, ...]
     protocol: str = "imagenet128"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Dotted path -> value, on top of the protocol; variants are patched on top of these."""
+    """Dotted path -> value; applied to the protocol before the variants."""
     seeds: int = 1
     variants: tuple[str, ...] = ()
-    """Only these variants and the baselines; empty: all."""
+    """Variants to train along with the baselines; empty: all."""
     data: Path | None = None
-    """Folder of FFCV files; none: `data/PROTOCOL` where that exists."""
+    """Folder of FFCV files; None: `data/PROTOCOL`, if it exists."""
     store: str | None = None
+    """Folder or URI of the results; None: nothing has been trained yet."""
     trunks: str | None = None
-    """Store of the trained networks that recipes with `init.trunk` start from."""
+    """Store with the trained networks that recipes with `init.trunk` start from."""
 
     @property
     def data_folder(self) -> Path | None:
-        """The folder named, or the protocol's default one; none where images are still to be written or generated."""
+        """The requested or default folder; None if its images still have to be written or generated."""
         folder = self.data or default_data(self.protocol)
-        required = self.data is not None and self.protocol != GENERATED
-        return folder if required or (folder / "manifest.json").is_file() else None
+        is_required = self.data is not None and self.protocol != GENERATED
+        return folder if is_required or (folder / "manifest.json").is_file() else None
 
     def find_studies(self) -> tuple[Study, ...]:
-        """The studies, cut down to the variants asked for.
+        """The studies, restricted to the requested variants.
 
         Raises:
             RaysweepError: unknown study or variant.
@@ -57,17 +58,17 @@ class Request:
         return tuple(study.only(self.variants) for study in studies) if self.variants else studies
 
     def baseline(self) -> Recipe:
-        """The protocol with the settings, on the images of the data folder if there is one.
+        """The recipe of the protocol with the settings and, if there is a data folder, its images.
 
         Raises:
-            RaysweepError: unknown protocol or field, wrong value, or a data folder that does not serve.
+            RaysweepError: unknown protocol or field, a wrong value, or a data folder that does not fit.
         """
         recipe = patch(find_protocol(self.protocol), self.settings)
         sets = self.image_sets()
         return sets.bind_baseline(recipe) if sets else recipe
 
     def image_sets(self) -> ImageSets | None:
-        """The image sets of the data folder, if there is one."""
+        """The image sets of the data folder; None without one."""
         if self.data_folder is None:
             return None
         from raysweep.data.image_sets import ImageSets
@@ -75,13 +76,13 @@ class Request:
         return ImageSets(self.data_folder)
 
     def plan(self) -> list[PlannedTrial]:
-        """Every trial asked for, with what the store knows of it.
+        """Every requested trial, with what is left to do.
 
         Raises:
-            RaysweepError: whatever of the request cannot be done.
+            RaysweepError: a part of the request that cannot be carried out.
         """
         if self.seeds < 1:
-            raise RaysweepError(f"--seeds is {self.seeds}: at least 1 seed is needed.")
+            raise RaysweepError(f"--seeds is {self.seeds}: use 1 or more.")
         found = found_in(self.store) if self.store else {}
         protocol, sets, seeds = find_protocol(self.protocol), self.image_sets(), range(self.seeds)
         baseline = patch(protocol, self.settings)
@@ -89,12 +90,12 @@ class Request:
             sets.bind_baseline(baseline)
         bind = self._binding(sets)
         plan = make_plan(self.find_studies(), baseline, seeds, protocol=protocol, found=found, bind=bind)
-        if sets is None or sets.are_generated:  # as are those still missing, when they are needed
+        if sets is None or sets.are_generated:  # missing sets are generated when they are needed
             return plan
         return [needing(planned, need) if (need := sets.need(planned.recipe.data)) else planned for planned in plan]
 
     def _binding(self, sets: ImageSets | None) -> Callable[[Recipe], Recipe]:
-        """What puts images and trained networks into a recipe."""
+        """The function that sets images and trained networks in a recipe."""
         images = sets.bind if sets else (lambda recipe: recipe)
         if self.trunks is None:
             return images
@@ -105,18 +106,18 @@ class Request:
 
 
 def default_data(protocol: str) -> Path:
-    """Where a protocol's images lie when nothing else is said."""
+    """The default folder of a protocol's images."""
     return Path("data") / protocol
 
 
 def found_in(uri: str) -> dict[str, Found]:
-    """What a store knows of its trials; nothing where there is no store yet.
+    """Trial id -> state, for all trials of a store; empty if there is no store yet.
 
     Raises:
-        RaysweepError: the store is there but cannot be read.
+        RaysweepError: the store exists but cannot be read.
     """
-    if "://" not in uri and not Path(uri).exists():
-        return {}  # without Arrow, which takes half of a plan's time
+    if "://" not in uri and not Path(uri).expanduser().exists():
+        return {}  # without loading Arrow, which takes half the time of a plan
     from raysweep.store.store import Store
 
     store = Store.open_if_exists(uri)
@@ -124,6 +125,6 @@ def found_in(uri: str) -> dict[str, Found]:
 
 
 def found_by(store: Store) -> dict[str, Found]:
-    """What an open store knows of its trials."""
+    """Trial id -> state, for all trials of an open store."""
     columns = ["trial", "status", "epochs", "attempts", "diverged_epoch", "error"]
     return {row.pop("trial"): Found(**row) for row in store.trials(columns).to_pylist()}

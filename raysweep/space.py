@@ -1,8 +1,7 @@
-"""A search space: which values each hyper-parameter may take together with all the others, and when it is there at all.
+"""Search spaces: the values that hyper-parameters may take together, and the conditions under which each is active.
 
-A value is the name of an option, which is a patch of the baseline, or a factor on the baseline's own number; so one
-space holds for any protocol. An assignment is a value for every parameter that is there; the baseline is one of them.
-Standard library only: what Tune or Optuna need of a space is made where they are called.
+A value is the name of an option, which is a patch of the baseline, or a factor on the baseline's own number, so one
+space fits every protocol. An assignment gives a value to every active parameter; the baseline is one of them.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from typing import Any
 
 from raysweep.errors import RaysweepError, unknown
 from raysweep.patch import Patch, Times, field_info
-from raysweep.study import Study, Variant, space_names
+from raysweep.study import space_names
 
 Value = str | float
 Assignment = Mapping[str, Value]
-"""Parameter -> name of its option, or factor on its baseline."""
+"""Parameter -> name of its option, or factor on the baseline."""
 Condition = Mapping[str, tuple[str, ...]]
-"""Earlier parameter -> options of it; holds where every one of them is there with one of these options."""
+"""Earlier parameter -> some of its options; met if every parameter is active and has one of these options."""
 BASELINE = "baseline"
 POINTS = 5
-"""Of a range, in a study of it alone; the baseline comes on top where it is not one of them."""
+"""Points of a range, unless another number is asked for."""
 DIGITS = 4
 """Significant digits of a factor: no search resolves more, and names of values stay short."""
 
 
 @dataclass(frozen=True)
 class Like:
-    """A patch value: as many times the baseline as the field at `path` is, for fields that are scaled together."""
+    """A patch value that scales a field by the factor that the space applies to the field at `path`."""
 
     path: str
 
@@ -43,12 +42,12 @@ class Choice:
 
     options: Mapping[str, Patch]
     weights: Mapping[str, float] = field(default_factory=dict)
-    """How much more often than others an option is drawn at random; 1 where not named."""
+    """Relative probability of an option in random samples; 1 for the options that are not listed."""
 
     @property
     def baseline(self) -> str:
         """The option that changes nothing."""
-        return next(iter(self.options))
+        return self.points[0]
 
     @property
     def points(self) -> tuple[str, ...]:
@@ -56,15 +55,15 @@ class Choice:
         return tuple(self.options)
 
     def grid(self, num_points: int) -> tuple[str, ...]:
-        """Every option, however many points a range has."""
+        """Every option, whatever the number of points of a range."""
         return self.points
 
     def sample(self, rng: Random) -> str:
-        """One option, by weight."""
+        """A random option, drawn by weight."""
         return rng.choices(self.points, [self.weights.get(name, 1.0) for name in self.points])[0]
 
-    def holds(self, value: Value) -> bool:
-        """Whether there is such an option."""
+    def contains(self, value: Value) -> bool:
+        """Whether the value is one of the options."""
         return value in self.options
 
     def words(self) -> str:
@@ -74,32 +73,29 @@ class Choice:
 
 @dataclass(frozen=True)
 class Uniform:
-    """A factor on the baseline's number, as likely anywhere between two bounds that have 1 between them."""
+    """A factor on the baseline's number, uniform between two bounds; 1 lies between them."""
 
     low: float
     high: float
     log = False
-
-    @property
-    def baseline(self) -> float:
-        """The factor that changes nothing."""
-        return 1.0
+    baseline = 1.0
+    """The factor that changes nothing."""
 
     @property
     def points(self) -> tuple[float, ...]:
-        """Evenly spread factors from the lowest to the highest, and the baseline."""
+        """Evenly spaced factors from the lowest to the highest, and the baseline."""
         return tuple(sorted({*self.grid(POINTS), self.baseline}))
 
     def grid(self, num_points: int) -> tuple[float, ...]:
-        """So many evenly spread factors, at least 2: the lowest and the highest are among them."""
+        """`num_points` evenly spaced factors, at least 2; both bounds are among them."""
         return tuple(self._at(step / (num_points - 1)) for step in range(num_points))
 
     def sample(self, rng: Random) -> float:
-        """One factor."""
+        """A random factor."""
         return self._at(rng.random())
 
-    def holds(self, value: Value) -> bool:
-        """Whether the factor is in the range."""
+    def contains(self, value: Value) -> bool:
+        """Whether the factor lies in the range."""
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def words(self) -> str:
@@ -112,7 +108,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform(Uniform):
-    """A factor on the baseline's number, as likely between 0.1 and 0.2 as between 1 and 2."""
+    """A factor on the baseline's number, uniform in its logarithm."""
 
     log = True
 
@@ -124,38 +120,38 @@ Domain = Choice | Uniform
 
 
 def rounded(factor: float) -> float:
-    """A factor with as many digits as are kept."""
+    """A factor rounded to the digits that are kept."""
     return float(f"{factor:.{DIGITS}g}")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One hyper-parameter, named by the path of its field, or by a word where its options change several fields."""
+    """A hyper-parameter, named by the path of its field, or by a word if its options change several fields."""
 
     name: str
     domain: Domain
     summary: str
     when: Condition = field(default_factory=dict)
-    """It is there only where this holds."""
+    """The parameter is active only if this condition is met."""
     unless: Condition = field(default_factory=dict)
-    """It is not there where this holds; nothing named: never."""
+    """The parameter is inactive if this condition is met; an empty condition never is."""
 
     def patch(self, value: Value) -> Patch:
-        """What a value changes."""
+        """The changes that a value makes to the baseline."""
         return self.domain.options[str(value)] if isinstance(self.domain, Choice) else {self.name: Times(float(value))}
 
-    def is_there(self, assignment: Assignment) -> bool:
-        """Whether it has a value, given those of the earlier parameters."""
-        return _holds(self.when, assignment) and not (self.unless and _holds(self.unless, assignment))
+    def is_active(self, assignment: Assignment) -> bool:
+        """Whether it has a value, given the values of the earlier parameters."""
+        return _is_met(self.when, assignment) and not (self.unless and _is_met(self.unless, assignment))
 
     def words(self) -> str:
-        """What it is and may be, in a sentence."""
-        there = f"; only where {_words(self.when)}" if self.when else ""
-        absent = f"; not where {_words(self.unless)}" if self.unless else ""
-        return f"{self.summary}: {self.domain.words()}{there}{absent}"
+        """Its meaning, values and conditions in a sentence."""
+        when = f"; only if {_words(self.when)}" if self.when else ""
+        unless = f"; not if {_words(self.unless)}" if self.unless else ""
+        return f"{self.summary}: {self.domain.words()}{when}{unless}"
 
 
-def _holds(condition: Condition, assignment: Assignment) -> bool:
+def _is_met(condition: Condition, assignment: Assignment) -> bool:
     return all(assignment.get(name) in options for name, options in condition.items())
 
 
@@ -183,7 +179,7 @@ class Space:
         """The parameter of that name.
 
         Raises:
-            RaysweepError: no such parameter; the message holds the nearest ones.
+            RaysweepError: no such parameter; the message lists the nearest ones.
         """
         known = {parameter.name: parameter for parameter in self.parameters}
         if name not in known:
@@ -191,10 +187,10 @@ class Space:
         return known[name]
 
     def walk(self, pick: Callable[[Parameter], Value]) -> dict[str, Value]:
-        """The assignment that comes of picking a value for each parameter that is there, in order."""
+        """The assignment that results from picking a value for each active parameter, in order."""
         assignment: dict[str, Value] = {}
         for parameter in self.parameters:
-            if parameter.is_there(assignment):
+            if parameter.is_active(assignment):
                 assignment[parameter.name] = pick(parameter)
         return assignment
 
@@ -205,105 +201,75 @@ class Space:
     def sample(self, rng: Random) -> dict[str, Value]:
         """A random assignment.
 
-        Each parameter draws from a stream of its own, so that a new one leaves the values of the others as they were.
+        Each parameter draws from its own stream, so a new parameter does not change the values of the others.
         """
         stem = rng.getrandbits(64)
         return self.walk(lambda parameter: parameter.domain.sample(Random(f"{stem}/{parameter.name}")))
 
     def grid(self, over: Collection[str], num_points: int) -> Iterator[dict[str, Value]]:
-        """The baseline, then every combination of values of these parameters, the later ones changing faster.
+        """The baseline, then every combination of values of these parameters; the later ones change faster.
 
-        Ranges have so many points; parameters not named stay at the baseline, none named: all are combined.
+        Args:
+            over: Parameters to combine, all others stay at the baseline; empty: all.
+            num_points: Points of a range.
 
         Raises:
             RaysweepError: no such parameter.
         """
-        varied = {self.parameter(name).name for name in over} or {parameter.name for parameter in self.parameters}
-        yield self.baseline()
-        yield from self._combinations({}, self.parameters, varied, num_points)
-
-    def _combinations(
-        self, chosen: dict[str, Value], left: Sequence[Parameter], varied: Collection[str], num_points: int
-    ) -> Iterator[dict[str, Value]]:
-        if not left:
-            yield chosen
-            return
-        parameter, rest = left[0], left[1:]
-        values: Sequence[Value | None] = [None]  # where it is not there
-        if parameter.is_there(chosen):
+        combined = {self.parameter(name).name for name in over} or {parameter.name for parameter in self.parameters}
+        points: Iterator[dict[str, Value]] = iter([{}])
+        for parameter in self.parameters:
             domain = parameter.domain
-            values = domain.grid(num_points) if parameter.name in varied else (domain.baseline,)
-        for value in values:
-            own = {} if value is None else {parameter.name: value}
-            yield from self._combinations(chosen | own, rest, varied, num_points)
+            values = domain.grid(num_points) if parameter.name in combined else (domain.baseline,)
+            points = _extended(points, parameter, values)
+        yield self.baseline()
+        yield from points
 
-    def holds(self, assignment: Assignment) -> bool:
-        """Whether this is an assignment of this space: a stored one may be of another version of it."""
+    def contains(self, assignment: Assignment) -> bool:
+        """Whether this is an assignment of this space; a stored one may belong to another version of it."""
         try:
             own = self.walk(lambda parameter: assignment[parameter.name])
         except KeyError:
             return False
-        return own == assignment and all(self.parameter(name).domain.holds(value) for name, value in own.items())
+        return own == assignment and all(self.parameter(name).domain.contains(value) for name, value in own.items())
 
     def patch(self, assignment: Assignment) -> Patch:
-        """What the assignment changes in the baseline; factors on one field multiply.
+        """The changes that an assignment makes to the baseline; factors on the same field multiply.
 
         Raises:
             RaysweepError: no such parameter.
-            ValueError: two parameters that are there together set the same field.
+            ValueError: two active parameters set the same field.
         """
         parts = [self.parameter(name).patch(value) for name, value in assignment.items()]
         pairs = [pair for part in parts for pair in part.items()]
         merged: dict[str, Any] = {}
         for path, value in sorted(pairs, key=lambda pair: isinstance(pair[1], Like)):
             own = merged.get(value.path, Times(1.0)) if isinstance(value, Like) else value
-            merged[path] = _together(path, merged[path], own) if path in merged else own
+            merged[path] = _product(path, merged[path], own) if path in merged else own
         return merged
 
     def changed(self, assignment: Assignment) -> dict[str, Value]:
-        """The values that are not the baseline's."""
+        """The values that differ from the baseline's."""
         return {name: value for name, value in assignment.items() if value != self.parameter(name).domain.baseline}
-
-    def line(self, name: str) -> Study:
-        """The study of one parameter alone, all others at the baseline or, where it needs that, next to it.
-
-        Raises:
-            RaysweepError: no such parameter.
-        """
-        parameter = self.parameter(name)
-        needed: dict[str, Value] = {}
-        while missing := self._needed(parameter, needed):
-            needed |= missing
-        variants = [
-            Variant(label(value), self.patch(self._at(needed | {name: value})), f"{name} {label(value)}")
-            for value in parameter.domain.points
-        ]
-        baseline = label(parameter.domain.baseline)
-        return Study(f"{self.name}.{name}", parameter.summary, self.paper, "", baseline, tuple(variants))
-
-    def _at(self, values: Assignment) -> dict[str, Value]:
-        return self.walk(lambda parameter: values.get(parameter.name, parameter.domain.baseline))
-
-    def _needed(self, parameter: Parameter, have: Assignment) -> dict[str, Value]:
-        """What else an earlier parameter must be for this one to be there; nothing once it is there."""
-        now = self._at(have)
-        if parameter.name in now:
-            return {}
-        for name, options in parameter.when.items():
-            if name not in now:
-                return self._needed(self.parameter(name), have)
-            if now[name] not in options:
-                return {name: options[0]}
-        name, options = next(iter(parameter.unless.items()))
-        return {name: next(point for point in self.parameter(name).domain.points if point not in options)}
 
 
 def label(value: Value) -> str:
-    """A value as results and studies name it."""
+    """A value as results and reports show it."""
     return value if isinstance(value, str) else f"x{value:g}"
 
 
-def _together(path: str, one: Any, other: Any) -> Times:
+def _extended(
+    points: Iterator[dict[str, Value]], parameter: Parameter, values: Sequence[Value]
+) -> Iterator[dict[str, Value]]:
+    """Every point with each value of a further parameter if that is active there, otherwise as it is."""
+    for point in points:
+        if parameter.is_active(point):
+            yield from (point | {parameter.name: value} for value in values)
+        else:
+            yield point
+
+
+def _product(path: str, one: Any, other: Any) -> Times:
     if isinstance(one, Times) and isinstance(other, Times):
         return Times(one.factor * other.factor)
     raise ValueError(f"two parameters set {path}, to {one!r} and to {other!r}")
@@ -312,25 +278,25 @@ def _together(path: str, one: Any, other: Any) -> Times:
 def _check(parameter: Parameter, earlier: Mapping[str, Domain]) -> None:
     name, domain = parameter.name, parameter.domain
     if name in earlier:
-        raise ValueError(f"parameter {name} is there twice")
+        raise ValueError(f"parameter {name} is defined twice")
     if isinstance(domain, Choice):
         _check_choice(name, domain)
     elif not (field_info(name) and domain.low <= 1 <= domain.high and math.isfinite(domain.high)):
-        raise ValueError(f"{name}: the baseline, 1, is not within {domain.low:g} to {domain.high:g}")
+        raise ValueError(f"{name}: the baseline, 1, is not between {domain.low:g} and {domain.high:g}")
     for other, options in (*parameter.when.items(), *parameter.unless.items()):
-        if other not in earlier or not all(earlier[other].holds(option) for option in options):
-            raise ValueError(f"{name} depends on {other} being {options}, which no earlier parameter can be")
+        if other not in earlier or not all(earlier[other].contains(option) for option in options):
+            raise ValueError(f"{name} depends on {other} being {options}, but no earlier parameter has these options")
 
 
 def _check_choice(name: str, domain: Choice) -> None:
     if "." in name:
         field_info(name)
     if domain.options[domain.baseline]:
-        raise ValueError(f"{name}: the first option, {domain.baseline}, is the baseline and changes nothing")
+        raise ValueError(f"{name}: the first option, {domain.baseline}, is the baseline and must change nothing")
     for path in (path for patch in domain.options.values() for path in patch):
         field_info(path)
     if strange := domain.weights.keys() - domain.options.keys():
-        raise ValueError(f"{name}: weights of {', '.join(sorted(strange))}, which are no options")
+        raise ValueError(f"{name}: weights for unknown options: {', '.join(sorted(strange))}")
 
 
 def find_space(name: str) -> Space:

@@ -1,6 +1,6 @@
-"""A study: one question, a baseline, and variants that are named patches of it.
+"""A study: one question, a baseline, and variants that are named patches of the baseline.
 
-Study files live in `search_spaces/`, one a question; `find_study` loads the one of a name.
+Every file in `search_spaces/` asks one question; `find_study` loads a study by name.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from functools import cache
 
 from raysweep.errors import RaysweepError, unknown
 from raysweep.patch import Patch, field_info, patch
-from raysweep.patch import Times as Times  # study files write it
+from raysweep.patch import Times as Times  # for study files
 from raysweep.recipe import Recipe
 
 CLEAN = "_clean"
-"""Ends the name of a variant that is as the original described it, where the published run was not."""
+"""Suffix of a variant that follows the published description, where the published run did not."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One answer to the study's question: a name, the fields it changes together, and one sentence."""
+    """One answer to the question of a study: a name, the fields it changes, and a summary."""
 
     name: str
     patch: Patch = field(default_factory=dict)
     summary: str = ""
     as_published: str = ""
-    """How the published run differed from its description; the variant of this name and `_clean` is as described."""
+    """How the published run differed from its description; the variant with the suffix `_clean` follows it."""
 
     @property
     def sentence(self) -> str:
-        """The summary, and what only the published run did."""
+        """The summary, and how the published run differed."""
         return f"{self.summary}; as published: {self.as_published}" if self.as_published else self.summary
 
     def apply(self, baseline: Recipe) -> Recipe:
@@ -43,7 +43,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Study:
-    """One question asked by training a baseline and its variants on the same images with the same seeds."""
+    """A question that is answered by training a baseline and its variants on the same images with the same seeds."""
 
     name: str
     question: str
@@ -52,7 +52,7 @@ class Study:
     baseline: str
     variants: tuple[Variant, ...]
     kept: frozenset[str] = frozenset()
-    """Names of the variants to run; empty: all. The order of the study is that of all its variants."""
+    """Names of the variants to run; empty: all. The order of the variants does not depend on it."""
 
     def __post_init__(self) -> None:
         names = [variant.name for variant in self.variants]
@@ -63,7 +63,7 @@ class Study:
         for variant in self.variants:
             if variant.as_published and f"{variant.name}{CLEAN}" not in names:
                 raise ValueError(
-                    f"study {self.name}: {variant.name} differs from its description, so add the clean form"
+                    f"study {self.name}: {variant.name} has as_published, so it needs a variant {variant.name}{CLEAN}"
                 )
         for path in itertools.chain.from_iterable(variant.patch for variant in self.variants):
             field_info(path)
@@ -72,7 +72,7 @@ class Study:
         """The variant of that name.
 
         Raises:
-            RaysweepError: no such variant; the message holds the nearest ones.
+            RaysweepError: no such variant; the message lists the nearest ones.
         """
         known = {variant.name: variant for variant in self.variants}
         if name not in known:
@@ -80,7 +80,7 @@ class Study:
         return known[name]
 
     def only(self, names: Iterable[str]) -> Study:
-        """The same study with the baseline and the named variants alone.
+        """The same study, restricted to the baseline and the named variants.
 
         Raises:
             RaysweepError: no such variant.
@@ -88,14 +88,14 @@ class Study:
         return replace(self, kept=frozenset({self.baseline, *(self.variant(name).name for name in names)}))
 
     def recipes(self, baseline: Recipe, seeds: Iterable[int]) -> Iterator[tuple[Variant, Recipe]]:
-        """Every variant at every seed, seed by seed, so early results cover the study."""
+        """Every variant with every seed, one seed after another, so that early results cover the study."""
         for seed in seeds:
             for variant in (variant for variant in self.variants if not self.kept or variant.name in self.kept):
                 yield variant, replace(variant.apply(baseline), seed=seed)
 
 
 def factorial(factors: Mapping[str, Iterable[Variant]]) -> tuple[Variant, ...]:
-    """Every combination of one variant of each factor, named `first_second`, patches merged.
+    """Every combination of one variant of each factor, with the patches merged and named like `first_second`.
 
     Raises:
         ValueError: two factors change the same field.
@@ -128,7 +128,7 @@ def study_names() -> tuple[str, ...]:
 
 @cache
 def space_names() -> tuple[str, ...]:
-    """Names of the shipped search spaces: the files of `search_spaces/` that hold a SPACE, see `raysweep.space`."""
+    """Names of the shipped search spaces: the files of `search_spaces/` that hold a SPACE."""
     return tuple(name for name in _files() if name not in study_names())
 
 
@@ -136,22 +136,24 @@ def find_study(name: str) -> Study:
     """The shipped study of that name.
 
     Raises:
-        RaysweepError: no such study, the message holds the nearest ones; or the name of a search space.
+        RaysweepError: no such study, the message lists the nearest ones; or the name is that of a search space.
     """
     if name not in _files():
         raise unknown("study", name, study_names(), "raysweep list studies")
     module = importlib.import_module(f"search_spaces.{name}")
     if not hasattr(module, "STUDY"):
-        raise RaysweepError(f"{name} is a search space, not a study: name it alone, as in `raysweep run {name}`.")
+        raise RaysweepError(
+            f"{name} is a search space, which cannot be combined with studies: use `raysweep run {name}`."
+        )
     if not isinstance(module.STUDY, Study):
         raise RaysweepError(f"search_spaces/{name}.py: STUDY is a {type(module.STUDY).__name__}, not a Study.")
     return module.STUDY
 
 
 def find_studies(names: Iterable[str | Study]) -> tuple[Study, ...]:
-    """The studies of these names in the order given, once each; `all` stands for every shipped one.
+    """The studies of these names in the given order, each once; `all` stands for every shipped study.
 
-    A study that is not shipped stands for itself.
+    `Study` objects are returned as they are.
 
     Raises:
         RaysweepError: no such study.

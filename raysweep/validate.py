@@ -1,4 +1,4 @@
-"""Values that no trial can be trained with, refused by name before anything starts. Standard library only."""
+"""Validation of recipes: values that cannot be trained with are refused before anything starts."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from raysweep.recipe import Recipe
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be, as a test and in words."""
+    """A condition on a value, as a test and in words."""
 
     holds: Callable[[Any], bool]
     words: str
 
 
-POSITIVE = Rule(lambda value: value > 0, "must be more than 0")
+POSITIVE = Rule(lambda value: value > 0, "must be greater than 0")
 NOT_NEGATIVE = Rule(lambda value: value >= 0, "must be 0 or more")
 AT_LEAST_1 = Rule(lambda value: value >= 1, "must be at least 1")
-SHARE = Rule(lambda value: 0 < value <= 1, "must be more than 0 and at most 1")
+SHARE = Rule(lambda value: 0 < value <= 1, "must be greater than 0 and at most 1")
 BELOW_1 = Rule(lambda value: 0 <= value < 1, "must be 0 or more and less than 1")
 PROBABILITIES = Rule(lambda value: all(0 <= share < 1 for share in value), "must all be 0 or more and less than 1")
 
 
 def one_of(*choices: str) -> Rule:
-    """The value is one of these words."""
+    """The rule that a value is one of these words."""
     return Rule(lambda value: value in choices, f"must be {' or '.join(choices)}")
 
 
 RESCALES = ("auto", "nearest", "linear", "cubic", "area")
-"""How images can be resized when they are written; auto: area where they shrink, cubic where they grow."""
+"""Ways of resizing images when they are written; auto: area for smaller, cubic for larger."""
 RULES: Mapping[str, Rule] = {
     "seed": NOT_NEGATIVE,
     "data.train_images": AT_LEAST_1,
@@ -43,12 +43,14 @@ RULES: Mapping[str, Rule] = {
     "data.short_side": AT_LEAST_1,
     "data.pad": NOT_NEGATIVE,
     "data.scale": POSITIVE,
-    "data.mean": Rule(lambda value: len(value) in (1, 3), "must be three numbers: red, green, blue; or one for all"),
+    "data.mean": Rule(
+        lambda value: len(value) in (1, 3), "must be three numbers (red, green, blue), or one for all channels"
+    ),
     "data.train_fraction": SHARE,
     "data.holdout": BELOW_1,
     "data.label_noise": BELOW_1,
     "data.rescale": one_of(*RESCALES),
-    "data.scales": Rule(lambda value: value and min(value) > 0, "must be one or more numbers above 0"),
+    "data.scales": Rule(lambda value: value and min(value) > 0, "must be one or more numbers greater than 0"),
     "data.test_scale": POSITIVE,
     "data.rotation": Rule(lambda value: 0 <= value <= 45, "must be 0 to 45"),
     "network.outputs": AT_LEAST_1,
@@ -96,10 +98,10 @@ RULES: Mapping[str, Rule] = {
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Refuse a recipe with a value out of its range.
+    """Refuse a recipe with a value that cannot be trained with.
 
     Raises:
-        RaysweepError: names the field, its value and what it must be.
+        RaysweepError: with the field, its value and the values it can have.
     """
     values = flatten(recipe)
     for path, value in values.items():
@@ -118,8 +120,8 @@ def _check_mean(recipe: Recipe) -> None:
     mean, channels = recipe.data.mean, recipe.data.channels
     if len(mean) not in (1, channels):
         raise RaysweepError(
-            f"data.mean is {', '.join(map('{:g}'.format, mean))}, {len(mean)} numbers, but data.preprocess "
-            f"{recipe.data.preprocess} makes images of {channels} channel{'s' * (channels > 1)}: give one number, e.g. "
+            f"data.mean has {len(mean)} numbers ({', '.join(map('{:g}'.format, mean))}), but data.preprocess "
+            f"{recipe.data.preprocess} makes images of {channels} channel{'s' * (channels > 1)}: use one number, e.g. "
             f"--set data.mean={sum(mean) / len(mean):.4g}."
         )
 
@@ -128,8 +130,8 @@ def _check_holdout(recipe: Recipe) -> None:
     images, share = recipe.data.train_images, recipe.data.holdout
     if share and not 0 < round(images * share) < images:
         raise RaysweepError(
-            f"data.holdout {share:g} of {images:,} training images leaves none to test on, or none to train on: "
-            "change it with --set data.holdout=VALUE."
+            f"data.holdout is {share:g}: of {images:,} training images, none are left to train on or to test on. "
+            "Change it with --set data.holdout=VALUE."
         )
 
 
@@ -142,20 +144,22 @@ def _check_trunk(recipe: Recipe) -> None:
 
 
 def check_batch(recipe: Recipe, workers: int = 1) -> None:
-    """Refuse a batch that does not divide among sub-batches and the workers of a trial.
+    """Refuse a batch that cannot be divided among sub-batches and the workers of a trial.
 
     Raises:
-        RaysweepError: names the three numbers and what to use.
+        RaysweepError: with the three numbers and a batch size that works.
     """
     training = recipe.training
     parts = training.accumulate * workers
     if training.batch_size % parts:
         raise RaysweepError(
-            f"training.batch_size {training.batch_size} does not divide into {training.accumulate} sub-batches "
-            f"(training.accumulate){f' on {workers} workers' if workers > 1 else ''}: use a multiple of {parts}."
+            f"training.batch_size is {training.batch_size}, which cannot be divided into {training.accumulate} "
+            f"sub-batches (training.accumulate){f' on {workers} workers' if workers > 1 else ''}: use a multiple of "
+            f"{parts}."
         )
-    if recipe.network.norm != "none" and recipe.training.batch_size // recipe.training.accumulate < 2:
+    if recipe.network.norm != "none" and training.batch_size // training.accumulate < 2:
         raise RaysweepError(
-            f"network.norm {recipe.network.norm} needs 2 images or more in every sub-batch: training.batch_size is "
-            f"{recipe.training.batch_size}, training.accumulate {recipe.training.accumulate}."
+            f"network.norm is {recipe.network.norm}, which needs at least 2 images in every sub-batch, but "
+            f"training.batch_size is {training.batch_size} and training.accumulate {training.accumulate}: raise "
+            "training.batch_size or lower training.accumulate."
         )

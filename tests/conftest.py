@@ -30,7 +30,7 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    cost._remembered.cache_clear()
+    cost._found.clear()
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from raysweep import cost
-from raysweep.cost import compute_cost, cost_key, find_cost, goldens
+from raysweep.cost import Cost, compute_cost, cost_key, find_cost, goldens
 from raysweep.disk.cache import cache_folder
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
@@ -39,28 +41,63 @@ def test_cost_depends_on_the_network_and_the_side_alone() -> None:
         assert cost_key(patch(Recipe(), change)) != cost_key(Recipe())
 
 
-def test_another_network_is_computed_once_and_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_network_is_computed_once_and_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = patch(Recipe(), {"network.width": 0.3})
     found = find_cost(recipe)
     assert found == compute_cost(recipe)
-    cost._remembered.cache_clear()  # as a new process would
+    cost._found.clear()  # as in a new process
     monkeypatch.setattr(cost, "compute_cost", lambda _: pytest.fail("computed twice"))
     assert find_cost(recipe) == found
 
 
-def test_a_damaged_memory_is_computed_again() -> None:
+@pytest.mark.parametrize("content", ['{"broken', "{}", '{"params": 1, "flops": 2}', "[1]"])
+def test_a_damaged_cache_is_computed_again(content: str) -> None:
     recipe = patch(Recipe(), {"network.width": 0.3})
-    find_cost(recipe)
-    (file,) = (cache_folder() / "raysweep").iterdir()
-    file.write_text('{"broken')
-    cost._remembered.cache_clear()
-    assert find_cost(recipe).params > 0
-    assert json.loads(file.read_text())
+    found = find_cost(recipe)
+    (file,) = cached_files()
+    file.write_text(content)
+    cost._found.clear()
+    assert find_cost(recipe) == found
+    assert json.loads(file.read_text())["params"] == found.params
 
 
-def test_a_home_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_keep_the_costs_that_others_have_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each cost is a file of its own; none is written twice."""
+    monkeypatch.setattr(cost, "compute_cost", lambda recipe: Cost(1, 2, 3))
+    first, second = (patch(Recipe(), {"network.width": width}) for width in (0.3, 0.31))
+    find_cost(first)
+    before = {file: file.stat().st_mtime_ns for file in cached_files()}
+    cost._found.clear()
+    find_cost(second)
+    assert len(cached_files()) == 2
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["cost.py", "recipe.py", "genotypes/cells.py", "networks/he_sun.csv", "networks/resnet.py", "nn/cells.py"],
+)
+def test_a_change_of_the_code_makes_cached_costs_invalid(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = shutil.copytree(cost.PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cost, "PACKAGE", package)
+    before = cost._code.__wrapped__()
+    with (package / changed).open("a") as file:
+        file.write("\n")
+    assert cost._code.__wrapped__() != before
+
+
+def cached_files() -> list[Path]:
+    return [path for path in (cache_folder() / "raysweep").rglob("*") if path.is_file()]
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
-    assert find_cost(patch(Recipe(), {"network.width": 0.3})).params > 0
+    recipe = patch(Recipe(), {"network.width": 0.3})
+    found = find_cost(recipe)
+    monkeypatch.setattr(cost, "compute_cost", lambda _: pytest.fail("computed twice in one process"))
+    assert find_cost(recipe) == found
 
 
 def test_gpu_hours_are_the_arithmetic_they_claim() -> None:
@@ -69,5 +106,5 @@ def test_gpu_hours_are_the_arithmetic_they_claim() -> None:
     assert hours == pytest.approx(2 * 3 * 208_986_240 * 320_000 * 256 / 50e12 / 3600)
     assert "not measured" in card.sentence
     assert cost.money(10, 2.5) == 25
-    with pytest.raises(RaysweepError, match="cannot cost -1"):
+    with pytest.raises(RaysweepError, match="-1"):
         cost.money(10, -1)

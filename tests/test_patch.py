@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def test_every_field_has_a_sentence_and_a_known_type() -> None:
 
 
 @given(patches())
-def test_exactly_the_fields_named_are_set(changes: dict[str, object]) -> None:
+def test_only_the_named_fields_are_set(changes: dict[str, object]) -> None:
     before = Recipe()
     after = set_fields(before, changes)
     for path in FIELDS:
@@ -40,7 +42,7 @@ def test_exactly_the_fields_named_are_set(changes: dict[str, object]) -> None:
     assert before == Recipe()
 
 
-def test_a_patch_without_another_network_sets_exactly_what_it_names() -> None:
+def test_a_patch_without_a_new_network_sets_only_the_named_fields() -> None:
     changes = {"network.norm": "batch", "solver.lr": 0.5, "data.side": 64}
     assert patch(Recipe(), changes) == set_fields(Recipe(), changes)
 
@@ -76,21 +78,21 @@ def test_times_stays_below_another_field() -> None:
 
 
 def test_times_of_text_is_refused() -> None:
-    with pytest.raises(RaysweepError, match="network.name is 'caffenet'"):
+    with pytest.raises(RaysweepError, match=r"network\.name.*'caffenet'.* 2"):
         patch(Recipe(), {"network.name": Times(2)})
-    with pytest.raises(RaysweepError, match="only a number"):
+    with pytest.raises(RaysweepError, match=r"network\.lrn.*False.* 2"):
         patch(Recipe(), {"network.lrn": Times(2)})
 
 
 @pytest.mark.parametrize("path", ["solver.learning_rate", "sovler.lr", "solver", "solver.lr.x", ""])
 def test_unknown_field_is_named_with_its_neighbours(path: str) -> None:
-    with pytest.raises(RaysweepError, match="unknown recipe field") as caught:
+    with pytest.raises(RaysweepError, match=f"'{re.escape(path)}'") as caught:
         patch(Recipe(), {path: 1})
     assert "raysweep list fields" in str(caught.value)
 
 
 def test_a_near_miss_names_the_right_field() -> None:
-    with pytest.raises(RaysweepError, match="Did you mean training.batch_size"):
+    with pytest.raises(RaysweepError, match=r"'training\.batchsize'.*training\.batch_size"):
         patch(Recipe(), {"training.batchsize": 1})
 
 
@@ -121,7 +123,7 @@ def test_text_of_the_wrong_type_is_refused_by_name(path: str, text: str) -> None
         parse(path, text)
 
 
-def test_whole_numbers_become_floats_where_the_field_is_one() -> None:
+def test_whole_numbers_become_floats_in_float_fields() -> None:
     value = coerce(recipe_fields()["solver.lr"], 1)
     assert value == 1.0
     assert isinstance(value, float)
@@ -131,6 +133,6 @@ def test_flatten_holds_every_field_once() -> None:
     assert list(flatten(Recipe())) == list(recipe_fields())
 
 
-def test_a_multiple_of_a_networks_own_factor_is_of_the_new_networks() -> None:
+def test_times_is_relative_to_the_own_factor_of_a_new_network() -> None:
     assert patch(Recipe(), {"network.stem_stride": Times(2), "network.name": "resnet45"}).network.stem_stride == 4
     assert patch(Recipe(), {"network.stem_stride": Times(2)}).network.stem_stride == 8

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,9 +12,11 @@ from hypothesis import strategies as st
 from raysweep.errors import RaysweepError
 from raysweep.identity import trial_id
 from raysweep.patch import patch
-from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, to_run
+from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, shared_and_own, to_run
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Length, Recipe
+from raysweep.request import Request, found_in
+from raysweep.store.store import Store
 from raysweep.study import Study, Variant, find_study
 from raysweep.validate import check_recipe
 
@@ -32,7 +36,8 @@ def test_a_baseline_that_two_studies_share_is_one_trial() -> None:
     assert len(plan) == 4
     shared = plan[0]
     assert [(member.study, member.variant) for member in shared.members] == [("activation", "relu"), ("rates", "base")]
-    assert shared.reason == "not in the store; shared with rates"
+    assert shared.reason.startswith("not in the store")
+    assert "rates" in shared.reason
     assert planned_studies(plan) == ["activation", "rates"]
 
 
@@ -41,16 +46,18 @@ def test_a_baseline_that_two_studies_share_is_one_trial() -> None:
     [
         (None, "run", "not in the store"),
         (Found("finished", 64), "skip", "finished"),
-        (Found("diverged", 3, 1, 3), "skip", "diverged in epoch 3"),
-        (Found("running", 7, 1), "resume", "epoch 7 of 64"),
-        (Found("stopped", 7, 1), "resume", "epoch 7 of 64"),
-        (Found("running", 0, 1), "run", "started, no epoch done"),
-        (Found("failed", 2, 2, error="Traceback\nValueError: bad"), "retry", "failed, tried twice: ValueError: bad"),
-        (Found("failed", 0, 5), "retry", "failed, tried 5 times: no message"),
+        (Found("diverged", 3, 1, 3), "skip", "diverged .*3"),
+        (Found("running", 7, 1), "resume", "7 of 64"),
+        (Found("stopped", 7, 1), "resume", "7 of 64"),
+        (Found("running", 0, 1), "run", "no epoch"),
+        (Found("failed", 2, 2, error="Traceback\nValueError: bad"), "retry", "failed.*twice.*: ValueError: bad$"),
+        (Found("failed", 0, 5), "retry", "failed.* 5 times"),
     ],
 )
 def test_action_and_reason(found: Found | None, action: str, reason: str) -> None:
-    assert decide(Recipe(), found) == (action, reason)
+    decision, why = decide(Recipe(), found)
+    assert decision == action
+    assert re.search(reason, why)
 
 
 def test_variants_keep_their_place_in_the_study() -> None:
@@ -63,7 +70,7 @@ def test_variants_keep_their_place_in_the_study() -> None:
         assert planned.members[0].order == whole[planned.trial]
 
 
-def test_what_is_finished_is_not_run_and_costs_nothing() -> None:
+def test_a_finished_trial_is_not_run_and_costs_nothing() -> None:
     found = {trial_id(Recipe()): Found("finished", 64)}
     plan = make_plan([STUDY], Recipe(), [0], found=found)
     assert [planned.members[0].variant for planned in to_run(plan)] == ["tanh", "elu"]
@@ -82,12 +89,14 @@ def test_images_are_bound_once_the_variant_has_been_applied() -> None:
     assert {planned.members[0].line for planned in plan} == {plan[0].trial}
 
 
-def test_a_trial_that_needs_images_says_so_and_keeps_who_shares_it() -> None:
+def test_a_trial_that_needs_images_names_the_command_and_all_its_studies() -> None:
     shared = make_plan([STUDY, OTHER], Recipe(), [0])[0]
-    assert needing(shared, "write them").reason == "needs images: write them; shared with rates"
+    reason = needing(shared, "write them").reason
+    assert "write them" in reason
+    assert "rates" in reason
 
 
-def test_what_means_nothing_in_the_network_is_left_out_by_name() -> None:
+def test_variants_that_do_not_apply_to_the_network_are_omitted_with_the_reason() -> None:
     vgg = patch(find_protocol("cifar10"), {"network.name": "vgg11"})
     plan = make_plan([find_study("conv1_depth")], vgg, [0])
     assert [planned.action for planned in plan] == ["run"] + ["omit"] * 9
@@ -109,6 +118,18 @@ def test_diff_is_against_the_protocol_as_it_ships() -> None:
     assert plan[1].diff == {"seed": 1, "training.epochs": 3.0, "network.activation": "tanh"}
 
 
+def test_settings_that_all_entries_share_are_separated_from_their_own() -> None:
+    common = {"network.name": "resnet18", "network.stem_kernel": 7}
+    diffs = {"relu": common, "elu": common | {"network.activation": "elu"}, "tanh": {"solver.lr": 0.1} | common}
+    assert shared_and_own(diffs) == (
+        common,
+        {"relu": {}, "elu": {"network.activation": "elu"}, "tanh": {"solver.lr": 0.1}},
+    )
+    assert shared_and_own({"a": {"x": 1}, "b": {"x": 2}, "c": {}}) == ({}, {"a": {"x": 1}, "b": {"x": 2}, "c": {}})
+    assert shared_and_own({"a": {"x": None}, "b": {}}) == ({}, {"a": {"x": None}, "b": {}})
+    assert shared_and_own({}) == ({}, {})
+
+
 def test_a_line_is_the_baseline_under_the_same_settings() -> None:
     first = make_plan([STUDY], Recipe(), range(2))
     other = make_plan([STUDY], patch(Recipe(), {"solver.lr": 0.1}), [0])
@@ -116,7 +137,7 @@ def test_a_line_is_the_baseline_under_the_same_settings() -> None:
     assert other[0].members[0].line == other[0].trial != first[0].trial
 
 
-def test_the_machine_readable_form_has_its_keys() -> None:
+def test_the_keys_of_the_json_form() -> None:
     entry = make_plan([STUDY], Recipe(), [0])[0].to_json()
     assert list(entry) == [
         *("trial", "studies", "seed", "action", "reason", "diff"),
@@ -128,7 +149,7 @@ def test_the_machine_readable_form_has_its_keys() -> None:
 
 
 def test_values_out_of_range_are_refused_by_name() -> None:
-    for path, value in [
+    values: list[tuple[str, object]] = [
         ("training.batch_size", 0),
         ("training.epochs", 0.0),
         ("solver.lr", -0.1),
@@ -141,12 +162,13 @@ def test_values_out_of_range_are_refused_by_name() -> None:
         ("data.label_noise", 1.0),
         ("data.rescale", "bicubic"),
         ("solver.decay_norm", "l3"),
-    ]:
-        with pytest.raises(RaysweepError, match=rf"{path} is "):
+    ]
+    for path, value in values:
+        with pytest.raises(RaysweepError) as caught:
             make_plan([STUDY], patch(Recipe(), {path: value}), [0])
-    with pytest.raises(
-        RaysweepError, match=r"does not divide into 3 sub-batches \(training.accumulate\): use a multiple of 3"
-    ):
+        assert path in str(caught.value)
+        assert path == "data.mean" or str(value) in str(caught.value)
+    with pytest.raises(RaysweepError, match=r"training\.batch_size.*256.*training\.accumulate.*multiple of 3"):
         make_plan([STUDY], patch(Recipe(), {"training.accumulate": 3}), [0])
 
 
@@ -164,9 +186,7 @@ def test_the_mean_has_one_number_or_one_for_each_channel(preprocess: str, mean: 
     if fits:
         check_recipe(recipe)
     else:
-        with pytest.raises(
-            RaysweepError, match="data.mean is 124, 117, 104, 3 numbers, but data.preprocess gray makes"
-        ):
+        with pytest.raises(RaysweepError, match=r"data\.mean.*124, 117, 104.*data\.preprocess.*gray"):
             check_recipe(recipe)
 
 
@@ -185,7 +205,7 @@ def test_whole_epochs_are_as_many_as_asked(images: int, batch_size: int, epochs:
     assert Length(images, batch_size, float(epochs)).num_epochs <= epochs
 
 
-def test_the_papers_length() -> None:
+def test_the_length_of_the_papers_training() -> None:
     assert Recipe().length.iterations == 320_000
     assert Recipe().length.num_epochs == 64
     assert patch(Recipe(), {"training.batch_size": 128}).length.iterations == 640_000
@@ -193,9 +213,21 @@ def test_the_papers_length() -> None:
 
 def test_planning_loads_neither_torch_nor_ray() -> None:
     code = (
-        "import sys; from raysweep.__main__ import raysweep\n"
+        "import sys; from raysweep.verbs.entry import raysweep\n"
         "try: raysweep(['plan', 'all', '--protocol', 'imagenet128', '--json'])\n"
         "except SystemExit: pass\n"
         "sys.exit(bool({'torch', 'ray', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_store_below_the_home_folder_is_found_by_its_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell does not expand it in `--store=~/x`, nor does Python in a notebook."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trial = trial_id(Recipe())
+    Store.open("~/x", create=True).write_trial({"trial": trial, "status": "finished", "epochs": 64})
+    assert found_in("~/x")[trial].status == "finished"
+    plan = Request(("activation",), variants=("elu",), store="~/x").plan()
+    assert [planned.action for planned in plan] == ["skip", "run"]
+    assert found_in("~/none") == {}
+    assert not (tmp_path / "none").exists()

@@ -1,4 +1,4 @@
-"""Searches without training: which points come in which order, what is remembered, what is refused."""
+"""Proposals without training: which points come in which order, which are continued, which options are refused."""
 
 from __future__ import annotations
 
@@ -77,21 +77,21 @@ def test_a_space_with_few_points_ends_early() -> None:
     assert [point.order for point in points] == [0, 1, 2, 3]
 
 
-def test_a_point_is_told_of_before_it_is_known_and_only_once() -> None:
-    told: list[tuple[str, int]] = []
+def test_a_point_is_recorded_once_and_before_it_is_used() -> None:
+    recorded: list[tuple[str, int]] = []
     proposals = Proposals(TINY, Recipe())
-    proposals.note = lambda point: told.append((point.variant, len(proposals)))
+    proposals.note = lambda point: recorded.append((point.variant, len(proposals)))
     point, new = proposals.propose({"norm": "batch", "network.groups": "True"})
     again, fresh = proposals.propose({"norm": "batch", "network.groups": "True"})
     assert (point, new, fresh) == (again, True, False)
-    assert told == [("baseline", 0)]
+    assert recorded == [("baseline", 0)]
 
 
-def test_what_is_stored_is_continued(tmp_path: Path) -> None:
+def test_a_stored_search_is_continued(tmp_path: Path) -> None:
     first = Proposals(RATES, Recipe())
     list(first.take(random_points(RATES, 0), 5))
     again = Proposals(RATES, Recipe())
-    read_proposals(rows_of(tmp_path, first), again)
+    read_proposals(rows_of(tmp_path, first), again, SearchOptions())
     assert again.points == first.points
     assert [p.variant for p in again.take(random_points(RATES, 0), 7)][5:] == ["s004", "s005"]
     assert list(again.points) == [point.trial for point in proposed(RATES, 7)]
@@ -101,20 +101,39 @@ def test_only_points_under_the_same_settings_are_continued(tmp_path: Path) -> No
     first = Proposals(RATES, Recipe())
     list(first.take(random_points(RATES, 0), 5))
     other = Proposals(RATES, patch(Recipe(), {"training.epochs": 3.0}))
-    read_proposals(rows_of(tmp_path, first), other)
+    read_proposals(rows_of(tmp_path, first), other, SearchOptions())
     assert not other.points
+
+
+def test_a_grid_on_a_used_store_takes_its_own_points_only(tmp_path: Path) -> None:
+    options = fit_to_grid(RATES, SearchOptions("grid", grid_points=3))
+    assert options.trials == 6
+    stored = Proposals(RATES, Recipe())
+    list(stored.take(random_points(RATES, 0), 7))
+    stored.propose({"norm": "batch", "solver.lr": 10.0})
+    grid = Proposals(RATES, Recipe())
+    read_proposals(rows_of(tmp_path, stored), grid, options)
+    assert [point.variant for point in grid.first(options.trials)] == ["baseline", "s006"], "one that another proposed"
+    points = list(grid.take(known_points(RATES, options), options.trials))
+    rates = {(point.assignment["norm"], point.assignment["solver.lr"]) for point in points}
+    assert rates == {(norm, rate) for norm in ("none", "batch") for rate in (0.1, 1.0, 10.0)}
+    assert len(points) == 6
+    assert [point.variant for point in points[2:]] == ["s007", "s008", "s009", "s010"]
+    random = Proposals(RATES, Recipe())
+    read_proposals(rows_of(tmp_path, grid), random, SearchOptions())
+    assert len(random) == 7 + 1 + 4, "a random search counts every point of the store"
 
 
 def test_points_of_an_older_space_keep_their_names(tmp_path: Path) -> None:
     old = Proposals(Space("tiny", "Which?", "p", "f", (NORM,)), Recipe())
     list(old.take(random_points(old.space, 0), 2))
     new = Proposals(TINY, Recipe())
-    read_proposals(rows_of(tmp_path, old), new)
+    read_proposals(rows_of(tmp_path, old), new, SearchOptions())
     assert not new.points
     assert new.propose({"norm": "batch", "network.groups": "False"})[0].variant == "s001"
 
 
-def test_a_row_of_the_store_says_what_the_point_is() -> None:
+def test_a_row_of_the_store_describes_the_point() -> None:
     proposals = Proposals(RATES, Recipe())
     point, _ = proposals.propose({"norm": "batch", "solver.lr": 2.0})
     row = proposal_row(proposals, point, "imagenet128", Recipe())
@@ -135,37 +154,37 @@ def test_a_row_of_the_store_says_what_the_point_is() -> None:
         (Found("failed", 1, 2), "asha", "retry"),
     ],
 )
-def test_what_a_scheduler_stopped_is_not_trained_again_under_it(
+def test_a_trial_that_a_scheduler_stopped_is_not_trained_again_under_one(
     found: Found | None, scheduler: str, action: str
 ) -> None:
     assert decide_search(Recipe(), found, scheduler)[0] == action
 
 
-def test_a_setting_that_the_space_decides_is_refused() -> None:
-    with pytest.raises(RaysweepError, match=r"network\.groups is one of the choices that tiny searches over"):
+def test_a_setting_of_a_searched_field_is_refused() -> None:
+    with pytest.raises(RaysweepError, match=r"tiny.*--set network\.groups"):
         check_settings(TINY, ["network.groups"])
     relative = Parameter("training.batch_size", Choice({"x1": {}, "x2": {"training.batch_size": Times(2.0)}}), "b")
     check_settings(Space("s", "?", "p", "f", (relative,)), ["training.batch_size", "network.groups"])
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "values"),
     [
-        ({"searcher": "randm"}, "unknown searcher 'randm'. Did you mean random"),
-        ({"scheduler": "pbt"}, "unknown scheduler 'pbt'"),
-        ({"trials": 0}, "--trials is 0"),
-        ({"grace_epochs": 0}, "--grace-epochs is 0"),
-        ({"reduction_factor": 1.0}, "--reduction-factor is 1"),
+        ({"searcher": "randm"}, "'randm'.*random"),
+        ({"scheduler": "pbt"}, "scheduler 'pbt'"),
+        ({"trials": 0}, "--trials.*0"),
+        ({"grace_epochs": 0}, "--grace-epochs.*0"),
+        ({"reduction_factor": 1.0}, "--reduction-factor.*1"),
     ],
 )
-def test_options_that_do_not_serve_are_refused(options: dict[str, object], words: str) -> None:
-    with pytest.raises(RaysweepError, match=words):
+def test_options_out_of_range_are_refused(options: dict[str, object], values: str) -> None:
+    with pytest.raises(RaysweepError, match=values):
         SearchOptions(**options)  # type: ignore[arg-type]
 
 
 def test_planning_a_search_loads_neither_torch_nor_ray() -> None:
     code = (
-        "import sys; from raysweep.__main__ import raysweep\n"
+        "import sys; from raysweep.verbs.entry import raysweep\n"
         "try: raysweep(['plan', 'joint', '--protocol', 'cifar10', '--json'])\n"
         "except SystemExit: pass\n"
         "sys.exit(bool({'torch', 'ray', 'optuna', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"
@@ -181,9 +200,9 @@ def test_a_grid_is_as_long_as_its_points_and_no_longer_than_allowed() -> None:
     assert fitted.trials == size
     proposals = Proposals(space, Recipe())
     assert len(list(proposals.take(known_points(space, fitted), 99))) == size
-    with pytest.raises(RaysweepError, match=r"the grid of joint has more than 30 points.*--over"):
+    with pytest.raises(RaysweepError, match="joint.*30.*--over"):
         fit_to_grid(space, SearchOptions("grid", trials=30))
-    with pytest.raises(RaysweepError, match="--grid-points are of --searcher grid, not of random"):
+    with pytest.raises(RaysweepError, match="--grid-points.*--searcher grid.*random"):
         SearchOptions(grid_points=3)
-    with pytest.raises(RaysweepError, match="--grid-points is 1"):
+    with pytest.raises(RaysweepError, match="--grid-points.*1"):
         SearchOptions("grid", grid_points=1)

@@ -41,7 +41,7 @@ def test_every_point_of_the_joint_space_can_be_trained(protocol: str, seed: int)
     assignment = JOINT.sample(Random(seed))
     recipe = patch(baseline, JOINT.patch(assignment))
     check_recipe(recipe)
-    assert JOINT.holds(assignment)
+    assert JOINT.contains(assignment)
     assert len(trial_id(recipe)) == 12
     if recipe.network.pooling == "stochastic":
         assert recipe.network.activation in ("relu", "sigmoid")
@@ -55,7 +55,7 @@ def test_every_point_of_the_joint_space_can_be_trained(protocol: str, seed: int)
 
 @pytest.mark.parametrize("protocol", RECIPES)
 def test_the_baseline_is_a_point_of_the_joint_space(protocol: str) -> None:
-    assert JOINT.holds(JOINT.baseline())
+    assert JOINT.contains(JOINT.baseline())
     assert patch(RECIPES[protocol], JOINT.patch(JOINT.baseline())) == RECIPES[protocol]
     assert not JOINT.changed(JOINT.baseline())
 
@@ -94,32 +94,20 @@ def test_the_joint_space_covers_the_table() -> None:
     assert "data.side" not in changed
 
 
-@pytest.mark.parametrize("name", [parameter.name for parameter in JOINT.parameters])
-def test_a_line_is_a_study_of_one_factor(name: str) -> None:
-    study = JOINT.line(name)
-    assert len(study.variants) == len(JOINT.parameter(name).domain.points) > 1
-    ids = [trial_id(recipe) for _, recipe in study.recipes(Recipe(), [0])]
-    assert len(set(ids)) == len(ids), "every option changes something"
-
-
-def test_a_line_goes_through_points_of_the_space() -> None:
-    study = space(NORM, PLACE, RATE).line("network.norm_position")
-    assert [dict(variant.patch) for variant in study.variants] == [
-        {"network.norm": "batch", "solver.lr": Times(1.0)},
-        {"network.norm": "batch", "network.norm_position": "before", "solver.lr": Times(1.0)},
-    ]
-    assert study.baseline == "after"
-
-
-def test_a_line_leaves_what_excludes_its_parameter() -> None:
-    width = Parameter("network.width", Uniform(0.5, 1.5), "width", unless={"norm": ("none",)})
-    study = space(NORM, width).line("network.width")
-    assert [variant.name for variant in study.variants] == ["x0.5", "x0.75", "x1", "x1.25", "x1.5"]
-    assert all(variant.patch["network.norm"] == "batch" for variant in study.variants)
+@pytest.mark.parametrize("parameter", JOINT.parameters, ids=lambda parameter: str(parameter.name))
+def test_every_value_changes_something(parameter: Parameter) -> None:
+    samples = (JOINT.sample(Random(k)) for k in range(10_000))
+    found = next(sample for sample in samples if parameter.name in sample)
+    ids = set()
+    for value in parameter.domain.points:
+        wanted = found | {parameter.name: value}
+        point = JOINT.walk(lambda other, wanted=wanted: wanted.get(other.name, other.domain.baseline))
+        ids.add(trial_id(patch(Recipe(), JOINT.patch(point))))
+    assert len(ids) == len(parameter.domain.points) > 1
 
 
 @given(st.integers())
-def test_a_parameter_is_there_exactly_where_its_condition_holds(seed: int) -> None:
+def test_a_parameter_is_active_exactly_if_its_condition_is_met(seed: int) -> None:
     assignment = space(NORM, PLACE).sample(Random(seed))
     assert (PLACE.name in assignment) == (assignment["norm"] == "batch")
 
@@ -143,7 +131,7 @@ def test_factors_on_one_field_multiply_and_like_follows_another_field() -> None:
 
 def test_two_parameters_cannot_set_one_field_together() -> None:
     twice = space(NORM, Parameter("again", Choice({"none": {}, "affine": {"network.norm": "batch_affine"}}), "again"))
-    with pytest.raises(ValueError, match=r"two parameters set network\.norm, to 'batch' and to 'batch_affine'"):
+    with pytest.raises(ValueError, match=r"network\.norm.*'batch'.*'batch_affine'"):
         twice.patch({"norm": "batch", "again": "affine"})
 
 
@@ -153,9 +141,9 @@ def test_weights_make_an_option_more_frequent() -> None:
     assert 860 < drawn.count("none") < 940
 
 
-def test_an_assignment_of_another_space_is_known_as_such() -> None:
+def test_an_assignment_of_another_space_is_recognised() -> None:
     own = space(NORM, PLACE, RATE)
-    assert own.holds({"norm": "none", "solver.lr": 2.0})
+    assert own.contains({"norm": "none", "solver.lr": 2.0})
     for other in (
         {"norm": "none"},
         {"norm": "layer", "solver.lr": 2.0},
@@ -163,21 +151,21 @@ def test_an_assignment_of_another_space_is_known_as_such() -> None:
         {"norm": "none", "network.norm_position": "after", "solver.lr": 2.0},
         {"norm": "none", "solver.lr": "fast"},
     ):
-        assert not own.holds(other)
+        assert not own.contains(other)
 
 
 @pytest.mark.parametrize(
-    ("parameters", "words"),
+    ("parameters", "values"),
     [
-        ((NORM, NORM), "norm is there twice"),
-        ((PLACE, NORM), "which no earlier parameter can be"),
-        ((Parameter("x", Choice({"a": {"network.norm": "batch"}}), "x"),), "changes nothing"),
-        ((Parameter("x", Choice({"a": {}}, {"b": 2.0}), "x"),), "weights of b"),
-        ((Parameter("solver.lr", LogUniform(2.0, 4.0), "x"),), "the baseline, 1, is not within 2 to 4"),
+        ((NORM, NORM), "norm.*twice"),
+        ((PLACE, NORM), r"network\.norm_position.*norm.*batch"),
+        ((Parameter("x", Choice({"a": {"network.norm": "batch"}}), "x"),), "x.*a.*nothing"),
+        ((Parameter("x", Choice({"a": {}}, {"b": 2.0}), "x"),), "x.*weights.*b"),
+        ((Parameter("solver.lr", LogUniform(2.0, 4.0), "x"),), r"solver\.lr.*1.*2.*4"),
     ],
 )
-def test_a_space_that_contradicts_itself_is_refused(parameters: tuple[Parameter, ...], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+def test_a_space_that_contradicts_itself_is_refused(parameters: tuple[Parameter, ...], values: str) -> None:
+    with pytest.raises(ValueError, match=values):
         space(*parameters)
 
 
@@ -189,9 +177,9 @@ def test_fields_that_do_not_exist_are_refused() -> None:
 def test_a_space_is_no_study() -> None:
     assert "joint" not in study_names()
     assert all(study.name != "joint" for study in find_studies(["all"]))
-    with pytest.raises(RaysweepError, match="joint is a search space, not a study: name it alone"):
+    with pytest.raises(RaysweepError, match="joint.*raysweep run joint"):
         find_studies(["activation", "joint"])
-    with pytest.raises(RaysweepError, match="unknown search space 'activation'"):
+    with pytest.raises(RaysweepError, match="'activation'"):
         find_space("activation")
 
 
@@ -207,11 +195,11 @@ def test_a_grid_is_every_combination_once_after_the_baseline() -> None:
         for rate in rates
     ]
     assert grid[1:] == expected
-    assert all(space.holds(point) for point in grid)
+    assert all(space.contains(point) for point in grid)
     over = list(space.grid(("norm",), 3))
     assert over[1:] == [
         {"norm": "none", "solver.lr": 1.0},
         {"norm": "batch", "network.norm_position": "after", "solver.lr": 1.0},
     ]
-    with pytest.raises(RaysweepError, match="unknown parameter of s 'nrom'"):
+    with pytest.raises(RaysweepError, match="'nrom'.*norm"):
         list(space.grid(("nrom",), 3))

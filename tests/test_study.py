@@ -53,15 +53,15 @@ def test_seeds_come_outermost_and_change_the_seed_alone() -> None:
 
 
 def test_unknown_names_are_refused_with_near_ones() -> None:
-    with pytest.raises(RaysweepError, match="unknown study 'activaton'. Did you mean activation"):
+    with pytest.raises(RaysweepError, match="'activaton'.* activation"):
         find_study("activaton")
-    with pytest.raises(RaysweepError, match="unknown variant of study activation 'prelo'. Did you mean prelu"):
+    with pytest.raises(RaysweepError, match="activation.*'prelo'.* prelu"):
         find_study("activation").only(["prelo"])
-    with pytest.raises(RaysweepError, match="unknown protocol 'imagenet'. Did you mean imagenet"):
+    with pytest.raises(RaysweepError, match="'imagenet'.* imagenet128"):
         find_protocol("imagenet")
 
 
-def test_all_stands_for_every_study_and_names_come_once() -> None:
+def test_all_means_every_study_and_no_study_comes_twice() -> None:
     assert [study.name for study in find_studies(["all", "activation"])] == list(study_names())
 
 
@@ -69,36 +69,39 @@ def make(*variants: Variant, baseline: str = "a") -> Study:
     return Study("s", "q?", "p", "f", baseline, variants)
 
 
-def test_a_study_refuses_mistakes_of_its_author() -> None:
-    with pytest.raises(ValueError, match="used twice"):
+def test_a_study_with_mistakes_is_refused() -> None:
+    with pytest.raises(ValueError, match="s: .*twice"):
         make(Variant("a"), Variant("a"))
-    with pytest.raises(ValueError, match="not one of its variants"):
+    with pytest.raises(ValueError, match="'a'.*variants"):
         make(Variant("b"))
-    with pytest.raises(RaysweepError, match=r"Did you mean solver\.lr"):
+    with pytest.raises(RaysweepError, match=r"'solver\.lrr'.*solver\.lr"):
         make(Variant("a"), Variant("b", {"solver.lrr": 1.0}))
 
 
-def test_factorial_is_every_combination() -> None:
+def test_factorial_gives_every_combination() -> None:
     rates = (Variant("slow", {"solver.lr": 0.001}), Variant("fast", {"solver.lr": 0.1}))
     acts = (Variant("elu", {"network.activation": "elu"}), Variant("tanh", {"network.activation": "tanh"}))
     combined = factorial({"rate": rates, "activation": acts})
     assert [variant.name for variant in combined] == ["slow_elu", "slow_tanh", "fast_elu", "fast_tanh"]
     assert get(combined[3].apply(Recipe()), "solver.lr") == 0.1
     assert get(combined[3].apply(Recipe()), "network.activation") == "tanh"
-    with pytest.raises(ValueError, match="two factors change solver.lr"):
+    with pytest.raises(ValueError, match=r"solver\.lr"):
         factorial({"a": rates, "b": rates})
 
 
 def test_a_published_run_that_differs_from_its_description_needs_the_clean_form() -> None:
     published = Variant("quick", {"training.epochs": Times(0.5)}, "a network", as_published="half the epochs")
-    with pytest.raises(ValueError, match="quick differs from its description, so add the clean form"):
+    with pytest.raises(ValueError, match="quick_clean"):
         Study("s", "q?", "p", "f", "base", (Variant("base"), published))
     Study("s", "q?", "p", "f", "base", (Variant("base"), published, Variant("quick_clean")))
-    assert published.sentence == "a network; as published: half the epochs"
+    assert published.sentence.startswith("a network")
+    assert published.sentence.endswith("half the epochs")
     assert Variant("plain", {}, "a network").sentence == "a network"
 
 
-def test_what_only_the_published_run_did_reaches_plan_and_list() -> None:
+def test_the_published_run_is_described_in_the_plan() -> None:
     plan = make_plan([find_study("padding")], Recipe(), [0])
     (member,) = [m for planned in plan for m in planned.members if m.variant == "no_conv_padding"]
-    assert member.summary.endswith("as published: half the batch for the same number of updates, so half the epochs")
+    (variant,) = [v for v in find_study("padding").variants if v.name == "no_conv_padding"]
+    assert variant.as_published
+    assert member.summary.endswith(variant.as_published)

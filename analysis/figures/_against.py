@@ -1,4 +1,4 @@
-"""Accuracy against a quantity of the recipe, ours and the published beside: what many figures of the paper are."""
+"""Accuracy against a quantity of the recipe, ours and published side by side, as in many figures of the paper."""
 
 from __future__ import annotations
 
@@ -11,35 +11,33 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import _look as look
-from analysis.figures.gains import unfinished
+from analysis.figures import FIGURES, WIDTH_INCHES, Figure
+from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.statistics.comparisons import estimate
+from analysis.statistics.comparisons import MEAN_INTERVAL, estimate, unfinished
 from raysweep.cost import cost_key, goldens
-from raysweep.identity import recipe_from_json
 from raysweep.recipe import Recipe
 from raysweep.study import CLEAN, find_study
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 OURS, PAPER = "ours", "published"
 COLUMNS = ("source", "quantity", "series", "variant", "x", "mean", "half", "n", "seeds", "crossed")
 PANEL_INCHES = 2.05
 """Height of a row of panels."""
-WIDTH_INCHES = 7.4
 COLUMN = 0.025
-"""Of an axis: points this near are in one column."""
+"""Share of an axis within which points are in one column."""
 TICK_INCHES = 0.34
-"""Between two ticks that both have their number."""
+"""Least distance of two labelled ticks."""
 AS_PUBLISHED, NO_GROUPS = "as published", "no groups"
 LOOSE = frozenset({AS_PUBLISHED, NO_GROUPS})
-"""Series whose points are no line: they differ from it in more than the quantity."""
+"""Series whose points are not joined, because they differ in more than the quantity."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """A variant as it was run, by us or for the paper."""
+    """A variant as we ran it, or as the paper did."""
 
     name: str
     summary: str
@@ -48,45 +46,45 @@ class Design:
     images_per_s: float
     ours: bool
     as_published: bool = False
-    """Ours, in the form of the published run, which is not that of its description."""
+    """Whether it is ours, in the form of a published run that differs from its description."""
 
 
 def forms(design: Design) -> tuple[str, ...]:
-    """One line of designs as they are described, and loose points of those as they were published."""
+    """One line for designs as described, and loose points for those as published."""
     return (AS_PUBLISHED,) if design.as_published else ("",)
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What the horizontal axis shows; no number: the design has no such point."""
+    """The quantity on the horizontal axis; NaN for designs without a point."""
 
     label: str
     of: Callable[[Design], float]
     log: bool = True
     text: Callable[[float], str] = short
     relative: bool = False
-    """To the baseline of the study."""
+    """Whether values are divided by the value of the study's baseline."""
 
 
 @dataclass(frozen=True)
 class Against:
-    """A figure of some studies: its quantities, a panel each, and what its lines are."""
+    """A figure of some studies: its quantities, with a panel each, and its lines."""
 
     studies: tuple[str, ...]
     quantities: tuple[Quantity, ...]
     series: Callable[[Design], tuple[str, ...]] = forms
-    """Lines that a design is a point of; no name: there is one line."""
+    """The lines that have a point of a design; the name is empty if there is only one line."""
     paper: Callable[[Line], Mapping[str, float]] = field(default=lambda line: published(line))
-    """Variant -> published top-1, points."""
+    """Variant -> published top-1, in points."""
     mark: Callable[[Design], str] = lambda _: ""
-    """What stands at a point."""
+    """The label of a point."""
     loose: bool = False
-    """No points are lines."""
+    """Whether no points are joined."""
 
     def data(self, line: Line) -> pd.DataFrame:
-        """One row a variant, quantity, series and source; `mean` and `half` in points of top-1, `seeds` their values.
+        """One row per variant, quantity, series and source: `mean`, `half` and the `seeds` in points of top-1.
 
-        `crossed` says which trials of a variant have not finished. Empty for other studies, and without any result.
+        `crossed` lists the trials of a variant that have not finished. Empty for other studies and without results.
         """
         if line.study not in self.studies or line.finished.empty:
             return pd.DataFrame(columns=[*COLUMNS, "mark"])
@@ -119,19 +117,19 @@ class Against:
             for series in self.series(design):
                 yield own | {"quantity": quantity.label, "series": series, "x": quantity.of(design)}
 
-    def size(self, frame: pd.DataFrame) -> tuple[float, float]:
-        """Panels side by side: sources, or quantities with a row a source."""
-        rows, _ = self._shape(frame)
-        return 7.4, 0.5 + PANEL_INCHES * rows
+    def height(self, frame: pd.DataFrame) -> float:
+        """The height of the rows of panels."""
+        return 0.5 + PANEL_INCHES * self._shape(frame)[0]
 
     def _shape(self, frame: pd.DataFrame) -> tuple[int, int]:
+        """Rows and columns: sources side by side, or quantities side by side with a row per source."""
         sources = frame["source"].nunique()
         return (1, sources) if len(self.quantities) == 1 else (sources, len(self.quantities))
 
     def draw(self, frame: pd.DataFrame, ax: Axes) -> None:
-        """A panel a source and quantity; those of one source share the accuracy."""
+        """A panel per source and quantity; the panels of one source share the axis of accuracy."""
         rows, columns = self._shape(frame)
-        panels = [panel for row in look.split(ax, rows, columns) for panel in row]
+        panels = style.fill(ax, rows * columns, columns)
         sources = [source for source in (OURS, PAPER) if (frame["source"] == source).any()]
         shown = [(source, quantity) for source in sources for quantity in self.quantities]
         ticks = TICK_INCHES / (WIDTH_INCHES / columns - 0.9)
@@ -153,14 +151,13 @@ def _relative(frame: pd.DataFrame, quantity: str, baseline: str) -> pd.DataFrame
 
 def designs(line: Line) -> Iterator[Design]:
     """Our variants in the study's order."""
-    rows = line.trials.drop_duplicates("variant").set_index("variant")
-    speed = line.trials.groupby("variant")["images_per_s"].mean()
-    for name in (name for name in line.variants if name in rows.index):
-        row = rows.loc[name]
-        macs = float(line.trials.loc[line.trials["variant"] == name, "macs"].astype(float).max())
-        recipe, images_per_s = recipe_from_json(str(row["recipe"])), float(speed.get(name, math.nan))
+    grouped = line.trials.groupby("variant")
+    summaries, speed = grouped["summary"].first(), grouped["images_per_s"].mean()
+    macs = line.trials["macs"].astype(float).groupby(line.trials["variant"]).max()
+    for name, recipe in line.recipes.items():
         clean = f"{name}{CLEAN}" in line.variants
-        yield Design(name, str(row["summary"]), recipe, macs, images_per_s, ours=True, as_published=clean)
+        own = str(summaries.get(name, "")), recipe, float(macs[name]), float(speed[name])
+        yield Design(name, *own, ours=True, as_published=clean)
 
 
 def original_designs(line: Line) -> Iterator[Design]:
@@ -172,42 +169,42 @@ def original_designs(line: Line) -> Iterator[Design]:
 
 
 def published(line: Line) -> dict[str, float]:
-    """Variant -> published top-1, points."""
+    """Variant -> published top-1, in points."""
     known = METRICS["published_top1"].of(published_study(line.study, line.baseline))
     return {str(variant): float(top1) for variant, top1 in known.items()}
 
 
 def _limits(frame: pd.DataFrame) -> tuple[float, float]:
     half = frame["half"].fillna(0)
-    return look.rise([*(frame["mean"] - half), *(frame["mean"] + half), *frame["seeds"].explode().astype(float)])
+    return style.rise([*(frame["mean"] - half), *(frame["mean"] + half), *frame["seeds"].explode().astype(float)])
 
 
 def _panel(panel: Axes, frame: pd.DataFrame, quantity: Quantity, ticks: float, loose: bool) -> None:
     if frame.empty:
         panel.set_axis_off()
-        panel.annotate("not published", (0.5, 0.5), xycoords="axes fraction", ha="center", color=look.FAINT, fontsize=7)
+        panel.text(0.5, 0.5, "not published", transform=panel.transAxes, ha="center", color=style.FAINT, fontsize=7)
         return
     _axis(panel, frame["x"], quantity, ticks)
     for name, shade in _shades(frame).items():
         _line(panel, frame[frame["series"] == name], shade, loose or name in LOOSE)
     source = frame["source"].iloc[0]
-    look.title(panel, OURS if source == OURS else look.PUBLISHED_ON)
+    style.title(panel, OURS if source == OURS else style.PUBLISHED_ON)
     panel.set_ylabel(METRICS["top1"].label, fontsize=7, labelpad=2)
     panel.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def _shades(frame: pd.DataFrame) -> dict[str, str]:
-    """Series -> colour."""
-    plain = look.OURS if frame["source"].iloc[0] == OURS else look.PUBLISHED
-    named = {name: look.colour(name, number) for number, name in enumerate(dict.fromkeys(frame["series"]))}
-    return named | ({"": plain} if "" in named else {}) | {name: look.FAINT for name in LOOSE if name in named}
+    """Series -> its colour."""
+    plain = style.OURS if frame["source"].iloc[0] == OURS else style.PUBLISHED
+    named = {name: style.colour(name, number) for number, name in enumerate(dict.fromkeys(frame["series"]))}
+    return named | ({"": plain} if "" in named else {}) | {name: style.FAINT for name in LOOSE if name in named}
 
 
 def _name_series(panel: Axes, frame: pd.DataFrame) -> None:
     last = frame.dropna(subset="mean").groupby("series", sort=False).tail(1).set_index("series")
     shades = _shades(frame)
     tips = {str(name): (row["mean"], shades[str(name)]) for name, row in last.iterrows() if name}
-    look.label_ends(panel, tips, PANEL_INCHES - 0.65)
+    style.label_ends(panel, tips, PANEL_INCHES - 0.65)
 
 
 def _axis(panel: Axes, values: pd.Series, quantity: Quantity, ticks: float) -> None:
@@ -219,8 +216,8 @@ def _axis(panel: Axes, values: pd.Series, quantity: Quantity, ticks: float) -> N
     else:
         room = 0.06 * (high - low) or 1.0
         panel.set_xlim(low - room, high + room)
-    look.small(panel)
-    look.ticks_at(panel, list(values), quantity.text, ticks)
+    style.small(panel)
+    style.ticks_at(panel, list(values), quantity.text, ticks)
     panel.set_xlabel(quantity.label, fontsize=7, labelpad=1)
 
 
@@ -231,31 +228,22 @@ def _line(panel: Axes, rows: pd.DataFrame, shade: str, loose: bool) -> None:
     bars = known["half"].fillna(0)
     ours = (rows["source"] == OURS).all()
     hollow = rows["series"].isin(LOOSE).all()
-    marks: dict[str, Any] = {"marker": "o" if ours else "D", "ms": 3.2, "mfc": "white" if hollow else shade}
-    panel.errorbar(
-        known["x"],
-        known["mean"],
-        bars.where(bars > 0),
-        ls="" if loose else "-" if ours else "--",
-        lw=1.2,
-        capsize=2,
-        elinewidth=0.9,
-        color=shade,
-        zorder=4,
-        **marks,
-    )
+    join = "" if loose else "-" if ours else "--"
+    panel.errorbar(known["x"], known["mean"], bars.where(bars > 0), ls=join, lw=1.2, ms=3.2, capsize=2,
+                   marker="o" if ours else "D", mfc="white" if hollow else shade, color=shade, elinewidth=0.9,
+                   zorder=4)  # fmt: skip
     lost = rows[rows["mean"].isna()]
-    panel.plot(lost["x"], [0.035] * len(lost), "x", ms=5, color=look.TROUBLE, transform=panel.get_xaxis_transform())
+    panel.plot(lost["x"], [0.035] * len(lost), "x", ms=5, color=style.TROUBLE, transform=panel.get_xaxis_transform())
     _name_points(panel, known, shade)
 
 
 def _name_points(panel: Axes, frame: pd.DataFrame, shade: str) -> None:
-    """What stands at the points, beside them; of those in the same column none on another."""
+    """Label the points at their right, without overlaps in a column."""
     known = frame[(frame["mark"] != "") & frame["mean"].notna()]
     (low, high), (left, right) = panel.get_ylim(), panel.get_xlim()
     column = ((known["x"] - left) / (right - left) / COLUMN).round()
     for _, rows in known.groupby(column):
-        places = look.spread(((rows["mean"] - low) / (high - low)).tolist(), 0.105 / (PANEL_INCHES - 0.65))
+        places = style.spread(((rows["mean"] - low) / (high - low)).tolist(), 0.105 / (PANEL_INCHES - 0.65))
         for (_, row), place in zip(rows.iterrows(), places, strict=True):
             at = low + place * (high - low)
             panel.annotate(row["mark"], (row["x"], at), (5, 0), textcoords="offset points", fontsize=6.5, va="center",
@@ -263,6 +251,11 @@ def _name_points(panel: Axes, frame: pd.DataFrame, shade: str) -> None:
 
 
 NOTE = (
-    f"Points: means over seeds with their {look.STUDENT}; pale: one seed. "
+    f"Points: means over seeds with their {MEAN_INTERVAL}; pale: single seeds. "
     "Diamonds: published, one run each, on ImageNet."
 )
+
+
+def add(name: str, summary: str, source: str, against: Against, note: str = NOTE) -> None:
+    """Register a figure of this kind."""
+    FIGURES.add(name, summary, source)(Figure(against.data, against.draw, against.height, note, order=10))

@@ -1,8 +1,8 @@
-"""A directed graph on paper: states in columns by depth, operations as boxes of their own on the edges.
+"""Layout of a directed graph: states in columns by depth, with operations as boxes on the edges.
 
-After Sugiyama, Tagawa & Toda 1981: an edge over several columns has a lane in each that it passes, and within a column
-every box and lane comes to lie near what it is joined to. So no line runs behind a box and no label is on another. A
-chain with skips is an arc diagram. Lengths are inches.
+After Sugiyama, Tagawa & Toda 1981: an edge over several columns has a lane in each column that it passes, and within a
+column every box and lane is placed near its neighbours. So no line runs behind a box and no labels overlap. A chain
+with skip connections is drawn as an arc diagram. Lengths are in inches.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 
 Edge = tuple[str, str, str]
-"""From, to, and the operation on the way; empty: the value itself is taken."""
+"""Source, target and operation; without an operation the value is passed on unchanged."""
 PITCH, HEIGHT = 0.2, 0.15
-"""Between the centres of neighbours in a column, and of a box."""
+"""Distance between the centres of neighbours in a column, and height of a box."""
 CHARACTER, BORDER = 0.047, 0.09
-"""Widths: of a letter, and what a box has beside its text."""
+"""Width of a letter, and width of a box in addition to its text."""
 GAPS = (0.08, 0.28)
-"""Least and largest between two columns."""
+"""Least and largest distance between two columns."""
 REACH = 0.13
-"""How far an arc is drawn out for each row that it spans."""
+"""Extent of an arc for each row that it spans."""
 SWEEPS = 9
 CONVOLUTION, POOLING, PLAIN = "#D9E9F3", "#FBE3D3", "#ECECEC"
 FACES = dict.fromkeys(("conv", "sep", "dil"), CONVOLUTION) | dict.fromkeys(("avg", "max"), POOLING)
@@ -38,30 +38,30 @@ FACES = dict.fromkeys(("conv", "sep", "dil"), CONVOLUTION) | dict.fromkeys(("avg
 
 @dataclass(frozen=True)
 class Vertex:
-    """What lies in a column: a state, an operation, or the lane of a state that is taken further on."""
+    """An element of a column: a state, an operation, or the lane of a state that is used further to the right."""
 
     text: str
     column: int
     kind: Literal["state", "operation", "lane"]
     number: int = 0
-    """Of an operation's edge: others may have the same text."""
+    """The number of an operation's edge, since several may have the same text."""
 
     @property
     def width(self) -> float:
-        """Of its box."""
+        """The width of its box."""
         return 0.0 if self.kind == "lane" else box_width(self.text)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Edges, ordered so that a state is made before it is taken, and the width that there is for them."""
+    """Edges in topological order, and the width available for them."""
 
     edges: tuple[Edge, ...]
     room: float
 
     @cached_property
     def depth(self) -> dict[str, int]:
-        """State -> its column: right of all that it is made of, operations in between."""
+        """State -> its column, to the right of all its inputs with a column for operations in between."""
         found: dict[str, int] = {}
         for source, target, operation in self.edges:
             found[target] = max(found.get(target, 0), found.setdefault(source, 0) + (2 if operation else 1))
@@ -69,7 +69,7 @@ class Graph:
 
     @cached_property
     def links(self) -> list[tuple[Vertex, Vertex]]:
-        """Pairs in neighbouring columns; all who take a state share its lanes."""
+        """Joined pairs in neighbouring columns; all edges from a state share its lanes."""
         found: dict[tuple[Vertex, Vertex], None] = {}
         for number, (source, target, operation) in enumerate(self.edges):
             begin, end = self.depth[source], self.depth[target]
@@ -81,13 +81,13 @@ class Graph:
 
     @cached_property
     def columns(self) -> list[list[Vertex]]:
-        """From left to right."""
+        """The columns from left to right."""
         vertices = dict.fromkeys(vertex for link in self.links for vertex in link)
         return [[v for v in vertices if v.column == column] for column in range(max(self.depth.values()) + 1)]
 
     @cached_property
     def heights(self) -> dict[Vertex, float]:
-        """Vertex -> its vertical place, 0 for the lowest: near the mean of its neighbours, by sweeps to and fro."""
+        """Vertex -> its height, 0 for the lowest: near the mean of its neighbours, by sweeps in both directions."""
         near: dict[tuple[Vertex, int], list[Vertex]] = defaultdict(list)
         for one, other in self.links:
             near[other, -1].append(one)
@@ -96,14 +96,14 @@ class Graph:
         for sweep in range(SWEEPS):
             side, order = (1, reversed(self.columns)) if sweep % 2 else (-1, iter(self.columns))
             for own in order:
-                wanted = [mean(found[v] for v in near[vertex, side] or [vertex]) for vertex in own]
-                found |= zip(own, look.spread(wanted, PITCH), strict=True)
+                ideal = [mean(found[v] for v in near[vertex, side] or [vertex]) for vertex in own]
+                found |= zip(own, style.spread(ideal, PITCH), strict=True)
         low = min(found.values())
         return {vertex: height - low for vertex, height in found.items()}
 
     @cached_property
     def spans(self) -> list[tuple[float, float]]:
-        """Left and right ends of the columns: as far apart as there is room for."""
+        """Left and right ends of the columns, spread over the available width."""
         widths = [max(vertex.width for vertex in own) for own in self.columns]
         gap = min(max((self.room - sum(widths)) / max(1, len(widths) - 1), GAPS[0]), GAPS[1])
         lefts = [sum(widths[:column]) + gap * column for column in range(len(widths))]
@@ -111,11 +111,11 @@ class Graph:
 
     @property
     def size(self) -> tuple[float, float]:
-        """Width, and height with the halves of boxes above and below."""
+        """Width, and height including the outer halves of boxes."""
         return self.spans[-1][1], max(self.heights.values()) + PITCH
 
     def draw(self, ax: Axes, x: float, y: float) -> None:
-        """With its lower left corner at a place of axes that are in inches."""
+        """Draw it in axes whose unit is an inch, with its lower left corner at a position."""
         for one, other in self.links:
             begin, end = self._end(one, 1, x, y), self._end(other, -1, x, y)
             middle = (begin[0] + end[0]) / 2
@@ -123,13 +123,13 @@ class Graph:
         for vertex in self.heights:
             left, right = self._end(vertex, -1, x, y), self._end(vertex, 1, x, y)
             if vertex.kind == "lane":
-                ax.plot(*zip(left, right, strict=True), color=look.FAINT, lw=0.7, zorder=2)
+                ax.plot(*zip(left, right, strict=True), color=style.FAINT, lw=0.7, zorder=2)
             else:
                 face = "white" if vertex.kind == "state" else _face(vertex.text.split()[0])
                 _box(ax, vertex.text, (left[0] + right[0]) / 2, left[1], vertex.width, face)
 
     def _end(self, vertex: Vertex, side: int, x: float, y: float) -> tuple[float, float]:
-        """Where lines from the left (-1) or to the right (1) meet it: a box is in the middle of its column."""
+        """The point where lines from the left (-1) or to the right (1) meet it; boxes are centred in their column."""
         left, right = self.spans[vertex.column]
         width = right - left if vertex.kind == "lane" else vertex.width
         return x + (left + right + side * width) / 2, y + self.heights[vertex] + PITCH / 2
@@ -137,49 +137,49 @@ class Graph:
 
 @dataclass(frozen=True)
 class Chain:
-    """A graph in which each state is an operation on the one before it: from top to bottom, other edges as arcs.
+    """A graph in which each state is an operation on the one before it, from top to bottom, with other edges as arcs.
 
-    Arcs that come from the same state have the same colour.
+    Arcs from the same state have the same colour.
     """
 
     edges: tuple[Edge, ...]
 
     @cached_property
     def boxes(self) -> dict[str, str]:
-        """State -> what is in its box."""
+        """State -> the text in its box."""
         made = {target: operation for _, target, operation in self.edges if operation}
         first = self.edges[0][0]
         return {first: first} | {state: f"{state}  {operation}" for state, operation in made.items()}
 
     @property
     def width(self) -> float:
-        """Of all boxes."""
+        """The width of all boxes."""
         return max(map(box_width, self.boxes.values()))
 
     @cached_property
     def arcs(self) -> list[tuple[int, int]]:
-        """Rows that an edge without an operation joins."""
+        """Pairs of rows that edges without an operation join."""
         rows = {state: row for row, state in enumerate(self.boxes)}
         return [(rows[source], rows[target]) for source, target, operation in self.edges if not operation]
 
     @property
     def size(self) -> tuple[float, float]:
-        """Width, and height with the halves of boxes above and below."""
-        # A cubic curve comes as far as three quarters of the way to its two middle points.
+        """Width, and height including the outer halves of boxes."""
+        # A cubic curve extends three quarters of the way to its two middle control points.
         furthest = max((_reach(*arc) for arc in self.arcs), default=0.0)
         return self.width + 0.75 * furthest, PITCH * len(self.boxes)
 
     def draw(self, ax: Axes, x: float, y: float) -> None:
-        """With its lower left corner at a place of axes that are in inches."""
+        """Draw it in axes whose unit is an inch, with its lower left corner at a position."""
         heights = [y + PITCH * (len(self.boxes) - row - 0.5) for row in range(len(self.boxes))]
         middle, right = x + self.width / 2, x + self.width
-        ax.plot([middle, middle], [heights[0], heights[-1]], color=look.FAINT, lw=0.7, zorder=2)
+        ax.plot([middle, middle], [heights[0], heights[-1]], color=style.FAINT, lw=0.7, zorder=2)
         for place, (state, text) in zip(heights, self.boxes.items(), strict=True):
             _box(ax, text, middle, place, self.width, "white" if text == state else _face(text.split()[1]))
         for one, other in self.arcs:
             far = right + _reach(one, other)
             points = ((right, heights[one]), (far, heights[one]), (far, heights[other]), (right, heights[other]))
-            _curve(ax, *points, shade=look.colour("", one))
+            _curve(ax, *points, shade=style.colour("", one))
 
 
 def _reach(row: int, other: int) -> float:
@@ -187,22 +187,22 @@ def _reach(row: int, other: int) -> float:
 
 
 def box_width(text: str) -> float:
-    """Of a box with a text."""
+    """The width of a box with a text."""
     return CHARACTER * len(text) + BORDER
 
 
-def _curve(ax: Axes, *points: tuple[float, float], shade: str = look.FAINT) -> None:
+def _curve(ax: Axes, *points: tuple[float, float], shade: str = style.FAINT) -> None:
     path = Path(points, [Path.MOVETO, *[Path.CURVE4] * 3])
     ax.add_patch(PathPatch(path, fill=False, edgecolor=shade, lw=0.7, zorder=2))
 
 
 def _face(word: str) -> str:
-    """Colour of an operation's box, by the first word of its name."""
+    """The colour of an operation's box, by the first word of its name."""
     return FACES.get(word, PLAIN)
 
 
 def _box(ax: Axes, text: str, x: float, y: float, width: float, face: str) -> None:
-    edge = look.DARK if face == "white" else "none"
+    edge = style.DARK if face == "white" else "none"
     corner, shape = (x - width / 2, y - HEIGHT / 2), "round,pad=0,rounding_size=0.03"
     ax.add_patch(FancyBboxPatch(corner, width, HEIGHT, shape, facecolor=face, edgecolor=edge, lw=0.8, zorder=3))
-    ax.text(x, y, text, ha="center", va="center_baseline", fontsize=6, color=look.DARK, zorder=4, parse_math=False)
+    ax.text(x, y, text, ha="center", va="center_baseline", fontsize=6, color=style.DARK, zorder=4, parse_math=False)

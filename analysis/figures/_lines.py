@@ -1,26 +1,33 @@
-"""What overviews ask of lines: which of them were run under the same conditions, and gains over any variant."""
+"""What several figures compute from lines: curves over seeds, conditions that can be compared, gains over a variant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from analysis.figures import Evidence
 from analysis.load import Line
-from analysis.statistics.comparisons import Estimate, estimate
+from analysis.metrics import METRICS
+from analysis.statistics.comparisons import Estimate, estimate, tops
 from raysweep.identity import canonical_json
 from raysweep.study import find_study
 
 
+def over_seeds(epochs: pd.DataFrame, metric: str, by: Sequence[str]) -> pd.DataFrame:
+    """`mean`, `low` and `high` over seeds of a metric of epochs, in the unit of its label, for each group."""
+    values = epochs.assign(value=METRICS[metric].of).groupby(list(by))["value"]
+    return values.agg(mean="mean", low="min", high="max").reset_index()
+
+
 def lines_of(evidence: Evidence, studies: Iterable[str]) -> list[Line]:
-    """The lines of these studies with a result."""
-    wanted = set(studies)
-    return [line for line in evidence.lines if line.study in wanted and not line.finished.empty]
+    """The lines of these studies that have a result."""
+    shown = set(studies)
+    return [line for line in evidence.lines if line.study in shown and not line.finished.empty]
 
 
 def conditions(line: Line) -> str:
-    """Protocol and settings but for what the study's own baseline changes: equal for lines that can be compared."""
+    """Protocol, images and settings without what the study's own baseline changes: equal for comparable lines."""
     own = find_study(line.study).variant(line.baseline).patch
     kept = {path: value for path, value in line.settings().items() if path not in own}
     images = line.present("data_digest")
@@ -28,8 +35,6 @@ def conditions(line: Line) -> str:
 
 
 def gain_over(line: Line, variant: str, reference: str) -> Estimate:
-    """Gain of one variant over another in points of top-1, paired by seed."""
-    tops = line.finished.pivot_table(index="seed", columns="variant", values="top1")
-    tops = 100 * tops.reindex(columns=[variant, reference])
-    difference: pd.Series = tops[variant] - tops[reference]
-    return estimate(difference.dropna().tolist())
+    """The gain of one variant over another in points of top-1, paired by seed."""
+    table = tops(line)
+    return estimate((table[variant] - table[reference]).dropna().tolist())

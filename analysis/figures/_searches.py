@@ -1,4 +1,4 @@
-"""What figures of architecture searches share: which evaluations can be compared, the names of panels, the key."""
+"""What the figures of architecture searches share: comparable evaluations, names of panels, numbers of methods."""
 
 from __future__ import annotations
 
@@ -7,62 +7,53 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from analysis.captions import search_caption
 from analysis.figures import Evidence
-from analysis.load import FINISHED, Line
+from analysis.load import FINISHED
 from analysis.metrics import METRICS
 from raysweep.nas.budget import HOUR_S
 
 LINE = ["study", "line"]
 SHARED = math.inf
-"""Fidelity of a score by shared weights on all images held out, which no number of epochs is."""
-NOT_SAID = 0.0
-"""Epochs of an evaluation whose method does not choose them, where no line says what the settings' are."""
+"""The fidelity of a score with shared weights on all held-out images, which is never a number of epochs."""
+UNKNOWN = 0.0
+"""Epochs of an evaluation whose method does not choose them, if the settings of its line are unknown."""
 
 
 def evaluated(evidence: Evidence) -> pd.DataFrame:
     """Every evaluation with `panel`, `evaluations` (1 for the first to end), `hours`, `top1` (points) and `caption`.
 
-    A panel has the searches of one line whose longest trainings are equally long: values of different lengths are not
-    comparable. `top1` is there for what has finished at that length, as in `raysweep.nas.history`; a shorter training
-    is an evaluation too.
+    A panel has the searches of one line whose longest trainings are equally long, because values of different lengths
+    are not comparable. Only evaluations that finished at that length have a `top1`, as in `raysweep.nas.history`;
+    shorter trainings count as evaluations.
     """
     rows = evidence.searches
     lines = {(line.study, line.line): line for line in evidence.lines}
     keys = list(zip(rows["study"], rows["line"], strict=True))
-    whole = {key: lines[key].baseline_recipe.training.epochs if key in lines else NOT_SAID for key in set(keys)}
-    said = {key: caption(key[0], lines.get(key)) for key in whole}
+    whole = {key: lines[key].baseline_recipe.training.epochs if key in lines else UNKNOWN for key in set(keys)}
+    captions = {key: search_caption(key[0], lines.get(key)) for key in whole}
     usual = pd.Series([whole[key] for key in keys], index=rows.index, dtype=float)
     epochs = rows["fidelity"].astype(float).fillna(usual)
     longest = epochs.groupby([rows[name] for name in (*LINE, "method")]).transform("max")
     counts = (rows["status"] == FINISHED) & (epochs == longest)
     found = rows.assign(epochs=longest, top1=METRICS["top1"].transform(rows["value"].astype(float)).where(counts))
     found = found.assign(
-        evaluations=rows["place"] + 1, hours=rows["clock_s"] / HOUR_S, caption=[said[key] for key in keys]
+        evaluations=rows["place"] + 1, hours=rows["clock_s"] / HOUR_S, caption=[captions[key] for key in keys]
     )
     ordered = found.sort_values([*LINE, "epochs", "method", "seed", "place"], kind="stable", ignore_index=True)
     return ordered.assign(panel=panel_names(ordered))
 
 
-def caption(study: str, line: Line | None) -> str:
-    """Where the values are from."""
-    if line is None:
-        return f"Searches of {study}."
-    data, device = ", ".join(line.present("data_name")), ", ".join(line.present("device"))
-    return f"Searches of {study}, protocol {line.protocol} on {data or 'no images yet'}, {device or 'no device yet'}."
-
-
 def panel_names(rows: pd.DataFrame) -> list[str]:
-    """Study and length of training; the line too where a study has several."""
+    """Study and length of training, with the line if a study has several."""
     several = rows.groupby("study")["line"].transform("nunique") > 1
-    columns = (rows["study"], rows["line"], rows["epochs"], several)
-    return [_panel_name(*own) for own in zip(*columns, strict=True)]
-
-
-def _panel_name(study: str, line: str, epochs: float, several: bool) -> str:
-    length = {NOT_SAID: "", SHARED: ", shared weights"}.get(epochs, f", {epochs:g} epochs")
-    return f"{study}{length}{f', line {line}' if several else ''}"
+    lengths = [
+        {UNKNOWN: "", SHARED: ", shared weights"}.get(epochs, f", {epochs:g} epochs") for epochs in rows["epochs"]
+    ]
+    lines = [f", line {line}" if many else "" for line, many in zip(rows["line"], several, strict=True)]
+    return ["".join(parts) for parts in zip(rows["study"], lengths, lines, strict=True)]
 
 
 def numbers(methods: pd.Series) -> Mapping[str, int]:
-    """Method -> its number, by which figures colour it."""
+    """Method -> its number, which determines its colour."""
     return {name: number for number, name in enumerate(sorted(set(methods)))}

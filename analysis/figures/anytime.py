@@ -1,6 +1,6 @@
-"""The best architecture so far of every search, against what it took to find it: evaluations, and simulated hours.
+"""The best value so far of every search against the cost of finding it, in evaluations and in simulated hours.
 
-Regret, where the best value of the space is known, is how far below it the best so far is.
+Regret, if the best value of the space is known, is the difference between that and the best value so far.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import OVERVIEWS, Evidence, Overview
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 from analysis.figures._searches import SHARED, evaluated, numbers
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import estimate
+from analysis.statistics.comparisons import MEAN_INTERVAL, estimate
 
 STEPS = 200
-"""Points of a curve, those where searches begin and end not counted."""
+"""Points of a curve, in addition to those where searches begin and end."""
 BEGUN = 0.1
-"""Share of an axis from which on all values must be in the panel: the first ones are far below."""
+"""Share of the axis after which all values must be in the panel; the first values are far below."""
 AXES: Mapping[str, str] = MappingProxyType({"evaluations": "evaluations", "hours": "simulated hours"})
-"""Column -> what a reader sees."""
+"""Column -> its label."""
 VALUES: Mapping[bool, str] = MappingProxyType({False: METRICS["top1"].label, True: "regret, points of top-1"})
 COLUMNS = ("panel", "against", "method", "seed", "x", "best", "mean", "half", "n", "seeds", "caption")
 PANEL_INCHES = 2.3
@@ -36,19 +36,19 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Anytime:
-    """A figure of best values so far: against which columns, and whether as regret."""
+    """A figure of best values so far against some columns, as accuracy or as regret."""
 
     against: tuple[str, ...]
     regret: bool = False
 
     def data(self, evidence: Evidence) -> pd.DataFrame:
-        """One row a search and step: `x`, its `best` so far, and the `mean` and `half` of the `n` seeds that are there.
+        """One row per search and step: `x`, its `best` so far, and the `mean` and `half` over the `n` active seeds.
 
-        `seeds`: searches of the method. A search is there from the first evaluation that counts to its last one.
-        Empty where nothing has finished; regret, in points too, is there for rows with an `optimum` (0..1).
+        `seeds` is the number of searches of the method. A search is active from its first evaluation that counts to its
+        last one. Empty if nothing has finished; regret, also in points, needs rows with an `optimum` (0..1).
         """
         rows = evaluated(evidence)
-        rows = rows[rows["epochs"] != SHARED]  # what weights say while they are trained is no best value so far
+        rows = rows[rows["epochs"] != SHARED]  # scores of shared weights in training are not best values so far
         if self.regret:
             best = METRICS["top1"].transform(rows.get("optimum", pd.Series(math.nan, rows.index)).astype(float))
             rows = rows.assign(top1=best - rows["top1"])[best.notna()]
@@ -57,7 +57,7 @@ class Anytime:
         return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(COLUMNS))
 
     def _curves(self, panel: pd.DataFrame) -> Iterator[pd.DataFrame]:
-        """Of the methods of a panel, on steps that they share."""
+        """The curves of the methods of a panel, on steps that they share."""
         for against in self.against:
             steps = steps_of(panel, against)
             for method, own in panel.groupby("method"):
@@ -65,22 +65,21 @@ class Anytime:
                 found = over_seeds(own, against, steps, self.regret)
                 yield found.assign(**about, caption=panel["caption"].iloc[0])[list(COLUMNS)]
 
-    def size(self, frame: pd.DataFrame) -> tuple[float, float]:
-        """Two panels in a row, one alone over the whole width."""
-        count = len(frame.drop_duplicates(["panel", "against"]))
-        return 7.4, 0.6 + PANEL_INCHES * -(-count // 2)
+    def height(self, frame: pd.DataFrame) -> float:
+        """The height of two panels per row."""
+        return 0.6 + PANEL_INCHES * -(-len(frame.drop_duplicates(["panel", "against"])) // 2)
 
     def draw(self, frame: pd.DataFrame, ax: Axes) -> None:
-        """A panel for each set of searches that can be compared, and for each axis."""
+        """Draw a panel for each set of searches that can be compared, and for each axis."""
         number, groups = numbers(frame["method"]), list(frame.groupby(["panel", "against"], sort=False))
-        panels = look.pairs(ax, len(groups))
+        panels = style.fill(ax, len(groups))
         for (_, own), panel in zip(groups, panels, strict=True):
             _panel(panel, own, number, self.regret)
-        look.key_above(panels[0], list(number))
+        style.key_above(panels[0], list(number))
 
 
 def steps_of(rows: pd.DataFrame, against: str) -> Floats:
-    """Where curves have points: evenly spaced, and where a search has its first value and where it ends."""
+    """The steps of curves: evenly spaced, with those at which a search has its first value or ends."""
     first, last = rows[against].min(), rows[against].max()
     even = np.linspace(first, last, STEPS)
     begins, ends = rows.dropna(subset="top1").groupby("search")[against].min(), rows.groupby("search")[against].max()
@@ -88,7 +87,7 @@ def steps_of(rows: pd.DataFrame, against: str) -> Floats:
 
 
 def over_seeds(rows: pd.DataFrame, against: str, steps: Floats, regret: bool) -> pd.DataFrame:
-    """The best so far of each search of a method at these steps, and their mean with its interval."""
+    """The best value so far of each search of a method at these steps, and their mean with its interval."""
     searches = list(rows.groupby("search"))
     best = np.array([best_at(own, against, steps, regret) for _, own in searches])
     means = [estimate(column[~np.isnan(column)].tolist()) for column in best.T]
@@ -99,29 +98,29 @@ def over_seeds(rows: pd.DataFrame, against: str, steps: Floats, regret: bool) ->
 
 
 def best_at(rows: pd.DataFrame, against: str, steps: Floats, regret: bool) -> Floats:
-    """A step function: the best of one search so far; not a number before the first that counts and after its end."""
+    """The best value so far of one search as a step function; NaN before its first value and after its end."""
     values = rows["top1"].cummin() if regret else rows["top1"].cummax()
     times, known = rows[against].to_numpy(dtype=float), values.ffill().to_numpy(dtype=float)
     place = np.searchsorted(times, steps, side="right") - 1
-    there = (place >= 0) & (steps <= times[-1])
-    return np.where(there, known[place], np.nan)
+    active = (place >= 0) & (steps <= times[-1])
+    return np.where(active, known[place], np.nan)
 
 
 def _panel(panel: Axes, frame: pd.DataFrame, number: Mapping[str, int], regret: bool) -> None:
     for method, own in frame.groupby("method", sort=False):
-        shade = look.colour(str(method), number[str(method)])
+        shade = style.colour(str(method), number[str(method)])
         for _, seed in own.groupby("seed"):
             _seed(panel, seed.dropna(subset="best"), shade, own["x"][own["n"] > 0].max())
         _mean(panel, own.drop_duplicates("x"), shade)
     _scale(panel, frame, regret)
-    look.small(panel)
-    look.title(panel, str(frame["panel"].iloc[0]))
+    style.small(panel)
+    style.title(panel, str(frame["panel"].iloc[0]))
     panel.set_xlabel(AXES[frame["against"].iloc[0]], fontsize=7, labelpad=1)
     panel.set_ylabel(VALUES[regret], fontsize=7, labelpad=2)
 
 
 def _seed(panel: Axes, rows: pd.DataFrame, shade: str, last: float) -> None:
-    """One search, a vertex where it changes; a dot where it ends before others of its method."""
+    """Draw one search with a vertex at each change, and a dot at its end if others of its method go on."""
     if rows.empty:
         return
     kept = rows[(rows["best"] != rows["best"].shift()) | (rows["x"] == rows["x"].max())]
@@ -131,7 +130,7 @@ def _seed(panel: Axes, rows: pd.DataFrame, shade: str, last: float) -> None:
 
 
 def _mean(panel: Axes, rows: pd.DataFrame, shade: str) -> None:
-    """Full where all seeds are there, dotted where some are not: those that are left are no fair sample of all."""
+    """Draw the mean, dotted where some seeds are missing: the others are not a fair sample of all."""
     whole, most = rows["n"] == rows["seeds"], 2 * rows["n"] >= rows["seeds"]
     panel.plot(rows["x"], rows["mean"].where(most), ":", drawstyle="steps-post", color=shade, lw=1.3, zorder=3)
     panel.plot(rows["x"], rows["mean"].where(whole), drawstyle="steps-post", color=shade, lw=1.5, zorder=4)
@@ -141,7 +140,7 @@ def _mean(panel: Axes, rows: pd.DataFrame, shade: str) -> None:
 
 
 def _scale(panel: Axes, frame: pd.DataFrame, regret: bool) -> None:
-    """Regret on a logarithmic axis; on the other all seeds are shown once a search has begun."""
+    """Scale the axes: regret logarithmically, accuracy to all seeds after the beginning."""
     panel.margins(x=0.02)
     panel.xaxis.set_major_locator(MaxNLocator(6, integer=frame["against"].iloc[0] == "evaluations"))
     if regret:
@@ -149,31 +148,29 @@ def _scale(panel: Axes, frame: pd.DataFrame, regret: bool) -> None:
         _scale_log(panel, drawn.min(), frame["best"].max())
         return
     begun = frame["x"] >= frame["x"].min() + BEGUN * (frame["x"].max() - frame["x"].min())
-    panel.set_ylim(*look.rise(frame["best"][begun], 0.06, 0.1))
+    panel.set_ylim(*style.rise(frame["best"][begun], 0.06, 0.1))
     panel.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def _scale_log(panel: Axes, low: float, high: float) -> None:
-    if not low > 0:  # every search began with the best of the space
+    if not low > 0:  # every search started with the best value of the space
         low = high = 1.0
     panel.set_ylim(low / 3, 1.3 * high)
     panel.set_yscale("log")
-    panel.yaxis.set_major_locator(LogLocator(subs=(1,) if high > 30 * low else (1, 2, 5)))
-    panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    panel.yaxis.set_minor_formatter(lambda value, _: "")
+    style.log_ticks(panel.yaxis, "{:g}".format, (1,) if high > 30 * low else (1, 2, 5))
 
 
 NOTE = (
-    f"Best so far on images held out, mean over seeds; bands: pointwise {look.STUDENT} of the mean; thin: one seed "
-    "each, a dot where it ended before others. Dotted, without a band: some seeds have not begun or have ended, and at "
-    "least half are there, which are no fair sample. Where a method chooses lengths of training the longest counts; a "
-    "shorter one is an evaluation too."
+    f"Best so far on held-out images, mean over seeds; bands: pointwise {MEAN_INTERVAL} of the mean; thin lines: "
+    "single seeds, with a dot where one ended before others. Dotted, without a band: some seeds have not begun or have "
+    "ended, so the others, at least half, are not a fair sample. If a method chooses the length of training, only the "
+    "longest trainings have values, but shorter ones count as evaluations."
 )
 HOURS = (
-    "Simulated hours: as if a search had never been stopped and no other had shared its workers; a result that was "
-    "looked up takes what it took to train."
+    "Simulated hours: as if a search had never been interrupted and had shared its workers with no other; a cached "
+    "result costs what its training cost."
 )
-REGRET = "Regret: points below the best of the space. Searches that have found it are below the axis."
+REGRET = "Regret: points below the best value of the space. Searches that have found it are below the axis."
 for _order, (_name, _what, _figure, _note) in enumerate(
     (
         ("search_evaluations", "best architecture so far against evaluations", Anytime(("evaluations",)), NOTE),
@@ -187,4 +184,4 @@ for _order, (_name, _what, _figure, _note) in enumerate(
     ),
     start=10,
 ):
-    OVERVIEWS.add(_name, _what)(Overview(_figure.data, _figure.draw, _figure.size, _note, _order))
+    OVERVIEWS.add(_name, _what)(Overview(_figure.data, _figure.draw, _figure.height, _note, _order))

@@ -1,4 +1,4 @@
-"""Gains of non-linearities without and with batch normalisation, side by side, ours and published."""
+"""Gains of non-linearities without and with batch normalisation side by side, ours and published."""
 
 from __future__ import annotations
 
@@ -9,43 +9,38 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 from analysis.figures._lines import conditions, lines_of
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.page.words import caption
 from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, Estimate, gains
+from analysis.statistics.comparisons import INTERVAL, Estimate, gains, unfinished
 from raysweep.study import CLEAN
 
 WITHOUT, WITH = "activation", "bn_activation"
 TITLES = {WITHOUT: "without batch normalisation", WITH: "with batch normalisation"}
 SAME = {"maxout": "maxout_same_complexity"}
-"""Variant with normalisation -> the same without, where their names differ."""
+"""Variant with normalisation -> the same without, if their names differ."""
 COLUMNS = ("pair", "study", "variant", "baseline", "gain", "half", "n", "published", "crossed", "caption")
 ROW_INCHES = 0.22
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row a pair of lines, study and non-linearity of both, the best without normalisation first.
+    """One row per pair of lines, study and non-linearity of both, the best without normalisation first.
 
-    `pair` numbers the pairs of lines that differ in nothing but normalisation. Gains in points over ReLU of the same
-    line; `crossed`: which trials have not finished.
+    `pair` numbers the pairs of lines that differ only in normalisation. Gains are in points over ReLU of the same line;
+    `crossed` lists trials that have not finished.
     """
     without = {conditions(line): line for line in lines_of(evidence, [WITHOUT])}
-    pairs = [(without.get(conditions(line)), line) for line in lines_of(evidence, [WITH])]
-    rows = [
-        row
-        for number, (plain, normed) in enumerate(pair for pair in pairs if pair[0])
-        for row in _pair(number, plain, normed)
-    ]
+    normed = [(conditions(line), line) for line in lines_of(evidence, [WITH])]
+    pairs = [(without[key], line) for key, line in normed if key in without]
+    rows = [row for number, pair in enumerate(pairs) for row in _pair(number, *pair)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _pair(number: int, plain: Line | None, normed: Line) -> Iterator[dict[str, Any]]:
-    assert plain is not None
+def _pair(number: int, plain: Line, normed: Line) -> Iterator[dict[str, Any]]:
     others = {name: SAME.get(name.removesuffix(CLEAN), name.removesuffix(CLEAN)) for name in normed.variants}
     found = gains(plain) | {plain.baseline: Estimate(0.0, math.nan, 0)}
     shown = [name for name in others if others[name] in found]
@@ -54,48 +49,46 @@ def _pair(number: int, plain: Line | None, normed: Line) -> Iterator[dict[str, A
         own, why = gains(line) | {line.baseline: Estimate(0.0, math.nan, 0)}, unfinished(line)
         paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
         for name in shown:
-            variant, said = name_of[name], {"pair": number, "study": line.study, "caption": caption(line)}
+            variant, about = name_of[name], {"pair": number, "study": line.study, "caption": caption(line)}
             estimate, base = own[variant], variant == line.baseline
             values = {"variant": name, "baseline": base, "gain": estimate.mean, "half": estimate.half, "n": estimate.n}
             rest = {"published": paper.get(variant, math.nan), "crossed": why.get(variant, "")}
-            yield said | values | rest
-
-
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Two panels a pair, one row a non-linearity."""
-    return 7.4, 0.2 + sum(0.6 + ROW_INCHES * rows["variant"].nunique() for _, rows in frame.groupby("pair"))
+            yield about | values | rest
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """One row of panels a pair."""
-    panels = look.split(ax, frame["pair"].nunique(), 2)
+    """Draw one row of panels per pair."""
+    panels = style.split(ax, frame["pair"].nunique(), 2)
     for number, own in frame.groupby("pair"):
         names = list(dict.fromkeys(own["variant"]))
         half = own["half"].fillna(0)
-        reach = look.rise([0.0, *(own["gain"] - half), *(own["gain"] + half), *own["published"]])
+        reach = style.rise([0.0, *(own["gain"] - half), *(own["gain"] + half), *own["published"]])
         for panel, study in zip(panels[int(str(number))], TITLES, strict=True):
             panel.set_xlim(*reach)
             _panel(panel, own[own["study"] == study], names)
-            look.title(panel, TITLES[study])
-            panel.tick_params(axis="y", labelleft=study == WITHOUT, length=0)
+            style.title(panel, TITLES[study])
+            panel.tick_params(axis="y", labelleft=study == WITHOUT)
 
 
 def _panel(panel: Axes, rows: pd.DataFrame, names: list[str]) -> None:
-    panel.axvline(0, color=look.DARK, lw=0.9, zorder=1)
-    panel.set_ylim(len(names) - 0.4, -0.6)
-    panel.set_yticks(range(len(names)), names, parse_math=False)
-    panel.grid(axis="y", visible=False)
-    look.small(panel)
-    panel.tick_params(axis="y", labelsize=7.5)
+    panel.axvline(0, color=style.DARK, lw=0.9, zorder=1)
+    style.small(panel)
+    style.name_rows(panel, names, 7.5)
     panel.set_xlabel("gain over ReLU of the same panel, points", fontsize=7, labelpad=1)
     for entry in rows.itertuples():
-        look.gain_row(panel, names.index(str(entry.variant)), entry)
+        style.gain_row(panel, names.index(str(entry.variant)), entry)
 
 
 NOTE = (
-    f"Points: mean gain with its {INTERVAL}, paired by seed; filled: it excludes 0. Diamonds: published. "
-    "Names that end in _clean: as described, where the published run with normalisation was not."
+    f"Points: mean gain with its {INTERVAL}, paired by seed; filled if it excludes 0. Diamonds: published. "
+    "Names ending in _clean: as described, unlike the published run with normalisation."
 )
 OVERVIEWS.add("bn_gains", "gains of non-linearities without and with batch normalisation", "Mishkin et al. 2017")(
-    Overview(data, draw, size, NOTE, order=1)
+    Overview(
+        data,
+        draw,
+        lambda frame: 0.2 + sum(0.6 + ROW_INCHES * rows["variant"].nunique() for _, rows in frame.groupby("pair")),
+        NOTE,
+        order=1,
+    )
 )

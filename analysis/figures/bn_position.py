@@ -1,4 +1,4 @@
-"""Batch normalisation before and after the non-linearity, over networks and non-linearities, ours and published."""
+"""Batch normalisation before and after the non-linearity, by network and non-linearity, ours and published."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 from analysis.figures._lines import gain_over, lines_of
-from analysis.figures.gains import unfinished
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.page.words import caption
 from analysis.published import published
-from analysis.statistics.comparisons import Estimate
-from raysweep.identity import recipe_from_json
+from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, unfinished
+from raysweep.recipe import Recipe
 
 STUDIES = ("batchnorm", "bn_cifar")
 PAPER_NAMES: Mapping[str, str] = MappingProxyType(
@@ -32,9 +31,9 @@ ROW_INCHES = 0.24
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row a group (network, non-linearity and protocol) and form: gains in points over `reference`, paired by seed.
+    """One row per group (network, non-linearity, protocol) and form: gains in points over `reference`, paired by seed.
 
-    The reference is the network without normalisation, or, where there is none, with it before the non-linearity.
+    The reference is the network without normalisation, or with it before the non-linearity if that was not run.
     """
     rows = [row for line in lines_of(evidence, STUDIES) for row in _line(line)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -42,8 +41,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 def _line(line: Line) -> Iterator[dict[str, Any]]:
     why = unfinished(line)
-    recipes = line.trials.sort_values("order").drop_duplicates("variant").set_index("variant")["recipe"]
-    about = pd.DataFrame([_form(str(name), text) for name, text in recipes.items()])
+    about = pd.DataFrame([_form(name, recipe) for name, recipe in line.recipes.items()])
     known = published()
     for (network, activation), group in about.groupby(["network", "activation"], sort=False):
         variants = dict(zip(group["form"], group["variant"], strict=True))
@@ -67,55 +65,42 @@ def _line(line: Line) -> Iterator[dict[str, Any]]:
             }
 
 
-def _form(variant: str, text: str) -> dict[str, str]:
-    network = recipe_from_json(text).network
+def _form(variant: str, recipe: Recipe) -> dict[str, str]:
+    network = recipe.network
     form = "none" if network.norm == "none" else network.norm_position
     form += ", scale and bias" if network.norm == "batch_affine" else ""
     return {"variant": variant, "network": network.name, "activation": network.activation, "form": form}
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """One row a form, and a head a group."""
-    return 7.4, 0.6 + ROW_INCHES * (len(frame) + frame["group"].nunique())
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """Pairs of bars, ours above the published, in groups."""
-    row, ticks = 0.0, []
+    """Draw pairs of bars in groups, ours above the published one."""
+    names: list[str] = []
     for group, rows in frame.groupby("group", sort=False):
-        head = f"{group}: gain over {rows['reference'].iloc[0]}"
-        ax.annotate(head, (0, row), (4, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=7.5,
-                    parse_math=False)  # fmt: skip
-        for entry in rows.itertuples():
-            row += 1
-            ticks.append((row, str(entry.form)))
+        heading = f"{group}: gain over {rows['reference'].iloc[0]}"
+        ax.annotate(heading, (0, len(names)), (4, 0), ("axes fraction", "data"), "offset points", va="center",
+                    fontsize=7.5, parse_math=False)  # fmt: skip
+        for row, entry in enumerate(rows.itertuples(), len(names) + 1):
             _bars(ax, row, entry)
-        row += 1
-    ax.axvline(0, color=look.DARK, lw=0.9)
+        names += ["", *map(str, rows["form"])]
+    ax.axvline(0, color=style.DARK, lw=0.9)
     half = frame["half"].fillna(0)
-    ax.set_xlim(*look.rise([0.0, *(frame["gain"] - half), *(frame["gain"] + half), *frame["published"]]))
-    ax.set_ylim(row - 0.4, -0.6)
-    ax.set_yticks([place for place, _ in ticks], [form for _, form in ticks])
-    ax.tick_params(axis="y", length=0, labelsize=7.5)
-    ax.grid(axis="y", visible=False)
+    ax.set_xlim(*style.rise([0.0, *(frame["gain"] - half), *(frame["gain"] + half), *frame["published"]]))
+    style.name_rows(ax, names, 7.5)
     ax.set_xlabel("gain, points of top-1")
 
 
 def _bars(ax: Axes, row: float, entry: Any) -> None:
     bar = None if math.isnan(entry.half) else entry.half
     if math.isnan(entry.gain):
-        look.cross(ax, row - 0.18)
+        style.cross(ax, row - 0.18)
     else:
-        ax.barh(row - 0.18, entry.gain, 0.34, color=look.OURS, xerr=bar, error_kw={"lw": 0.9, "capsize": 2}, zorder=2)
+        ax.barh(row - 0.18, entry.gain, 0.34, color=style.OURS, xerr=bar, error_kw={"lw": 0.9, "capsize": 2}, zorder=2)
     if not math.isnan(entry.published):
-        ax.barh(row + 0.18, entry.published, 0.34, color=look.PUBLISHED, zorder=2)
-    said = Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
-    ax.annotate(said, (1, row), (6, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=7)
+        ax.barh(row + 0.18, entry.published, 0.34, color=style.PUBLISHED, zorder=2)
+    style.right_of(ax, row, Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"]), 6, 7)
 
 
-NOTE = (
-    f"Blue: ours, with the {look.STUDENT} of the gain, paired by seed, its number at the right. Vermilion: published."
-)
+NOTE = f"Blue: ours, with the {MEAN_INTERVAL} of the gain, paired by seed; numbers at the right. Vermilion: published."
 OVERVIEWS.add("bn_position", "batch normalisation before and after the non-linearity", "Mishkin et al. 2017")(
-    Overview(data, draw, size, NOTE, order=2)
+    Overview(data, draw, lambda frame: 0.6 + ROW_INCHES * (len(frame) + frame["group"].nunique()), NOTE, order=2)
 )

@@ -1,4 +1,4 @@
-"""The learned colour spaces as the talk's table has them: A to F, layers, ours and published."""
+"""The learned colour spaces A to F as in the table of the authors' talk: layers, our numbers and the published ones."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures import _look as look
-from analysis.figures.gains import unfinished
+from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, estimate, gains, top1
+from analysis.statistics.comparisons import INTERVAL, MEAN_INTERVAL, estimate, gains, top1, unfinished
 
 STUDY = "learned_colorspace"
 HEADS = ("", "layers between image and network", "top-1, %", "gain, points", "published, %", "gain")
 PLACES = (0.0, 0.035, 0.71, 0.83, 0.94, 1.0)
-"""Of the columns, as shares of the width: left ends of the first two, right ends of the numbers."""
+"""Positions of the columns as shares of the width: left ends of the first two, right ends of the numbers."""
 ROW_INCHES = 0.2
 LONGEST = 86
-"""Characters of a description that fit."""
+"""Most characters of a description."""
 
 
 def data(line: Line) -> pd.DataFrame:
-    """One row a variant, by letter: `letter`, `layers`, `variant`, `top1`, `gain`, `published`, `published_gain`.
+    """One row per variant, by letter: `letter`, `layers`, `variant`, `top1`, `gain`, `published`, `published_gain`.
 
-    The numbers are `Estimate`s of points, or points; `note` says which trials have not finished.
+    Our numbers are `Estimate`s in points, the published ones points; `note` lists trials that have not finished.
     """
     if line.study != STUDY:
         return pd.DataFrame(columns=["letter", "layers", "variant", "top1", "gain", "published", "note"])
@@ -53,23 +52,18 @@ def data(line: Line) -> pd.DataFrame:
     return frame.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """One row a variant."""
-    return 7.4, 0.4 + ROW_INCHES * (len(frame) + frame["note"].ne("").sum())
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """Text in columns, with a rule under the head."""
+    """Write text in columns, with a rule under the headings."""
     ax.set_axis_off()
     noted = frame["note"].ne("").cumsum().shift(fill_value=0)
     ax.set_ylim(len(frame) + frame["note"].ne("").sum() + 0.4, -0.6)
     ax.set_xlim(0, 1)
     _row(ax, 0, HEADS, fontweight="bold")
-    ax.plot([0, 1], [0.5, 0.5], color=look.BEHIND, lw=0.8)
+    ax.plot([0, 1], [0.5, 0.5], color=style.BEHIND, lw=0.8)
     for number, entry in enumerate(frame.itertuples(), 1):
         place = number + int(noted.iloc[number - 1])
-        _row(ax, place, _cells(entry), color=look.DARK)
-        ax.text(PLACES[1], place + 1, str(entry.note), fontsize=7, va="center", color=look.TROUBLE)
+        _row(ax, place, _cells(entry), color=style.DARK)
+        ax.text(PLACES[1], place + 1, str(entry.note), fontsize=7, va="center", color=style.TROUBLE)
 
 
 def _cells(entry: Any) -> tuple[str, ...]:
@@ -78,16 +72,16 @@ def _cells(entry: Any) -> tuple[str, ...]:
     return (entry.letter, shorten(entry.layers, LONGEST, placeholder=" ..."), *ours, *published)
 
 
-def _row(ax: Axes, place: float, cells: tuple[str, ...], **look_of: Any) -> None:
+def _row(ax: Axes, place: float, cells: tuple[str, ...], **options: Any) -> None:
     for number, (at, cell) in enumerate(zip(PLACES, cells, strict=True)):
         side = "left" if number < 2 else "right"
-        ax.text(at, place, cell, fontsize=7, va="center", ha=side, parse_math=False, **look_of)
+        ax.text(at, place, cell, fontsize=7, va="center", ha=side, parse_math=False, **options)
 
 
 NOTE = (
-    f"Letters are those of the authors' talk. ± of top-1: half of its {look.STUDENT}; of a gain: half of its "
-    f"{INTERVAL}, paired by seed."
+    f"Letters are those of the authors' talk. ±: half-width of the {MEAN_INTERVAL} of top-1, or of the {INTERVAL} of "
+    "a gain, paired by seed."
 )
 FIGURES.add("colorspace_table", "the learned colour spaces A to F", "Mishkin et al. 2017")(
-    Figure(data, draw, size, NOTE, order=9)
+    Figure(data, draw, lambda frame: 0.4 + ROW_INCHES * (len(frame) + frame["note"].ne("").sum()), NOTE, order=9)
 )

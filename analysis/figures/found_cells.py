@@ -1,4 +1,4 @@
-"""The best architecture that each method has found, over its seeds, as a graph."""
+"""The best architecture that each search method found, over its seeds, as a graph."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from raysweep.genotypes.nasbench201 import EDGES, Cell201
 
 COLUMNS = ("panel", "method", "seed", "top1", "architecture", "part", "source", "target", "operation", "caption")
 NOTHING = "none"
-"""The operation of an edge that is not there."""
+"""The operation of an absent edge."""
 OUTPUT, NETWORK = "out", "network"
 WIDTH = 7.1
-"""Inches for graphs beside each other."""
+"""Inches available for graphs side by side."""
 BETWEEN, HEADING, CHARACTER = 0.35, 0.26, 0.065
-"""Inches between two graphs, for the words above one, and of a letter of them."""
+"""Inches between two graphs, for the heading of one, and per letter of a heading."""
 MARGIN = 0.03
 Parts = Iterator[tuple[str, Edge]]
 
@@ -52,7 +52,7 @@ def cell201(cell: Cell201) -> Parts:
 
 
 def layers(network: MacroNetwork) -> Parts:
-    """A macro network: a layer's operation is on what the layer before it gives, and skips join its result."""
+    """The edges of a macro network: a layer's operation takes the output of the layer before, and skips add to it."""
     names = ["stem", *(str(number) for number in range(1, len(network.layers) + 1))]
     for layer, (operation, skips) in enumerate(network.layers):
         yield NETWORK, (names[layer], names[layer + 1], operation)
@@ -64,11 +64,11 @@ FORMS: tuple[tuple[Callable[[str], Any], Callable[[Any], Parts]], ...] = (
     (Cell201.parse, cell201),
     (MacroNetwork.parse, layers),
 )
-"""What reads a kind of text, and the edges of what it gives."""
+"""For each kind of architecture the function that parses its text, and the one that lists its edges."""
 
 
 def edges_of(text: str) -> list[tuple[str, Edge]]:
-    """Part and edge, in an order in which states are made before they are taken; none for what is no graph."""
+    """Parts and edges of an architecture, in topological order; empty if the text is not a graph."""
     for parse, edges in FORMS:
         try:
             return list(edges(parse(text)))
@@ -78,10 +78,10 @@ def edges_of(text: str) -> list[tuple[str, Edge]]:
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row an edge of the best architecture of each method: `part` of it, `source`, `target`, `operation`.
+    """One row per edge of the best architecture of each method: its `part`, `source`, `target` and `operation`.
 
-    `top1` (points) is its best value, `seed` of the first search that had it; `operation` is empty for what is taken as
-    it is. Empty where architectures are no graphs.
+    `top1` (points) is its best value and `seed` that of the first search that found it; `operation` is empty for states
+    that are passed on unchanged. Empty if architectures are not graphs.
     """
     rows = evaluated(evidence).dropna(subset="top1")
     best = rows.loc[rows.groupby(["panel", "method"])["top1"].idxmax()]
@@ -95,7 +95,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def readable(operation: str) -> str:
-    """`sep_conv_5x5` as `sep 5×5`: what can be left out in a small box is."""
+    """A short form of the name of an operation for a small box: `sep 5×5` for `sep_conv_5x5`."""
     known = {"skip_connect": "skip", "nor_conv_1x1": "conv 1×1", "nor_conv_3x3": "conv 3×3"}
     short = re.sub(r"_(conv|pool)(?=_)", "", operation)
     return known.get(operation, re.sub(r"(\d)x(\d)", r"\1×\2", short).replace("_", " "))
@@ -103,7 +103,7 @@ def readable(operation: str) -> str:
 
 @dataclass(frozen=True)
 class Placed:
-    """A graph on the page: inches from its left and upper edges."""
+    """A graph and its place in the picture, in inches from the left and upper edges."""
 
     graph: Graph | Chain
     words: str
@@ -112,27 +112,27 @@ class Placed:
 
     @property
     def right(self) -> float:
-        """Where it ends."""
+        """The position of its right edge."""
         return self.x + width_of(self.graph, self.words)
 
     @property
     def bottom(self) -> float:
-        """Where it ends."""
+        """The position of its lower edge."""
         return self.y + HEADING + self.graph.size[1]
 
 
 def width_of(graph: Graph | Chain, words: str) -> float:
-    """Of a graph and of the words above it."""
+    """Width of a graph with its heading, in inches."""
     return max(graph.size[0], width_of_words(words))
 
 
 def width_of_words(words: str) -> float:
-    """Of a line."""
+    """Width of a line of text, in inches."""
     return CHARACTER * len(words)
 
 
 def place(frame: pd.DataFrame) -> list[Placed]:
-    """Graphs beside each other as long as there is room; each architecture begins a row."""
+    """Place graphs side by side as long as there is room; each architecture begins a new row."""
     placed: list[Placed] = []
     for _, own in frame.groupby(["panel", "method"], sort=False):
         new = True
@@ -148,26 +148,21 @@ def place(frame: pd.DataFrame) -> list[Placed]:
 
 
 def graph_of(edges: pd.DataFrame) -> Graph | Chain:
-    """What is drawn of an architecture's part: edges without an operation are left out."""
+    """The graph of a part of an architecture, without absent edges."""
     kept = edges[edges["operation"] != NOTHING]
     rows = tuple(zip(kept["source"], kept["target"], kept["operation"].map(readable), strict=True))
     return Chain(rows) if (edges["part"] == NETWORK).all() else Graph(rows, WIDTH)
 
 
 def heading(row: pd.Series, part: str) -> str:
-    """Whose architecture this is and what it was worth; a method's options are left out where there is no room."""
-    method, worth = row["method"], f"seed {row['seed']}, {METRICS['top1'].text(row['top1'])} %: {part}"
-    whole = f"{row['panel']}, {method}, {worth}"
-    return whole if width_of_words(whole) <= WIDTH else f"{row['panel']}, {method.partition('+')[0]}+…, {worth}"
-
-
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """As high as the rows are."""
-    return 7.4, 0.15 + max(one.bottom for one in place(frame))
+    """The heading of an architecture: method, seed and value; options are left out if there is no room for them."""
+    method, value = row["method"], f"seed {row['seed']}, {METRICS['top1'].text(row['top1'])} %: {part}"
+    whole = f"{row['panel']}, {method}, {value}"
+    return whole if width_of_words(whole) <= WIDTH else f"{row['panel']}, {method.partition('+')[0]}+…, {value}"
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """In axes that are inches."""
+    """Draw the graphs in axes whose unit is an inch."""
     placed = place(frame)
     height = max(one.bottom for one in placed)
     ax.set_xlim(-MARGIN, WIDTH + MARGIN)
@@ -180,10 +175,10 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
 
 
 NOTE = (
-    "The best of all seeds of a method by the images held out. White boxes: states; shaded: operations, the results of "
-    "which are added; last and last but one: what the two cells before gave. States that reach the output without an "
-    "operation are concatenated. In networks of layers arcs are skips."
+    "The best architecture over all seeds of a method, by held-out accuracy. White boxes: states; shaded: "
+    "operations, whose results are added; last and last but one: outputs of the two cells before. States that reach "
+    "the output without an operation are concatenated. In networks of layers, arcs are skip connections."
 )
-OVERVIEWS.add("found_cells", "the best architecture that each method has found")(
-    Overview(data, draw, size, NOTE, order=14)
+OVERVIEWS.add("found_cells", "the best architecture found by each search method")(
+    Overview(data, draw, lambda frame: 0.15 + max(one.bottom for one in place(frame)), NOTE, order=14)
 )

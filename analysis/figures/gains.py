@@ -1,4 +1,4 @@
-"""Gain of every variant over the baseline, in points of top-1, beside the published gain."""
+"""Gain of every variant over the baseline, in points of top-1, with the published gain."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures._look import DARK, OURS, SEED, TROUBLE
-from analysis.figures._look import PUBLISHED as PAPER
-from analysis.load import FINISHED, Line
+from analysis.figures import _style as style
+from analysis.figures._style import DARK, OURS, SEED, TROUBLE
+from analysis.figures._style import PUBLISHED as PAPER
+from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, Estimate, ends, gains, near, seed_gains
+from analysis.statistics.comparisons import INTERVAL, Estimate, gains, near, seed_gains, unfinished
 
 ROW_INCHES = 0.235
 MOST_ROWS = 60
-"""Of a search with more variants the best have a row, and the baseline; the table has all."""
+"""Most variants with a row: the best ones and the baseline; the table has all."""
 ABOVE, BELOW = -0.14, 0.2
-"""Where in a row ours and the published gain lie, so that neither covers the other."""
+"""Heights of our gain and of the published one in a row, so that neither covers the other."""
 INSET = 0.012
-"""Of the axis: where at its edge an arrowhead stands."""
+"""Distance of an arrowhead from the edge, as a share of the axis."""
 LEAST_POINTS = 0.5
-"""Of gain that the axis shows on either side of all, however little the variants differ."""
+"""Least margin of the axis on both sides, in points of gain."""
 
 
 def data(line: Line) -> pd.DataFrame:
-    """One row a variant, best first: `variant`, `gain`, `half`, `n`, `sure`, `seeds` (gains), `published`, `note`.
+    """One row per variant, best first: `variant`, `gain`, `half`, `n`, `sure`, `seeds` (gains), `published`, `note`.
 
-    `sure`: the interval excludes 0. `note` says why seeds are missing: diverged, failed, waiting. The baseline's own
-    gain is 0 by definition. Empty for an architecture search, which has no baseline.
+    `sure` means that the interval excludes 0. `note` says why seeds are missing: diverged, failed, waiting. The gain of
+    the baseline is 0 by definition. Empty for an architecture search, which has no baseline.
     """
     if line.is_architecture_search:
         return pd.DataFrame(columns=["variant", "gain"])
@@ -59,34 +60,19 @@ def data(line: Line) -> pd.DataFrame:
     return kept.reset_index(drop=True)
 
 
-def unfinished(line: Line) -> dict[str, str]:
-    """Variant -> how many of its trials ended, or stand, otherwise than finished, if any."""
-    return ends(line.trials, but=FINISHED)
-
-
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """One row a variant, and room for legend and axis."""
-    return 7.4, 0.85 + ROW_INCHES * len(frame)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """Horizontal rows, best on top."""
-    low, high = limits(frame)
+    """Draw horizontal rows, the best variant on top."""
     ax.axvline(0, color=DARK, lw=0.9, zorder=1)
-    ax.set_xlim(low, high)
-    ax.set_ylim(len(frame) - 0.4, -0.6)
+    ax.set_xlim(*limits(frame))
+    style.name_rows(ax, [str(name) for name in frame["variant"]])
     for row, entry in enumerate(frame.itertuples()):
         _draw_row(ax, row, entry)
-    ax.set_yticks(range(len(frame)), [str(name) for name in frame["variant"]], parse_math=False)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", visible=False)
     ax.set_xlabel("gain over the baseline, points of top-1")
-    handles = _legend(frame)
-    ax.legend(handles=handles, ncols=len(handles), loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
+    style.legend_above(ax, _legend(frame))
 
 
 def limits(frame: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the axis, 0 within; a few values so far out that the others could not be told apart lie beyond."""
+    """Ends of the axis, which includes 0 but not values so far out that the others could not be distinguished."""
     gain, half = frame["gain"], frame["half"]
     values = pd.concat([gain, frame["published"], frame["seeds"].explode().astype(float), gain - half, gain + half])
     shown = [0.0, *near(values.dropna())]
@@ -105,7 +91,10 @@ def _draw_row(ax: Axes, row: int, entry: Any) -> None:
         _interval(ax, entry.gain, entry.half, row + ABOVE)
         _seeds(ax, entry.seeds if entry.n > 1 else [], row + ABOVE)
         _point(ax, entry.gain, row + ABOVE, marker="o", ms=5.5, color=OURS, mfc=OURS if entry.sure else "white")
-    _beside(ax, row, entry)
+    number = "baseline" if entry.baseline else Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
+    style.right_of(ax, row, number, 8, 7.5)
+    if entry.note:
+        style.right_of(ax, row, f"n = {entry.n}, {entry.note}" if entry.n else entry.note, 66, 7.5, TROUBLE)
 
 
 def _interval(ax: Axes, mean: float, half: float, y: float) -> None:
@@ -121,19 +110,19 @@ def _seeds(ax: Axes, seeds: Iterable[float], y: float) -> None:
     ax.plot(shown, [y] * len(shown), "o", ms=2.6, color=SEED, mec="none", zorder=3)
 
 
-def _point(ax: Axes, value: float, y: float, **look: Any) -> None:
-    """A mark, or an arrowhead at the edge where the value lies beyond the axis."""
+def _point(ax: Axes, value: float, y: float, **options: Any) -> None:
+    """Draw a mark, or an arrowhead at the edge if the value lies beyond the axis."""
     if _inside(ax, value):
-        ax.plot(value, y, **look, mew=1.2, zorder=4)
+        ax.plot(value, y, **options, mew=1.2, zorder=4)
         return
     low, high = ax.get_xlim()
     inset = INSET * (high - low)
     edge, marker = (low + inset, "<") if value < low else (high - inset, ">")
-    ax.plot(edge, y, **look | {"marker": marker, "ms": 5}, zorder=4)
+    ax.plot(edge, y, **options | {"marker": marker, "ms": 5}, zorder=4)
 
 
 def _number_at_edge(ax: Axes, value: float, y: float) -> None:
-    # Ours stand at the right of every row; the published one has no other place.
+    # Our numbers are at the right of every row; the published one has no other place.
     low, high = ax.get_xlim()
     edge, shift, side = (low, 10, "left") if value < low else (high, -10, "right")
     text = METRICS["published_gain"].text(value)
@@ -145,16 +134,6 @@ def _inside(ax: Axes, value: float) -> bool:
     return low <= value <= high
 
 
-def _beside(ax: Axes, row: int, entry: Any) -> None:
-    """Right of the row the numbers, and what did not finish."""
-    number = "baseline" if entry.baseline else Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
-    beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
-    ax.annotate(number, (1, row), (8, 0), **beside, fontsize=7.5, color=DARK)
-    if entry.note:
-        note = f"n = {entry.n}, {entry.note}" if entry.n else entry.note
-        ax.annotate(note, (1, row), (66, 0), **beside, fontsize=7.5, color=TROUBLE)
-
-
 def _legend(frame: pd.DataFrame) -> list[Line2D]:
     def mark(label: str, marker: str, colour: str, size: float, face: str = "") -> Line2D:
         return Line2D([], [], ls="", marker=marker, color=colour, ms=size, mfc=face or colour, mew=1.2, label=label)
@@ -162,16 +141,16 @@ def _legend(frame: pd.DataFrame) -> list[Line2D]:
     marks = [mark("ours", "o", OURS, 5.5, "white")] if not frame["sure"].all() else []
     if frame["half"].notna().any():
         marks.append(mark("ours, interval excludes 0", "o", OURS, 5.5))
-        marks.append(mark("one seed", "o", SEED, 2.2))
+        marks.append(mark("single seeds", "o", SEED, 2.2))
     if frame["published"].notna().any():
         marks.append(mark("published", "D", PAPER, 4))
     return marks
 
 
 NOTE = (
-    f"Bars, where there are two seeds or more: {INTERVAL} of the gain, paired by seed. "
-    "At the right the mean gain and the half-width of its interval; arrowheads: far beyond the axis."
+    f"Bars, for two or more seeds: {INTERVAL} of the gain, paired by seed. "
+    "Numbers at the right: mean gain and half-width of its interval. Arrowheads: values far beyond the axis."
 )
-FIGURES.add("gains", "gain of every variant over the baseline, beside the published gain")(
-    Figure(data, draw, size, NOTE, order=1, most=MOST_ROWS)
+FIGURES.add("gains", "gain of every variant over the baseline, with the published gain")(
+    Figure(data, draw, lambda frame: 0.85 + ROW_INCHES * len(frame), NOTE, order=1, most=MOST_ROWS)
 )

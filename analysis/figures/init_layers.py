@@ -1,4 +1,4 @@
-"""What an initialisation does to every layer: variance of activations and magnitude of gradients, from init-stats."""
+"""The effect of initialisations on every layer, from init-stats: variance of activations and size of gradients."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from analysis.figures import OVERVIEWS, Evidence, Overview
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 
 QUANTITIES: Mapping[str, str] = MappingProxyType(
     {"variance": "variance of activations", "gradient_to_weight": "gradient / weight"}
 )
-"""Column -> what a reader sees."""
+"""Column -> its label."""
 KEYS = ["protocol", "network", "norm", "activation", "init", "update", "depth"]
 COLUMNS = (*KEYS, "quantity", "median", "low", "high", "lost", "n", "variant", "caption")
 PANEL_INCHES = 1.15
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row a network, normalisation, non-linearity, initialisation, update, layer and quantity.
+    """One row per network, normalisation, non-linearity, initialisation, update, layer and quantity.
 
-    Median, smallest and largest over seeds; `lost`: seeds in which it was not finite. Only the first update measured
-    and the last one that all seeds of the combination reached. The last layer has no non-linearity: its own output.
+    Median, smallest and largest over seeds; `lost` is the number of seeds with a value that is not finite. Only the
+    first update measured and the last one that all seeds of the combination reached. For the last layer, which has no
+    non-linearity, the values are those of its own output.
     """
     rows = evidence.init_stats
     if rows.empty:
@@ -38,15 +39,16 @@ def data(evidence: Evidence) -> pd.DataFrame:
     frame = found.agg(median="median", low="min", high="max", n="size", known="count").reset_index()
     names = frame["init"] + ", " + frame["activation"] + ", " + frame["norm"]
     seeds = rows.groupby("protocol")["seed"].nunique()
-    said = frame["protocol"].map(lambda name: f"First updates of protocol {name}, at most {seeds[name]} seeds.")
-    tidy = frame.assign(lost=frame["n"] - frame["known"], variant=names, caption=said).drop(columns="known")
+    counts = {name: f"{'up to ' if n > 1 else ''}{n} seed{'s' if n > 1 else ''}" for name, n in seeds.items()}
+    captions = frame["protocol"].map({name: f"First updates of protocol {name}, {n}." for name, n in counts.items()})
+    tidy = frame.assign(lost=frame["n"] - frame["known"], variant=names, caption=captions).drop(columns="known")
     return tidy.sort_values([*KEYS, "quantity"], key=_rank, kind="stable", ignore_index=True)
 
 
 def _rank(values: pd.Series) -> pd.Series:
-    """ReLU and no normalisation first; initialisations in the order of their colours."""
+    """Sort key: ReLU and no normalisation first, initialisations in the order of their colours."""
     if values.name == "init":
-        known = list(look.NAMED)
+        known = list(style.NAMED)
         return values.map(lambda name: known.index(name) if name in known else len(known))
     return values.where(~values.isin(["none", "relu"]), "") if values.name in ("norm", "activation") else values
 
@@ -58,15 +60,10 @@ def _ends(rows: pd.DataFrame) -> pd.DataFrame:
     return joined[(joined["update"] == 0) | (joined["update"] == joined["last"])]
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Two rows of panels a network and normalisation."""
-    return 7.4, 0.7 + PANEL_INCHES * len(QUANTITIES) * len(frame.groupby(KEYS[:3]))
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """Panels by non-linearity; dashed: before training, full: the last update measured."""
+    """Draw panels by non-linearity: dashed lines before training, full lines at the last update measured."""
     groups, columns = list(frame.groupby(KEYS[:3], sort=False)), list(dict.fromkeys(frame["activation"]))
-    panels = look.split(ax, len(groups) * len(QUANTITIES), len(columns))
+    panels = style.split(ax, len(groups) * len(QUANTITIES), len(columns))
     for number, (key, own) in enumerate(groups):
         for which, quantity in enumerate(QUANTITIES):
             row = panels[number * len(QUANTITIES) + which]
@@ -76,11 +73,12 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
                 _panel(panel, of_row[of_row["activation"] == activation], of_row)
                 panel.tick_params(labelleft=panel is row[0], labelbottom=bottom)
                 if which == 0:
-                    look.title(panel, activation if panel is not row[0] else f"{key[1]}, {_norm(key[2])}: {activation}")
+                    about = f"{key[1]}, {_norm(key[2])}: " if panel is row[0] else ""
+                    style.title(panel, f"{about}{activation}")
                 if bottom:
                     panel.set_xlabel("layer", fontsize=7, labelpad=1)
             row[0].set_ylabel(QUANTITIES[quantity].replace(" of ", "\nof ").replace(" / ", "\n/ "), fontsize=6.5)
-    look.key_above(panels[0][0], [str(name) for name in dict.fromkeys(frame["init"])])
+    style.key_above(panels[0][0], [str(name) for name in dict.fromkeys(frame["init"])])
 
 
 def _norm(name: object) -> str:
@@ -94,24 +92,26 @@ def _panel(panel: Axes, own: pd.DataFrame, row: pd.DataFrame) -> None:
     panel.set_ylim(low / 2, high * 4)
     panel.set_xlim(0.5, own["depth"].max() + 0.5)
     for (init, update), rows in own.groupby(["init", "update"]):
-        shade = look.colour(str(init))
+        shade = style.colour(str(init))
         line = "--" if update == 0 else "-"
         panel.plot(rows["depth"], rows["median"], line, color=shade, lw=0.8 if update == 0 else 1.2)
         panel.fill_between(rows["depth"], rows["low"], rows["high"], color=shade, alpha=0.15, lw=0)
         lost = rows[rows["lost"] > 0]
         panel.plot(lost["depth"], [0.93] * len(lost), "x", ms=4, color=shade, transform=panel.get_xaxis_transform())
-    look.small(panel)
+    style.small(panel)
     panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     panel.yaxis.set_major_locator(LogLocator(numticks=4))
     panel.yaxis.set_minor_locator(NullLocator())
 
 
 NOTE = (
-    "Dashed: before training; full: at the last update measured. Medians over seeds, bands from smallest to largest; "
-    "crosses at the top: not finite in a seed or more. Layers in the order in which a batch runs through them; "
-    "variance after normalisation and non-linearity, in the last layer of its own output; root mean square of the "
-    "gradient over that of the weights."
+    "Dashed: before training; full: at the last update measured. Medians over seeds, bands from the smallest to the "
+    "largest; crosses at the top: not finite in at least one seed. Layers are in the order of the forward pass. "
+    "Variance: after normalisation and non-linearity, for the last layer of its own output. Gradient / weight: root "
+    "mean square of the gradient over that of the weights."
 )
 OVERVIEWS.add("init_layers", "activations and gradients by layer and initialisation", "Mishkin & Matas 2016")(
-    Overview(data, draw, size, NOTE, order=3)
+    Overview(
+        data, draw, lambda frame: 0.7 + PANEL_INCHES * len(QUANTITIES) * len(frame.groupby(KEYS[:3])), NOTE, order=3
+    )
 )

@@ -1,4 +1,4 @@
-"""Top-1 by initialisation and non-linearity, ours beside the published table; n/c: not converged."""
+"""Top-1 by initialisation and non-linearity, ours and the published table side by side; n/c: not converged."""
 
 from __future__ import annotations
 
@@ -10,38 +10,36 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published
-from analysis.statistics.comparisons import estimate
-from raysweep.identity import recipe_from_json
+from analysis.statistics.comparisons import MEAN_INTERVAL, estimate
+from raysweep.recipe import Recipe
 
 STUDIES = ("init", "init_cifar")
 OURS, PAPER = "ours", "published"
 CHANCE = 1.5
-"""A trial that ends at no more than so many times chance has not converged."""
+"""A trial has not converged if its final accuracy is at most this many times chance."""
 NOT_CONVERGED = "n/c"
 COLUMNS = ("source", "network", "init", "activation", "variant", "top1", "half", "n", "lost", "text", "crossed")
 CELL_INCHES = 0.27
 SHADE = (0.0, 0.447, 0.698)
-"""Of the highest cell: our blue, for ours and published alike."""
+"""Colour of the highest cell: our blue, for both tables."""
 
 
 def data(line: Line) -> pd.DataFrame:
-    """One row a source, network, initialisation and non-linearity: `top1` (points), `lost` seeds, `text` of its cell.
+    """One row per source, network, initialisation and non-linearity: `top1` (points), `lost` seeds, `text` of its cell.
 
-    A seed has not converged where it diverged, or ended at chance; the mean is over the others.
+    A seed has not converged if it diverged or ended at chance; the mean is over the other seeds.
     """
     if line.study not in STUDIES:
         return pd.DataFrame(columns=list(COLUMNS))
-    recipes = line.trials.sort_values("order").drop_duplicates("variant").set_index("variant")["recipe"]
-    rows = [row for variant, text in recipes.items() for row in _cells(line, str(variant), text)]
+    rows = [row for variant, recipe in line.recipes.items() for row in _cells(line, variant, recipe)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _cells(line: Line, variant: str, text: str) -> Iterator[dict[str, Any]]:
-    recipe = recipe_from_json(text)
+def _cells(line: Line, variant: str, recipe: Recipe) -> Iterator[dict[str, Any]]:
     activation = recipe.network.activation
     about = {"network": recipe.network.name, "variant": variant, "activation": activation}
     about["init"] = variant.removeprefix(f"{recipe.network.name}_").removesuffix(f"_{activation}")
@@ -51,8 +49,8 @@ def _cells(line: Line, variant: str, text: str) -> Iterator[dict[str, Any]]:
     if len(row):
         top1 = float(METRICS["top1"].of(row).iloc[0])
         lost = "not converged" in str(row["note"].iloc[0])
-        said = NOT_CONVERGED if lost else METRICS["top1"].text(top1)
-        values = {"top1": top1, "half": math.nan, "n": int(not math.isnan(top1)), "lost": int(lost), "text": said}
+        text = NOT_CONVERGED if lost else METRICS["top1"].text(top1)
+        values = {"top1": top1, "half": math.nan, "n": int(not math.isnan(top1)), "lost": int(lost), "text": text}
         yield about | {"source": PAPER, "crossed": ""} | values
 
 
@@ -71,24 +69,18 @@ def _ours(line: Line, variant: str, chance: float) -> dict[str, Any]:
     return values | {"crossed": f"{rest} not finished" if rest else ""}
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """A block a network, ours and published side by side."""
-    rows = sum(own["init"].nunique() + 1.6 for _, own in frame.groupby("network"))
-    return 7.4, 0.3 + CELL_INCHES * rows
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """Cells the darker the higher, each block by itself."""
+    """Draw blocks of cells that are darker for higher values within the block."""
     sources = [source for source in (OURS, PAPER) if (frame["source"] == source).any()]
     networks = list(dict.fromkeys(frame["network"]))
     heights = [frame.loc[frame["network"] == network, "init"].nunique() for network in networks]
-    panels = look.split(ax, len(networks), len(sources), height_ratios=heights)
+    panels = style.split(ax, len(networks), len(sources), height_ratios=heights)
     for row, network in enumerate(networks):
         inits = list(dict.fromkeys(frame.loc[frame["network"] == network, "init"]))
         for panel, source in zip(panels[row], sources, strict=True):
             own = frame[(frame["network"] == network) & (frame["source"] == source)]
             _block(panel, own, inits)
-            look.title(panel, f"{network}, {source}")
+            style.title(panel, f"{network}, {source}")
             panel.tick_params(labelleft=source == sources[0])
 
 
@@ -111,16 +103,22 @@ def _block(panel: Axes, frame: pd.DataFrame, inits: list[str]) -> None:
 def _cell(panel: Axes, column: int, row: int, entry: Any, share: float) -> None:
     ground = (*SHADE, 0.08 + 0.52 * share) if entry.n else "white"
     panel.barh(row, 0.96, 0.94, column - 0.48, color=ground)
-    colour = look.TROUBLE if entry.lost else look.DARK
+    colour = style.TROUBLE if entry.lost else style.DARK
     two = "\n" in entry.text
     panel.text(column, row, entry.text, ha="center", va="center", fontsize=5.5 if two else 6.5, color=colour,
                linespacing=1.0)  # fmt: skip
 
 
 NOTE = (
-    "Top-1, %, mean over the seeds that converged ± half of its 95 % Student-t interval; n/c: not converged, that is "
-    f"diverged or no more than {CHANCE:g} times chance; –: not run or no number. The darker the higher in its block."
+    f"Top-1, %, mean over the seeds that converged ± half-width of its {MEAN_INTERVAL}; n/c: not converged, that is "
+    f"diverged or at most {CHANCE:g} times chance; –: not run or no number. Darker cells are higher within their block."
 )
 FIGURES.add("init_matrix", "accuracy by initialisation and non-linearity", "Mishkin & Matas 2016")(
-    Figure(data, draw, size, NOTE, order=5)
+    Figure(
+        data,
+        draw,
+        lambda frame: 0.3 + CELL_INCHES * sum(own["init"].nunique() + 1.6 for _, own in frame.groupby("network")),
+        NOTE,
+        order=5,
+    )
 )

@@ -1,4 +1,4 @@
-"""Accuracy of all networks that searches have evaluated against their multiply-accumulates, with Pareto fronts."""
+"""Accuracy against multiply-accumulates of all networks that searches evaluated, with Pareto fronts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import OVERVIEWS, Evidence, Overview
-from analysis.figures import _look as look
+from analysis.figures import _style as style
 from analysis.figures._searches import evaluated, numbers
 from analysis.figures.complexity import front
 from analysis.metrics import METRICS
@@ -17,14 +17,14 @@ from analysis.metrics import METRICS
 COLUMNS = ("panel", "method", "architecture", "top1", "macs", "params", "front", "times", "caption")
 PANEL_INCHES = 2.6
 AREAS = (6.0, 70.0)
-"""Square points of the marks of a network without parameters and of the largest."""
+"""Areas of marks in square points: of a network without parameters, and of the largest one."""
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row a method and network: `top1` (points), `macs`, `params`, `times` evaluated, whether on the `front`.
+    """One row per method and network: `top1` (points), `macs`, `params`, `times` evaluated, whether on the `front`.
 
-    Fronts are those of each method. Networks that were trained for less than the longest time of their method are left
-    out, as are those of unknown size.
+    Each method has its own front. Networks that were trained for less than the longest training of their method, and
+    those of unknown size, are left out.
     """
     rows = evaluated(evidence).dropna(subset=["top1", "macs", "params"])
     if rows.empty:
@@ -35,26 +35,20 @@ def data(evidence: Evidence) -> pd.DataFrame:
     return kept.assign(front=kept.index.isin(best))[list(COLUMNS)].reset_index(drop=True)
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Two panels in a row, one alone over the whole width."""
-    count = frame["panel"].nunique()
-    return 7.4, 0.75 + PANEL_INCHES * -(-count // 2)
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """A panel for each set of searches that can be compared."""
+    """Draw a panel for each set of searches that can be compared."""
     groups = list(frame.groupby("panel", sort=False))
-    panels, number = look.pairs(ax, len(groups)), numbers(frame["method"])
+    panels, number = style.fill(ax, len(groups)), numbers(frame["method"])
     for (name, own), panel in zip(groups, panels, strict=True):
         _panel(panel, own, number)
-        look.title(panel, str(name))
-    look.key_above(panels[0], list(number))
+        style.title(panel, str(name))
+    style.key_above(panels[0], list(number))
 
 
 def _panel(panel: Axes, frame: pd.DataFrame, number: Mapping[str, int]) -> None:
     largest = float(frame["params"].max())
     for method, own in frame.groupby("method", sort=False):
-        shade = look.colour(str(method), number[str(method)])
+        shade = style.colour(str(method), number[str(method)])
         areas = [area(params, largest) for params in own["params"]]
         panel.scatter(own["macs"], own["top1"], areas, color=shade, alpha=0.45, lw=0, zorder=3)
         best = own[own["front"]].sort_values("macs")
@@ -62,25 +56,23 @@ def _panel(panel: Axes, frame: pd.DataFrame, number: Mapping[str, int]) -> None:
     panel.set_xscale("log")
     panel.margins(0.06)
     ends = [METRICS["params"].text(params) for params in (frame["params"].min(), largest)]
-    panel.set_xlabel(f"MACs of one image; areas: {' to '.join(ends)} parameters", fontsize=7, labelpad=1)
+    panel.set_xlabel(f"MACs per image; area: {' to '.join(ends)} parameters", fontsize=7, labelpad=1)
     panel.set_ylabel(METRICS["top1"].label, fontsize=7, labelpad=2)
     wide = frame["macs"].max() > 8 * frame["macs"].min()
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide else (1, 1.5, 2, 3, 5, 7)))
-    panel.xaxis.set_major_formatter(lambda value, _: METRICS["macs"].text(value))
-    panel.xaxis.set_minor_formatter(lambda value, _: "")
+    style.log_ticks(panel.xaxis, METRICS["macs"].text, (1, 2, 5) if wide else (1, 1.5, 2, 3, 5, 7))
     panel.yaxis.set_major_locator(MaxNLocator(5))
-    look.small(panel)
+    style.small(panel)
 
 
 def area(params: float, largest: float) -> float:
-    """Square points of a mark; its area above the least grows in proportion to the parameters."""
+    """The area of a mark in square points, which grows linearly with the parameters."""
     return AREAS[0] + (AREAS[1] - AREAS[0]) * params / largest
 
 
 NOTE = (
-    "Marks: networks evaluated, one training each; their area grows with the parameters. Steps: the Pareto front of "
-    "each method, which favours the lucky: it is of single trainings, by the images that were chosen by."
+    "Marks: evaluated networks, trained once each; their area grows with the parameters. Steps: the Pareto front of "
+    "each method, which is optimistic: it is based on single trainings and on the images that searches select by."
 )
 OVERVIEWS.add("search_macs", "accuracy against multiply-accumulates of all networks that searches evaluated")(
-    Overview(data, draw, size, NOTE, order=13)
+    Overview(data, draw, lambda frame: 0.75 + PANEL_INCHES * -(-frame["panel"].nunique() // 2), NOTE, order=13)
 )

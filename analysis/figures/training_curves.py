@@ -1,4 +1,4 @@
-"""Training curves of ours over the published ones, for the variants whose log was published."""
+"""Our training curves together with the published ones, for the variants with a published log."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures import _look as look
-from analysis.figures.gains import unfinished
+from analysis.figures import _style as style
+from analysis.figures._lines import over_seeds
 from analysis.load import Line
 from analysis.metrics import METRICS
+from analysis.statistics.comparisons import unfinished
 from raysweep.recipe import Recipe
 from raysweep.study import find_study, study_names
 
@@ -22,22 +23,22 @@ OURS, PAPER = "ours", "published"
 COLUMNS = 4
 PANEL_INCHES = 1.35
 LEAST_POINTS = 3
-"""Of a published curve: some runs stopped after the first test."""
+"""Fewest points of a published curve: some runs stopped after the first test."""
 
 
 @cache
 def published_curves() -> pd.DataFrame:
     """Every published test: its `log` in ducha-aiki/caffenet-benchmark, `study`, `variant`, `iteration`, `top1` (0..1).
 
-    Runs that ended early are in it as far as they went; `log@commit` marks a file of an older commit.
+    Runs that ended early are included up to their end; `log@commit` is a file of an older commit.
     """
     return pd.read_csv(FILE)
 
 
 def data(line: Line) -> pd.DataFrame:
-    """One row a point: `source`, `variant`, `share` of the training, `mean`, `low`, `high` (points of top-1), `note`.
+    """One row per point: `source`, `variant`, `share` of the training, `mean`, `low`, `high` (points of top-1), `note`.
 
-    Only variants with a curve of both; the share is of the length that was planned, by us and by the paper.
+    Only variants with both curves; the share is that of the planned length, ours or the paper's.
     """
     empty = pd.DataFrame(columns=["variant", "share", "mean", "low", "high", "source", "note", "rank"])
     if line.study not in study_names() or line.epochs.empty:
@@ -65,54 +66,40 @@ def _published(study: str) -> pd.DataFrame:
 
 def _ours(line: Line) -> pd.DataFrame:
     planned = line.trials.drop_duplicates("trial").set_index("trial")["planned_epochs"]
-    values = line.epochs.assign(
-        value=METRICS["top1"].of, share=line.epochs["epoch"] / line.epochs["trial"].map(planned)
-    )
-    grouped = values.groupby(["variant", "share"])["value"]
-    return grouped.agg(mean="mean", low="min", high="max").reset_index().assign(source=OURS)
-
-
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """Panels of one size."""
-    return 7.4, 0.5 + PANEL_INCHES * -(-frame["variant"].nunique() // COLUMNS)
+    epochs = line.epochs.assign(share=line.epochs["epoch"] / line.epochs["trial"].map(planned))
+    return over_seeds(epochs, "top1", ["variant", "share"]).assign(source=OURS)
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """One panel a variant; all share their axes."""
+    """Draw one panel per variant; all share their axes."""
     variants = list(dict.fromkeys(frame["variant"]))
-    panels = [panel for row in look.split(ax, -(-len(variants) // COLUMNS), COLUMNS, share=True) for panel in row]
-    for number, panel in enumerate(panels):
-        if number >= len(variants):
-            panel.remove()
-            continue
-        _panel(panel, frame[frame["variant"] == variants[number]])
-        look.small(panel)
-        panel.tick_params(labelleft=number % COLUMNS == 0, labelbottom=number + COLUMNS >= len(variants))
-        if number % COLUMNS == 0:
-            panel.set_ylabel(METRICS["top1"].label, fontsize=7)
-        if number + COLUMNS >= len(variants):
-            panel.set_xlabel("share of the training, %", fontsize=7, labelpad=1)
+    panels = style.fill(ax, len(variants), COLUMNS, share=True)
+    for number, (panel, variant) in enumerate(zip(panels, variants, strict=True)):
+        left, bottom = number % COLUMNS == 0, number + COLUMNS >= len(variants)
+        _panel(panel, frame[frame["variant"] == variant])
+        panel.tick_params(labelleft=left, labelbottom=bottom)
+        panel.set_ylabel(METRICS["top1"].label if left else "", fontsize=7)
+        panel.set_xlabel("share of the training, %" if bottom else "", fontsize=7, labelpad=1)
     panels[0].set_xlim(0, 100 * max(1.0, frame["share"].max()))
     panels[0].set_ylim(0, 1.08 * max(1.0, frame["high"].max(), frame["mean"].max()))
     panels[0].yaxis.set_major_locator(MaxNLocator(4))
 
 
 def _panel(panel: Axes, rows: pd.DataFrame) -> None:
-    for source, shade in {PAPER: look.PUBLISHED, OURS: look.OURS}.items():
+    for source, shade in {PAPER: style.PUBLISHED, OURS: style.OURS}.items():
         own = rows[rows["source"] == source]
         share = 100 * own["share"].astype(float)
         panel.plot(share, own["mean"], color=shade, lw=1.1 if source == OURS else 0.8, zorder=3)
         panel.fill_between(share, own["low"].astype(float), own["high"].astype(float), color=shade, alpha=0.22, lw=0)
-    look.title(panel, str(rows["variant"].iloc[0]))
-    note = str(rows["note"].iloc[0])
-    panel.annotate(note, (1, 0.04), (-2, 0), "axes fraction", "offset points", ha="right", fontsize=6.5,
-                   color=look.TROUBLE)  # fmt: skip
+    style.title(panel, str(rows["variant"].iloc[0]))
+    style.small(panel)
+    style.in_corner(panel, str(rows["note"].iloc[0]), 0.04, style.TROUBLE)
 
 
 NOTE = (
-    "Blue: ours, mean over seeds and band from smallest to largest; vermilion: the published log, on ImageNet, as far "
-    "as it goes. Both against the share of the planned training."
+    "Blue: ours, mean over seeds with a band from the smallest to the largest seed; vermilion: the published log, on "
+    "ImageNet, up to its end. Both against the share of the planned training."
 )
-FIGURES.add("training_curves", "our training curves over the published ones", "Mishkin et al. 2017")(
-    Figure(data, draw, size, NOTE, order=8)
+FIGURES.add("training_curves", "our training curves with the published ones", "Mishkin et al. 2017")(
+    Figure(data, draw, lambda frame: 0.5 + PANEL_INCHES * -(-frame["variant"].nunique() // COLUMNS), NOTE, order=8)
 )

@@ -1,4 +1,4 @@
-"""All improvements together: each gain added in turn, and the sum of the single gains against the combined gain."""
+"""All improvements together: the gain of adding each in turn, and the sum of the single gains against all together."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
-from analysis.figures import _look as look
-from analysis.figures.gains import unfinished
+from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
-from analysis.statistics.comparisons import Estimate, estimate, tops
+from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, tops, unfinished
 from raysweep.study import find_study
 
 STUDY, ALL = "combined", "caffenet128_all"
@@ -30,17 +29,17 @@ PUBLISHED_ALONE: Mapping[str, tuple[str, str]] = MappingProxyType(
         "nesterov": ("solver", "nesterov_step"),
     }
 )
-"""Part -> study and variant that it was published in alone."""
+"""Part -> the study and variant that were published for it alone."""
 ALONE, STEP, SUM, TOGETHER = "alone", "step", "sum of all alone", "all together"
 COLUMNS = ("part", "variant", "kind", "start", "gain", "half", "n", "published", "crossed")
 ROW_INCHES = 0.3
 
 
 def data(line: Line) -> pd.DataFrame:
-    """One row a bar: `part`, `kind`, `start`, `gain`, `half`, `n`, `published`, `crossed`; points of top-1.
+    """One row per bar: `part`, `kind`, `start`, `gain`, `half`, `n`, `published`, `crossed`; points of top-1.
 
-    A step is the gain of adding a part to those before it and starts where they ended; seeds count that have both.
-    The sum of the single gains is over seeds that have all of them.
+    A step is the gain of adding a part to those before it; it starts at their gain and uses the seeds that finished
+    both. The sum of the single gains uses the seeds that finished all of them.
     """
     if line.study != STUDY or line.finished.empty:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -78,7 +77,7 @@ def _bar(part: str, variant: str, kind: str, gains: pd.Series, published: float,
 
 
 def _published() -> dict[str, float]:
-    """Part -> published gain of it alone, of all, and the sum; points."""
+    """Part -> its published gain alone, with those of all parts and the sum, in points."""
     found = {}
     for part, (study, variant) in PUBLISHED_ALONE.items():
         known = METRICS["published_gain"].of(published_study(study, find_study(study).baseline))
@@ -88,58 +87,48 @@ def _published() -> dict[str, float]:
     return found | {SUM: sum(found.values()), ALL: float(top - base)}
 
 
-def size(frame: pd.DataFrame) -> tuple[float, float]:
-    """One row a part, and two for the sums."""
-    return 7.4, 0.8 + ROW_INCHES * frame["part"].nunique()
-
-
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
-    """Steps as bars from where the last one ended; under each a thin bar of the part alone."""
+    """Draw steps as bars that start at the end of the last one, each with a thin bar of the part alone below."""
     parts = list(dict.fromkeys(frame["part"]))
-    ax.axvline(0, color=look.DARK, lw=0.9)
+    ax.axvline(0, color=style.DARK, lw=0.9)
     for entry in frame.itertuples():
         _draw_bar(ax, parts.index(str(entry.part)), entry)
     ends = frame["start"] + frame["gain"]
     reach = [*(frame["gain"] - frame["half"]), *(frame["gain"] + frame["half"]), *(ends - frame["half"])]
-    ax.set_xlim(*look.rise([0.0, *reach, *(ends + frame["half"]), *frame["published"], *ends]))
-    ax.set_ylim(len(parts) - 0.4, -0.6)
-    ax.axhline(len(PUBLISHED_ALONE) - 0.5, color=look.BEHIND, lw=0.8)
-    names = [part if part in (SUM, TOGETHER) else f"+ {part}" for part in parts]
-    ax.set_yticks(range(len(parts)), names)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", visible=False)
+    ax.set_xlim(*style.rise([0.0, *reach, *(ends + frame["half"]), *frame["published"], *ends]))
+    ax.axhline(len(PUBLISHED_ALONE) - 0.5, color=style.BEHIND, lw=0.8)
+    style.name_rows(ax, [part if part in (SUM, TOGETHER) else f"+ {part}" for part in parts])
     ax.set_xlabel("gain over the baseline, points of top-1")
 
 
-SHADES = {STEP: look.OURS, ALONE: look.SEED, TOGETHER: look.OURS, SUM: look.SEED}
+SHADES = {STEP: style.OURS, ALONE: style.SEED, TOGETHER: style.OURS, SUM: style.SEED}
 PLACES = {STEP: (-0.17, 0.34), ALONE: (0.16, 0.2), TOGETHER: (0.0, 0.5), SUM: (0.0, 0.5)}
-"""Kind -> where in its row the bar is, and how high."""
+"""Kind -> offset of its bar in the row, and height."""
 
 
 def _draw_bar(ax: Axes, row: int, entry: Any) -> None:
     shift, height = PLACES[entry.kind]
-    beside: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
     if math.isnan(entry.gain):
-        look.cross(ax, row + shift)
+        style.cross(ax, row + shift)
     else:
         ax.barh(row + shift, entry.gain, height, entry.start, color=SHADES[entry.kind], zorder=2)
         if not math.isnan(entry.half):
             at = entry.start + entry.gain
-            ax.errorbar(at, row + shift, xerr=entry.half, color=look.DARK, lw=0.9, capsize=2, zorder=3)
+            ax.errorbar(at, row + shift, xerr=entry.half, color=style.DARK, lw=0.9, capsize=2, zorder=3)
     if not math.isnan(entry.published):
         place = row + (0.36 if entry.kind == ALONE else shift)
-        ax.plot(entry.published, place, "D", ms=4, color=look.PUBLISHED, zorder=4)
+        ax.plot(entry.published, place, "D", ms=4, color=style.PUBLISHED, zorder=4)
     text = Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
     far = {STEP: 8, ALONE: 62, TOGETHER: 8, SUM: 62}[entry.kind]
-    shade = look.DARK if entry.kind in (STEP, TOGETHER) else look.FAINT
-    ax.annotate(text, (1, row), (far, 0), **beside, fontsize=7, color=shade)
+    shade = style.DARK if entry.kind in (STEP, TOGETHER) else style.FAINT
+    style.right_of(ax, row, text, far, 7, shade)
 
 
 NOTE = (
-    "Dark: what adding a part to those above it changes, and all together; light: a part alone, and the sum of all "
-    f"alone. At their ends: {look.STUDENT} of the change, paired by seed. Diamonds: published gains of a part alone, "
-    "of all together and their sum, each over the baseline of its own table. Right: the numbers, dark and light."
+    "Dark: the change from adding a part to those above it, and all together; light: a part alone, and the sum of all "
+    f"alone. Error bars: {MEAN_INTERVAL} of the change, paired by seed. Diamonds: published gains of a part alone, of "
+    "all together and their sum, each over the baseline of its own table. Numbers at the right: dark and light bars."
 )
-FIGURES.add("waterfall", "each gain added in turn, and the sum of single gains", "Mishkin et al. 2017")(
-    Figure(data, draw, size, NOTE, order=4)
+FIGURES.add("waterfall", "the gain of adding each part in turn, and the sum of single gains", "Mishkin et al. 2017")(
+    Figure(data, draw, lambda frame: 0.8 + ROW_INCHES * frame["part"].nunique(), NOTE, order=4)
 )

@@ -1,1 +1,1 @@
-"""The report and RESULTS.md: sections, tables and sentences around the figures."""
+"""The report and RESULTS.md: the sections, tables and sentences around the figures."""

@@ -1,4 +1,4 @@
-"""The pictures of many lines, drawn by several processes: matplotlib takes a second or two for each, on one core."""
+"""Draws the figures of many lines in parallel processes: matplotlib takes one to two seconds per line on one core."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from pathlib import Path
 from analysis.load import Line
 from analysis.page.section import Picture, pictures
 
-LINES_A_PROCESS = 4
-"""Fewer are drawn sooner than another process has loaded what draws them."""
+LINES_PER_PROCESS = 4
+"""Fewer lines are drawn faster than another process can import matplotlib."""
 Progress = Callable[[int, int], None]
-"""Told how many lines are drawn, of how many."""
+"""Called with the number of lines drawn so far and their total."""
 
 
 def draw_all(lines: Sequence[Line], out: Path, progress: Progress, processes: int | None = None) -> list[list[Picture]]:
-    """Every figure of each line, written to the folder too; `processes`: as many as there are cores, and lines for.
+    """Draw every figure of each line and write it to the folder.
+
+    `processes` defaults to the number of cores, or fewer if there are few lines.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    processes = processes or min(len(os.sched_getaffinity(0)), len(lines) // LINES_A_PROCESS)
+    processes = processes or min(len(os.sched_getaffinity(0)), len(lines) // LINES_PER_PROCESS)
     if processes < 2:
         return _counted(map(pictures, lines, repeat(out)), len(lines), progress)
-    # Begun anew, not forked: threads that have read the store may hold locks.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _leave_to_parent) as pool:
+    # Spawned, not forked: threads that have read the store may hold locks.
+    with ProcessPoolExecutor(processes, get_context("spawn"), _ignore_interrupts) as pool:
         try:
             return _counted(pool.map(pictures, lines, repeat(out)), len(lines), progress)
         except BaseException:
@@ -45,6 +47,6 @@ def _counted(drawn: Iterable[list[Picture]], total: int, progress: Progress) -> 
     return found
 
 
-def _leave_to_parent() -> None:
-    """Ctrl-C goes to all processes of a terminal: the parent alone ends them, and none prints a traceback."""
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the parent: workers then print no traceback."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""A report that is written again while a sweep runs: only what has changed is read, and only its lines are drawn."""
+"""A report that is rewritten while a sweep runs: only changed trials are read, and only their lines are drawn again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.load import Line, held_studies, lines_of
-from analysis.page.report import Report
+from analysis.page.html_page import PAGE, HtmlPage
 from raysweep.store.following import Following
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
 
 
 def follow(store: Store) -> Following:
-    """What a live report must know of a store: every column."""
+    """A follower of the store that reads every column, as a live report needs."""
     return Following(store, TRIAL.names, MEMBERS.names)
 
 
@@ -29,31 +29,32 @@ class LiveReport:
         self.following = following
         self.store = store
         self.studies = studies
-        self.report = Report(store, out)
+        self.page = HtmlPage(store, out)
         self.lines: dict[str, list[Line]] = {}
         self.seen: Counter[str] = Counter()
-        """Study -> how many members it had at the last look."""
+        """Study -> number of its members at the last update."""
 
-    def update(self, changed: Iterable[Any], every_s: float | None) -> Path | None:
-        """Write the page again where trials of its studies have changed, or members have come; else nothing.
+    def update(self, changed: Iterable[Any], every_s: float | None) -> Path:
+        """Rewrite the page if trials of its studies have changed or members have been added; return its path.
 
-        `changed`: what `Following.refresh` returned. `every_s`: between two looks; None: this is the last one.
+        `changed` is the result of `Following.refresh`. `every_s` is the time between updates; None marks the last one,
+        which is always written.
 
         Raises:
-            RaysweepError: the store holds no such study, or the folder cannot be written.
+            RaysweepError: the store has no such study, or the folder cannot be written.
         """
         members = _frame([m for rows in self.following.members.values() for m in rows], MEMBERS)
-        wanted = held_studies(members, self.studies, self.store.uri)
+        shown = held_studies(members, self.studies, self.store.uri)
         trials = {row["trial"] for row in changed}
         touched = set(members.loc[members["trial"].isin(trials), "study"])
         sizes = Counter(members["study"])
-        stale = [study for study in wanted if study in touched or self.seen[study] != sizes[study]]
+        stale = [study for study in shown if study in touched or self.seen[study] != sizes[study]]
         if not stale and every_s is not None:
-            return None
+            return self.page.out / PAGE
         if stale:
             self._load(members[members["study"].isin(stale)], stale)
         self.seen = sizes
-        return self.report.write([line for study in wanted for line in self.lines[study]], every_s)
+        return self.page.write([line for study in shown for line in self.lines[study]], every_s)
 
     def _load(self, members: pd.DataFrame, studies: Sequence[str]) -> None:
         ids = list(dict.fromkeys(members["trial"]))

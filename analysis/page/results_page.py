@@ -1,8 +1,8 @@
-"""RESULTS.md: what a committed store says, study by study, beside what the paper says; `make report` writes it.
+"""RESULTS.md: the results of a committed store, study by study, next to the published ones; `make report` writes it.
 
     python -m analysis.page.results_page STORE RESULTS.md FIGURES
 
-The same store gives the same bytes: nothing on the page depends on when or where it was written.
+The same store always gives the same bytes: nothing on the page depends on when or where it was written.
 """
 
 from __future__ import annotations
@@ -17,39 +17,44 @@ from typing import Any
 import pandas as pd
 from matplotlib import style
 
-from analysis import take_home as messages
+from analysis import messages
+from analysis.captions import caption
 from analysis.figures import STYLE, Drawing, Evidence, figures, gather, render
 from analysis.load import ALL, Line, load_lines
 from analysis.metrics import METRICS
-from analysis.page.report import index_row
+from analysis.page.gain_tables import markdown, readable, summary
+from analysis.page.html_page import index_row
 from analysis.page.section import file_stem, known_study, provenance, shown_overviews
-from analysis.page.tables import markdown, readable, summary
-from analysis.page.words import agreement_words, caption, headline, missing, trust
+from analysis.page.words import agreement_words, headline, missing, trust
 from analysis.published import published_study
 from analysis.statistics.across import QValues, q_values
 from analysis.statistics.comparisons import comparable_tops, comparisons
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
+from raysweep.units import brief
 
 EMBEDDED = "gains"
-"""Name of the figure that stands under each study."""
+"""The figure shown for each study."""
 MOST_PROPOSALS = 10
-"""Of an architecture search that stand on the page; its figures show all."""
+"""Largest number of proposals of an architecture search in its table; the figures show all."""
+INDEX = ("study", "protocol", "variants", "seeds", "tau", "better", "worse", "compared", "diverged", "best")
+"""Keys of `index_row` that have a column."""
+HEADINGS = {"tau": "tau with the published order (95 %)", "diverged": "diverged trials"}
 INTRODUCTION = """# Results
 
-Written by `make report` from the trials in `{store}/`: every number below is computed from them or is a published one.
-Gains are in points of top-1 over the baseline of the study, paired by seed; intervals and p are Dunnett's and hold for
-all variants of a study at once; q is p in the light of all studies on this page (Benjamini and Hochberg over studies).
-Published numbers are of the paper's own set-up: 64 epochs of ImageNet, one run each. This is another scale, and what
-holds here need not hold there, nor the other way round.
+`make report` writes this page from the trials in `{store}/`: every number below is computed from them or is published.
+Gains are in points of top-1 accuracy over the baseline of the study, paired by seed. Intervals and p-values are
+Dunnett's and hold for all variants of a study at once. q is the p-value adjusted for all studies on this page
+(Benjamini and Hochberg over studies). Published numbers come from the paper's own set-up: 64 epochs of ImageNet, one
+run each. The scale is different here, so what holds here may not hold there, and the reverse.
 """
 
 
 def write_results(store_uri: str, page: Path, folder: Path) -> None:
-    """Write the page, and the figures that it shows into the folder.
+    """Write the page, and the figures that it shows to the folder.
 
     Raises:
-        RaysweepError: no store, an empty one, or a page that cannot be written.
+        RaysweepError: there is no such store, it is empty, or the page cannot be written.
     """
     store = Store.open(store_uri)
     lines = load_lines(store, [ALL])
@@ -57,7 +62,7 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         page.write_text(_page(store, lines, page, folder), encoding="utf-8")
     except OSError as error:
-        raise RaysweepError(f"cannot write {page}: {error}. Name another one.") from error
+        raise RaysweepError(f"cannot write {page}: {error}. Choose another path.") from error
 
 
 def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:
@@ -74,21 +79,21 @@ def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:
 
 
 def _protocols(lines: Sequence[Line]) -> str:
-    """The budget: what of each study's baseline differs from its protocol, said once for all studies that share it."""
+    """How the baseline of each study differs from its protocol, printed once for all studies that share it."""
     shared: dict[str, list[str]] = {}
     for line in lines:
         shared.setdefault(_budget(line), []).append(line.study)
-    said = [f"- {budget}\n  Studies: {', '.join(dict.fromkeys(studies))}." for budget, studies in shared.items()]
-    return "\n".join(["## Budget and protocol\n", *said, ""])
+    items = [f"- {budget}\n  Studies: {', '.join(dict.fromkeys(studies))}." for budget, studies in shared.items()]
+    return "\n".join(["## Budget and protocol\n", *items, ""])
 
 
 def _budget(line: Line) -> str:
-    settings = ", ".join(f"`{path} = {value}`" for path, value in line.settings().items()) or "nothing"
+    settings = ", ".join(f"`{path}={brief(value)}`" for path, value in line.settings().items()) or "none"
     recipe = line.baseline_recipe
     images = ", ".join(line.present("data_name")) or "no images"
     return (
         f"Protocol `{line.protocol}` on {images}, {recipe.training.epochs:g} epochs, {_repeats(line)}. "
-        f"Changed in the protocol: {settings}."
+        f"Settings that differ from the protocol: {settings}."
     )
 
 
@@ -96,44 +101,33 @@ def _repeats(line: Line) -> str:
     seeds = Counter(line.trials["variant"])
     if line.is_architecture_search:
         searches = line.trials["search"].nunique()
-        return f"{searches} searches that share {line.trials['trial'].nunique()} trials of one seed"
-    return f"{seeds[line.baseline]} seeds of the baseline, {min(seeds.values())} or more of each variant"
+        return f"{searches} searches that share {line.trials['trial'].nunique()} trials, one seed each"
+    number = seeds[line.baseline]
+    baseline = f"{number} seed{'s' if number != 1 else ''} of the baseline"
+    return f"{baseline}, {min(seeds.values())} or more of each variant"
 
 
 def _index(lines: Sequence[Line], together: Sequence[QValues]) -> pd.DataFrame:
     rows = [index_row(line, q) for line, q in zip(lines, together, strict=True)]
-    columns = {
-        "study": [row["study"] for row in rows],
-        "protocol": [row["protocol"] for row in rows],
-        "variants": [row["variants"] for row in rows],
-        "seeds": [row["seeds"] for row in rows],
-        "tau with the published order (95 %)": [row["tau"] for row in rows],
-        "better": [row["better"] for row in rows],
-        "worse": [row["worse"] for row in rows],
-        "compared": [row["compared"] for row in rows],
-        "diverged trials": [row["diverged"] for row in rows],
-        "best": [row["best"] for row in rows],
-    }
-    return pd.DataFrame(columns).astype(str)
+    return pd.DataFrame(rows)[list(INDEX)].rename(columns=HEADINGS).astype(str)
 
 
 def _messages(lines: Sequence[Line]) -> str:
     table = messages.take_home(lines)
     if table.empty:
         return ""
-    said = [
-        f"{verdict}: {', '.join(dict.fromkeys(rows['message']))}"
+    items = [
+        f"- {verdict}: {', '.join(dict.fromkeys(rows['message']))}.\n"
         for verdict, rows in table.groupby("verdict", sort=False)
     ]
-    told = "".join(f"- {line}.\n" for line in said)
-    return f"## Take-home messages of the paper\n\n{told}\n{markdown(messages.readable(table))}"
+    return f"## Take-home messages of the paper\n\n{''.join(items)}\n{markdown(messages.readable(table))}"
 
 
 def _across(evidence: Evidence, page: Path, folder: Path) -> str:
-    """What spans studies, and what architecture searches found."""
+    """The figures that span studies, and those of architecture searches."""
     shown = [
-        _embedded(entry.summary, entry.make, frame, said, folder / f"overview-{entry.name}.png", page)
-        for entry, frame, said in shown_overviews(evidence)
+        _embedded(entry.summary, entry.make, frame, words, folder / f"overview-{entry.name}.png", page)
+        for entry, frame, words in shown_overviews(evidence)
     ]
     return "\n\n".join(["## Across studies", *shown, ""]) if shown else ""
 
@@ -186,15 +180,15 @@ def _picture(line: Line, page: Path, folder: Path) -> str:
     return _embedded(title, figure, frame, caption(line), file, page)
 
 
-def _embedded(title: str, drawing: Drawing[Any], frame: pd.DataFrame, said: str, file: Path, page: Path) -> str:
+def _embedded(title: str, drawing: Drawing[Any], frame: pd.DataFrame, words: str, file: Path, page: Path) -> str:
     with style.context(STYLE):  # the resolution is read when saving
-        render(drawing, frame, said).savefig(file)
+        render(drawing, frame, words).savefig(file)
     return f"![{title}]({Path(os.path.relpath(file, page.parent)).as_posix()})"
 
 
 def _unfinished(line: Line) -> str:
     rows = missing(line)
-    return f"Without a final accuracy, {len(rows)} of {len(line.trials)} trials: {'; '.join(rows)}." if rows else ""
+    return f"{len(rows)} of {len(line.trials)} trials have no final accuracy: {'; '.join(rows)}." if rows else ""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a report says of one line: pictures, tables, sentences, provenance; and the files beside the page."""
+"""The section of a report on one line: pictures, tables, sentences and provenance, and their files next to the page."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
+from analysis.captions import caption
 from analysis.figures import Drawing, Evidence, figures, overviews, render, save
-from analysis.load import NOT_SETTINGS, Line
-from analysis.page.tables import html, latex, markdown, readable, summary
-from analysis.page.words import agreement_words, caption, headline, missing, trust, waiting
+from analysis.load import Line
+from analysis.page.gain_tables import html, latex, markdown, readable, summary
+from analysis.page.words import agreement_words, headline, missing, trust, waiting
 from analysis.statistics import importance as importances
 from analysis.statistics.across import QValues
 from raysweep.errors import RaysweepError
-from raysweep.identity import canonical_json
 from raysweep.registry import Entry
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_study, space_names
+from raysweep.units import brief
 
 if TYPE_CHECKING:
     from analysis.figures import Figure, Overview
@@ -39,16 +40,14 @@ PROVENANCE = {
     "python": "Python",
     "torch": "torch",
 }
-"""Column of the trials -> what a reader sees."""
-
-
+"""Column of the trials -> its label on the page."""
 Picture = Mapping[str, str]
 MOST_RECIPES = 200
-"""Of a search with more variants; the CSV has all."""
+"""Most variants that a section describes; the CSV has all."""
 
 
 def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str, Any]:
-    """What the page shows of a line; its tables are written to the folder."""
+    """The values that the template shows of a line; also writes its tables to the folder."""
     stem = file_stem(line)
     table, changed = summary(line, q), changes(line)
     write_tables(table.assign(**{"differs in": changed}), readable(table), out / stem)
@@ -65,9 +64,9 @@ def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str
         "trust": trust(line, q),
         "agreement": agreement_words(line),
         "caption": caption(line),
-        "settings": line.settings(),
+        "settings": {path: brief(value) for path, value in line.settings().items()},
         "pictures": drawn,
-        "table": Markup(html(readable(table))),  # escapes its texts itself
+        "table": Markup(html(readable(table))),  # `html` escapes every text
         "importance": Markup(html(importances.readable(matters))) if len(matters) else "",
         "provenance": provenance(line),
         "waiting": waiting(line),
@@ -78,19 +77,19 @@ def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str
 
 
 def write_tables(numbers: pd.DataFrame, text: pd.DataFrame, stem: Path) -> None:
-    """The numbers as CSV, what a reader sees as Markdown and LaTeX."""
+    """Write the numbers as CSV, and the text as Markdown and LaTeX."""
     numbers.to_csv(stem.with_name(f"{stem.name}.csv"), index=False)
     for suffix, content in (("md", markdown(text)), ("tex", latex(text))):
         stem.with_name(f"{stem.name}.{suffix}").write_text(content, encoding="utf-8")
 
 
 def file_stem(line: Line) -> str:
-    """Name of a line's files: a study's name is free text, a file's is not."""
+    """The stem of the names of a line's files: letters, digits, `_` and `-` only."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", f"{line.study}-{line.protocol}-{line.line}")[:100]
 
 
 def known_study(name: str) -> Study | Space | None:
-    """The shipped study or search space of that name; a store may hold others."""
+    """The shipped study or search space of that name; None for others that a store may have."""
     if name in space_names():
         return find_space(name)
     try:
@@ -100,7 +99,7 @@ def known_study(name: str) -> Study | Space | None:
 
 
 def pictures(line: Line, out: Path) -> list[Picture]:
-    """Every figure that has anything to show of a line, written to the folder too."""
+    """Draw every figure that has something to show of a line, and write it to the folder."""
     ordered = sorted(figures(), key=lambda entry: entry.make.order)
     stem = file_stem(line)
     return [shown for entry in ordered if (shown := _picture(entry, line, out / f"{stem}-{entry.name}"))]
@@ -112,28 +111,28 @@ def _picture(entry: Entry[Figure], line: Line, stem: Path) -> Picture | None:
 
 
 def overview_pictures(evidence: Evidence, out: Path) -> list[Picture]:
-    """Every figure over several lines, of searches, or of what init-stats has measured, written to the folder too."""
+    """Draw every overview that has something to show, and write it to the folder."""
     return [
-        _drawn(entry.make, entry.summary, frame, said, out / f"overview-{entry.name}")
-        for entry, frame, said in shown_overviews(evidence)
+        _drawn(entry.make, entry.summary, frame, words, out / f"overview-{entry.name}")
+        for entry, frame, words in shown_overviews(evidence)
     ]
 
 
 def shown_overviews(evidence: Evidence) -> Iterator[tuple[Entry[Overview], pd.DataFrame, str]]:
-    """The overviews that have anything to show, in their order, each with its frame and caption."""
+    """The overviews that have something to show, in their order, each with its frame and caption."""
     for entry in sorted(overviews(), key=lambda entry: entry.make.order):
         frame = entry.make.data(evidence)
         if len(frame):
             yield entry, frame, " ".join(dict.fromkeys(frame["caption"]))
 
 
-def _drawn(drawing: Drawing[Any], title: str, frame: pd.DataFrame, said: str, stem: Path) -> Picture:
-    source = save(render(drawing, frame, said), stem)
+def _drawn(drawing: Drawing[Any], title: str, frame: pd.DataFrame, words: str, stem: Path) -> Picture:
+    source = save(render(drawing, frame, words), stem)
     return {"title": title, "source": base64.b64encode(source).decode()}
 
 
 def provenance(line: Line) -> dict[str, str]:
-    """Where the numbers come from: machine, versions, commit, first start and last change."""
+    """Label -> value: the machine, versions, commit, first start and last change behind the numbers."""
     found = {label: ", ".join(line.present(column)) for column, label in PROVENANCE.items()}
     if found["git commit"] and line.trials["git_dirty"].eq(True).any():
         found["git commit"] += " (with uncommitted changes)"
@@ -152,26 +151,13 @@ def _packages(versions: str) -> str:
 
 
 def recipes(line: Line, changed: Sequence[str]) -> list[dict[str, Any]]:
-    """What each variant is in a sentence, and the fields in which it differs from the baseline of the line."""
-    rows = line.trials.drop_duplicates("variant").set_index("variant").reindex(line.shown[:MOST_RECIPES])
-    found = zip(rows.index, rows["summary"], changed, strict=False)
-    return [{"name": name, "summary": "" if pd.isna(said) else said, "changes": fields} for name, said, fields in found]
+    """Each variant with the sentence that describes it and the fields in which it differs from the baseline."""
+    texts = line.trials.drop_duplicates("variant").set_index("variant")["summary"].reindex(line.shown[:MOST_RECIPES])
+    described = zip(texts.index, texts.fillna(""), changed, strict=False)
+    return [{"name": name, "summary": text, "changes": fields} for name, text, fields in described]
 
 
 def changes(line: Line) -> list[str]:
-    """By variant, the fields that differ from the line's own settings, as `field = value, ...`."""
-    shared = json.loads(canonical_json(line.settings()))
-    stored = line.trials.drop_duplicates("variant").set_index("variant")["diff"]
-    fields = [json.loads(stored[name]) if name in stored.index else {} for name in line.shown]
-    return [
-        ", ".join(
-            f"{path} = {_short(value)}"
-            for path, value in changed.items()
-            if path not in NOT_SETTINGS and shared.get(path, changed) != value
-        )
-        for changed in fields
-    ]
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """The fields in which each shown variant differs from the baseline, as `field=value, ...`."""
+    own = line.changes()
+    return [", ".join(f"{path}={brief(value)}" for path, value in own.get(name, {}).items()) for name in line.shown]

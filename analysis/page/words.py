@@ -1,4 +1,4 @@
-"""What a report says of a line in sentences: headline, caption, what is missing. No more than the intervals allow."""
+"""The sentences of a report on a line: headline, caveats, missing trials. None claims more than the intervals allow."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from analysis.statistics.power import MOST_SEEDS, POWER, detectable, seeds_neede
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
 
 MOST_NAMES = 5
-"""Variants that a headline names; the figure and the table have all."""
+"""Most variants that a headline names; the figure and the table have all."""
 LONGEST = 300
-"""Characters of an error message that a report shows."""
+"""Most characters of an error message that a report shows."""
 
 
 def headline(line: Line, q: QValues | None = None) -> str:
-    """What the study says so far; `q`: in the light of the other studies reported."""
+    """The findings of a study so far; with `q`, at the level of all studies in the report."""
     if line.is_architecture_search:
         return _best_found(line)
     compared = comparisons(line)
     found = {variant: one for variant, one in compared.of.items() if one.gain.n}
     if not found:
-        return f"No variant and {line.baseline} have finished with the same seed yet: nothing can be compared."
+        return f"Nothing to compare yet: {line.baseline} and another variant must both finish with the same seed."
     if not compared.family:
         return _one_seed(line, found)
-    said = claims(line, q or {})
-    better, worse = ({name: found[name] for name in found if said[name] == verdict} for verdict in (BETTER, WORSE))
+    verdicts = claims(line, q or {})
+    better, worse = ({name: found[name] for name in found if verdicts[name] == verdict} for verdict in (BETTER, WORSE))
     parts = [
-        _named(f"Better than {line.baseline}", better, most_first=True),
-        _named("Worse", worse, most_first=False),
-        _rest(line.baseline, [said[name] for name in found]),
-        _single([name for name in found if said[name] == ONE_SEED]),
+        _with_gains(f"Better than {line.baseline}", better, largest_first=True),
+        _with_gains("Worse", worse, largest_first=False),
+        _rest(line.baseline, [verdicts[name] for name in found]),
+        _single([name for name in found if verdicts[name] == ONE_SEED]),
         _diverged(compared),
     ]
     return " ".join(part for part in parts if part)
@@ -55,12 +55,12 @@ def headline(line: Line, q: QValues | None = None) -> str:
 def _best_found(line: Line) -> str:
     trials, finished = line.trials["trial"].nunique(), line.finished.drop_duplicates("trial")
     if finished.empty:
-        return f"None of {trials} trials has finished yet."
+        return f"None of the {trials} trials has finished yet."
     tops = METRICS["top1"].of(finished).set_axis(finished["variant"])
     return (
-        f"Highest of {len(finished)} finished trials on the images held out: {tops.idxmax()} "
-        f"({METRICS['top1'].text(tops.max())} %). Each was "
-        "trained once, and the highest of many is lucky: no claim is made. Trained anew, by --retrain 3, it is a study."
+        f"Highest of {len(finished)} finished trials on the held-out images: {tops.idxmax()} "
+        f"({METRICS['top1'].text(tops.max())} %). Each was trained once, and the highest of many is partly luck, so no "
+        "claim is made. Retrain it from scratch with several seeds (--retrain 3) for a comparison."
     )
 
 
@@ -69,14 +69,14 @@ def _one_seed(line: Line, found: Mapping[str, Comparison]) -> str:
     best = max(whole, key=lambda variant: whole[variant].gain.mean)
     more = "a search trains each point once" if line.is_search else "run with --seeds 3 for intervals"
     gain = whole[best].gain.text(METRICS["gain"])
-    told = f"One seed: no claim is made. Highest so far is {best} ({gain} points); {more}."
-    return f"{told} {_diverged(comparisons(line))}".rstrip()
+    highest = f"One seed: no claim is made. The highest so far is {best} ({gain} points); {more}."
+    return f"{highest} {_diverged(comparisons(line))}".rstrip()
 
 
-def _named(what: str, found: Mapping[str, Comparison], most_first: bool) -> str:
+def _with_gains(what: str, found: Mapping[str, Comparison], largest_first: bool) -> str:
     if not found:
         return ""
-    names = sorted(found, key=lambda variant: found[variant].gain.mean, reverse=most_first)
+    names = sorted(found, key=lambda variant: found[variant].gain.mean, reverse=largest_first)
     with_gains = [f"{name} ({found[name].gain.text(METRICS['gain'])})" for name in names]
     return f"{what}: {_few(with_gains)}."
 
@@ -100,19 +100,19 @@ def _single(names: Sequence[str]) -> str:
 
 
 def _diverged(found: Comparisons) -> str:
-    named = [f"{variant} ({one.diverged} of {one.trials})" for variant, one in found.of.items() if one.diverged]
-    return f"Diverged, so not called better: {_few(named)}." if named else ""
+    names = [f"{variant} ({one.diverged} of {one.trials})" for variant, one in found.of.items() if one.diverged]
+    return f"Not called better because trials diverged: {_few(names)}." if names else ""
 
 
 def trust(line: Line, q: QValues | None = None) -> list[str]:
-    """How far the numbers go: what is detectable, what more seeds would show, doubts, what other studies take away."""
+    """Caveats: the detectable gain, the seeds needed, doubts about the errors, claims lost to the correction."""
     found = comparisons(line)
     if not found.family:
         return []
     parts = [_resolution(found), _next_seeds(found), _doubt(found)]
     if gone := lost(found, q or {}):
         parts.append(
-            f"Different within this study alone, and not in the light of all studies reported together "
+            "Different by the test within this study, but not after the correction for all studies in this report "
             f"(Benjamini and Hochberg): {_few(gone)}."
         )
     return [part for part in parts if part]
@@ -120,8 +120,8 @@ def trust(line: Line, q: QValues | None = None) -> list[str]:
 
 def _resolution(found: Comparisons) -> str:
     return (
-        f"Errors: standard deviation {found.sd:.2f} points with {found.df} degrees of freedom. "
-        f"With {found.seeds} seeds a gain of {detectable(found):.1f} points is found with a chance of {POWER:.0%}."
+        f"Standard deviation of the errors: {found.sd:.2f} points with {found.df} degrees of freedom. With "
+        f"{found.seeds} seeds a gain of {detectable(found):.1f} points is detected with a probability of {POWER:.0%}."
     ).replace("%", " %")
 
 
@@ -131,20 +131,20 @@ def _next_seeds(found: Comparisons) -> str:
         return ""
     name = max(open_ones, key=lambda variant: abs(open_ones[variant]))
     needed = seeds_needed(open_ones[name], found)
-    if needed is not None and needed <= found.seeds:  # large, and missed by bad luck or for its divergence
+    if needed is not None and needed <= found.seeds:  # large, but missed by bad luck or because trials diverged
         return ""
     seeds = f"more than {MOST_SEEDS} seeds" if needed is None else f"{needed} seeds, {needed - found.seeds} more"
     gain = METRICS["gain"].text(open_ones[name])
-    return f"The largest difference not distinguishable is that of {name} ({gain}); one of this size needs {seeds}."
+    return f"The largest difference that is not distinguishable is that of {name} ({gain}); this size needs {seeds}."
 
 
 def _doubt(found: Comparisons) -> str:
     if not found.doubtful:
         return ""
-    doubt = f"The errors are not normal (Shapiro and Wilk, p {_equal(found.normal_p)})"
+    doubt = f"The errors are not normally distributed (Shapiro and Wilk, p {_equal(found.normal_p)})"
     if any(one.bootstrap for one in found.of.values()):
-        return f"{doubt}: a variant is called different only where the bootstrap interval (BCa) excludes 0 too."
-    return f"{doubt}: p-values are approximate, and {LEAST_FOR_BOOTSTRAP} seeds are needed to check them by resampling."
+        return f"{doubt}: a variant is called different only if the bootstrap interval (BCa) also excludes 0."
+    return f"{doubt}: p-values are approximate; checking them by resampling takes {LEAST_FOR_BOOTSTRAP} seeds."
 
 
 def _equal(p: float) -> str:
@@ -153,48 +153,27 @@ def _equal(p: float) -> str:
 
 
 def agreement_words(line: Line) -> str:
-    """Our order beside the published one, in a sentence; nothing where it was never published."""
+    """A sentence on the agreement of our order with the published one; empty if there is no published order."""
     found = with_published(line)
     return f"Rank agreement with the published order over {found.n} variants: Kendall's tau {found}." if found else ""
 
 
-def caption(line: Line) -> str:
-    """What a reader must know of the numbers: study, protocol, images, epochs, device, seeds, interval."""
-    recipe = line.baseline_recipe
-    data = ", ".join(line.present("data_name")) or "no images yet"
-    device = ", ".join(line.present("device")) or "no device yet"
-    where = f"Study {line.study}, protocol {line.protocol} on {data}, {recipe.training.epochs:g} epochs, {device}."
-    return f"{where} {_seeds(line)}"
-
-
-def _seeds(line: Line) -> str:
-    if line.is_architecture_search:
-        return f"{line.trials['trial'].nunique()} trials, each trained once."
-    counts = line.finished.groupby("variant")["seed"].nunique()
-    if not len(counts):
-        return "No trial has finished."
-    if counts.max() == 1:
-        return "n = 1 seed: no intervals, no claim."
-    n = f"n = {counts.min()}" if counts.nunique() == 1 else f"n = {counts.min()} to {counts.max()}"
-    return f"{n} seeds."
-
-
 def waiting(line: Line) -> str:
-    """How much of the trials' time was spent waiting for images, and what helps where that is a lot; in a sentence."""
+    """The share of the trials' time that was spent waiting for images, with advice if it is large."""
     timed = line.trials[line.trials["data_wait"].notna()]
     if timed.empty:
         return ""
     share = wait_share(timed["data_wait_s"].sum(), timed["wall_s"].sum())
     means = timed.groupby("variant")["data_wait"].mean()
     worst, most = means.idxmax(), float(means.max())
-    told = f"Data wait: {share:.0%} of the time of training and testing, at most {most:.0%} ({worst})."
+    waited = f"Trials waited for data {share:.0%} of their time, at most {most:.0%} ({worst})."
     if not is_bottleneck(most):
-        return told
-    return f"{told} Data is a bottleneck there: {NEXT_STEP}."
+        return waited
+    return f"{waited} Data is a bottleneck there: {NEXT_STEP}."
 
 
 def missing(line: Line) -> list[str]:
-    """Every trial that has no final accuracy, and why."""
+    """Every trial without a final accuracy, and why it has none."""
     rows = line.trials[(line.trials["status"] != FINISHED) | line.trials["top1"].isna()]
     rows = rows.sort_values(["order", "seed"], kind="stable")
     return [f"{row.variant}, seed {row.seed} ({row.trial}): {_why(row)}" for row in rows.itertuples()]
@@ -210,6 +189,6 @@ def _why(row: Any) -> str:
 
 
 def last_line(error: Any) -> str:
-    """The line of a traceback that says what went wrong."""
+    """The last line of a traceback, which has the error."""
     lines: Sequence[str] = str(error).strip().splitlines() if isinstance(error, str) else []
     return lines[-1][:LONGEST] if lines else "no message"

@@ -1,1 +1,1 @@
-"""What is computed from results, with nothing drawn: intervals, tests, agreement, importance."""
+"""What is computed from results, without drawing: intervals, tests, agreement, power, importance."""

@@ -1,4 +1,4 @@
-"""How far two orders of the same variants agree: Kendall's tau-b with a bootstrap interval over variants and seeds."""
+"""Agreement of two orders of the same variants: Kendall's tau-b with a bootstrap interval over variants and seeds."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from analysis.statistics.comparisons import CONFIDENCE, comparable_tops
 
 RESAMPLES = 2000
 LEAST_VARIANTS = 3
-"""Two have only one order or its opposite."""
+"""Fewest variants with a tau: two variants have only one order and its opposite."""
 LEAST_FOR_INTERVAL = 5
-"""Of fewer variants most resamples are of two or three."""
+"""Fewest variants with an interval: with fewer, most resamples have only two or three different ones."""
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau-b over n variants and the ends of its interval, not numbers where there are too few variants."""
+    """Kendall's tau-b over n variants with the ends of its interval, not numbers if there are too few variants."""
 
     tau: float
     low: float
@@ -38,7 +38,7 @@ class Agreement:
 
 @once_a_line
 def with_published(line: Line) -> Agreement | None:
-    """Our order of a line's variants, the baseline among them, against the published one."""
+    """Agreement of our order of a line's variants, including the baseline, with the published one."""
     ours = comparable_tops(line)
     paper = published_study(line.study, line.baseline)["published_top1"].dropna()
     both = [variant for variant in ours.columns if variant in paper.index]
@@ -48,9 +48,9 @@ def with_published(line: Line) -> Agreement | None:
 def agree(ours: Floats, others: Floats) -> Agreement | None:
     """Agreement of the means of two tables (seeds by variants, the same variants; gaps allowed).
 
-    The interval is the bias-corrected bootstrap's (Efron 1981) over resamples in which variants, and in each table
-    seeds, are drawn with replacement; a gap is filled with the variant's mean. In simulations it held the true tau in
-    96 to 98 of 100 studies. None for fewer than three variants, or where all are equal.
+    The interval is a bias-corrected bootstrap interval (Efron 1981) over resamples in which variants, and in each table
+    seeds, are drawn with replacement; gaps are filled with the variant's mean. In simulations it covered the true tau
+    in 96 to 98 of 100 studies. None for fewer than three variants, or if all are equal.
     """
     n = ours.shape[1]
     if n < LEAST_VARIANTS:
@@ -68,7 +68,7 @@ def agree(ours: Floats, others: Floats) -> Agreement | None:
 
 
 def _bias_corrected(drawn: Floats, tau: float) -> tuple[float, float]:
-    """Resampled orders are noisier than the one they come from, so agree less: percentiles are moved by as much."""
+    """Ends of the interval, corrected for the bias that resampled orders are noisier and so agree less."""
     drawn = drawn[~np.isnan(drawn)]
     below = ((drawn < tau).mean() + (drawn <= tau).mean()) / 2
     shift = special.ndtri(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
@@ -78,7 +78,7 @@ def _bias_corrected(drawn: Floats, tau: float) -> tuple[float, float]:
 
 
 def _resampled(table: Floats, rng: np.random.Generator) -> Floats:
-    """Means of variants over seeds drawn with replacement, one row a resample."""
+    """Means of variants over seeds drawn with replacement, one row per resample."""
     filled = np.where(np.isnan(table), np.nanmean(table, axis=0), table)
     seeds = len(filled)
     weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds
@@ -87,7 +87,7 @@ def _resampled(table: Floats, rng: np.random.Generator) -> Floats:
 
 
 def taus(first: Floats, second: Floats) -> Floats:
-    """Kendall's tau-b of each pair of rows; not a number where all values of a row are equal."""
+    """Kendall's tau-b of each pair of rows; not a number if all values of a row are equal."""
     one, other = (np.sign(values[:, :, None] - values[:, None, :]) for values in (first, second))
     agreeing = np.einsum("rij,rij->r", one, other)
     untied = np.abs(one).sum(axis=(1, 2)) * np.abs(other).sum(axis=(1, 2))

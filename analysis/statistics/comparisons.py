@@ -1,15 +1,15 @@
 """Means, gains over the baseline, their intervals and p-values.
 
-Gains are paired by seed. A seed is a block: top-1 of variant v at seed s is taken as block_s + mean_v + error, errors
-of one standard deviation. It is estimated over all variants and seeds of the line from what is left when seeds and
-variants are removed, with that many degrees of freedom; trials that several variants share count once. A variant's gain
-is the mean of its differences to the baseline over the seeds that both finished. Intervals and p-values are Dunnett's:
-they hold for all variants of a line at once. One seed has neither.
+Gains are paired by seed. A seed is a block: the model is top-1 of variant v at seed s = block_s + mean_v + error, and
+all errors have the same standard deviation. It is estimated from the residuals over all variants and seeds of the line;
+trials that several variants share count once. The gain of a variant is the mean of its differences from the baseline
+over the seeds that both finished. Intervals and p-values are Dunnett's: they hold for all variants of a line at once.
+With one seed there is neither.
 
-The errors are doubtful where Shapiro and Wilk's test at 1 % says that they are not normal. Then a variant of
-`LEAST_FOR_BOOTSTRAP` seeds or more is called different only where the bootstrap interval of its mean gain (BCa, at
-Bonferroni's level) excludes 0 too; fewer seeds have too few distinct resamples, and the report says that its p-values
-are approximate.
+The errors are doubtful if the Shapiro-Wilk test at 1 % rejects a normal distribution. Then a variant with at least
+`LEAST_FOR_BOOTSTRAP` seeds is called different only if the bootstrap interval of its mean gain (BCa, at Bonferroni's
+level) also excludes 0. Fewer seeds have too few distinct resamples; the report then states that p-values are
+approximate.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from analysis.load import DIVERGED, Line, once_a_line
+from analysis.load import DIVERGED, FINISHED, Line, once_a_line
 from analysis.metrics import METRICS, Metric
 from analysis.statistics.dunnett import EQUAL_LOAD, adjusted, critical
 
@@ -33,16 +33,16 @@ CONFIDENCE = 0.95
 LEVEL = 1 - CONFIDENCE
 FAR = 3.0
 MEAN_INTERVAL = f"{CONFIDENCE:.0%} Student-t interval".replace("%", " %")
-"""Of a mean."""
+"""The name of the interval of a mean over seeds, and of a difference that is paired by seed."""
 INTERVAL = f"simultaneous {CONFIDENCE:.0%} interval (Dunnett)".replace("%", " %")
-"""Of a gain."""
+"""The name of the interval of a gain over the baseline."""
 DOUBTFUL_P = 0.01
 LEAST_FOR_BOOTSTRAP = 8
 RESAMPLES = 9999
 ROUND_OFF = 1e-9
-"""Points that arithmetic alone makes of equal results."""
+"""Points below which a residual is rounding error."""
 MOST_TESTED = 5000
-"""Errors that Shapiro and Wilk's test is good for."""
+"""Most errors for which the Shapiro-Wilk test is valid."""
 BETTER, WORSE, SAME = "better", "worse", "not distinguishable"
 UNSTABLE, ONE_SEED, NOTHING = "not better: diverged", "one seed", "not compared"
 Floats = npt.NDArray[np.float64]
@@ -50,7 +50,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over n values with the half-width of its interval; no half-width for fewer than two values."""
+    """A mean over n values with the half-width of its interval, which is not a number for fewer than two values."""
 
     mean: float
     half: float
@@ -58,11 +58,11 @@ class Estimate:
 
     @property
     def excludes_0(self) -> bool:
-        """Whether the whole interval is on one side of 0; never without an interval."""
+        """Whether the whole interval is on one side of 0; False without an interval."""
         return not math.isnan(self.half) and abs(self.mean) > self.half
 
     def text(self, metric: Metric) -> str:
-        """The mean with its half-width, the mean alone where there is none, or a dash."""
+        """The mean with its half-width if there is one, or a dash."""
         return metric.text(self.mean) + ("" if math.isnan(self.half) else f" ± {self.half:.1f}")
 
 
@@ -72,16 +72,16 @@ class Comparison:
 
     gain: Estimate
     p: float
-    """Adjusted for all variants of the line; not a number where fewer than two seeds can be compared."""
+    """Adjusted for all variants of the line; not a number if fewer than two seeds can be compared."""
     diverged: int
     trials: int
     bootstrap: tuple[float, float] | None = None
-    """Ends of the BCa interval, where the errors are doubtful and there are seeds enough."""
+    """Ends of the BCa interval, if the errors are doubtful and there are enough seeds."""
 
     def verdict(self, p: float | None = None) -> str:
-        """What may be said; `p` in place of its own where it was adjusted for other lines too.
+        """The verdict at its own p-value, or at `p`, which may be adjusted for other lines too.
 
-        A variant that diverged under some seed is never better: the seeds that are left are its luckiest.
+        A variant that diverged with any seed is never called better: the remaining seeds are its luckiest.
         """
         if math.isnan(self.p):
             return ONE_SEED if self.gain.n else NOTHING
@@ -98,31 +98,31 @@ class Comparisons:
     """All variants of a line against its baseline."""
 
     of: Mapping[str, Comparison]
-    """Variant -> comparison, the baseline left out."""
+    """Variant -> comparison, without the baseline."""
     sd: float
-    """Standard deviation of one trial's top-1 within its block, points; not a number without two seeds."""
+    """Standard deviation of the top-1 of one trial within its block, in points; not a number with one seed."""
     df: int
     normal_p: float
-    """Of Shapiro and Wilk's test of the errors; not a number where there are too few."""
+    """p-value of the Shapiro-Wilk test of the errors; not a number if there are too few."""
 
     @property
     def family(self) -> list[str]:
-        """Variants that are compared: two seeds or more."""
+        """The variants that are compared, which have at least two seeds."""
         return [name for name, one in self.of.items() if not math.isnan(one.p)]
 
     @property
     def seeds(self) -> int:
-        """Most seeds of any comparison."""
+        """The largest number of seeds of any comparison."""
         return max((one.gain.n for one in self.of.values()), default=0)
 
     @property
     def doubtful(self) -> bool:
-        """Whether the errors are not normal."""
+        """Whether the errors are unlikely to be normally distributed."""
         return self.normal_p < DOUBTFUL_P
 
     @property
     def smallest_p(self) -> float:
-        """That of the line as a whole: that no variant differs. 1 where nothing is compared."""
+        """The p-value of the hypothesis that no variant differs; 1 if nothing is compared."""
         return min((self.of[name].p for name in self.family), default=1.0)
 
 
@@ -137,29 +137,29 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def near(values: pd.Series, far: float = FAR) -> pd.Series:
-    """The values within `far` interquartile ranges of the quartiles: what an axis is scaled to."""
+    """The values within `far` interquartile ranges of the quartiles, which an axis is scaled to."""
     first, third = values.quantile(0.25), values.quantile(0.75)
     unit = max(third - first, 0.05 * (values.max() - values.min()))
     return values[values.between(first - far * unit, third + far * unit)]
 
 
 def tops(line: Line) -> pd.DataFrame:
-    """Final top-1 in points: one row a seed, one column a variant; none where a trial has not finished."""
+    """Final top-1 in points: one row per seed, one column per variant; NaN for trials that have not finished."""
     table = line.finished.pivot_table(index="seed", columns="variant", values="top1")
     return 100 * table.reindex(columns=line.variants)  # as `points`, all columns at once
 
 
 def comparable_tops(line: Line) -> pd.DataFrame:
-    """`tops` of the seeds that any variant but the baseline has finished, for orders of variants.
+    """`tops` for orders of variants: only the seeds that any variant other than the baseline has finished.
 
-    A baseline with more seeds than all others would otherwise be placed by other seeds than they are.
+    A baseline with more seeds than the variants would otherwise be ranked by seeds that they do not have.
     """
     table = tops(line)
     return table[table.drop(columns=line.baseline).notna().any(axis=1)].dropna(axis=1, how="all")
 
 
 def seed_gains(line: Line) -> dict[str, list[float]]:
-    """Variant -> gain of each seed in points of top-1; a seed counts where the variant and the baseline finished."""
+    """Variant -> gain of each seed that both the variant and the baseline finished, in points of top-1."""
     return _seed_gains(tops(line), line.baseline)
 
 
@@ -173,7 +173,7 @@ def _seed_gains(table: pd.DataFrame, baseline: str) -> dict[str, list[float]]:
 
 @once_a_line
 def comparisons(line: Line) -> Comparisons:
-    """Every variant against the baseline."""
+    """The comparisons of all variants with the baseline."""
     table = tops(line)
     of_seeds = _seed_gains(table, line.baseline)
     del of_seeds[line.baseline]
@@ -204,9 +204,9 @@ def gains(line: Line) -> dict[str, Estimate]:
 
 
 def contrast(line: Line, variant: str, against: str) -> tuple[Estimate, float]:
-    """Gain of one variant over another of the same line, in points, paired by seed, and its p; a single comparison.
+    """Gain of one variant over another of the same line, in points, paired by seed, and its p, as a single comparison.
 
-    With the errors of the whole line. No interval and no p with fewer than two seeds.
+    Uses the errors of the whole line. With fewer than two seeds there is neither an interval nor a p.
     """
     table, found = tops(line), comparisons(line)
     values = (table[variant] - table[against]).dropna().tolist()
@@ -218,20 +218,20 @@ def contrast(line: Line, variant: str, against: str) -> tuple[Estimate, float]:
 
 
 def _distinct(line: Line, table: pd.DataFrame) -> Floats:
-    """Top-1 by seed and variant, variants that are the same trials as another left out."""
+    """Top-1 by seed and variant, without variants that consist of the same trials as another."""
     trials = line.finished.groupby("variant")["trial"].agg(frozenset)
     first = trials.drop_duplicates().index
     return table[[variant for variant in table.columns if variant in first]].to_numpy(dtype=float)
 
 
 def errors(table: Floats) -> tuple[Floats, int]:
-    """What is left of a table (seeds by variants, gaps allowed) without seeds and variants, and its degrees of freedom.
+    """Residuals of a table (seeds by variants, gaps allowed) after least squares, and their degrees of freedom.
 
-    Least squares. Seeds and variants of one value tell nothing of errors and are left out.
+    Seeds and variants with a single value say nothing about errors and are left out.
     """
     known = ~np.isnan(table)
-    while known.size and (few := (known.sum(axis=0) < 2)).any() | (lone := (known.sum(axis=1) < 2)).any():
-        table = table[~lone][:, ~few]
+    while known.size and (few := (known.sum(axis=0) < 2)).any() | (single := (known.sum(axis=1) < 2)).any():
+        table = table[~single][:, ~few]
         known = ~np.isnan(table)
     if not known.size:
         return np.empty(0), 0
@@ -251,9 +251,9 @@ def _normal_p(residuals: Floats) -> float:
 
 
 def dunnett_tests(of_seeds: Mapping[str, Sequence[float]], sd: float, df: int) -> dict[str, tuple[Estimate, float]]:
-    """Variant -> mean gain with its interval, and its p; of those with two seeds or more.
+    """Variant -> mean gain with its interval, and its p, for variants with at least two seeds.
 
-    `sd` and `df`: of the errors, see `errors`.
+    `sd` and `df` are the standard deviation and the degrees of freedom of the errors, see `errors`.
     """
     family = {variant: values for variant, values in of_seeds.items() if len(values) > 1} if df else {}
     if not family:
@@ -263,7 +263,7 @@ def dunnett_tests(of_seeds: Mapping[str, Sequence[float]], sd: float, df: int) -
     errors_of_mean = sd * np.sqrt(2 / n)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistics = np.nan_to_num(means / errors_of_mean, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    # Exact with at most one gap; with more, two variants are taken to share as many seeds as chance has them share.
+    # Exact with at most one gap; with more, two variants are assumed to share as many seeds as expected by chance.
     loads = EQUAL_LOAD * np.sqrt(n / n.max())
     halves = critical(loads, df, CONFIDENCE) * errors_of_mean
     p = adjusted(statistics, loads, df)
@@ -272,7 +272,7 @@ def dunnett_tests(of_seeds: Mapping[str, Sequence[float]], sd: float, df: int) -
 
 
 def bca(values: Sequence[float], comparisons: int) -> tuple[float, float]:
-    """Bias-corrected and accelerated bootstrap interval of a mean, at Bonferroni's level for so many comparisons."""
+    """The BCa bootstrap interval of a mean, at Bonferroni's level for the number of comparisons."""
     if max(values) - min(values) < 1e-12:
         return values[0], values[0]
     level = 1 - LEVEL / max(comparisons, 1)
@@ -284,22 +284,24 @@ def bca(values: Sequence[float], comparisons: int) -> tuple[float, float]:
 
 
 def top1(line: Line) -> dict[str, Estimate]:
-    """Variant -> top-1 after the last epoch, in points, over its finished seeds."""
+    """Variant -> mean top-1 after the last epoch over its finished seeds, in points."""
     finished = line.finished.assign(points=METRICS["top1"].of)
     values = finished.groupby("variant")["points"].apply(list).to_dict()
     return {variant: estimate(values.get(variant, [])) for variant in line.variants}
 
 
 def ends(trials: pd.DataFrame, but: str = "") -> dict[str, str]:
-    """Variant -> how many of its trials stand how, of those variants that have any; one status may be left out."""
+    """Variant -> the statuses of its trials with their counts; the status `but` is left out."""
     counts = Counter(zip(trials["variant"], trials["status"], strict=True))
     totals = Counter(trials["variant"])
-    said: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for (variant, status), count in sorted(counts.items()):
         if status != but:
-            said.setdefault(variant, []).append(f"{_share(count, totals[variant])} {status}")
-    return {variant: ", ".join(words) for variant, words in said.items()}
+            share = f"{count}" if count == totals[variant] else f"{count} of {totals[variant]}"
+            found.setdefault(variant, []).append(f"{share} {status}")
+    return {variant: ", ".join(words) for variant, words in found.items()}
 
 
-def _share(count: int, total: int) -> str:
-    return str(count) if count == total else f"{count} of {total}"
+def unfinished(line: Line) -> dict[str, str]:
+    """Variant -> the statuses of its trials that have not finished, with their counts; only variants with any."""
+    return ends(line.trials, but=FINISHED)

@@ -1,10 +1,10 @@
 """Dunnett's distribution: the largest of several t statistics that share one baseline and one estimate of variance.
 
 Charles Dunnett, "A multiple comparison procedure for comparing several treatments with a control", JASA 1955. Statistic
-i is (load_i * z + sqrt(1 - load_i^2) * z_i) / s: z is the baseline's error, z_i the variant's own, s the estimate of
-their standard deviation; two statistics correlate by the product of their loads. Integrated over z and s, so the same
-numbers always come out, in milliseconds for any number of variants; `scipy.stats.dunnett`, which takes no blocks,
-integrates at random.
+i is (load_i * z + sqrt(1 - load_i^2) * z_i) / s, where z is the baseline's error, z_i the variant's own, and s the
+estimate of their standard deviation; the correlation of two statistics is the product of their loads. The integral over
+z and s is computed by quadrature: the result is deterministic and takes milliseconds for any number of variants.
+`scipy.stats.dunnett` knows no blocks and integrates by random sampling.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from scipy import optimize, special, stats
 
 Floats = npt.NDArray[np.float64]
 EQUAL_LOAD = math.sqrt(0.5)
-"""Of a variant with as many values as the baseline."""
+"""The load of a variant with as many values as the baseline."""
 NODES = 96
-"""Of each integral: p-values are right to 2e-5."""
+"""Number of nodes of each integral, with which p-values are accurate to 2e-5."""
 
 
 def within(bounds: npt.ArrayLike, loads: Floats, df: float) -> Floats:
-    """Chance that all statistics lie within plus and minus a bound, for each bound (>= 0; infinity: 1)."""
+    """Probability that all statistics lie within plus and minus a bound, for each bound (>= 0)."""
     z, z_weights = _normal()
     s, s_weights = _scale(df)
     scaled = np.minimum(np.atleast_1d(bounds).astype(float), 1e9)[:, None] * s
     inside = np.ones((*scaled.shape, z.size))
-    # Variants with the same load have the same factor, and most have.
+    # Most variants have the same load, and so the same factor.
     for load, count in zip(*np.unique(loads, return_counts=True), strict=True):
         own = math.sqrt(1 - load**2)
         shift = load * z
@@ -41,20 +41,20 @@ def within(bounds: npt.ArrayLike, loads: Floats, df: float) -> Floats:
 
 
 def adjusted(statistics: Floats, loads: Floats, df: float) -> Floats:
-    """Two-sided p-value of each statistic, adjusted for there being as many as there are."""
+    """Two-sided p-value of each statistic, adjusted for their number."""
     found: Floats = np.clip(1 - within(np.abs(statistics), loads, df), 0, 1)
     return found
 
 
 def critical(loads: Floats, df: float, confidence: float) -> float:
-    """The bound within which all statistics lie with this chance."""
+    """The bound within which all statistics lie with this probability."""
     return _critical(tuple(sorted(map(float, loads))), df, confidence)
 
 
 @cache
 def _critical(loads: tuple[float, ...], df: float, confidence: float) -> float:
     miss = (1 - confidence) / 2
-    low, high = stats.t.isf([miss, miss / len(loads)], df)  # of one statistic alone; Bonferroni's
+    low, high = stats.t.isf([miss, miss / len(loads)], df)  # the bounds for one statistic, and Bonferroni's
     if len(loads) == 1:
         return float(low)
     excess = lambda bound: float(within(bound, np.array(loads), df)[0]) - confidence  # noqa: E731
@@ -62,9 +62,9 @@ def _critical(loads: tuple[float, ...], df: float, confidence: float) -> float:
 
 
 def power(shift: float, bound: float, df: float) -> float:
-    """Chance that one statistic lies beyond plus or minus a bound, where its expectation is shifted by so much.
+    """Probability that one statistic lies beyond plus or minus a bound if its expectation is shifted.
 
-    The noncentral t distribution, which `scipy.stats.nct` does not give everywhere.
+    This is the noncentral t distribution, for which `scipy.stats.nct` fails at some arguments.
     """
     s, weights = _scale(df)
     return float(weights @ (special.ndtr(shift - bound * s) + special.ndtr(-shift - bound * s)))
@@ -78,7 +78,7 @@ def _normal() -> tuple[Floats, Floats]:
 
 @cache
 def _scale(df: float) -> tuple[Floats, Floats]:
-    """The estimated standard deviation over the true one: nodes at its quantiles."""
+    """Nodes, at the quantiles of the estimated standard deviation over the true one, and their weights."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     quantiles: Any = stats.chi2.ppf((nodes + 1) / 2, df)
     return np.sqrt(quantiles / df), weights / 2

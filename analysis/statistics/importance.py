@@ -1,8 +1,8 @@
-"""Which parameters of a search matter for reaching its best results: PED-ANOVA, as Optuna computes it.
+"""Importance of the parameters of a search for reaching its best results: PED-ANOVA, as Optuna computes it.
 
 Watanabe, Bansal & Hutter, "PED-ANOVA: Efficiently quantifying hyperparameter importance in arbitrary subspaces", IJCAI
-2023: how much the values of a parameter among the best tenth of the trials differ from its values among all. A trial
-that diverged counts as accuracy 0; one that a scheduler stopped with its last accuracy.
+2023: a parameter is important if its values in the best tenth of the trials differ from its values in all trials. A
+diverged trial counts as accuracy 0, one that a scheduler stopped with its last accuracy.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 LEAST_TRIALS = 30
-"""Of fewer the best tenth is two."""
+"""Fewest trials: the best tenth of fewer would be two."""
 SHUFFLES = 19
-"""With so many the largest of them is the 95 % bound of chance."""
+"""Number of shuffles, of which the largest value is the 95 % bound of chance."""
 COLUMNS = ["parameter", "importance", "chance", "best", "trials"]
 Value = str | float
 
 
 def importance(line: Line) -> pd.DataFrame:
-    """One row a parameter, most important first; empty for a study, and for a search of fewer than `LEAST_TRIALS`.
+    """One row per parameter, most important first; empty for a study or a search of fewer than `LEAST_TRIALS` trials.
 
-    Columns: `parameter`; `importance`, shares that sum to 1; `chance`, in the same unit the largest that came of
-    shuffling the accuracies `SHUFFLES` times (what does not exceed it may be chance); `best`, its value in the best
-    trial; `trials` that had the parameter.
+    Columns: `parameter`; `importance`, shares that sum to 1; `chance`, the largest importance after shuffling the
+    accuracies `SHUFFLES` times (an importance that is not above it may be chance); `best`, the value in the best trial;
+    `trials`, the number of trials that have the parameter.
     """
     rows = _measured(line) if line.is_search else line.trials.iloc[:0]
     points: list[dict[str, Value]] = [json.loads(text) for text in rows["assignment"]]
@@ -60,7 +60,7 @@ def importance(line: Line) -> pd.DataFrame:
 
 
 def _measured(line: Line) -> pd.DataFrame:
-    """Trials that have ended with an accuracy, one row each, with `value`."""
+    """The trials that have ended with an accuracy, one row each, with `value`."""
     ended = line.trials[line.trials["status"].isin([FINISHED, DIVERGED, STOPPED])]
     values = ended["top1"].astype(float).mask(ended["status"] == DIVERGED, 0.0)
     rows = ended.assign(value=values).drop_duplicates("trial")
@@ -68,7 +68,7 @@ def _measured(line: Line) -> pd.DataFrame:
 
 
 def _domains(points: Sequence[Mapping[str, Value]]) -> dict[str, BaseDistribution]:
-    """What each parameter was seen to be; one that never changed is left out."""
+    """Parameter -> the distribution of its observed values, without parameters that never changed."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     seen: dict[str, set[Value]] = {}
@@ -80,7 +80,7 @@ def _domains(points: Sequence[Mapping[str, Value]]) -> dict[str, BaseDistributio
         numbers = [value for value in values if isinstance(value, int | float)]
         if len(numbers) == len(values) > 1:
             low, high = min(numbers), max(numbers)
-            found[name] = FloatDistribution(low, high, log=low > 0)  # all numbers of a space are factors
+            found[name] = FloatDistribution(low, high, log=low > 0)  # all numbers of a space are multiples
         elif len(values) > 1:
             found[name] = CategoricalDistribution(sorted(map(str, values)))
     return found
@@ -119,13 +119,13 @@ def _value(value: Value, domain: BaseDistribution) -> Value:
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table as text, with the column names a reader sees."""
+    """The table as text with headings."""
     return pd.DataFrame(
         {
             "parameter": frame["parameter"],
             "importance": frame["importance"].map("{:.2f}".format),
             "largest by chance": frame["chance"].map("{:.2f}".format),
             "trials": frame["trials"].astype(str),
-            "in the best trial": frame["best"],
+            "value in the best trial": frame["best"],
         }
     )

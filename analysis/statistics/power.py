@@ -1,4 +1,4 @@
-"""What a number of seeds can show: the smallest gain that would be found, and the seeds that a gain needs."""
+"""Power: the smallest gain that a number of seeds detects, and the number of seeds that a gain needs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from analysis.statistics.dunnett import EQUAL_LOAD, critical, power
 
 POWER = 0.8
 MOST_SEEDS = 200
-"""More than anybody trains."""
+"""Largest number of seeds considered, more than anyone would train."""
 
 
 @cache
 def detectable_sds(seeds: int, variants: int) -> float:
-    """The gain, in standard deviations of one trial, that Dunnett's test finds with a chance of `POWER`.
+    """The gain, in standard deviations of one trial, that Dunnett's test detects with a probability of `POWER`.
 
-    With so many seeds (>= 2) of the baseline and of so many variants, none of them missing.
+    `seeds` (>= 2) is the number of seeds of the baseline and of each variant, with no trial missing.
     """
     df = (seeds - 1) * variants
     bound = critical(np.full(variants, EQUAL_LOAD), df, CONFIDENCE)
@@ -31,20 +31,20 @@ def detectable_sds(seeds: int, variants: int) -> float:
 
 
 def detectable(found: Comparisons) -> float:
-    """The smallest gain, in points, that the line would show with a chance of 80 %; not a number without two seeds."""
+    """The smallest gain, in points, that the line detects with a probability of 80 %; not a number with one seed."""
     if not found.family or math.isnan(found.sd):
         return math.nan
     return found.sd * detectable_sds(found.seeds, len(found.family))
 
 
 def seeds_needed(gain: float, found: Comparisons) -> int | None:
-    """Seeds with which a gain of this size, in points, would be found with a chance of 80 %.
+    """Number of seeds that detect a gain of this size, in points, with a probability of 80 %.
 
-    None: more than `MOST_SEEDS`, or nothing is known of the errors.
+    None if it is more than `MOST_SEEDS`, or if the errors are unknown.
     """
     if not found.family or not found.sd or not gain:
         return None
-    enough = found.sd / abs(gain)  # one over the gain in standard deviations: grows as `detectable_sds` falls
+    enough = found.sd / abs(gain)  # the inverse of the gain in standard deviations grows as `detectable_sds` falls
     inverse = lambda seeds: 1 / detectable_sds(seeds, len(found.family))  # noqa: E731
     needed = 2 + bisect_left(range(2, MOST_SEEDS + 1), enough, key=inverse)
     return needed if needed <= MOST_SEEDS else None

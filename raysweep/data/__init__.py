@@ -1,1 +1,1 @@
-"""Images from their source into FFCV files once, and from those into training and test batches."""
+"""Stored image sets: their manifests and files, and training and test batches read from them."""

@@ -1,6 +1,6 @@
-"""The layout of FFCV's files, version 2: where the stored bytes, size and label of every image are.
+"""The layout of FFCV files, version 2: the address, size and label of every image.
 
-FFCV itself trusts its files and dies on a damaged one; here everything that is used as an address is checked first.
+FFCV itself trusts its files and crashes on a damaged one; here every value is checked before it is used as an address.
 """
 
 from __future__ import annotations
@@ -23,25 +23,34 @@ PLACE = np.dtype([("image", "<u8"), ("start", "<u8"), ("size", "<u8")])
 IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("start", "<u8")])
 ROW = np.dtype([("image", IMAGE), ("label", "<i8")], align=True)
 FIELDS = ((2, b"image"), (1, b"label"))
-"""FFCV's numbers of the types RGBImageField and IntField, and the names we give them."""
+"""FFCV's type numbers of RGBImageField and IntField, and the names of the two fields in our files."""
 JPG, RAW = 0, 1
+REWRITE = "Write it again with `raysweep data write SOURCE FOLDER --overwrite`."
+Bytes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Beton:
-    """One file: its bytes, mapped, and per image where the stored bytes lie, their kind, sides and label."""
+    """One file: its bytes, mapped into memory, and the address, size, mode, height, width and label of every image."""
 
     path: Path
-    store: NDArray[np.uint8]
-    starts: NDArray[np.uint64]
-    sizes: NDArray[np.uint64]
-    modes: NDArray[np.uint8]
-    heights: NDArray[np.int64]
-    widths: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    store: Bytes
+    starts: Words
+    sizes: Words
+    modes: Bytes
+    heights: Numbers
+    widths: Numbers
+    labels: Numbers
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def tables(self) -> tuple[Bytes, Words, Words, Bytes, Numbers, Numbers]:
+        """The arrays that the compiled loops read: the bytes, then the starts, sizes, modes, heights and widths."""
+        return self.store, self.starts, self.sizes, self.modes, self.heights, self.widths
 
     def stored(self, index: int) -> NDArray[np.uint8]:
         """The stored bytes of an image."""
@@ -50,25 +59,25 @@ class Beton:
 
 
 def read_beton(path: Path) -> Beton:
-    """Map a file and read its tables.
+    """Map a file into memory and read its tables.
 
     Raises:
-        RaysweepError: not an FFCV file of images and labels, or not a whole one; says in what.
+        RaysweepError: the file cannot be read, is no FFCV file of images and labels, or is damaged.
     """
     try:
         store = np.asarray(np.memmap(path, np.uint8, "r"))
     except (OSError, ValueError) as error:
-        raise RaysweepError(f"{path} cannot be read: {error}.") from None
+        raise RaysweepError(f"cannot read {path}: {error}.") from None
     header = _table(path, store, HEADER, 0, 1, "its header")[0]
     if header["version"] != VERSION or header["fields"] != len(FIELDS):
-        raise _foreign(path, f"version {header['version']} with {header['fields']} fields")
+        raise _foreign(path, f"version {header['version']} and {header['fields']} fields")
     fields = _table(path, store, FIELD, HEADER.itemsize, len(FIELDS), "its fields")
     found = tuple((int(field["type"]), field["name"].tobytes().rstrip(b"\0")) for field in fields)
     if found != FIELDS:
         raise _foreign(path, f"fields {found}")
     rows = _table(path, store, ROW, HEADER.itemsize + fields.nbytes, int(header["images"]), "its image table")
     if not 0 < int(header["table"]) <= len(store):
-        raise _damaged(path, "it was not written to its end")
+        raise _damaged(path, "it is incomplete")
     places = (len(store) - int(header["table"])) // PLACE.itemsize
     return _checked(path, store, rows, _table(path, store, PLACE, int(header["table"]), places, "its address table"))
 
@@ -86,38 +95,34 @@ def _checked(path: Path, store: NDArray[np.uint8], rows: NDArray[Any], places: N
     image = rows["image"]
     sizes = _sizes(path, image["start"], places)
     heights, widths = image["height"].astype(np.int64), image["width"].astype(np.int64)
-    starts, modes = np.ascontiguousarray(image["start"]), np.ascontiguousarray(image["mode"])
-    # In this order: an end past 2**64 would come round as a small number.
+    starts, modes = image["start"].astype(np.uint64), image["mode"].astype(np.uint8)  # copied: aligned
+    # In this order: an end beyond 2**64 would overflow to a small number.
     length = np.uint64(len(store))
     wrong = (starts > length) | (sizes > length) | (starts + sizes > length)
     wrong |= (modes > RAW) | (heights < 1) | (widths < 1)
     wrong |= (modes == RAW) & (sizes != (heights * widths * 3).astype(np.uint64))
     if wrong.any():
         raise _damaged(
-            path, f"the entries of {int(wrong.sum()):,} images make no sense, first image {int(wrong.argmax())}"
+            path, f"its entries for {int(wrong.sum()):,} images are invalid, the first is image {int(wrong.argmax())}"
         )
     return Beton(path, store, starts, sizes, modes, heights, widths, np.ascontiguousarray(rows["label"]))
 
 
 def _sizes(path: Path, starts: NDArray[np.uint64], places: NDArray[Any]) -> NDArray[np.uint64]:
-    """Stored bytes of every image: the table has them by address, in the order of writing."""
+    """The number of stored bytes of every image; the table lists them by address, in the order of writing."""
     if not len(places) and len(starts):
         raise _damaged(path, "its address table is empty")
     order = np.argsort(places["start"])
     known = places["start"][order]
     at = np.minimum(np.searchsorted(known, starts), max(len(known) - 1, 0))
     if (known[at] != starts).any():
-        raise _damaged(path, "images and addresses do not belong together")
+        raise _damaged(path, "its image table and its address table do not match")
     return np.ascontiguousarray(places["size"][order][at])
 
 
 def _foreign(path: Path, found: str) -> RaysweepError:
-    return RaysweepError(f"{path} is not an FFCV file of images and labels: it has {found}. {_again()}")
+    return RaysweepError(f"{path} is not an FFCV file of images and labels: it has {found}. {REWRITE}")
 
 
 def _damaged(path: Path, why: str) -> RaysweepError:
-    return RaysweepError(f"{path} is damaged: {why}. {_again()}")
-
-
-def _again() -> str:
-    return "Write it again with `raysweep data write SOURCE FOLDER --overwrite`."
+    return RaysweepError(f"{path} is damaged: {why}. {REWRITE}")

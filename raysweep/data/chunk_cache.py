@@ -1,8 +1,8 @@
-"""Numbered chunks of bytes in shared memory: whoever needs one that is not there makes it, the others copy it.
+"""Numbered chunks of bytes in shared memory: the first user that needs a chunk makes it, the others copy it.
 
-There is no producer that could die and no order in which anybody must come. Each user reads chunks in rising order from
-a place of its own; what stays in the cache is what will be needed soonest by one of them, so that a user far from the
-others, behind or ahead, takes no room from them.
+There is no producer that could die, and users may come in any order. Each user reads chunks in increasing order from
+its own position. The cache keeps the chunks that any user will need soonest, so that a user far behind or ahead of the
+others takes no room from them.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from raysweep.data.shared_memory import NOWHERE, Layout, Segment
 
 EMPTY, CLAIMED, READY = range(3)
 OVERDUE_S = 2.0
-"""Making a chunk takes milliseconds: who claimed it so long ago is suspended, and somebody else makes it instead."""
+"""Making a chunk takes milliseconds: after this time its owner is assumed suspended and another user makes it."""
 SUSPECT_NS = 200_000_000
-"""Age of a claim from which on its owner is looked for among the living."""
+"""The age of a claim after which the cache checks whether its owner is alive."""
 NEVER = np.iinfo(np.int64).max
-"""Chunks from any user to a chunk that none of them will come to."""
+"""The distance to a chunk that no user will read."""
 
 
 class Entry(NamedTuple):
@@ -42,34 +42,32 @@ SLOT = np.dtype([(name, "<i8") for name in Entry._fields])
 
 
 class Answer(Enum):
-    """What became of a wish for a chunk."""
+    """The answer to a request for a chunk."""
 
-    READY = "it is there: copy it, then see that it still was"
-    YOURS = "it is yours to make"
-    BUSY = "somebody else makes it"
-    FULL = "it is not there, and all there is will be needed sooner"
+    READY = "available: copy it, then check `still_held`"
+    YOURS = "claimed for you: make it"
+    BUSY = "being made by another user"
+    FULL = "not available, and everything in the cache will be needed sooner"
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One chunk's place in the cache, as it was when it was looked at."""
+    """A chunk's slot in the cache at the time of the request."""
 
     answer: Answer
     chunk: int
     number: int = -1
     generation: int = -1
-    is_own: bool = False
-    """Whether this user made it."""
 
 
 class ChunkCache:
-    """The cache of one name, of this process and others. Thread-safe."""
+    """A cache that the processes of one user share by its path. Thread-safe."""
 
     def __init__(self, path: Path, chunk_bytes: int, slots: int, overdue_s: float = OVERDUE_S) -> None:
-        """Join the cache of that name, or create it with room for `slots` chunks.
+        """Join the cache at `path`, or create it with `slots` slots.
 
         Raises:
-            UnavailableError: there is no memory for it.
+            UnavailableError: there is too little memory.
         """
         self._segment = Segment(path, Layout(slots, chunk_bytes, SLOT.itemsize))
         self.num_slots = self._segment.layout.items
@@ -78,36 +76,36 @@ class ChunkCache:
         self._overdue_ns = int(overdue_s * 1e9)
         with self._segment.locked():
             self._reap()
-            self._release_of([self._place])  # who had the place before us may have died
+            self._release_of([self._place])  # the previous user of our place may have died
 
     def close(self) -> None:
-        """Leave; the last user's leaving gives the memory back."""
+        """Leave the cache; the last user frees its memory."""
         self._segment.close()
 
     @property
     def num_users(self) -> int:
-        """How many there are, this one among them."""
+        """The number of users, including this one."""
         return int(np.count_nonzero(self._segment.users["pid"]))
 
     def memory(self, slot: Slot) -> NDArray[np.uint8]:
-        """The bytes of a slot."""
+        """The memory of a slot."""
         memory: NDArray[np.uint8] = self._segment.data[slot.number]
         return memory
 
-    def look(self, chunks: Sequence[int]) -> tuple[list[Slot], Slot | None]:
-        """Ask for chunks, in rising order, of which the first is what this user needs now.
+    def request(self, chunks: Sequence[int]) -> tuple[list[Slot], Slot | None]:
+        """Request chunks, in increasing order, of which this user needs the first one now.
 
-        Returns those that are there, to be copied, and what became of the first that is not. One that is yours must be
-        published or released.
+        Returns the slots of available chunks, to be copied, and the answer for the first chunk that is not available. A
+        slot that is yours must be published or released.
 
         Raises:
-            UnavailableError: the cache cannot be used just now.
+            UnavailableError: the cache cannot be used at the moment.
         """
         with self._segment.locked():
             self._positions[self._place] = chunks[0]
             entries = self._entries()
             ready = {
-                entry.chunk: Slot(Answer.READY, entry.chunk, number, entry.generation, entry.owner == self._place)
+                entry.chunk: Slot(Answer.READY, entry.chunk, number, entry.generation)
                 for number, entry in enumerate(entries)
                 if entry.state == READY and entry.chunk in chunks
             }
@@ -116,10 +114,10 @@ class ChunkCache:
             return list(ready.values()), claim
 
     def claim_ahead(self, chunks: Sequence[int]) -> Slot | None:
-        """The first of these chunks that is neither there nor being made: yours to make, while you wait.
+        """Claim the first of these chunks that is neither available nor being made; none if there is no such chunk.
 
         Raises:
-            UnavailableError: the cache cannot be used just now.
+            UnavailableError: the cache cannot be used at the moment.
         """
         with self._segment.locked():
             entries = self._entries()
@@ -129,25 +127,25 @@ class ChunkCache:
         return slot if slot and slot.answer is Answer.YOURS else None
 
     def publish(self, slot: Slot) -> None:
-        """Your chunk is made."""
+        """Make a claimed chunk available to all users."""
         self._finish(slot, READY)
 
     def release(self, slot: Slot) -> None:
-        """Your chunk will not be made."""
+        """Give up the claim to a chunk."""
         self._finish(slot, EMPTY)
 
     def still_held(self, slots: Iterable[Slot]) -> list[Slot]:
-        """Those slots that have held their chunk all the while, so that what was copied is that chunk.
+        """The slots that have not been reused since the request, so that the copies of their chunks are valid.
 
         Raises:
-            UnavailableError: the cache cannot be used just now.
+            UnavailableError: the cache cannot be used at the moment.
         """
         with self._segment.locked():
             return [slot for slot in slots if self._is_current(slot, READY)]
 
     def _finish(self, slot: Slot, state: int) -> None:
         with self._segment.locked():
-            # Another state or generation: it was taken for that of a dead user.
+            # Another state or generation means that the claim was taken for that of a dead user.
             if self._is_current(slot, CLAIMED):
                 self._slots["state"][slot.number] = state
 
@@ -156,22 +154,22 @@ class ChunkCache:
         return bool(entry["state"] == state and entry["generation"] == slot.generation)
 
     def _entries(self) -> list[Entry]:
-        # A list: the table is small, and in the cache of a processor that decodes there is no room for NumPy's code.
+        # In plain Python: the table is small, and NumPy's code would displace the decoder's in the processor's cache.
         return [Entry(*row) for row in self._slots.tolist()]
 
     def _claim(self, chunk: int, distance: int, entries: list[Entry]) -> Slot:
-        """Claim a slot for a chunk that this user needs in `distance` chunks and that is not there."""
+        """Claim a slot for a chunk that is not available and that this user needs in `distance` chunks."""
         if self._is_being_made(chunk, entries):
             return Slot(Answer.BUSY, chunk)
         number = self._victim(distance, entries)
         if number is None:
             return Slot(Answer.FULL, chunk)
         generation = entries[number].generation + 1
-        # Killed at any point between these lines, we leave an empty slot or a whole claim.
+        # If killed between any of these lines, we leave an empty slot or a complete claim.
         self._slots["state"][number] = EMPTY
         self._slots[number] = EMPTY, chunk, generation, self._place, time.monotonic_ns()
         self._slots["state"][number] = CLAIMED
-        return Slot(Answer.YOURS, chunk, number, generation, is_own=True)
+        return Slot(Answer.YOURS, chunk, number, generation)
 
     def _is_being_made(self, chunk: int, entries: list[Entry]) -> bool:
         now_ns = time.monotonic_ns()
@@ -183,7 +181,7 @@ class ChunkCache:
         return any(now_ns - claim.since_ns < self._overdue_ns for claim in claims)
 
     def _victim(self, distance: int, entries: list[Entry]) -> int | None:
-        """The slot for a chunk that is needed in `distance` chunks: an empty one, or that of what is needed last."""
+        """The slot to use for a chunk needed in `distance` chunks: an empty one, or that of a chunk needed later."""
         positions = self._positions[self._segment.users["pid"] > 0].tolist()
         best, victim = (distance, 0), None
         for number, entry in enumerate(entries):
@@ -192,12 +190,12 @@ class ChunkCache:
             if entry.state == READY:
                 waits = [entry.chunk - position for position in positions if NOWHERE < position <= entry.chunk]
                 wait = min(waits, default=NEVER)
-                if (wait, -entry.chunk) > best:  # among equals the oldest
+                if (wait, -entry.chunk) > best:  # of several, the oldest
                     best, victim = (wait, -entry.chunk), number
         return victim
 
     def _reap(self) -> list[int]:
-        """Give back the places and claims of the dead."""
+        """Free the places and claims of dead users; returns their places."""
         dead = self._segment.dead()
         self._release_of(dead)
         for place in dead:

@@ -1,4 +1,4 @@
-"""Whether a recipe and an image set fit together, before anything is trained."""
+"""Check that a recipe and an image set fit together, before anything is trained."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from raysweep.recipe import DataRecipe, Recipe
 
 
 def check_data(recipe: Recipe, folder: Path) -> Manifest:
-    """The manifest of the folder, if the recipe can be trained on it.
+    """The manifest of a folder on whose images the recipe can be trained.
 
     Raises:
-        RaysweepError: no whole image set, or one that does not fit; names both values and what to do.
+        RaysweepError: the image set is missing, incomplete or does not fit the recipe.
     """
     manifest = read_manifest(folder)
     verify(folder, manifest, full=False)
@@ -25,10 +25,10 @@ def check_data(recipe: Recipe, folder: Path) -> Manifest:
 
 
 def check_fit(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
-    """Refuse a recipe that cannot be trained on the images of this manifest.
+    """Check that a recipe can be trained on the images of a manifest.
 
     Raises:
-        RaysweepError: names both values and what to do.
+        RaysweepError: it cannot; the error gives both values and what to do.
     """
     _check_digest(recipe, manifest, folder)
     _check_written(recipe, manifest, folder)
@@ -39,8 +39,8 @@ def check_fit(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
 def _check_digest(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
     if recipe.data.digest and recipe.data.digest != manifest.digest:
         raise RaysweepError(
-            f"the recipe is for the images with digest {recipe.data.digest}, {folder} holds {manifest.name} with "
-            f"digest {manifest.digest}: name the folder of the first with --data, or plan again for this one."
+            f"the recipe was planned for images with digest {recipe.data.digest}, but {folder} holds {manifest.name} "
+            f"with digest {manifest.digest}: pass the folder of the former with --data, or plan again for the latter."
         )
 
 
@@ -64,13 +64,13 @@ def _check_sides(recipe: Recipe) -> None:
     if window > data.short_side + 2 * data.pad:
         raise RaysweepError(
             f"{_needed('data.scales', min(data.scales), data.side, window)}, but images of {data.short_side} px with a "
-            f"border of {data.pad} px have no crop of that size: {_smaller(data)}."
+            f"border of {data.pad} px are smaller: {_smaller(data)}."
         )
     window = largest_window(data.side, [data.test_scale])
     if window > data.short_side:
         raise RaysweepError(
-            f"{_needed('data.test_scale', data.test_scale, data.side, window)}, but test images are not padded and "
-            f"have {data.short_side} px: {_smaller(data)}."
+            f"{_needed('data.test_scale', data.test_scale, data.side, window)}, but test images of {data.short_side} "
+            f"px have no border: {_smaller(data)}."
         )
 
 
@@ -97,11 +97,11 @@ def _check_classes(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
     ]
     if empty:
         raise RaysweepError(
-            f"{folder} has no training image of {', '.join(empty[:5])}: add some to the source and write it again."
+            f"{folder} has no training images of {', '.join(empty[:5])}: add some to the source and write it again."
         )
 
 
 def bind_data(recipe: Recipe, manifest: Manifest) -> Recipe:
-    """The recipe on these images: their digest and number go into it."""
+    """The recipe with the digest and the numbers of these images."""
     images = {f"data.{name}_images": split.images for name, split in manifest.splits.items()}
     return patch(recipe, {"data.digest": manifest.digest, **images})

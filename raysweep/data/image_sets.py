@@ -1,7 +1,7 @@
-"""The image sets of one `--data` folder: the one in it, and in its subfolders the same pictures in other sizes.
+"""The image sets of one `--data` folder: its own, and the same pictures in other sizes in its subfolders.
 
-A trial whose recipe has the short side and the rescaling of the folder's own manifest is trained on that one; any other
-on the subfolder named after both, `short80` or `short144-nearest`. Standard library only.
+A trial uses the folder's own set if its recipe has the same short side and rescaling method. Otherwise it uses the
+subfolder named after both, such as `short80` or `short144-nearest`. Standard library only.
 """
 
 from __future__ import annotations
@@ -10,44 +10,43 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from raysweep.data.fit import bind_data, check_fit
-from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, verify
+from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, size_text, subfolder_name, verify
 from raysweep.errors import RaysweepError
 from raysweep.recipe import DataRecipe, Recipe
-from raysweep.write.forms import size_text, subfolder_name
 
 
 def subfolder(data: DataRecipe) -> str:
-    """Name of the subfolder for these images where the folder itself has others."""
+    """The name of the subfolder for these images if the folder's own images are different."""
     return subfolder_name(data.short_side, data.rescale)
 
 
 def image_folder(folder: Path, data: DataRecipe) -> Path:
-    """Where the images of a recipe are: the folder or a subfolder.
+    """The folder or subfolder that contains the images of a recipe.
 
     Raises:
-        RaysweepError: the folder has no finished image set, or the subfolder has none; says how it is written.
+        RaysweepError: it contains no finished image set; the error gives the command that writes it.
     """
     sets = ImageSets(folder)
     if need := sets.need(data):
         raise RaysweepError(
-            f"images of {data.short_side} px, rescaled {data.rescale}, are missing: write them with `{need}`."
+            f"images of {data.short_side} px with rescaling {data.rescale} are missing: write them with `{need}`."
         )
     return sets.folder_of(data)
 
 
 class ImageSets:
-    """The sets of a folder, each manifest read and each file looked at once."""
+    """The image sets of a folder; each manifest is read and each file is checked once."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` as named by the user."""
+        """`folder` is the value of `--data`."""
         self.folder = folder
         self._manifests: dict[Path, Manifest] = {}
 
     def manifest(self, folder: Path) -> Manifest:
-        """The manifest of the folder or a subfolder, its files there in their sizes.
+        """The manifest of the folder or a subfolder, after a check that its files exist in their full sizes.
 
         Raises:
-            RaysweepError: no finished image set, or a file missing or cut short.
+            RaysweepError: there is no finished image set, or a file is missing or incomplete.
         """
         if folder not in self._manifests:
             manifest = read_manifest(folder)
@@ -56,7 +55,7 @@ class ImageSets:
         return self._manifests[folder]
 
     def folder_of(self, data: DataRecipe) -> Path:
-        """Where these images are, or belong.
+        """The folder that contains these images, or that they belong in.
 
         Raises:
             RaysweepError: the folder has no finished image set.
@@ -75,7 +74,7 @@ class ImageSets:
 
     @property
     def are_generated(self) -> bool:
-        """Whether `run` can make missing sets itself: the folder's own was generated for the demo.
+        """Whether the folder's own set was generated for the demo, so that `run` can generate missing ones.
 
         Raises:
             RaysweepError: the folder has no finished image set.
@@ -84,10 +83,10 @@ class ImageSets:
         return source.startswith("generated:") and source.endswith("seed 0")
 
     def bind(self, recipe: Recipe) -> Recipe:
-        """The recipe with digest and number of its images; as it is where they have not been written.
+        """The recipe with the digest and the numbers of its images; unchanged if they have not been written.
 
         Raises:
-            RaysweepError: images that do not fit the recipe.
+            RaysweepError: the images do not fit the recipe.
         """
         if not self.has(recipe.data):
             return recipe
@@ -96,30 +95,30 @@ class ImageSets:
         return bind_data(recipe, self.manifest(folder))
 
     def bind_baseline(self, recipe: Recipe) -> Recipe:
-        """The same for the recipe that all others are variants of: its images must be there.
+        """Do the same for the recipe that all others are variants of, whose images must exist.
 
         Raises:
-            RaysweepError: they are not, or do not fit; says how to get them.
+            RaysweepError: they do not exist or do not fit.
         """
         if not self.has(recipe.data):
             check_fit(recipe, self.manifest(self.folder), self.folder)
         return self.bind(recipe)
 
     def need(self, data: DataRecipe) -> str:
-        """The command that writes these images where they are missing; empty where they are not."""
+        """The command that writes these images if they are missing; otherwise empty."""
         if self.has(data):
             return ""
         rescale = f" --rescale {data.rescale}" if data.rescale != "auto" else ""
         return f"raysweep data write SOURCE {self.folder_of(data)} --side {data.short_side}{rescale}"
 
-    def need_together(self, wanted: Iterable[DataRecipe]) -> str:
-        """One command that writes all of these that are missing, in one pass; the folder's own images are kept.
+    def need_together(self, required: Iterable[DataRecipe]) -> str:
+        """One command that writes all missing images in one pass and keeps the folder's own.
 
         Raises:
             RaysweepError: the folder has no finished image set.
         """
         main = self.manifest(self.folder)
-        missing = [data for data in wanted if not self.has(data)]
+        missing = [data for data in required if not self.has(data)]
         sizes = dict.fromkeys(size_text(data.short_side, data.rescale, main.rescale) for data in missing)
         rescale = f" --rescale {main.rescale}" if main.rescale != "auto" else ""
         return f"raysweep data write SOURCE {self.folder} --side {main.short_side}{rescale} --also {','.join(sizes)}"

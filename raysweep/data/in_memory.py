@@ -1,8 +1,8 @@
-"""JPEG sets that fit in memory: decoded once per node, mapped by every process of it.
+"""JPEG sets that fit in memory: decoded once per node and mapped by every process on it.
 
-The pixels of a split lie in one file named after the checksum of its FFCV file. The first process that wants them makes
-it under a lock, the others wait; then the compiled loop that cuts stored pixels serves. The batches are the same, bit
-for bit. What does not fit is decoded as it is read.
+The pixels of a split are in one file, named after the checksum of its FFCV file. The first process that
+needs them writes it under a lock while the others wait. They are then cut like any stored pixels, to bit-identical
+batches. A set that does not fit is decoded as it is read.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import fcntl
 import math
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -23,30 +22,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.data.image_file import ImageFile, Pool
-from raysweep.data.kernels import PIXEL
+from raysweep.data.loops import PIXEL
 from raysweep.data.manifest import Manifest, verify
 from raysweep.disk.cache import cache_folder
+from raysweep.disk.locks import locked
+from raysweep.disk.whole import replacing
 
 LARGEST = 4 << 30
-"""Bytes of decoded pixels: some ten seconds of decoding on one core; more would delay the first trial too long."""
+"""Largest size in bytes: some ten seconds of decoding on one core. More would delay the first trial too long."""
 MEMORY_SHARE = 1 / 4
-"""Of the memory of the machine, or of the container it is."""
+"""Largest share of the memory of the machine or container."""
 FREE_SHARE = 1 / 2
-"""Of what is free where the pixels would lie."""
+"""Largest share of the free space where the file would be written."""
 KEEP_S = 3600.0
-"""Seconds after its last opening that a store stays which no process has open."""
+"""Seconds for which a file that no process has open is kept after it was last opened."""
 SAMPLED = 16
-"""Images of a store that are decoded again and compared when it is opened."""
+"""Number of images that are decoded again and compared when a file is opened."""
 SHARED_MEMORY = Path("/dev/shm")
 _open: dict[Path, IO[bytes]] = {}
-"""Stores that this process has open, each under a shared lock: the system lets go of it when the process dies."""
+"""Files that this process has open, each under a shared lock that the system releases when the process dies."""
 
 
 def open_images(folder: Path, manifest: Manifest, split: str, threads: int = 1) -> ImageFile:
-    """The images of `train` or `test`, read from memory where they are JPEG and fit.
+    """The images of `train` or `test`, read from memory if they are JPEG and fit.
 
     Raises:
-        RaysweepError: as `ImageFile.open`, and where they fit, if the file is not the one that was written.
+        RaysweepError: as for `ImageFile.open`; also if they fit but the file is not the one that was written.
     """
     file = ImageFile.open(folder, manifest, split)
     size = PIXEL * int(file.firsts[-1])
@@ -54,22 +55,22 @@ def open_images(folder: Path, manifest: Manifest, split: str, threads: int = 1) 
     if path is None:
         return file
     try:
-        with _locked(path.parent):
+        with locked(path.parent / "lock"):
             remove_stale(path.parent)
             if not _holds(path, file, size):
-                verify(folder, manifest, full=True)  # the name promises the content
+                verify(folder, manifest, full=True)  # the name is its checksum
                 _make(path, file, size, Pool(threads))
             return file.as_pixels(_map(path))
-    except OSError:  # there was no room after all: the file itself serves
+    except OSError:  # there was not enough room after all
         return file
 
 
 def place_for(name: str, size: int) -> Path | None:
-    """Where decoded pixels of that many bytes lie or belong; none where they are too many.
+    """The path for decoded pixels of `size` bytes, whether they exist or not; none if they are too large.
 
-    They are at most LARGEST, MEMORY_SHARE of the memory and, where they are yet to be made, FREE_SHARE of what is free:
-    of memory and space in /dev/shm, which comes first, or of the disk with the user's cache folder, where the system's
-    file cache keeps them.
+    They take at most LARGEST bytes, MEMORY_SHARE of the memory and, unless they exist already, FREE_SHARE of what is
+    free: of memory and space in /dev/shm, which is tried first; otherwise of the disk with the user's cache folder,
+    whose files the system keeps in memory.
     """
     if size > min(LARGEST, MEMORY_SHARE * _memory("MemTotal")):
         return None
@@ -80,18 +81,21 @@ def place_for(name: str, size: int) -> Path | None:
 
 
 def _folders() -> Iterator[tuple[Path, float]]:
-    """This user's folders for decoded pixels, and how many bytes of memory are free for what lies there."""
-    for parent, free in ((SHARED_MEMORY, _memory("MemAvailable")), (cache_folder(), math.inf)):
+    """The user's folders for decoded pixels, each with the bytes of memory that are free for files in it."""
+    parents = [(SHARED_MEMORY, _memory("MemAvailable"))]
+    with suppress(RuntimeError):  # the user has no home folder
+        parents.append((cache_folder(), math.inf))
+    for parent, free in parents:
         folder = parent / f"raysweep-{os.getuid()}"
         with suppress(OSError):
             folder.mkdir(mode=0o700, parents=parent != SHARED_MEMORY, exist_ok=True)
-            # Not one that somebody else has made in our name.
+            # Another user may have created a folder of this name.
             if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
                 yield folder, free
 
 
 def _memory(entry: str) -> float:
-    """Bytes by the system's table, or the container's limit where that is less; 0 where nothing is known."""
+    """Bytes of memory by /proc/meminfo, or the container's limit if that is lower; 0 if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         found = next(float(line.split()[1]) * 1024 for line in lines if line.startswith(f"{entry}:"))
@@ -102,28 +106,20 @@ def _memory(entry: str) -> float:
     return found
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process at a time makes, opens or removes a store."""
-    with (folder / "lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def remove_stale(folder: Path) -> None:
-    """Remove every store that no process has open and that was last opened more than KEEP_S ago.
+    """Remove every file that no process has open and that was last opened more than KEEP_S ago.
 
-    The last process to close one removes it; what is found here was left by processes that were killed.
+    The last process to close a file removes it; those found here were left by processes that were killed.
     """
     for path in folder.glob("*.pixels*"):
         with suppress(OSError), path.open("rb") as file:
             if time.time() - path.stat().st_mtime > KEEP_S:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused where it is open
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if a process has it open
                 path.unlink()
 
 
 def _holds(path: Path, file: ImageFile, size: int) -> bool:
-    """Whether the store is there, whole, and has the pixels that the decoder gives now."""
+    """Whether the file is complete and its pixels are those that the decoder returns now."""
     if not path.exists() or path.stat().st_size != size:
         return False
     pixels = np.memmap(path, np.uint8, "r")
@@ -137,19 +133,15 @@ def _holds(path: Path, file: ImageFile, size: int) -> bool:
 
 
 def _make(path: Path, file: ImageFile, size: int, pool: Pool) -> None:
-    """Decode every image into the store: whole or not at all."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        os.posix_fallocate(descriptor, 0, size)  # refused here where there is no room, not by a signal later
-        pixels = np.memmap(name, np.uint8, "r+", shape=(size,))
+    """Decode every image into the file, which is created whole or not at all."""
+    with replacing(path, sync=False) as part:
+        with part.open("wb") as new:
+            os.posix_fallocate(new.fileno(), 0, size)  # fails here if there is no room, not by a signal later
+        pixels = np.memmap(part, np.uint8, "r+", shape=(size,))
         file.unpack(slice(0, file.num_images), pixels, pool)
         pixels.flush()
-        Path(name).replace(path)
-        if path in _open:  # another one, whose pixels were not the decoder's
-            _open.pop(path).close()
-    finally:
-        os.close(descriptor)
-        Path(name).unlink(missing_ok=True)
+    if path in _open:  # the file that was replaced, with other pixels
+        _open.pop(path).close()
 
 
 def _map(path: Path) -> NDArray[np.uint8]:
@@ -161,10 +153,10 @@ def _map(path: Path) -> NDArray[np.uint8]:
 
 
 @atexit.register
-def close_stores() -> None:
-    """Close what this process has open; what nobody else has open is removed."""
+def close_files() -> None:
+    """Close the files that this process has open, and remove those that no other process has open."""
     while _open:
         path, file = _open.popitem()
-        with suppress(OSError), file, _locked(path.parent):
+        with suppress(OSError), file, locked(path.parent / "lock"):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()

@@ -1,32 +1,34 @@
-"""What a folder of FFCV files holds, as its manifest.json says, and whether the files are still what it says."""
+"""The manifest of a folder of FFCV files, and checks that the files are the ones it describes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.validate import RESCALES
 
 VERSION = 1
 FILE_NAME = "manifest.json"
 MEMORY_NAME = ".verified.json"
-"""Remembers which files had the right checksum, so that it is computed once per file and not once per sweep."""
+"""Remembers which files had the right checksum, so that it is computed once per file rather than once per sweep."""
 STAGING_NAME = ".writing"
-"""Folder of a set under way."""
+"""The folder of sets that are being written."""
+JOB_NAME = "job.json"
+"""The file in it that describes them; without it nothing in the folder can be continued."""
 SPLITS = ("train", "test")
 ENCODINGS = ("jpg", "raw", "mixed")
 
 
 @dataclass(frozen=True)
 class Split:
-    """One FFCV file: its name, size and checksum, how many images it has and how many of each class."""
+    """One FFCV file: its name, size and checksum, its number of images, and the number of images of each class."""
 
     file: str
     bytes: int
@@ -44,20 +46,20 @@ class Manifest:
     source: str
     classes: tuple[str, ...]
     short_side: int
-    """Shortest side of all images, px; that of every image if one was asked for at write time."""
+    """Shortest side of all images, px; the short side of every image if `--side` was given."""
     encoding: str
-    """jpg, raw: pixels as they are, or mixed: some of the images this way, some that."""
+    """jpg, raw (uncompressed pixels), or mixed (some images each way)."""
     quality: int
-    """JPEG quality; without meaning in raw files."""
+    """JPEG quality; has no meaning for raw."""
     digest: str
-    """Of the stored images and labels in order: the same for the same content, however the files are laid out."""
+    """A digest of the stored images and labels in order, independent of the layout of the files."""
     splits: Mapping[str, Split]
     skipped: tuple[str, ...] = ()
-    """Images left out because they could not be decoded."""
+    """Images that were skipped because they could not be decoded."""
     rescale: str = "auto"
-    """How images were resized to the short side."""
+    """The method by which images were resized to the short side."""
     raw_share: float | None = None
-    """Of mixed: which share of the images is stored as pixels."""
+    """With mixed: the share of the images that is stored as pixels."""
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -65,10 +67,10 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """The manifest of such a text.
+        """The manifest in a text.
 
         Raises:
-            ValueError: not a manifest of this version; says in what.
+            ValueError: not a manifest that this version can read; says why.
         """
         try:
             value = json.loads(text)
@@ -104,11 +106,21 @@ def _split(value: Mapping[str, Any]) -> Split:
     return split
 
 
+def subfolder_name(side: int, rescale: str) -> str:
+    """The subfolder for another size of the images of a folder: `short80`, `short144-nearest`."""
+    return f"short{side}" + (f"-{rescale}" if rescale != "auto" else "")
+
+
+def size_text(side: int, rescale: str, main: str) -> str:
+    """Another size as `data write --also` takes it; `main` is the method of rescaling of the folder's own images."""
+    return f"{side}" + (f"-{rescale}" if rescale != main else "")
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder.
 
     Raises:
-        RaysweepError: no such folder, no finished image set in it, or not a manifest this raysweep can read.
+        RaysweepError: no such folder, no finished image set in it, or a manifest that this version cannot read.
     """
     path = Path(folder) / FILE_NAME
     how = f"write it with `raysweep data write SOURCE {folder}`."
@@ -117,39 +129,25 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        if (path.parent / STAGING_NAME / "journal").exists():
-            how = "give the command again that began to write it, which goes on where it was."
-        raise RaysweepError(f"{folder} has no {FILE_NAME}, so no finished image set: {how}") from None
+        if (path.parent / STAGING_NAME / JOB_NAME).exists():
+            how = "give the command that began to write it again, and it continues."
+        raise RaysweepError(f"{folder} has no {FILE_NAME}, so it has no finished image set: {how}") from None
     except (ValueError, OSError) as error:
-        raise RaysweepError(f"{path} cannot be used: {error}. If it cannot be mended, {how}") from None
+        raise RaysweepError(f"{path} cannot be used: {error}. If you have no copy of it, {how}") from None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write manifest.json, whole or not at all."""
-    _replace(Path(folder) / FILE_NAME, manifest.to_json())
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Replace manifest.json as a whole."""
+    write_whole(Path(folder) / FILE_NAME, manifest.to_json())
 
 
 def verify(folder: Path, manifest: Manifest, *, full: bool) -> None:
-    """Check that the files are those of the manifest: their sizes, and with `full` their checksums too.
+    """Check that the files are those of the manifest: their sizes and, with `full`, also their checksums.
 
-    A checksum found right is remembered beside the files until the file changes.
+    A correct checksum is remembered next to the files until the file changes.
 
     Raises:
-        RaysweepError: a file is missing, cut short or another one; names it, what was expected and what found.
+        RaysweepError: a file is missing, truncated or has other content; says what was expected and what was found.
     """
     for name in SPLITS:
         check_size(folder, manifest.splits[name])
@@ -161,20 +159,20 @@ def verify(folder: Path, manifest: Manifest, *, full: bool) -> None:
 
 
 def check_size(folder: Path, split: Split) -> None:
-    """Check that the file of a split is there and as long as its manifest says.
+    """Check that the file of a split exists and has the size in its manifest.
 
     Raises:
-        RaysweepError: it is not; names the file, what was expected and what found.
+        RaysweepError: it has not; names the file, the expected size and the size found.
     """
     path = Path(folder) / split.file
     try:
         found = path.stat().st_size
     except OSError as error:
         raise RaysweepError(
-            f"{path}, named in {FILE_NAME}, cannot be read: {error.strerror}. {_again(folder)}"
+            f"{path}, which {FILE_NAME} lists, cannot be read: {error.strerror}. {_again(folder)}"
         ) from None
     if found != split.bytes:
-        what = "cut short" if found < split.bytes else "another file"
+        what = "truncated" if found < split.bytes else "another file"
         raise RaysweepError(
             f"{path} is {what}: {FILE_NAME} says {split.bytes:,} bytes, it has {found:,}. {_again(folder)}"
         )
@@ -205,11 +203,9 @@ def _recall(folder: Path) -> dict[str, Any]:
 
 
 def _remember(folder: Path, entries: Mapping[str, Any]) -> None:
-    # A folder that may only be read is checked every time.
-    try:
-        _replace(Path(folder) / MEMORY_NAME, json.dumps(entries))
-    except OSError:
-        return
+    # The files of a read-only folder are checked every time.
+    with suppress(OSError):
+        write_whole(Path(folder) / MEMORY_NAME, json.dumps(entries))
 
 
 def _again(folder: Path) -> str:

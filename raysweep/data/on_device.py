@@ -1,7 +1,7 @@
-"""Images that fit on an accelerator lie there as uint8 pixels, and batches are cut there: the same ones, bit for bit.
+"""Images that fit on an accelerator are kept there as uint8 pixels, and bit-identical batches are cut there.
 
-Only crops that are neither turned nor resized, and only pre-processing that looks at every pixel by itself: it is
-applied once to all of them. Everything else is cut on the host.
+This requires crops that are neither rotated nor resized, and pre-processing of each pixel separately, which is applied
+once to all pixels. Other batches are cut on the host.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from torch import Tensor
 
 from raysweep.data.crops import Crops
 from raysweep.data.image_file import ImageFile, Pool
-from raysweep.data.kernels import PIXEL
+from raysweep.data.loops import PIXEL
 from raysweep.data.preprocess import Preprocessing, needs_whole_image, rgb
 from raysweep.data.stream import ImageStream
 
 CHUNK = 1 << 26
-"""Bytes of pixels on their way to the device."""
+"""Bytes of pixels that are decoded and copied to the device at a time."""
 
 
 class DeviceImages:
-    """All images of a file, pixel after pixel, on a device."""
+    """The pixels of all images of a file, one image after another, on a device."""
 
     def __init__(
         self, file: ImageFile, device: torch.device, preprocess: Preprocessing = rgb, threads: int = 1
     ) -> None:
-        """Decode them where they are JPEG, `threads` at once, and pre-process them.
+        """Decode JPEG images with `threads` threads, and pre-process all images.
 
         Raises:
             RaysweepError: an image cannot be decoded.
@@ -37,9 +37,9 @@ class DeviceImages:
         count = int(file.firsts[-1])
         black = preprocess(np.zeros((1, 1, 1, PIXEL), np.uint8)).reshape(1, -1)
         self.pixels = torch.empty((count + 1, black.shape[1]), dtype=torch.uint8, device=device)
-        """The last one is black: what lies outside the images."""
+        """(pixels + 1, C). The last pixel is black and stands for everything outside the images."""
         self.pixels[count:] = torch.from_numpy(black).to(device)
-        # 32 bits reach as far as most sets do, and indices are most of what is read.
+        # 32 bits are enough for most sets, and most of the bytes that are read are indices.
         self.index = torch.int32 if count < 2**31 else torch.int64
         numbers = np.stack([file.firsts[:-1], file.beton.heights, file.beton.widths])
         self.firsts, self.heights, self.widths = torch.from_numpy(numbers).to(device=device, dtype=self.index)
@@ -53,7 +53,7 @@ class DeviceImages:
             self.pixels[first:last] = torch.from_numpy(preprocess(chunk)[0, 0]).to(self.pixels.device)
 
     def cut(self, crops: Crops, side: int, pad: int) -> Tensor:
-        """The crops as `ImageFile.cut` makes them, (N, side, side, C), of crops that are cut as they are."""
+        """The crops (N, side, side, C) as `ImageFile.cut` returns them; `crops` are neither rotated nor resized."""
         where = torch.from_numpy(crops.where).to(self.pixels.device, self.index, non_blocking=True)
         ids, top, left, mirrored = where.T
         steps = torch.arange(side, dtype=self.index, device=where.device)
@@ -67,7 +67,7 @@ class DeviceImages:
 
 
 def _chunks(file: ImageFile) -> Iterator[slice]:
-    """Ranges of images of at most CHUNK bytes together, and at least one each."""
+    """Ranges of at least one image; a range of several has at most CHUNK bytes."""
     first = 0
     while first < file.num_images:
         room = file.firsts[first] + CHUNK // PIXEL
@@ -78,7 +78,7 @@ def _chunks(file: ImageFile) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class DeviceBatch:
-    """As `Batch`, on the device."""
+    """A `Batch` on the device."""
 
     images: Tensor
     labels: Tensor
@@ -88,23 +88,23 @@ class DeviceStream:
     """The batches of a stream, cut on a device."""
 
     def __init__(self, stream: ImageStream, images: DeviceImages) -> None:
-        """`images` are those of the stream's file, pre-processed as the stream says."""
+        """`images` are those of the stream's file, pre-processed like the stream's."""
         self.stream = stream
         self.images = images
         self.labels = torch.from_numpy(stream.labels).to(images.pixels.device)
 
     def batch(self, number: int, *, rows: slice | None = None) -> DeviceBatch:
-        """Batch `number` of the stream, or those rows of it."""
+        """Batch `number` of the stream, or the given rows of it."""
         crops = self.stream.crops(self.stream.positions(number)[rows or slice(None)])
         ids = torch.from_numpy(crops.ids.copy()).to(self.labels.device, non_blocking=True)
         return DeviceBatch(self.images.cut(crops, self.stream.side, self.stream.pad), self.labels[ids])
 
 
-def can_be_cut_there(stream: ImageStream) -> bool:
-    """Whether a device can make the stream's batches."""
+def can_cut_on_device(stream: ImageStream) -> bool:
+    """Whether the stream's batches can be cut on a device."""
     return not (stream.resamples or needs_whole_image(stream.preprocess))
 
 
-def size_there(file: ImageFile) -> int:
-    """Bytes that the pixels of a file take on a device, at most."""
+def size_on_device(file: ImageFile) -> int:
+    """The largest number of bytes that the pixels of a file take on a device."""
     return PIXEL * int(file.firsts[-1] + 1)

@@ -1,4 +1,4 @@
-"""OpenCV for pixels of 8 bits. Imported at the first use: it costs 0.07 s that most trials do not need."""
+"""OpenCV for 8-bit pixels, imported at first use: the import takes 0.07 s, and most trials never need it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Pixels = NDArray[np.uint8]
 
 @cache
 def opencv() -> Any:
-    """The module, told to work in the thread that calls it: images are shared among the trial's own threads."""
+    """The cv2 module, limited to the calling thread: the trial's own threads divide the images among them."""
     cv2 = importlib.import_module("cv2")
     cv2.setNumThreads(1)
     return cv2
 
 
 def resize(pixels: Pixels, height: int, width: int, method: str = "auto") -> Pixels:
-    """Pixels (H, W, 3) in another size; `auto`: area where the picture shrinks, cubic where it grows.
+    """Pixels (H, W, 3) resized; `auto` uses area interpolation to shrink a picture and cubic to enlarge it.
 
     Raises:
-        RaysweepError: unknown method.
+        RaysweepError: the method is unknown.
     """
     if method not in RESCALES:
-        raise RaysweepError(f"rescale is {method!r}: use {', '.join(RESCALES)}.")
+        raise RaysweepError(f"unknown rescaling method {method!r}: use one of {', '.join(RESCALES)}.")
     if (height, width) == pixels.shape[:2]:
         return pixels
     cv2 = opencv()

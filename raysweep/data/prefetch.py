@@ -1,4 +1,4 @@
-"""Batches computed ahead in one thread while the consumer trains."""
+"""Batches computed ahead in a thread while the consumer trains."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 class Prefetch(Generic[T]):
     """Iterates over make(start), ..., make(stop - 1); use as a context manager.
 
-    An exception in `make` is raised where its value would have been returned. Leaving early waits for the one value
-    that is being made and for nothing else.
+    An exception in `make` is raised where its value would have been returned. Leaving early waits only for the value
+    that is being made.
     """
 
     def __init__(
@@ -27,12 +27,12 @@ class Prefetch(Generic[T]):
         depth: int = 2,
         busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`depth` values are made ahead, at least 1.
+        """Make `depth` values ahead, at least 1.
 
-        `busy` tells at the end of a wait whether the consumer has had other work all the while; it is then not counted.
+        `busy` is called at the end of a wait: if the consumer has had other work all the time, the wait is not counted.
         """
         self.wait_s = 0.0
-        """Seconds the consumer has waited and had nothing else to do."""
+        """Seconds that the consumer has waited without other work."""
         self._busy = busy
         self._make = make
         self._numbers = iter(range(start, stop))
@@ -64,10 +64,3 @@ class Prefetch(Generic[T]):
         number = next(self._numbers, None)
         if number is not None:
             self._ahead.append(self._thread.submit(self._make, number))
-
-
-def prefetch(
-    make: Callable[[int], T], start: int, stop: int, depth: int = 2, busy: Callable[[], bool] = lambda: False
-) -> Prefetch[T]:
-    """Values make(start) to make(stop - 1), made ahead in one thread."""
-    return Prefetch(make, start, stop, depth, busy)

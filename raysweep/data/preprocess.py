@@ -1,7 +1,7 @@
-"""Operations on cropped pixels, in the loading threads, in training and at test alike; one function each.
+"""Operations on cropped pixels, applied by the loading threads in training and testing; one function each.
 
-A batch of colour images goes in, (N, side, side, 3) of 8 bits, red, green, blue; (N, side, side, C) of 8 bits comes
-out. The value that `data.mean` is subtracted from is what comes out.
+An operation converts a batch of 8-bit RGB images (N, side, side, 3) to 8-bit images (N, side, side, C). `data.mean` is
+subtracted from its result.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ PREPROCESSINGS: Registry[Preprocessing] = Registry("pre-processing", "raysweep l
 PAPER = "Mishkin et al. 2017"
 _WHOLE_IMAGE: set[Preprocessing] = set()
 CLAHE_CLIP = 4.0
-"""Clip limit, in multiples of the mean bin, on OpenCV's 8x8 tiles: a common choice; the paper names none."""
+"""Clip limit in multiples of the mean bin, on OpenCV's 8x8 tiles: a common choice; the paper states none."""
 
 
 def whole_image(operation: Preprocessing) -> Preprocessing:
-    """Mark an operation that needs more of an image than the pixel itself: it costs about what decoding does.
+    """Mark an operation whose result at a pixel depends on other pixels; it costs about as much as decoding.
 
-    Trials that share their images share its result; any other operation each of them does by itself. Of any other it is
-    the same whether it is done before the crop or after it.
+    Trials that share images share its result. Every other operation is applied by each trial separately, and gives the
+    same result before and after cropping.
     """
     _WHOLE_IMAGE.add(operation)
     return operation
 
 
 def needs_whole_image(operation: Preprocessing) -> bool:
-    """Whether the operation is marked so."""
+    """Whether the operation is marked with `whole_image`."""
     return operation in _WHOLE_IMAGE
 
 
 def _converted(images: Images, code: str) -> Images:
-    """A conversion of every pixel by itself: the batch is one tall image to OpenCV."""
+    """Convert pixels by OpenCV's code; the batch is passed as one tall image."""
     cv2 = opencv()
     count, height, width, channels = images.shape
     tall = np.ascontiguousarray(images).reshape(count * height, width, channels)
@@ -47,32 +47,32 @@ def _converted(images: Images, code: str) -> Images:
 
 
 def _with_first_channel(images: Images, there: str, change: Callable[[Images], Images], back: str) -> Images:
-    """Convert, change the first channel image by image, convert back."""
+    """Convert the images, change the first channel of each, and convert them back."""
     converted = _converted(images, there)
     for image in converted:
         image[:, :, 0] = change(np.ascontiguousarray(image[:, :, 0]))
     return _converted(converted, back)
 
 
-@PREPROCESSINGS.add("rgb", "red, green, blue as they are stored", PAPER)
+@PREPROCESSINGS.add("rgb", "red, green, blue as stored", PAPER)
 def rgb(images: Images) -> Images:
-    """The same array."""
+    """The array itself."""
     return images
 
 
 @PREPROCESSINGS.add("gray", "one channel: 0.299 red + 0.587 green + 0.114 blue", PAPER)
 def gray(images: Images) -> Images:
-    """Luma of BT.601; C is 1."""
+    """BT.601 luma; C is 1."""
     return _converted(images, "RGB2GRAY")
 
 
-@PREPROCESSINGS.add("hsv", "hue (0 to 179, half a degree of angle is lost), saturation, value", PAPER)
+@PREPROCESSINGS.add("hsv", "hue (0 to 179, in steps of two degrees), saturation, value", PAPER)
 def hsv(images: Images) -> Images:
-    """OpenCV's 8-bit HSV: the hue in steps of two degrees."""
+    """OpenCV's 8-bit HSV."""
     return _converted(images, "RGB2HSV")
 
 
-@PREPROCESSINGS.add("ycrcb", "luma and the two colour differences of JPEG: Y, Cr, Cb", PAPER)
+@PREPROCESSINGS.add("ycrcb", "JPEG's luma and two colour differences: Y, Cr, Cb", PAPER)
 def ycrcb(images: Images) -> Images:
     """OpenCV's order: Cr before Cb, both shifted by 128."""
     return _converted(images, "RGB2YCrCb")
@@ -87,25 +87,25 @@ def lab(images: Images) -> Images:
 @PREPROCESSINGS.add("clahe", "contrast-limited adaptive histogram equalisation of the lightness, 8x8 tiles", PAPER)
 @whole_image
 def clahe(images: Images) -> Images:
-    """CLAHE on L of Lab, then back to RGB."""
-    # One for each call: it keeps its tables, and two threads would share them.
+    """Apply CLAHE to L of Lab and convert back to RGB."""
+    # One object per call: it has tables of its own that two threads must not share.
     equaliser = opencv().createCLAHE(clipLimit=CLAHE_CLIP)
     return _with_first_channel(images, "RGB2Lab", equaliser.apply, "Lab2RGB")
 
 
-@PREPROCESSINGS.add("histeq", "histogram equalisation of the luma, colour differences kept", PAPER)
+@PREPROCESSINGS.add("histeq", "histogram equalisation of the luma; colour differences are kept", PAPER)
 @whole_image
 def histeq(images: Images) -> Images:
-    """On Y of YCrCb, then back to RGB: equalising the three colours apart would shift hues."""
+    """Equalise Y of YCrCb and convert back to RGB: equalising red, green and blue separately would shift hues."""
     return _with_first_channel(images, "RGB2YCrCb", opencv().equalizeHist, "YCrCb2RGB")
 
 
-@PREPROCESSINGS.add("local_mean", "4 (x - local mean) + 128, the local mean a Gaussian blur", "Graham 2015")
+@PREPROCESSINGS.add("local_mean", "4 (x - local mean) + 128, where the local mean is a Gaussian blur", "Graham 2015")
 @whole_image
 def local_mean(images: Images) -> Images:
-    """Sigma is a thirtieth of the radius, the radius half the side; saturated to 8 bits.
+    """Subtract a Gaussian blur with a sigma of side / 60; the result is clipped to 8 bits.
 
-    Source: Graham, Kaggle diabetic retinopathy competition report, 2015, where the radius is that of the eye.
+    Source: Graham, Kaggle diabetic retinopathy competition report, 2015: a thirtieth of the radius, there of the eye.
     """
     cv2 = opencv()
     sigma = images.shape[1] / 2 / 30

@@ -1,7 +1,8 @@
-"""Randomness as a function of what it is for, never of what was drawn before.
+"""Random numbers as a function of their purpose, independent of any numbers drawn before.
 
-The number of image i in epoch e under seed s is a 64-bit hash of the three, so order, crops and mirrors are the same in
-any process, thread, batch size and after any restart. It needs no generator of NumPy's, whose streams may change.
+The random number of image i in epoch e with seed s is a 64-bit hash of the three. Order, crops and mirroring are
+therefore the same in any process, with any number of threads, at any batch size and after any restart. NumPy's
+generators are not used because their streams may change.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from raysweep.errors import RaysweepError
 
 
 def key(purpose: str, *numbers: int) -> np.uint64:
-    """64 bits for a purpose and its numbers; neighbouring numbers give unrelated ones."""
+    """A 64-bit key for a purpose and its numbers; neighbouring numbers give unrelated keys."""
     text = "/".join((purpose, *map(str, map(int, numbers))))
     return np.uint64(int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little"))
 
 
 def bits(start: np.uint64 | NDArray[np.uint64], ids: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """64 random bits for every id: element `id` of the SplitMix64 sequence that starts at a key."""
+    """64 random bits per id: element `id` of the SplitMix64 sequence that starts at a key."""
     x = start + (ids.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -30,32 +31,32 @@ def bits(start: np.uint64 | NDArray[np.uint64], ids: NDArray[np.int64]) -> NDArr
 
 
 def below(limits: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> NDArray[np.int64]:
-    """Numbers 0 .. limit - 1 from 24 of the random bits; limits are sides of images, so far below 2**24."""
+    """Numbers from 0 to limit - 1, from 24 of the random bits; limits are image sides, far below 2**24."""
     part = (random >> np.uint64(shift)) & np.uint64(0xFFFFFF)
     return ((part * limits.astype(np.uint64)) >> np.uint64(24)).astype(np.int64)
 
 
 def share(random: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Numbers from 0 to below 1, in steps of 2**-53, from the upper random bits."""
+    """Numbers in [0, 1), in steps of 2**-53, from the upper random bits."""
     return (random >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 @lru_cache(maxsize=4)
 def epoch_order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    """The order of `count` images in an epoch. Remembered, since every batch of the epoch asks."""
+    """The order of `count` images in an epoch, cached because every batch of the epoch uses it."""
     order = np.argsort(bits(key("order", seed, epoch), np.arange(count)), kind="stable")
     order.flags.writeable = False
     return order
 
 
 def subset(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
-    """Indices of `fraction` of the images, the same share of every class to within one image.
+    """Indices of a subset of the images: `fraction` of each class, to within one image.
 
-    The images of a class stand in a random order that depends on the seed alone, and the classes take turns: a smaller
-    fraction is a part of a larger one.
+    The images of a class are in a random order that depends only on the seed, and the classes alternate: a smaller
+    subset is contained in a larger one.
 
     Raises:
-        RaysweepError: a fraction that is not above 0 and at most 1.
+        RaysweepError: the fraction is not above 0 and at most 1.
     """
     if not 0 < fraction <= 1:
         raise RaysweepError(f"data.train_fraction is {fraction}: it must be above 0 and at most 1.")
@@ -63,7 +64,7 @@ def subset(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.
 
 
 def _drawn(labels: NDArray[np.int64], count: int, of: np.uint64) -> NDArray[np.int64]:
-    """Indices of so many images, rising: every class in a random order, the classes taking turns."""
+    """Sorted indices of `count` images; each class is in a random order, and the classes alternate."""
     ids = np.arange(len(labels))
     random = bits(of, ids)
     order = np.lexsort((random, labels))
@@ -74,12 +75,12 @@ def _drawn(labels: NDArray[np.int64], count: int, of: np.uint64) -> NDArray[np.i
 
 
 def held_out(labels: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
-    """Indices of `fraction` of the images, the same share of every class, that are kept from training to be tested on.
+    """Indices of the training images that are held out for testing: `fraction` of each class.
 
     They depend on nothing else, so that trials of all seeds are compared on the same images.
 
     Raises:
-        RaysweepError: a fraction that is not from 0 to below 1.
+        RaysweepError: the fraction is not in [0, 1).
     """
     if not 0 <= fraction < 1:
         raise RaysweepError(f"data.holdout is {fraction}: it must be 0 or more and less than 1.")
@@ -89,18 +90,20 @@ def held_out(labels: NDArray[np.int64], fraction: float) -> NDArray[np.int64]:
 def wrong_labels(
     labels: NDArray[np.int64], fraction: float, num_classes: int, seed: int, indices: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """The labels (N,) with round(fraction * n) of those of the n images `indices` (none: all) replaced by wrong ones.
+    """The labels (N,), of which round(fraction * n) are wrong among the n images `indices` (none: all).
 
-    The wrong class is uniform over the others. Which one, and whose turn comes first, depend on image and seed alone:
-    a smaller fraction's wrong labels are among a larger one's.
+    A wrong class is drawn uniformly from the other classes. Class and order of replacement depend only on image and
+    seed: the wrong labels of a smaller fraction are among those of a larger one.
 
     Raises:
-        RaysweepError: a fraction that is not from 0 to below 1, or no other class to take.
+        RaysweepError: the fraction is not in [0, 1), or there is no other class.
     """
     if not 0 <= fraction < 1:
         raise RaysweepError(f"data.label_noise is {fraction}: it must be 0 or more and less than 1.")
     if num_classes < 2 and fraction:
-        raise RaysweepError(f"data.label_noise is {fraction}, but with {num_classes} class no label can be wrong.")
+        raise RaysweepError(
+            f"data.label_noise is {fraction}, but with {num_classes} class no label can be wrong: use 0."
+        )
     noisy = labels.copy()
     if not fraction:
         return noisy

@@ -1,7 +1,7 @@
-"""A file in shared memory that processes of one user map together; the last one to leave removes it.
+"""A file in shared memory that several processes of one user map; the last one to leave removes it.
 
-Nothing in it depends on one process: changes are made under a lock that the kernel takes back from the dead, and
-whoever comes next clears away what they have left behind.
+Nothing in it depends on a single process: changes are made under a lock that the kernel releases when its owner dies,
+and the next process cleans up what dead ones have left.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from numpy.typing import NDArray
 
 MAGIC = b"raysweep"
 VERSION = 1
-"""Of all that comes after the users: files of another version can be cleared away, but not be used."""
+"""The version of everything after the users: files of another version can be removed but not used."""
 MOST_USERS = 256
 LOCK_PATIENCE_S = 1.0
-"""The lock is held for microseconds, unless its holder is suspended just then: the others go on without the segment."""
+"""The lock is held for microseconds, unless its holder is suspended: the others then do without the segment."""
 JOIN_PATIENCE_S = 60.0
-"""Here it may be held while the kernel clears hundreds of MiB."""
+"""When joining, the lock may be held while the kernel clears hundreds of MiB."""
 HEADER = np.dtype([("magic", "S8"), ("version", "<i8"), ("items", "<i8"), ("item_bytes", "<i8"), ("row_bytes", "<i8")])
 USER = np.dtype([("pid", "<i8"), ("started", "<i8"), ("position", "<i8")])
 USERS_END = HEADER.itemsize + MOST_USERS * USER.itemsize
 NOWHERE = -1
 POPULATE_WRITE = 23
-"""MADV_POPULATE_WRITE of Linux 5.14, which Python does not name."""
+"""MADV_POPULATE_WRITE of Linux 5.14, which the mmap module does not define."""
 
 
 class UnavailableError(Exception):
-    """The segment cannot be used, for ever or just now; says why."""
+    """The segment cannot be used, permanently or at the moment."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A table of `items` rows of `row_bytes`, and `items` pieces of memory of `item_bytes`."""
+    """A table of `items` rows of `row_bytes` each, and `items` pieces of memory of `item_bytes` each."""
 
     items: int
     item_bytes: int
@@ -50,16 +50,16 @@ class Layout:
 
     @property
     def data_start(self) -> int:
-        """Where the first piece begins: on a page."""
+        """The offset of the first piece, which begins on a page."""
         return -(-(USERS_END + self.items * self.row_bytes) // mmap.PAGESIZE) * mmap.PAGESIZE
 
     @property
     def size(self) -> int:
-        """Bytes of the whole file."""
+        """The size of the whole file in bytes."""
         return self.data_start + self.items * self.item_bytes
 
     def header(self) -> bytes:
-        """As it stands in the file."""
+        """The header of the file."""
         return np.array([(MAGIC, VERSION, self.items, self.item_bytes, self.row_bytes)], HEADER).tobytes()
 
 
@@ -67,10 +67,10 @@ class Segment:
     """A mapped file with a table of its users and a lock; `users`, `table` and `data` are views of it."""
 
     def __init__(self, path: Path, layout: Layout) -> None:
-        """Join the segment of that name, or create it. One that exists keeps its own number of items.
+        """Join the segment at `path`, or create it. An existing one keeps its own number of items.
 
         Raises:
-            UnavailableError: no memory for it, no place left in it, or not ours.
+            UnavailableError: there is too little memory, the segment has no free place, or it is another user's.
         """
         remove_abandoned(path.parent, path.name.rpartition("-")[0])
         try:
@@ -79,7 +79,7 @@ class Segment:
             raise UnavailableError(f"{path}: {error.strerror}") from error
         self._pid, self._threads = os.getpid(), threading.Lock()
         self.close = weakref.finalize(self, _leave, self._file, path, self.place, self._pid)
-        """Give the place back; the last user removes the file. Also done when nobody holds the segment any more."""
+        """Leave the segment; the last user removes the file. Also called when the object is garbage-collected."""
         try:
             mapped = mmap.mmap(self._file, self.layout.size)
         except OSError as error:
@@ -93,38 +93,38 @@ class Segment:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Alone with the tables, among threads and processes.
+        """Hold the lock, among threads and processes, to change the tables.
 
         Raises:
-            UnavailableError: whoever has the lock does not let go, the segment was closed, or this is a forked child.
+            UnavailableError: the lock is not released, the segment is closed, or this process is a forked child.
         """
         with self._threads:
             if not self.close.alive or self._pid != os.getpid():
-                raise UnavailableError("not a user of this segment")
-            with _alone(self._file, LOCK_PATIENCE_S):
+                raise UnavailableError("this process does not use the segment")
+            with _locked(self._file, LOCK_PATIENCE_S):
                 yield
 
     def is_alive(self, place: int) -> bool:
-        """Whether the user of that place still lives."""
+        """Whether the user of a place is alive."""
         return is_running(int(self.users["pid"][place]), int(self.users["started"][place]))
 
     def dead(self) -> list[int]:
-        """The places of users that have died without giving them back."""
+        """The places of users that have died without leaving."""
         return [place for place in np.flatnonzero(self.users["pid"]).tolist() if not self.is_alive(place)]
 
     def free(self, place: int) -> None:
-        """Give somebody else's place back."""
+        """Free the place of another user."""
         self.users["pid"][place] = 0
         self.users["position"][place] = NOWHERE
 
 
 def is_running(pid: int, started: int) -> bool:
-    """Whether the process lives that had this id when it started; ids are given anew."""
+    """Whether the process with this id and start time is alive; the system reuses ids."""
     return pid > 0 and started == start_time(pid)
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since the machine did; none for one that is gone."""
+    """The start time of a process in clock ticks since boot; none if it has ended."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -133,13 +133,13 @@ def start_time(pid: int) -> int | None:
 
 
 def remove_abandoned(folder: Path, prefix: str) -> None:
-    """Remove the segments of that prefix all of whose users have died, of whatever version."""
+    """Remove the segments with this prefix, of any version, whose users have all died."""
     for path in folder.glob(f"{prefix}-*"):
-        # Gone, not ours or being made just now: none of them is abandoned.
+        # A file that is gone, another user's or in use at the moment is not abandoned.
         with suppress(OSError, UnavailableError):
             file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                with _alone(file, 0.0):
+                with _locked(file, 0.0):
                     if _is_named(file, path) and not any(is_running(pid, at) for pid, at, _ in _users(file)):
                         path.unlink()
             finally:
@@ -147,7 +147,7 @@ def remove_abandoned(folder: Path, prefix: str) -> None:
 
 
 @contextmanager
-def _alone(file: int, patience_s: float) -> Iterator[None]:
+def _locked(file: int, patience_s: float) -> Iterator[None]:
     deadline, wait_s = time.monotonic() + patience_s, 1e-4
     while True:
         try:
@@ -155,7 +155,7 @@ def _alone(file: int, patience_s: float) -> Iterator[None]:
             break
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise UnavailableError("its lock is not given back") from None
+                raise UnavailableError("its lock is not released") from None
             time.sleep(wait_s)
             wait_s = min(2 * wait_s, 2e-3)
     try:
@@ -165,13 +165,13 @@ def _alone(file: int, patience_s: float) -> Iterator[None]:
 
 
 def _join(path: Path, layout: Layout) -> tuple[int, Layout, int]:
-    """The open file, its layout, and our place among its users."""
+    """Open or create the file and join its users; returns the file, its layout and our place."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(file).st_uid != os.geteuid():
                 raise PermissionError(0, "it belongs to another user")
-            with _alone(file, JOIN_PATIENCE_S):
+            with _locked(file, JOIN_PATIENCE_S):
                 if _is_named(file, path) and (found := _found_or_created(file, path, layout)):
                     return file, found, _take_place(file)
         except BaseException:
@@ -181,7 +181,7 @@ def _join(path: Path, layout: Layout) -> tuple[int, Layout, int]:
 
 
 def _is_named(file: int, path: Path) -> bool:
-    """Whether that is still the file of this name: whoever left last may have removed it while we waited."""
+    """Whether the path still refers to this file: the last user may have removed it while we waited."""
     try:
         return os.path.samestat(os.fstat(file), path.stat())
     except FileNotFoundError:
@@ -189,7 +189,7 @@ def _is_named(file: int, path: Path) -> bool:
 
 
 def _found_or_created(file: int, path: Path, layout: Layout) -> Layout | None:
-    """The layout of the file; an empty one gets the one asked for, another kind of file is removed."""
+    """The layout of the file. An empty file is given the requested layout; one of another kind is removed."""
     if os.fstat(file).st_size == 0:
         _create(file, path, layout)
         return layout
@@ -206,11 +206,11 @@ def _create(file: int, path: Path, layout: Layout) -> None:
         os.ftruncate(file, layout.size)
         with mmap.mmap(file, layout.size) as mapped:
             _populate(mapped)
-        # What could not be had is found out here, and not by a signal in the middle of an epoch.
+        # Fails here if there is too little memory, instead of by a signal in the middle of an epoch.
         os.posix_fallocate(file, 0, layout.size)
         free = np.zeros(MOST_USERS, USER)
         free["position"] = NOWHERE
-        # The header last: without it nobody uses the file.
+        # The header last: without it the file is not used.
         os.pwrite(file, free.tobytes(), HEADER.itemsize)
         os.pwrite(file, layout.header(), 0)
     except BaseException:
@@ -219,7 +219,7 @@ def _create(file: int, path: Path, layout: Layout) -> None:
 
 
 def _populate(mapped: mmap.mmap) -> None:
-    """Have all pages at once: one by one each costs a fault. Older kernels cannot."""
+    """Allocate all pages at once, which saves a fault for each; older kernels cannot."""
     with suppress(OSError):
         mapped.madvise(POPULATE_WRITE)
 
@@ -242,12 +242,12 @@ def _take_place(file: int) -> int:
 
 
 def _leave(file: int, path: Path, place: int, pid: int) -> None:
-    """Static, so that it does not keep the segment from being given up."""
+    """Leave the segment. A function, not a method: a reference to the object would keep it from being collected."""
     if pid != os.getpid():
-        return  # a forked child is no user
+        return  # a forked child does not use it
     try:
-        # Where the lock cannot be had, the place is given back by this process's death.
-        with suppress(UnavailableError), _alone(file, LOCK_PATIENCE_S):
+        # If the lock is not available, the place is freed when this process ends.
+        with suppress(UnavailableError), _locked(file, LOCK_PATIENCE_S):
             os.pwrite(file, np.array([(0, 0, NOWHERE)], USER).tobytes(), HEADER.itemsize + place * USER.itemsize)
             if _is_named(file, path) and not any(is_running(pid, at) for pid, at, _ in _users(file)):
                 path.unlink()

@@ -1,10 +1,10 @@
 """Training and test batches from FFCV files. A batch is a pure function of (seed, epoch, index).
 
-FFCV's own loader can be neither addressed nor resumed, draws crops from per-thread state and sets thread counts of the
-whole process; this one only reads its files, with its decoder.
+FFCV's own loader has no random access, cannot resume, draws crops from per-thread state and sets the thread counts of
+the whole process; this one uses only its files and its decoder.
 
-An image that cannot be decoded is named and ends the trial: without it, or with another one in its place, the trial
-would not be what its recipe says. The other trials of a sweep go on.
+An image that cannot be decoded ends the trial with an error: without it, or with another image in its place, the trial
+would not match its recipe. The other trials of a sweep continue.
 """
 
 from __future__ import annotations
@@ -21,25 +21,10 @@ from numpy.typing import NDArray
 
 from raysweep.data.crops import Crops, joined, spans
 from raysweep.data.image_file import ImageFile, Pool
-from raysweep.data.prefetch import Prefetch, prefetch
 from raysweep.data.preprocess import Preprocessing, rgb
-from raysweep.data.randomness import below, bits, epoch_order, held_out, key, share, subset, wrong_labels
+from raysweep.data.randomness import below, bits, epoch_order, key, share
 from raysweep.data.windows import window_side
 from raysweep.errors import RaysweepError
-
-__all__ = [
-    "Batch",
-    "ImageFile",
-    "ImageStream",
-    "Prefetch",
-    "Take",
-    "TestStream",
-    "TrainStream",
-    "held_out",
-    "prefetch",
-    "subset",
-    "wrong_labels",
-]
 
 
 @dataclass(frozen=True)
@@ -52,65 +37,82 @@ class Batch:
 
 
 Take = Callable[[slice, NDArray[np.uint8]], None]
-"""Is handed rows of a batch with their images (n, side, side, C), to be copied or converted before it returns."""
+"""A function of rows of a batch and their images (n, side, side, C), which it copies or converts before it returns."""
 
 
 class ImageStream(ABC):
-    """Images at numbered positions; batch k has positions k * batch_size to (k + 1) * batch_size - 1."""
+    """Images at numbered positions; batch k consists of positions k * batch_size to (k + 1) * batch_size - 1."""
 
     end: int | None = None
-    """How many positions there are; none: they never end."""
+    """The number of positions; none if the stream is endless."""
+    scale_field = "data.scales"
 
     def __init__(
         self,
         file: ImageFile,
         *,
-        labels: NDArray[np.int64],
         side: int,
-        pad: int,
         batch_size: int,
-        preprocess: Preprocessing,
-        threads: int,
+        pad: int = 0,
+        indices: NDArray[np.int64] | None = None,
+        labels: NDArray[np.int64] | None = None,
+        scales: Sequence[float] = (1.0,),
+        rotation: float = 0.0,
+        preprocess: Preprocessing = rgb,
+        threads: int = 1,
     ) -> None:
+        """Cut crops of `side` px from images with a black border of `pad` px.
+
+        Args:
+            file: the images.
+            side: side of the crops in px.
+            batch_size: number of images in a batch.
+            pad: width of the border in px.
+            indices: the images to use; none uses all.
+            labels: class numbers for the whole file; none uses the file's.
+            scales: the scales of images, as in the recipe.
+            rotation: largest angle in degrees, as in the recipe.
+            preprocess: applied to the crops.
+            threads: number of threads that decode and cut.
+
+        Raises:
+            RaysweepError: images are smaller than the crop, or indices are not those of images in the file.
+        """
         if batch_size < 1:
-            raise RaysweepError(f"the batch size is {batch_size}: it must be at least 1.")
-        self.file, self.labels = file, labels
+            raise RaysweepError(f"the batch size is {batch_size}: use at least 1.")
+        self.file, self.labels = file, file.labels if labels is None else labels
         self.side, self.pad, self.batch_size, self.preprocess = side, pad, batch_size, preprocess
         self.pool = Pool(threads)
+        self.indices = _used(indices, file)
+        _check_room(file, self.indices, side, pad, min(scales), self.scale_field)
+        self.windows, self.rotation = np.array([window_side(side, scale) for scale in scales]), rotation
 
     @property
-    @abstractmethod
     def num_images(self) -> int:
-        """Images in an epoch."""
+        """The number of images in an epoch."""
+        return len(self.indices)
 
     @property
-    @abstractmethod
     def resamples(self) -> bool:
-        """Whether any crop is turned or resized."""
-
-    @property
-    def num_batches(self) -> int:
-        """Batches to the end of the stream, which must have one."""
-        if self.end is None:
-            raise TypeError("this stream has no end")
-        return -(-self.end // self.batch_size)
+        """Whether any crop is rotated or resized."""
+        return bool((self.windows != self.side).any() or self.rotation)
 
     @abstractmethod
     def crops(self, positions: NDArray[np.int64]) -> Crops:
-        """What is cut for these positions, rising and not empty."""
+        """The crops at these positions, which increase and are not empty."""
 
     @abstractmethod
     def pixels_key(self) -> tuple[object, ...]:
-        """All that decides, besides the file, which pixels are cut for a position: equal keys, equal pixels.
+        """Everything except the file that determines which pixels are cut for a position: equal keys, equal pixels.
 
-        Not part of it is what is done after cutting (labels, pre-processing) and what changes nothing (batch size).
+        It excludes what is applied after cutting (labels, pre-processing) and what changes nothing (batch size).
         """
 
     def positions(self, number: int) -> NDArray[np.int64]:
-        """The positions of a batch; the last one may be short.
+        """The positions of a batch; the last batch may be short.
 
         Raises:
-            IndexError: there is no such batch.
+            IndexError: the stream has no batch of this number.
         """
         first, last = number * self.batch_size, (number + 1) * self.batch_size
         if number < 0 or (self.end is not None and first >= self.end):
@@ -118,22 +120,22 @@ class ImageStream(ABC):
         return np.arange(first, last if self.end is None else min(last, self.end))
 
     def batch(self, number: int, *, rows: slice | None = None) -> Batch:
-        """Batch `number`, or those rows of it: a rank's part.
+        """Batch `number`, or the given rows of it: one rank's part.
 
         Raises:
             RaysweepError: an image cannot be decoded.
-            IndexError: there is no such batch.
+            IndexError: the stream has no batch of this number.
         """
         return self.read(self.positions(number)[rows or slice(None)])
 
     def deliver(
         self, number: int, take: Take, *, rows: slice | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The labels and indices of a batch, or of those rows of it, whose images are handed over.
+        """Pass the images of a batch, or of the given rows of it, to `take`; returns their labels and indices.
 
         Raises:
             RaysweepError: an image cannot be decoded.
-            IndexError: there is no such batch.
+            IndexError: the stream has no batch of this number.
         """
         batch = self.batch(number, rows=rows)
         take(slice(len(batch.labels)), batch.images)
@@ -141,11 +143,11 @@ class ImageStream(ABC):
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
-        """Of an image of a batch: (side, side, C)."""
+        """The shape of an image in a batch: (side, side, C)."""
         return self.preprocess(np.zeros((1, self.side, self.side, 3), np.uint8)).shape[1:]
 
     def read(self, positions: NDArray[np.int64]) -> Batch:
-        """The images at these positions, rising and not empty.
+        """The batch of images at these positions, which increase and are not empty.
 
         Raises:
             RaysweepError: an image cannot be decoded.
@@ -156,10 +158,10 @@ class ImageStream(ABC):
 
 
 class TrainStream(ImageStream):
-    """Endless training batches with random crops and mirrors, scales and rotations.
+    """Endless training batches with random crops, mirroring, scales and rotations.
 
-    Position p of the stream is image p % n of epoch p // n: every image once per epoch, nothing dropped, batches run on
-    over the end of an epoch.
+    Position p of the stream is image p % n of epoch p // n: every epoch contains every image once, no image is dropped,
+    and a batch may span the end of an epoch.
     """
 
     def __init__(
@@ -178,41 +180,27 @@ class TrainStream(ImageStream):
         preprocess: Preprocessing = rgb,
         threads: int = 1,
     ) -> None:
-        """Crops of `side` px from images with a black border of `pad` px; `indices` are the images used (none: all).
+        """Mirror each image with a probability of one half, if `mirror`; `seed` determines all that is random.
 
-        `labels` are for the images of the whole file (none: the file's). `scales`: one is drawn for each image, and
-        `rotation`, degrees: as in the recipe. A turned crop lies inside the image where there is room for it; where
-        there is none its corners are black.
-
-        Raises:
-            RaysweepError: images smaller than the crop, or indices that are not images of the file.
+        A rotated crop lies inside its image if the image is large enough; otherwise its corners are black.
+        For other arguments and errors see `ImageStream`.
         """
         super().__init__(
             file,
-            labels=file.labels if labels is None else labels,
             side=side,
-            pad=pad,
             batch_size=batch_size,
+            pad=pad,
+            indices=indices,
+            labels=labels,
+            scales=scales,
+            rotation=rotation,
             preprocess=preprocess,
             threads=threads,
         )
-        self.indices = _used(indices, file)
-        _check_room(file, self.indices, side, pad, min(scales), "data.scales")
-        self.seed, self.mirror, self.rotation = seed, mirror, rotation
-        self.windows = np.array([window_side(side, scale) for scale in scales])
-
-    @property
-    def num_images(self) -> int:
-        """Images in an epoch."""
-        return len(self.indices)
-
-    @property
-    def resamples(self) -> bool:
-        """Whether any crop is turned or resized."""
-        return bool((self.windows != self.side).any() or self.rotation)
+        self.seed, self.mirror = seed, mirror
 
     def crops(self, positions: NDArray[np.int64]) -> Crops:
-        """See `ImageStream`; positions may lie in several epochs."""
+        """See `ImageStream`; the positions may span several epochs."""
         epochs = positions // self.num_images
         return joined(
             [self._epoch_part(int(epoch), positions[epochs == epoch] % self.num_images) for epoch in np.unique(epochs)]
@@ -225,13 +213,13 @@ class TrainStream(ImageStream):
 
     def _epoch_part(self, epoch: int, places: NDArray[np.int64]) -> Crops:
         ids = self.indices[epoch_order(self.seed, epoch, self.num_images)[places]]
-        # By image, not by position: the same crop whatever subset the image is in.
+        # By image, not by position: the crop of an image does not depend on the subset it is in.
         random = bits(key("crop", self.seed, epoch), ids)
         mirrored = (random >> np.uint64(63)).astype(np.int64) * self.mirror
         windows, angles = self._windows(epoch, ids), self._angles(epoch, ids)
         spare = self.file.sizes(ids) + 2 * self.pad - spans(windows, angles)[:, None] + 1
         corner = (_corner(spare[:, axis], random, 24 * axis) for axis in (0, 1))
-        # The image is turned and then mirrored; what is cut is mirrored already.
+        # The image is rotated first and mirrored second, but the pixels that are cut are mirrored already.
         return Crops(np.stack([ids, *corner, mirrored], 1), windows, angles * (1 - 2 * mirrored))
 
     def _windows(self, epoch: int, ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -243,66 +231,32 @@ class TrainStream(ImageStream):
 
 
 class TestStream(ImageStream):
-    """The centre crop of every image used, once, in the order of the file; the last batch may be short."""
+    """The centre crop of each image once, in the order of the file; the last batch may be short."""
 
     __test__ = False  # the name would make pytest collect it
+    scale_field = "data.test_scale"
 
-    def __init__(
-        self,
-        file: ImageFile,
-        *,
-        side: int,
-        batch_size: int,
-        indices: NDArray[np.int64] | None = None,
-        scale: float = 1.0,
-        preprocess: Preprocessing = rgb,
-        threads: int = 1,
-    ) -> None:
-        """Crops of `side` px of the images scaled by `scale`; `indices` are the images used (none: all).
-
-        Raises:
-            RaysweepError: images smaller than the crop, or indices that are not images of the file.
-        """
-        super().__init__(
-            file,
-            labels=file.labels,
-            side=side,
-            pad=0,
-            batch_size=batch_size,
-            preprocess=preprocess,
-            threads=threads,
-        )
-        self.indices = _used(indices, file)
-        _check_room(file, self.indices, side, 0, scale, "data.test_scale")
-        self.window, self.end = window_side(side, scale), len(self.indices)
+    def __init__(self, file: ImageFile, *, scale: float = 1.0, **options: Any) -> None:
+        """Cut crops of images at one scale; for other arguments and errors see `ImageStream`."""
+        super().__init__(file, scales=[scale], **options)
+        self.end = self.num_images
 
     def __len__(self) -> int:
-        return self.num_batches
-
-    @property
-    def num_images(self) -> int:
-        """Images tested."""
-        return len(self.indices)
-
-    @property
-    def resamples(self) -> bool:
-        """Whether the crops are resized."""
-        return self.window != self.side
+        return -(-self.num_images // self.batch_size)
 
     def crops(self, positions: NDArray[np.int64]) -> Crops:
         """See `ImageStream`."""
-        ids = self.indices[positions]
-        corner = (self.file.sizes(ids) - self.window) // 2
-        where = np.column_stack([ids, corner, np.zeros_like(ids)])
-        return Crops(where, np.full(len(positions), self.window), np.zeros(len(positions)))
+        ids, windows = self.indices[positions], np.repeat(self.windows, len(positions))
+        corner = (self.file.sizes(ids) - windows[:, None]) // 2
+        return Crops(np.column_stack([ids, corner, np.zeros_like(ids)]), windows, np.zeros(len(ids)))
 
     def pixels_key(self) -> tuple[object, ...]:
         """See `ImageStream`."""
-        return ("test", self.side, self.window, _digest(self.indices))
+        return ("test", self.side, int(self.windows[0]), _digest(self.indices))
 
 
 def _corner(spare: NDArray[np.int64], random: NDArray[np.uint64], shift: int) -> NDArray[np.int64]:
-    """First row or column, uniform over the `spare` places there are; centred where there is none."""
+    """The first row or column of each crop, uniform over the `spare` possible ones; centred if there is none."""
     return np.where(spare > 0, below(np.maximum(spare, 1), random, shift), (spare - 1) // 2)
 
 
@@ -316,14 +270,14 @@ def _used(indices: NDArray[Any] | None, file: ImageFile) -> NDArray[np.int64]:
         return np.arange(count)
     indices = np.asarray(indices)
     if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer) or not len(indices):
-        raise RaysweepError(f"indices must be a list of image numbers; got {indices.dtype} of shape {indices.shape}.")
+        raise RaysweepError(
+            f"indices must be a non-empty list of integers, not {indices.dtype} of shape {indices.shape}."
+        )
     wrong = indices[(indices < 0) | (indices >= count)]
     if len(wrong):
-        raise RaysweepError(f"{len(wrong)} indices are outside 0 to {count - 1}, the first is {wrong[0]}.")
+        raise RaysweepError(f"{len(wrong)} indices are not between 0 and {count - 1}; the first is {wrong[0]}.")
     if len(np.unique(indices)) < len(indices):
-        raise RaysweepError(
-            f"{len(indices) - len(np.unique(indices))} indices occur twice: an epoch has every image once."
-        )
+        raise RaysweepError(f"{len(indices) - len(np.unique(indices))} indices are repeated: list each image once.")
     return indices.astype(np.int64)
 
 
@@ -335,7 +289,7 @@ def _check_room(file: ImageFile, ids: NDArray[np.int64], side: int, pad: int, sc
         border = f" with a border of {pad} px" if pad else ""
         scaled = "" if window == side else f" at scale {scale:g} ({field}), {window} px,"
         raise RaysweepError(
-            f"{file.beton.path}: image side {side}{scaled} is larger than stored: {small.sum():,} of {len(ids):,} "
-            f"images{border} are smaller, for instance {width}x{height} px. Lower data.side"
-            f"{f', raise {field}' if scaled else ''}, or write with a larger --side."
+            f"{file.beton.path}: crops of side {side}{scaled} are larger than {small.sum():,} of {len(ids):,} "
+            f"images{border}, for example one of {width}x{height} px. Lower data.side"
+            f"{f', raise {field}' if scaled else ''}, or write the images with a larger --side."
         )

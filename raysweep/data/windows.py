@@ -1,4 +1,4 @@
-"""How much of a stored image a crop of `side` px shows at a scale. Standard library only."""
+"""How much of a stored image a crop shows at a scale. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 def window_side(side: int, scale: float) -> int:
-    """Side, in stored px, of the square that becomes a crop of `side` px when the image is scaled."""
+    """The side, in stored px, of the square that becomes a crop of `side` px when the image is scaled."""
     return max(1, round(side / scale))
 
 
 def largest_window(side: int, scales: Iterable[float]) -> int:
-    """Side of the largest such square of all scales, stored px."""
+    """The side of the largest such square over all scales, in stored px."""
     return window_side(side, min(scales))

@@ -1,23 +1,26 @@
-"""What is remembered on this machine between runs: small JSON files in the user's cache folder.
+"""Small JSON files in the user's cache folder that remember results between runs.
 
-Nothing depends on them: without them things are computed or measured again.
+Nothing depends on them: without them, results are computed or measured again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from raysweep.disk.whole import write_whole
+
 
 def cache_folder() -> Path:
-    """The user's folder for what can be made again."""
+    """The user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def recall(name: str) -> dict[str, Any]:
-    """Everything remembered under a name, by key; nothing where there is no such file, or not a whole one."""
+    """Everything stored under a name, by key; empty if its file is missing or damaged."""
     try:
         return dict(json.loads(_path(name).read_text()))
     except (OSError, ValueError, TypeError):
@@ -25,15 +28,11 @@ def recall(name: str) -> dict[str, Any]:
 
 
 def remember(name: str, known: dict[str, Any]) -> None:
-    """Replace what is remembered under a name; a folder that cannot be written is no error."""
+    """Replace what is stored under a name. A folder that cannot be written is no error."""
     path = _path(name)
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.with_suffix(f".{os.getpid()}")
-        whole.write_text(json.dumps(known))
-        whole.replace(path)
-    except OSError:
-        pass
+        write_whole(path, json.dumps(known), sync=False)
 
 
 def _path(name: str) -> Path:

@@ -1,8 +1,8 @@
-"""One text for all ways to write the same cell.
+"""A canonical key for all ways to write the same cell.
 
-A cell is a graph of vertices that have weights of their own, each with labelled sources. Two graphs are the same if
-they differ in the numbers of their vertices, the order of sources or in vertices that nothing depends on. Vertices of
-equal form stay apart: two convolutions of one input are not one convolution taken twice.
+A cell is a graph of vertices with their own weights, each with labelled sources. Two graphs are equal if they differ
+only in vertex numbers, in the order of sources, or in vertices that no output depends on. Vertices of equal form are
+not merged: two convolutions of one input are not one convolution used twice.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 Source = tuple[str, int]
-"""Label of the edge, and where it comes from: a vertex, or one of the inputs, which are not in the graph."""
+"""The label of an edge, and its source: a vertex, or one of the inputs, which are not in the graph."""
 Graph = Mapping[int, tuple[Source, ...]]
 """Vertex -> its sources, in any order."""
 
 
 def canonical(graph: Graph, outputs: Sequence[Source]) -> str:
-    """16 hex digits that all ways to write the graph share, and no other graph (but for one chance in 2^64)."""
+    """16 hex digits, equal for all ways to write the graph and different for other graphs, but for 1 case in 2^64."""
     live = _live(graph, outputs)
     order = min(_orders(live, outputs))
     return hashlib.blake2b(repr(order).encode(), digest_size=8).hexdigest()
 
 
 def _live(graph: Graph, outputs: Sequence[Source]) -> dict[int, tuple[Source, ...]]:
-    """The vertices that outputs depend on."""
+    """The vertices that the outputs depend on."""
     live: dict[int, tuple[Source, ...]] = {}
     pending = [vertex for _, vertex in outputs]
     while pending:
@@ -39,9 +39,9 @@ Form = tuple[tuple[str, str], ...]
 
 
 def _orders(live: Mapping[int, tuple[Source, ...]], outputs: Sequence[Source]) -> list[list[Form]]:
-    """The graph written down in every order that always takes a vertex of the least form next.
+    """The graph written in every order that always takes a vertex with the smallest form next.
 
-    Vertices of one form are tried in every order: which of them is taken first may show later.
+    Vertices with equal forms are tried in every order, because their order can matter later.
     """
     begun: list[tuple[dict[int, str], list[Form]]] = [({}, [])]
     for _ in live:
@@ -56,7 +56,7 @@ def _orders(live: Mapping[int, tuple[Source, ...]], outputs: Sequence[Source]) -
 
 
 def _least(live: Mapping[int, tuple[Source, ...]], names: Mapping[int, str]) -> list[tuple[int, Form]]:
-    """The vertices of the least form among those whose sources are all written."""
+    """The vertices with the smallest form among those whose sources have all been written."""
     ready = {
         vertex: _form(sources, names)
         for vertex, sources in live.items()

@@ -1,8 +1,8 @@
-"""Cells as data: what a cell is, the operations of each search space, and the cells that papers have published.
+"""Cells as data: their structure and text form, the operations of each search space, and published cells.
 
-States 0 and 1 of a cell are the outputs of the cell before the last one and of the last one; node k makes state k + 2,
-the sum of two operations on earlier states. The states of `concat` are the cell's output: they are not always those
-that nothing else uses, so they are stored.
+States 0 and 1 of a cell are the outputs of the two preceding cells, the older one first. Node k makes state k + 2, the
+sum of two operations on earlier states. The output of a cell concatenates the states of `concat`. These are not always
+the states that no node uses, so they are stored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from raysweep.errors import RaysweepError, did_you_mean
 
 Step = tuple[str, int]
-"""An operation, and the state it is applied to."""
+"""An operation, and the state that it is applied to."""
 INPUTS = 2
 
 
@@ -28,9 +28,13 @@ class Cell:
     def __post_init__(self) -> None:
         for state, steps in enumerate(self.nodes, INPUTS):
             if any(not 0 <= source < state for _, source in steps):
-                raise RaysweepError(f"state {state} is made of {steps}: only states 0 to {state - 1} are there.")
+                raise RaysweepError(
+                    f"state {state} is computed from {steps}, but it can only use states 0 to {state - 1}."
+                )
         if not self.concat or any(not 0 <= state < INPUTS + len(self.nodes) for state in self.concat):
-            raise RaysweepError(f"concat is {self.concat}: it must name states 0 to {INPUTS + len(self.nodes) - 1}.")
+            raise RaysweepError(
+                f"concat is {self.concat}: it must list states from 0 to {INPUTS + len(self.nodes) - 1}."
+            )
 
     def __str__(self) -> str:
         nodes = "; ".join(", ".join(f"{operation} {source}" for operation, source in steps) for steps in self.nodes)
@@ -39,7 +43,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Genotype:
-    """A normal cell and a reduction cell, which halves the sides of its two inputs."""
+    """A normal cell, and a reduction cell, which halves the size of its two inputs."""
 
     normal: Cell
     reduction: Cell
@@ -49,15 +53,15 @@ class Genotype:
 
     @classmethod
     def parse(cls, text: str) -> Genotype:
-        """The genotype that `str` writes so.
+        """The genotype of a text written by `str`.
 
         Raises:
-            RaysweepError: it does not; says where, and what must stand there.
+            RaysweepError: the text is invalid; the message says where, and what is expected.
         """
         cells = re.fullmatch(r"\s*normal:([^|]*)\|\s*reduction:([^|]*)", text)
         if cells is None:
             raise RaysweepError(
-                f"genotype {text!r}: it must be 'normal: CELL | reduction: CELL', such as '{NASNET_A}'."
+                f"invalid genotype {text!r}: it must be 'normal: CELL | reduction: CELL', such as '{NASNET_A}'."
             )
         return cls(_cell(cells[1], "normal cell"), _cell(cells[2], "reduction cell"))
 
@@ -66,7 +70,7 @@ def _cell(text: str, place: str) -> Cell:
     parts = re.fullmatch(r"([^>]*)->([\s\d,]*)", text)
     if parts is None:
         raise RaysweepError(
-            f"genotype, {place}: {text.strip()!r} must be nodes and, after ->, the states of its output."
+            f"genotype, {place}: {text.strip()!r} must list nodes and, after ->, the states of the output."
         )
     nodes = [_node(node, f"{place}, node {number}") for number, node in enumerate(parts[1].split(";"), 1)]
     try:
@@ -79,7 +83,9 @@ def _node(text: str, place: str) -> tuple[Step, Step]:
     steps = re.fullmatch(r"\s*(\w+) +(\d+) *, *(\w+) +(\d+)\s*", text)
     if steps is None:
         example = f"{SEP_3} 1, {IDENTITY} 0"
-        raise RaysweepError(f"genotype, {place}: {text.strip()!r} must be two operations and states, as '{example}'.")
+        raise RaysweepError(
+            f"genotype, {place}: {text.strip()!r} must be two operations, each with a state, such as '{example}'."
+        )
     for operation in steps.group(1, 3):
         if operation not in ALL_OPERATIONS:
             near = did_you_mean(operation, ALL_OPERATIONS)
@@ -88,7 +94,7 @@ def _node(text: str, place: str) -> tuple[Step, Step]:
 
 
 def loose_ends(nodes: Iterable[tuple[Step, Step]]) -> tuple[int, ...]:
-    """The made states that no node uses."""
+    """The states of nodes that no other node uses."""
     nodes = tuple(nodes)
     used = {source for steps in nodes for _, source in steps}
     return tuple(state for state in range(INPUTS, INPUTS + len(nodes)) if state not in used)
@@ -101,7 +107,7 @@ AVG_3, MAX_3, MAX_5, MAX_7 = "avg_pool_3x3", "max_pool_3x3", "max_pool_5x5", "ma
 CONV_1, CONV_3, DIL_3 = "conv_1x1", "conv_3x3", "dil_conv_3x3"
 CONV_1X3, CONV_1X7 = "conv_1x3_3x1", "conv_1x7_7x1"
 
-# The lists as NNI's `hub/pytorch/nasnet.py` has them. DARTS' `none` is left out: derived cells never have it.
+# The lists of NNI's `hub/pytorch/nasnet.py`, without DARTS' `none`, which derived cells never have.
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "nasnet": (
         *(IDENTITY, CONV_1X3, CONV_1X7, DIL_3, AVG_3, MAX_3, MAX_5, MAX_7),
@@ -115,141 +121,49 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 ALL_OPERATIONS = sorted({operation for operations in OPERATIONS.values() for operation in operations})
 
 # tensorflow/models, slim/nets/nasnet/nasnet_utils.py.
-NASNET_A = Genotype(
-    Cell(
-        (
-            ((SEP_5, 1), (SEP_3, 0)),
-            ((SEP_5, 0), (SEP_3, 0)),
-            ((AVG_3, 1), (IDENTITY, 0)),
-            ((AVG_3, 0), (AVG_3, 0)),
-            ((SEP_3, 1), (IDENTITY, 1)),
-        ),
-        (0, 2, 3, 4, 5, 6),
-    ),
-    Cell(
-        (
-            ((SEP_5, 1), (SEP_7, 0)),
-            ((MAX_3, 1), (SEP_7, 0)),
-            ((AVG_3, 1), (SEP_5, 0)),
-            ((IDENTITY, 3), (AVG_3, 2)),
-            ((SEP_3, 2), (MAX_3, 1)),
-        ),
-        (3, 4, 5, 6),
-    ),
+NASNET_A = Genotype.parse(
+    "normal: sep_conv_5x5 1, sep_conv_3x3 0; sep_conv_5x5 0, sep_conv_3x3 0; avg_pool_3x3 1, identity 0; "
+    "avg_pool_3x3 0, avg_pool_3x3 0; sep_conv_3x3 1, identity 1 -> 0,2,3,4,5,6 "
+    "| reduction: sep_conv_5x5 1, sep_conv_7x7 0; max_pool_3x3 1, sep_conv_7x7 0; "
+    "avg_pool_3x3 1, sep_conv_5x5 0; identity 3, avg_pool_3x3 2; sep_conv_3x3 2, max_pool_3x3 1 -> 3,4,5,6"
 )
 
-# tensorflow/tpu, amoeba_net/model_specs.py: the cell that Google released. The one called AmoebaNet in quark0/darts is
-# another, `AMOEBANET_DARTS` below.
-AMOEBANET_A = Genotype(
-    Cell(
-        (
-            ((AVG_3, 1), (MAX_3, 1)),
-            ((SEP_3, 0), (IDENTITY, 0)),
-            ((IDENTITY, 1), (AVG_3, 0)),
-            ((SEP_3, 1), (SEP_5, 2)),
-            ((AVG_3, 5), (SEP_3, 1)),
-        ),
-        (0, 3, 4, 6),
-    ),
-    Cell(
-        (
-            ((SEP_3, 0), (AVG_3, 1)),
-            ((MAX_3, 1), (SEP_7, 2)),
-            ((MAX_3, 0), (MAX_3, 1)),
-            ((SEP_3, 4), (CONV_1X7, 1)),
-            ((AVG_3, 0), (SEP_7, 1)),
-        ),
-        (2, 3, 4, 5, 6),
-    ),
+# tensorflow/tpu, amoeba_net/model_specs.py: the cell that Google released. The cell called AmoebaNet in quark0/darts
+# differs, see `AMOEBANET_DARTS` below.
+AMOEBANET_A = Genotype.parse(
+    "normal: avg_pool_3x3 1, max_pool_3x3 1; sep_conv_3x3 0, identity 0; identity 1, avg_pool_3x3 0; "
+    "sep_conv_3x3 1, sep_conv_5x5 2; avg_pool_3x3 5, sep_conv_3x3 1 -> 0,3,4,6 "
+    "| reduction: sep_conv_3x3 0, avg_pool_3x3 1; max_pool_3x3 1, sep_conv_7x7 2; "
+    "max_pool_3x3 0, max_pool_3x3 1; sep_conv_3x3 4, conv_1x7_7x1 1; avg_pool_3x3 0, sep_conv_7x7 1 -> 2,3,4,5,6"
 )
 
 # quark0/darts, cnn/genotypes.py.
-AMOEBANET_DARTS = Genotype(
-    Cell(
-        (
-            ((AVG_3, 0), (MAX_3, 1)),
-            ((SEP_3, 0), (SEP_5, 2)),
-            ((SEP_3, 0), (AVG_3, 3)),
-            ((SEP_3, 1), (IDENTITY, 1)),
-            ((IDENTITY, 0), (AVG_3, 1)),
-        ),
-        (4, 5, 6),
-    ),
-    Cell(
-        (
-            ((AVG_3, 0), (SEP_3, 1)),
-            ((MAX_3, 0), (SEP_7, 2)),
-            ((SEP_7, 0), (AVG_3, 1)),
-            ((MAX_3, 0), (MAX_3, 1)),
-            ((CONV_1X7, 0), (SEP_3, 5)),
-        ),
-        (3, 4, 6),
-    ),
+AMOEBANET_DARTS = Genotype.parse(
+    "normal: avg_pool_3x3 0, max_pool_3x3 1; sep_conv_3x3 0, sep_conv_5x5 2; sep_conv_3x3 0, avg_pool_3x3 3; "
+    "sep_conv_3x3 1, identity 1; identity 0, avg_pool_3x3 1 -> 4,5,6 "
+    "| reduction: avg_pool_3x3 0, sep_conv_3x3 1; max_pool_3x3 0, sep_conv_7x7 2; "
+    "sep_conv_7x7 0, avg_pool_3x3 1; max_pool_3x3 0, max_pool_3x3 1; conv_1x7_7x1 0, sep_conv_3x3 5 -> 3,4,6"
 )
 NASNET_DARTS = Genotype(Cell(NASNET_A.normal.nodes, (2, 3, 4, 5, 6)), Cell(NASNET_A.reduction.nodes, (4, 5, 6)))
-DARTS_V1 = Genotype(
-    Cell(
-        (
-            ((SEP_3, 1), (SEP_3, 0)),
-            ((IDENTITY, 0), (SEP_3, 1)),
-            ((IDENTITY, 0), (SEP_3, 1)),
-            ((SEP_3, 0), (IDENTITY, 2)),
-        ),
-        (2, 3, 4, 5),
-    ),
-    Cell(
-        (
-            ((MAX_3, 0), (MAX_3, 1)),
-            ((IDENTITY, 2), (MAX_3, 0)),
-            ((MAX_3, 0), (IDENTITY, 2)),
-            ((IDENTITY, 2), (AVG_3, 0)),
-        ),
-        (2, 3, 4, 5),
-    ),
+DARTS_V1 = Genotype.parse(
+    "normal: sep_conv_3x3 1, sep_conv_3x3 0; identity 0, sep_conv_3x3 1; identity 0, sep_conv_3x3 1; "
+    "sep_conv_3x3 0, identity 2 -> 2,3,4,5 "
+    "| reduction: max_pool_3x3 0, max_pool_3x3 1; identity 2, max_pool_3x3 0; max_pool_3x3 0, identity 2; "
+    "identity 2, avg_pool_3x3 0 -> 2,3,4,5"
 )
-DARTS_V2 = Genotype(
-    Cell(
-        (
-            ((SEP_3, 0), (SEP_3, 1)),
-            ((SEP_3, 0), (SEP_3, 1)),
-            ((SEP_3, 1), (IDENTITY, 0)),
-            ((IDENTITY, 0), (DIL_SEP_3, 2)),
-        ),
-        (2, 3, 4, 5),
-    ),
-    Cell(
-        (
-            ((MAX_3, 0), (MAX_3, 1)),
-            ((IDENTITY, 2), (MAX_3, 1)),
-            ((MAX_3, 0), (IDENTITY, 2)),
-            ((IDENTITY, 2), (MAX_3, 1)),
-        ),
-        (2, 3, 4, 5),
-    ),
+DARTS_V2 = Genotype.parse(
+    "normal: sep_conv_3x3 0, sep_conv_3x3 1; sep_conv_3x3 0, sep_conv_3x3 1; sep_conv_3x3 1, identity 0; "
+    "identity 0, dil_sep_conv_3x3 2 -> 2,3,4,5 "
+    "| reduction: max_pool_3x3 0, max_pool_3x3 1; identity 2, max_pool_3x3 1; max_pool_3x3 0, identity 2; "
+    "identity 2, max_pool_3x3 1 -> 2,3,4,5"
 )
 
 # melodyguan/enas, scripts/cifar10_micro_final.sh.
-ENAS_MICRO = Genotype(
-    Cell(
-        (
-            ((AVG_3, 0), (SEP_3, 0)),
-            ((IDENTITY, 0), (SEP_5, 0)),
-            ((IDENTITY, 0), (SEP_5, 1)),
-            ((SEP_3, 1), (SEP_5, 0)),
-            ((AVG_3, 0), (SEP_5, 1)),
-        ),
-        (2, 3, 4, 5, 6),
-    ),
-    Cell(
-        (
-            ((SEP_3, 1), (SEP_3, 1)),
-            ((MAX_3, 0), (AVG_3, 0)),
-            ((SEP_5, 1), (SEP_5, 3)),
-            ((SEP_3, 1), (IDENTITY, 0)),
-            ((MAX_3, 0), (SEP_5, 1)),
-        ),
-        (2, 4, 5, 6),
-    ),
+ENAS_MICRO = Genotype.parse(
+    "normal: avg_pool_3x3 0, sep_conv_3x3 0; identity 0, sep_conv_5x5 0; identity 0, sep_conv_5x5 1; "
+    "sep_conv_3x3 1, sep_conv_5x5 0; avg_pool_3x3 0, sep_conv_5x5 1 -> 2,3,4,5,6 "
+    "| reduction: sep_conv_3x3 1, sep_conv_3x3 1; max_pool_3x3 0, avg_pool_3x3 0; "
+    "sep_conv_5x5 1, sep_conv_5x5 3; sep_conv_3x3 1, identity 0; max_pool_3x3 0, sep_conv_5x5 1 -> 2,4,5,6"
 )
 
 GENOTYPES = {

@@ -1,4 +1,4 @@
-"""A network of ENAS' macro space and its text form, see `raysweep.nas.macro_space`."""
+"""Networks of ENAS' macro space and their text form, see `raysweep.nas.macro_space`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from raysweep.errors import RaysweepError, unknown
 
 OPERATIONS = ("conv_3x3", "sep_conv_3x3", "conv_5x5", "sep_conv_5x5", "avg_pool_3x3", "max_pool_3x3")
 Layer = tuple[str, tuple[bool, ...]]
-"""An operation, and for each earlier state whether it is taken in too."""
+"""An operation, and for each earlier state whether it is an additional input."""
 
 
 @dataclass(frozen=True)
 class MacroNetwork:
-    """One layer after another, counted from 0; state 0 is what the stem gives, state n + 1 what layer n does.
+    """A sequence of layers, counted from 0. State 0 is the output of the stem, state n + 1 that of layer n.
 
-    A layer n applies its operation to state n, and has a skip, or none, from each of the states 0 to n - 1.
+    Layer n applies its operation to state n and may have a skip from each of the states 0 to n - 1.
     """
 
     layers: tuple[Layer, ...]
@@ -29,21 +29,21 @@ class MacroNetwork:
 
     @cached_property
     def reductions(self) -> tuple[int, ...]:
-        """Layers after which maps are halved: the last ones of the first and of the second third."""
+        """Layers after which maps are halved: the last one of the first third and of the second third."""
         third = len(self.layers) // 3
         return (third - 1, 2 * third - 1) if third else ()
 
     def taken_after(self, layer: int) -> tuple[int, ...]:
-        """States up to that of `layer` that later layers take, in order; its own is the input of the next one."""
+        """States up to that of `layer` that later layers use, in order; the last one is the input of the next layer."""
         later = self.layers[layer + 1 :]
         return (*(at for at in range(layer + 1) if any(skips[at] for _, skips in later)), layer + 1)
 
     @classmethod
     def parse(cls, text: str) -> MacroNetwork:
-        """The network that `str` writes so.
+        """The network of a text written by `str`.
 
         Raises:
-            RaysweepError: it does not; says which layer is wrong, and what must stand there.
+            RaysweepError: the text is invalid; the message names the layer and what is expected.
         """
         return cls(tuple(_layer(number, layer) for number, layer in enumerate(text.split(";"))))
 
@@ -69,4 +69,4 @@ ENAS_MACRO = MacroNetwork.parse(
     "sep_conv_5x5 0110000000001100001; conv_3x3 10010110001000001100; sep_conv_5x5 010110010110110100100;"
     "conv_3x3 1010100000000101001000; conv_3x3 11000111010001010011000"
 )
-"""What the released search found: melodyguan/enas, `scripts/cifar10_macro_final.sh`."""
+"""The network found by the released search: melodyguan/enas, `scripts/cifar10_macro_final.sh`."""

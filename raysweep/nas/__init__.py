@@ -1,4 +1,4 @@
-"""Architecture search: `search` a space with a method, and the spaces and methods there are.
+"""Architecture search: `search`, the search spaces, and the methods.
 
     from raysweep.nas import Evaluation, NASBench201, search
 
@@ -9,7 +9,7 @@
     history = search(NASBench201(), evaluate, method="evolution", budget=300, seed=0)
     print(history.best.architecture, [one.value for one in history.evaluations])
 
-Nothing here needs Ray or knows what an evaluation is. What is exported here stays as it is between versions.
+Nothing here needs Ray or knows how an architecture is evaluated. Exported names do not change between versions.
 """
 
 from __future__ import annotations
@@ -18,24 +18,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raysweep.nas.bits_space import BitString
     from raysweep.nas.budget import Budget
     from raysweep.nas.cells_space import cell_space
+    from raysweep.nas.driver import search
     from raysweep.nas.evaluation import Evaluated, Evaluation, LostWorkerError
     from raysweep.nas.history import History
-    from raysweep.nas.limits import Limits
+    from raysweep.nas.limits import Limited, Limits
     from raysweep.nas.macro_space import EnasMacro
     from raysweep.nas.nasbench201_space import NASBench201
-    from raysweep.nas.searching import search
     from raysweep.nas.table_space import design_choices
 
 __all__ = [
-    "BitString",
     "Budget",
     "EnasMacro",
     "Evaluated",
     "Evaluation",
     "History",
+    "Limited",
     "Limits",
     "LostWorkerError",
     "NASBench201",
@@ -45,20 +44,20 @@ __all__ = [
 ]
 
 HOMES = {
-    "BitString": "bits_space",
     "Budget": "budget",
     "EnasMacro": "macro_space",
     "Evaluated": "evaluation",
     "Evaluation": "evaluation",
     "History": "history",
+    "Limited": "limits",
     "Limits": "limits",
     "LostWorkerError": "evaluation",
     "NASBench201": "nasbench201_space",
     "cell_space": "cells_space",
     "design_choices": "table_space",
-    "search": "searching",
+    "search": "driver",
 }
-"""The file of each; loaded when it is asked for, so that the genotypes of networks cost no numpy."""
+"""The module of each exported name. Modules are imported on first access: `import raysweep.nas` does not load numpy."""
 
 
 def __getattr__(name: str) -> Any:

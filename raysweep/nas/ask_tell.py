@@ -1,8 +1,8 @@
-"""A search as a conversation: ask for a proposal, tell how it ended. Everything it knows follows from its log.
+"""A search with an ask-and-tell interface, whose state follows from its log.
 
-Proposal k draws from random numbers keyed by (seed, k) and sees the events that stand before it in the log; nothing
-else decides it. So a log replayed gives the same proposals to the bit, and resuming is replaying. What was in flight
-when a driver died is handed out again under the same numbers; a result that comes twice counts once.
+Proposal k depends only on random numbers keyed by (seed, k) and on the events before it in the log. Replaying a log
+therefore gives bit-identical proposals, and resuming is replaying. Proposals that were in flight when a driver died are
+handed out again under the same numbers; a result that arrives twice counts once.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from raysweep.nas.budget import Budget, Spent
 from raysweep.nas.evaluation import FAILED, Evaluated, Evaluation, Status, settled
 from raysweep.nas.history import History
 from raysweep.nas.log import Event, EventLog, OpenLog
-from raysweep.nas.method import Candidate, Method
+from raysweep.nas.method import Candidate, Method, method_text
 from raysweep.nas.space import Space, randomness, space_name
 
 A = TypeVar("A")
 
 MAX_ATTEMPTS = 3
-"""At one evaluation, before it counts as lost."""
+"""Attempts at one evaluation before it counts as lost."""
 DRAWS = 2**63
-"""Numbers from here on are of what is drawn beside the proposals."""
+"""Random streams from this number on belong to `draw`, those below to proposals."""
 REPEATS = 1000
-"""Proposals in a row whose results are known, after which a space counts as exhausted."""
+"""Proposals in a row with known results after which a space counts as exhausted."""
 
 
 @dataclass(frozen=True)
 class Proposal(Generic[A]):
-    """What is to be evaluated."""
+    """An architecture to evaluate."""
 
     number: int
-    """Its name in `tell`; the same one after a crash."""
+    """Its identity in `tell`; it survives a crash."""
     architecture: A
     key: str
     fidelity: float | None = None
     issued_s: float = 0.0
-    """When it was handed out by the clock of the search: as it was asked for, or lost and freed again."""
+    """When it was handed out, on the clock of the search: when it was asked for, or when the last attempt was lost."""
     attempt: int = 1
-    """At evaluating it: those before were lost."""
+    """Number of the attempt at evaluating it, counted from 1; the earlier ones were lost."""
 
 
 @dataclass
@@ -52,13 +52,13 @@ class Open(Generic[A]):
 
     proposal: Proposal[A]
     cost_s: float = 0.0
-    """Of attempts that were lost."""
+    """Seconds spent on attempts that were lost."""
     equals: list[Proposal[A]] = field(default_factory=list)
-    """Later proposals of an equal architecture: they wait for this result."""
+    """Later proposals of an equal architecture, which wait for this result."""
 
 
 class AskTell(Generic[A]):
-    """A search under way. Not for several threads at once."""
+    """A search in progress. Not thread-safe."""
 
     def __init__(
         self,
@@ -70,14 +70,21 @@ class AskTell(Generic[A]):
         log: Path | OpenLog | None = None,
         reuse: bool = True,
     ) -> None:
-        """Begin, or go on where the log ends: a file, or what opens another kind of log. `reuse`: equal architectures
-        are evaluated once.
+        """Begin, or continue where the log ends.
+
+        Args:
+            space: the search space.
+            method: the options of a search method.
+            budget: the limits of the search.
+            seed: of all random numbers.
+            log: a file, or a function that opens another kind of log.
+            reuse: evaluate equal architectures once.
 
         Raises:
-            RaysweepError: a seed that is none, a space that the method cannot search, a log that does not serve.
+            RaysweepError: an invalid seed, a space that the method cannot search, or an unusable log.
         """
         if not 0 <= seed < 2**64:
-            raise RaysweepError(f"seed {seed}: it must be a whole number, 0 or more.")
+            raise RaysweepError(f"seed is {seed}: it must be an integer from 0 to 2**64 - 1.")
         self.budget, self.method = budget, method
         self.spent = Spent()
         self.evaluations: list[Evaluated[A]] = []
@@ -89,7 +96,7 @@ class AskTell(Generic[A]):
         self._known: dict[tuple[str, float | None], Evaluated[A]] = {}
         self._again: deque[int] = deque()
         self._in_flight = 0
-        identity = {"space": space_name(space), "method": repr(method), "seed": seed, "reuse": reuse}
+        identity = {"space": space_name(space), "method": method_text(method), "seed": seed, "reuse": reuse}
         open_log = partial(EventLog, log) if isinstance(log, Path) else log
         self._log = open_log(identity) if open_log else None
         try:
@@ -102,18 +109,18 @@ class AskTell(Generic[A]):
 
     @property
     def clock_s(self) -> float:
-        """When the last proposal ended."""
+        """Time at which the last proposal ended, on the clock of the search."""
         return self.evaluations[-1].clock_s if self.evaluations else 0.0
 
     @property
     def in_flight(self) -> list[Proposal[A]]:
-        """Proposals that have been handed out, or are to be again, and have not ended."""
+        """Proposals that have been made and have not ended, including those to be handed out again."""
         return [open_.proposal for open_ in self._open.values()]
 
     def ask(self, clock_s: float = 0.0) -> Proposal[A] | None:
-        """The next proposal; none if the budget is spent, or the method has none before another one ends.
+        """The next proposal. None if the budget is spent, or if the method needs a result that is outstanding.
 
-        Lost ones come first. With nothing in flight, none means that the search is over.
+        Lost proposals come first. If nothing is in flight, None means that the search is over.
 
         Raises:
             RaysweepError: the log cannot be written.
@@ -133,7 +140,7 @@ class AskTell(Generic[A]):
         return None
 
     def tell(self, number: int, evaluation: Evaluation, clock_s: float = 0.0) -> bool:
-        """A proposal has ended; False, and no change, where it had already.
+        """Report how a proposal ended. Returns False, and changes nothing, if it had ended before.
 
         Raises:
             RaysweepError: no such proposal, or the log cannot be written.
@@ -151,9 +158,9 @@ class AskTell(Generic[A]):
         return True
 
     def lose(self, number: int, cost_s: float = 0.0, clock_s: float = 0.0) -> bool:
-        """The worker of a proposal is gone: it is handed out again, or ends as lost after too many attempts.
+        """Report that the worker of a proposal is lost: it is handed out again, or ends as lost after `MAX_ATTEMPTS`.
 
-        `cost_s`: seconds the worker had spent. False, and no change, where the proposal had ended already.
+        `cost_s`: seconds the worker had spent. Returns False, and changes nothing, if the proposal had ended before.
 
         Raises:
             RaysweepError: no such proposal, or the log cannot be written.
@@ -166,7 +173,7 @@ class AskTell(Generic[A]):
         return True
 
     def give_up(self, number: int, cost_s: float = 0.0, clock_s: float = 0.0) -> bool:
-        """The same where whoever carries proposals out has tried as often as may be: it ends as lost at once.
+        """As `lose`, for a driver that does not try again: the proposal ends as lost immediately.
 
         Raises:
             RaysweepError: no such proposal, or the log cannot be written.
@@ -177,20 +184,20 @@ class AskTell(Generic[A]):
         return was_open
 
     def draw(self, number: int) -> A:
-        """An architecture beside the proposals, from a method that can `draw` and at what it has learned by now.
+        """An architecture that is not a proposal, from the present state of a method with `draw`.
 
-        By random numbers of its own: equal for equal numbers and state.
+        It uses separate random numbers: equal for an equal number and state.
         """
         proposer: Any = self._proposer
         drawn: A = proposer.draw(randomness(self._seed, DRAWS + number))
         return drawn
 
     def history(self) -> History[A]:
-        """What has been found so far."""
+        """The evaluations so far, and what they cost."""
         return History(tuple(self.evaluations), replace(self.spent))
 
     def flush(self) -> None:
-        """Have the log kept as far as it goes, where it puts that off.
+        """Write the events whose writing the log has put off.
 
         Raises:
             RaysweepError: it cannot be written.
@@ -199,7 +206,7 @@ class AskTell(Generic[A]):
             self._log.flush()
 
     def close(self) -> None:
-        """Let others have the log."""
+        """Release the log for other processes."""
         if self._log:
             self._log.close()
 
@@ -216,11 +223,11 @@ class AskTell(Generic[A]):
 
     def _is_open(self, number: int) -> bool:
         if not 0 <= number < self._next:
-            raise RaysweepError(f"proposal {number} was never made: there are {self._next}, counted from 0.")
+            raise RaysweepError(f"there is no proposal {number}: {self._next} have been made, counted from 0.")
         return number in self._open
 
     def _enter(self, proposal: Proposal[A]) -> bool:
-        """A proposal has been made; whether it is to be evaluated."""
+        """Register a proposal. Returns whether it needs an evaluation."""
         self._next += 1
         what = (proposal.key, proposal.fidelity)
         self._repeats += 1
@@ -236,7 +243,7 @@ class AskTell(Generic[A]):
         return True
 
     def _lost(self, number: int, cost_s: float, clock_s: float) -> bool:
-        """An attempt is lost; whether there is another one."""
+        """Register a lost attempt. Returns whether there will be another one."""
         open_ = self._open[number]
         self.spent.cost_s += cost_s
         open_.cost_s += cost_s
@@ -279,8 +286,8 @@ class AskTell(Generic[A]):
             proposal = self._proposal(candidate, event.clock_s) if candidate else None
             if proposal is None or _asked(proposal) != event:
                 raise RaysweepError(
-                    f"proposal {event.number} of the log is {event.architecture}; this space and method propose "
-                    f"{proposal and proposal.architecture}: they have changed since. Begin a new log."
+                    f"proposal {event.number} in the log is {event.architecture}, but this space and method propose "
+                    f"{proposal and proposal.architecture}: the space or the method has changed. Begin a new log."
                 )
             self._enter(proposal)
         elif event.kind == "lost":

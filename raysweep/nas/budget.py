@@ -1,9 +1,8 @@
-"""How much a search may spend, in evaluations, epochs, multiply-accumulates or hours, and what it has spent.
+"""The budget of a search in evaluations, epochs, multiply-accumulates or hours, and what it has spent.
 
-Everything is charged: diverged evaluations and those that ran out of memory like any other, the time of workers that
-were lost, and an equal architecture proposed again as one evaluation that took no time. What is in flight when a budget
-of epochs, multiply-accumulates or hours is reached ends, and is counted: compare searches at equal cost, not at their
-ends.
+Everything is charged: evaluations that diverged or ran out of memory like any other, the time of lost workers, and a
+repeated architecture as one evaluation that took no time. Evaluations in flight when a budget of epochs,
+multiply-accumulates or hours is reached still finish and count, so compare searches at equal cost, not at their ends.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ HOUR_S = 3600.0
 
 @dataclass
 class Spent:
-    """What a search has spent so far."""
+    """The amount a search has spent so far."""
 
     evaluations: int = 0
     epochs: float = 0.0
@@ -27,30 +26,30 @@ class Spent:
 
     @property
     def hours(self) -> float:
-        """Hours of all workers together."""
+        """Hours, summed over all workers."""
         return self.cost_s / HOUR_S
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits, whichever is reached first."""
+    """Limits of a search; the first one reached ends it."""
 
     evaluations: int | None = None
     epochs: float | None = None
     macs: float | None = None
     hours: float | None = None
-    """Of all workers together."""
+    """Summed over all workers."""
 
     def __post_init__(self) -> None:
-        named = {name: limit for name, limit in vars(self).items() if limit is not None}
-        if not named:
-            raise RaysweepError("a budget without limits: name evaluations, epochs, macs or hours.")
-        for name, limit in named.items():
+        limits = {name: limit for name, limit in vars(self).items() if limit is not None}
+        if not limits:
+            raise RaysweepError("the budget has no limit: give evaluations, epochs, macs or hours.")
+        for name, limit in limits.items():
             if not (math.isfinite(limit) and limit > 0):
-                raise RaysweepError(f"a budget of {limit} {name}: it must be more than 0.")
+                raise RaysweepError(f"the budget is {limit} {name}: it must be a finite number above 0.")
 
     def allows(self, spent: Spent, in_flight: int) -> bool:
-        """Whether one more evaluation may begin."""
+        """Whether one more evaluation may start."""
         return not (
             (self.evaluations is not None and spent.evaluations + in_flight >= self.evaluations)
             or (self.epochs is not None and spent.epochs >= self.epochs)
@@ -60,5 +59,5 @@ class Budget:
 
 
 def as_budget(budget: Budget | int) -> Budget:
-    """A number is one of evaluations."""
+    """The budget; a plain number is a number of evaluations."""
     return budget if isinstance(budget, Budget) else Budget(evaluations=budget)

@@ -1,4 +1,4 @@
-"""Spaces of cells: NASNet's, and those of AmoebaNet, PNAS, ENAS and DARTS with their own operations and rules."""
+"""Cell spaces: NASNet's, and those of AmoebaNet, PNAS, ENAS and DARTS with their own operations and rules."""
 
 from __future__ import annotations
 
@@ -11,37 +11,32 @@ from typing import Literal
 from raysweep.errors import unknown
 from raysweep.genotypes.canonical import canonical
 from raysweep.genotypes.cells import INPUTS, OPERATIONS, Cell, Genotype, Step, loose_ends
-from raysweep.nas.cell_cost import CellNetwork
-from raysweep.nas.limits import Limits, NetworkCost, no_limits
 from raysweep.nas.space import Decision, Decisions
 
 PARTS = ("normal", "reduction")
-CIFAR = CellNetwork()
 
 
 @dataclass(frozen=True)
 class CellSpace(Decisions[Genotype]):
-    """A normal and a reduction cell of so many nodes; each node takes two earlier states and an operation for either.
+    """A normal and a reduction cell of `nodes` nodes; each node applies an operation to each of two earlier states.
 
-    A mutation is AmoebaNet's: one of the two cells, one of its nodes, one of the two sides, and then the input or the
-    operation, all uniformly; it becomes another one, uniformly. With probability `identity` nothing changes.
+    The mutation is AmoebaNet's: it picks one of the two cells, one of its nodes, one of the two sides, and then the
+    input or the operation, all uniformly, and replaces it with a different one, uniformly. With probability `identity`
+    nothing changes.
     """
 
     name: str
     operations: tuple[str, ...]
     nodes: int = 5
     concat: Literal["loose_ends", "all"] = "loose_ends"
-    """Which states are the output: those that no node uses, or all that are made."""
+    """Which nodes form the output: those that no other node uses, or all."""
     distinct: bool = False
-    """Whether the two inputs of a node must be two states."""
+    """Whether the two inputs of a node must differ."""
     identity: float = 0.05
-    network: CellNetwork = CIFAR
-    """What genotypes are built into, where there are limits."""
-    limits: Limits = no_limits
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """For each node of each cell: both inputs, then both operations, as ENAS' controller takes them."""
+        """For each node of each cell both inputs, then both operations: the order of ENAS' controller."""
         return tuple(decision for part in PARTS for node in range(self.nodes) for decision in self._node(part, node))
 
     def _node(self, part: str, node: int) -> tuple[Decision, ...]:
@@ -65,7 +60,7 @@ class CellSpace(Decisions[Genotype]):
         return Cell(tuple(nodes), tuple(concat))
 
     def encode(self, architecture: Genotype) -> tuple[int, ...]:
-        """The code of a genotype; a concat list of its own is not in it.
+        """The code of a genotype. It leaves out a concat list that does not follow the rule of the space.
 
         Raises:
             RaysweepError: an operation that the space does not have.
@@ -79,46 +74,30 @@ class CellSpace(Decisions[Genotype]):
         return self.operations.index(operation)
 
     def key(self, architecture: Genotype) -> str:
-        """Equal for genotypes that differ in the order of inputs, numbers of states, or states that lead nowhere."""
+        """Equal for genotypes that differ only in the order of inputs, the numbers of states, or unused states."""
         return f"{cell_key(architecture.normal)}-{cell_key(architecture.reduction)}"
 
     def is_valid(self, architecture: Genotype) -> bool:
-        """Whether it keeps the rules and limits."""
+        """Whether it obeys the rules of the space."""
         pairs = (*architecture.normal.nodes, *architecture.reduction.nodes)
-        if self.distinct and any(a[1] == b[1] for a, b in pairs):
-            return False
-        return self.limits is no_limits or self.limits.hold(self.cost(architecture))
-
-    def cost(self, architecture: Genotype) -> NetworkCost:
-        """Parameters and multiply-accumulates of the network of this genotype.
-
-        Raises:
-            RaysweepError: an operation that such networks do not have.
-        """
-        return self.network.cost(architecture)
+        return not (self.distinct and any(a[1] == b[1] for a, b in pairs))
 
 
 @lru_cache(maxsize=100_000)
 def cell_key(cell: Cell) -> str:
-    """Canonical key of a cell: vertices are its nodes. The order of concat counts for nothing: it permutes channels."""
+    """Canonical key of a cell. Its vertices are the nodes; the order of concat is ignored, as it permutes channels."""
     graph = dict(enumerate(cell.nodes, INPUTS))
     return canonical(graph, [("", state) for state in cell.concat])
 
 
-def cell_space(name: str, network: CellNetwork | None = None, limits: Limits = no_limits) -> CellSpace:
+def cell_space(name: str) -> CellSpace:
     """The cell space of a paper: nasnet, amoebanet, pnas, enas or darts.
-
-    Without a network it is the one the paper reports CIFAR-10 results of, which matters for limits alone.
 
     Raises:
         RaysweepError: no such space.
     """
     if name not in OPERATIONS:
         raise unknown("cell space", name, OPERATIONS)
-    shown = f"{name}{limits}"
     if name == "darts":
-        network = network or CellNetwork("darts", width=36, cells=20)
-        return CellSpace(shown, OPERATIONS[name], 4, "all", True, network=network, limits=limits)
-    if name == "enas":
-        network = network or CellNetwork("enas", width=36, cells=17)
-    return CellSpace(shown, OPERATIONS[name], network=network or CIFAR, limits=limits)
+        return CellSpace(name, OPERATIONS[name], 4, "all", distinct=True)
+    return CellSpace(name, OPERATIONS[name])

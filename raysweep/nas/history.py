@@ -1,4 +1,4 @@
-"""What a search has found."""
+"""The results of a search."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ A = TypeVar("A")
 
 @dataclass(frozen=True)
 class History(Generic[A]):
-    """Every evaluation of a search in the order of completion, and what they cost."""
+    """All evaluations of a search in order of completion, and what they cost."""
 
     evaluations: tuple[Evaluated[A], ...]
     spent: Spent
 
     @property
     def clock_s(self) -> float:
-        """When the last evaluation ended, in seconds since the search began."""
+        """Time at which the last evaluation ended, in seconds since the search began."""
         return max((one.clock_s for one in self.evaluations), default=0.0)
 
     @property
     def best(self) -> Evaluated[A]:
-        """The best of those of the highest fidelity that any has finished at, the first of equals.
+        """The best evaluation at the highest fidelity at which any has finished; the first among equals.
 
         Raises:
-            RaysweepError: none has finished.
+            RaysweepError: no evaluation has finished.
         """
         finished = [one for one in self.evaluations if one.status == "finished"]
         if not finished:
-            raise RaysweepError(f"none of {len(self.evaluations)} evaluations has finished: there is no best one.")
+            raise RaysweepError(f"no best architecture: none of {len(self.evaluations)} evaluations has finished.")
         return max(finished, key=lambda one: (one.fidelity or 0.0, one.value))
 
     def best_values(self) -> list[float]:
-        """The best value so far after each evaluation of the highest fidelity, minus infinity before the first."""
+        """The best value at the highest fidelity after each evaluation; minus infinity before the first."""
         top = max((one.fidelity or 0.0 for one in self.evaluations), default=0.0)
         best, found = FAILED, []
         for one in self.evaluations:
@@ -49,7 +49,7 @@ class History(Generic[A]):
         return found
 
     def to_table(self) -> pa.Table:
-        """One row an evaluation, architectures as text."""
+        """A table with one row per evaluation, architectures as text."""
         import pyarrow as pa
 
         return pa.Table.from_pylist([vars(one) | {"architecture": str(one.architecture)} for one in self.evaluations])

@@ -1,31 +1,29 @@
-"""The log of a search: what was proposed and how it ended, one Arrow record an event, in an append-only file.
+"""The log of a search: what was proposed and how it ended, as JSON Lines in an append-only file.
 
-Every record carries its length and CRC-32. A search is rebuilt from its log and goes on; an end that a kill left half
-written is cut off. Whoever has the log open holds a lock on it: one process at a time.
+The first line holds the identity of the search, every other line one event. A search is rebuilt from its log and
+continues from there. A last line that a kill left unfinished is ignored and cut off. An open log is locked: one process
+at a time can use it. Logs of earlier versions (`raysweep.nas.old_log`) are converted when they are opened.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-from raysweep.disk.journal import HEAD, Journal, Record, begin_journal, first_bytes, parse_journal
+from raysweep.disk.locks import LockedError, locked
+from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.identity import canonical_json
-from raysweep.write.folder_lock import try_lock
+from raysweep.nas.old_log import is_old, parse_old
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-MAGIC = b"raysweep log of a search, 1\n"
-EVENT = 1
-"""Kind of every record but the first, which is the schema with the search's identity as metadata."""
+VERSION = {"raysweep search log": 2}
+"""The beginning of the first line. Version 1 is that of `raysweep.nas.old_log`."""
 
 
 @dataclass(frozen=True)
@@ -34,42 +32,41 @@ class Event:
 
     kind: Literal["asked", "told", "lost"]
     number: int
-    """Of the proposal, counted from 0."""
+    """The number of the proposal, counted from 0."""
     clock_s: float
-    """When, since the search began; virtual seconds in a simulation."""
+    """Seconds since the search began; virtual seconds in a simulation."""
     key: str | None = None
-    """Of an asked one: equal architectures share it."""
+    """Asked: the key that equal architectures share."""
     architecture: str | None = None
-    """Of an asked one, to be read by people."""
+    """Asked: the architecture as text, for people to read."""
     fidelity: float | None = None
-    """Of an asked one, epochs."""
+    """Asked: epochs, or minibatches with a supernet."""
     status: str | None = None
+    """Told: how it ended."""
     value: float | None = None
-    """Of a told one, unless it failed."""
+    """Told: its value, unless it failed."""
     cost_s: float | None = None
     epochs: float | None = None
     macs: float | None = None
 
     def to_bytes(self) -> bytes:
-        """One Arrow record batch of one row, without its schema."""
-        import pyarrow as pa
+        """One line of the log. Fields that are None are left out, and infinity is written as text."""
+        row = {name: value for name, value in vars(self).items() if value is not None}
+        return _line({name: str(value) if value == math.inf else value for name, value in row.items()})
 
-        columns = [pa.array([value], field.type) for value, field in zip(vars(self).values(), schema(), strict=True)]
-        content: bytes = pa.RecordBatch.from_arrays(columns, schema=schema()).serialize().to_pybytes()
-        return content
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Event:
+        """The event of one parsed line.
+
+        Raises:
+            TypeError: a field that events do not have, or a missing one.
+            ValueError: text that is not a number.
+        """
+        typed: dict[str, Any] = {name: float(value) if name in NUMBERS else value for name, value in row.items()}
+        return cls(**typed)
 
 
-@cache
-def schema() -> pa.Schema:
-    """Columns of a log: the fields of `Event`."""
-    import pyarrow as pa
-
-    text, number = pa.string(), pa.float64()
-    return pa.schema(
-        [("kind", text), ("number", pa.int64()), ("clock_s", number), ("key", text), ("architecture", text)]
-        + [("fidelity", number), ("status", text)]
-        + [(name, number) for name in ("value", "cost_s", "epochs", "macs")]
-    )
+NUMBERS = {field.name for field in fields(Event) if "float" in str(field.type)}
 
 
 class Log(Protocol):
@@ -77,155 +74,172 @@ class Log(Protocol):
 
     @property
     def events(self) -> Sequence[Event]:
-        """Those it held when it was opened."""
+        """The events that it held when it was opened."""
         ...
 
     def add(self, event: Event) -> None:
-        """Append an event, for good.
+        """Append an event permanently.
 
         Raises:
-            RaysweepError: it cannot be written; the log is as it was before.
+            RaysweepError: it cannot be written; the log is unchanged.
         """
         ...
 
     def flush(self) -> None:
-        """Have what was appended kept, where that has been put off.
+        """Write events whose writing has been put off.
 
         Raises:
-            RaysweepError: it cannot be written.
+            RaysweepError: they cannot be written.
         """
         ...
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the log for other processes."""
         ...
 
 
 OpenLog = Callable[[Mapping[str, Any]], Log]
-"""Goes on with a log, or begins it, of the search that these words describe."""
+"""Opens, or begins, the log of the search with this identity."""
+
+
+class Parsed(NamedTuple):
+    """The content of a log."""
+
+    search: dict[str, Any]
+    events: list[Event]
+    whole: bytes
+    """The log without an unfinished last line, in the present format."""
 
 
 class EventLog:
-    """A log in a file: appended to, and locked for as long as it is open."""
+    """A log in a file, locked for as long as it is open."""
 
     def __init__(self, path: Path, search: Mapping[str, Any]) -> None:
-        """Go on with the log at `path`, or begin it; `search` says which search it is of.
+        """Continue the log at `path`, or begin it; `search` is the identity of the search.
 
         Raises:
-            RaysweepError: another process has it, it is of another search, damaged, or cannot be written.
+            RaysweepError: another process uses it, it belongs to another search, is damaged, or cannot be written.
         """
         self.path = path
         with ExitStack() as opened:
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                opened.callback(os.close, _take(path))
-                self._journal = self._open(json.loads(canonical_json(search)))
+                opened.enter_context(locked(path.with_name(f"{path.name}.lock"), wait=False))
+                self._open(search)
+            except LockedError as held:
+                raise RaysweepError(
+                    f"{path} is in use by another process ({held.owner}): wait for it, or name another log."
+                ) from None
             except OSError as error:
-                raise RaysweepError(f"{path} cannot be written: {error.strerror}. Name another log.") from None
-            opened.callback(self._journal.close)
+                raise RaysweepError(f"cannot write {path}: {error.strerror}. Name another log.") from None
+            opened.callback(os.close, self._file)
             self._opened = opened.pop_all()
 
-    def _open(self, search: Mapping[str, Any]) -> Journal:
-        if not self.path.exists():
-            begin_journal(self.path, _head(search), MAGIC).close()
-        self.events, end = parse_events(self.path.read_bytes(), str(self.path), search)
-        return Journal(self.path, end)
+    def _open(self, search: Mapping[str, Any]) -> None:
+        content = self.path.read_bytes() if self.path.exists() else b""
+        found = parse_log(content, str(self.path), search)
+        self.events = found.events
+        if not content.startswith(found.whole):
+            write_whole(self.path, found.whole)
+        self._file, self._end = os.open(self.path, os.O_RDWR), len(found.whole)
+        os.ftruncate(self._file, self._end)
 
     def add(self, event: Event) -> None:
-        """Append an event and have the disk hold it.
+        """Append an event and wait until the disk holds it.
 
         Raises:
-            RaysweepError: no space, or a disk that fails; the log is as it was before.
+            RaysweepError: no space, or a failing disk; the log is unchanged.
         """
+        line = event.to_bytes()
         try:
-            self._journal.add([Record(EVENT, event.to_bytes())])
+            _append(self._file, line, self._end)
         except OSError as error:
-            raise RaysweepError(
-                f"{self.path} cannot be written: {error.strerror}. The search can be resumed."
-            ) from None
+            os.ftruncate(self._file, self._end)
+            raise RaysweepError(f"cannot write {self.path}: {error.strerror}. The search can be resumed.") from None
+        self._end += len(line)
 
     def flush(self) -> None:
-        """The disk holds all of it."""
+        """Does nothing: the disk holds every event."""
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the log for other processes."""
         self._opened.close()
 
 
-def _take(path: Path) -> int:
-    lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        if not try_lock(lock):
-            raise RaysweepError(f"{path} is in use by another process: wait for it, or name another log.")
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock
+def _append(file: int, line: bytes, at: int) -> None:
+    written = os.pwrite(file, line, at)
+    if written < len(line):
+        raise OSError(0, "the disk is full")
+    os.fsync(file)
 
 
-def begin_bytes(search: Mapping[str, Any]) -> bytes:
-    """A log without events."""
-    return first_bytes(_head(search), MAGIC)
-
-
-def event_bytes(event: Event) -> bytes:
-    """An event as a record of a log."""
-    return Record(EVENT, event.to_bytes()).to_bytes()
-
-
-def _head(search: Mapping[str, Any]) -> bytes:
-    head: bytes = schema().with_metadata({"search": canonical_json(search)}).serialize().to_pybytes()
-    return head
-
-
-def parse_events(content: bytes, name: str, search: Mapping[str, Any]) -> tuple[list[Event], int]:
-    """The events of a log of this search, and at which byte the last whole one ends; `name` is where they are from.
+def parse_log(content: bytes, name: str, search: Mapping[str, Any]) -> Parsed:
+    """The content of a log of this search; an empty one is begun. `name` is its path, for messages.
 
     Raises:
-        RaysweepError: this is no log, it is damaged, or of another search.
+        RaysweepError: this is not a log, it is damaged, or it belongs to another search.
     """
-    stored, events, end = _parse(content, name)
-    for key in search.keys() | stored.keys():
-        if stored.get(key) != search.get(key):
+    identity = json.loads(canonical_json(search))
+    head = _line(VERSION | {"search": identity})
+    if head.startswith(content):  # empty, or killed while the first line was written
+        return Parsed(identity, [], head)
+    found = _parse(content, name)
+    for key in identity.keys() | found.search.keys():
+        if found.search.get(key) != identity.get(key):
             raise RaysweepError(
-                f"{name} is the log of a search with {key} {stored.get(key)!r}, not {search.get(key)!r}: "
-                "name another log, or ask for that one."
+                f"{name} is the log of a search with {key} {found.search.get(key)!r}, not {identity.get(key)!r}: "
+                "name another log, or repeat that search."
             )
-    return events, end
+    return found
 
 
-def _parse(content: bytes, name: str) -> tuple[dict[str, Any], list[Event], int]:
-    import pyarrow as pa
-
-    first, *records = parse_journal(content, name, MAGIC)
-    found = pa.ipc.read_schema(pa.BufferReader(first.content))
-    if found.names != schema().names:
-        raise RaysweepError(f"{name} is the log of another version of raysweep: name another log.")
-    end = records[-1].end if records else first.end
-    _check_end(content, end, name)
-    rows = (pa.ipc.read_record_batch(pa.BufferReader(record.content), found) for record in records)
-    events = [Event(**row) for batch in rows for row in batch.to_pylist()]
-    return json.loads(found.metadata[b"search"]), events, end
-
-
-def _check_end(content: bytes, end: int, name: str) -> None:
-    """What follows the last whole record is one record that was not finished, or somebody has damaged the file."""
-    rest = content[end:]
-    if len(rest) >= HEAD.size and end + HEAD.size + HEAD.unpack_from(rest)[1] < end + len(rest):
-        raise RaysweepError(
-            f"{name} is damaged at byte {end:,} of {end + len(rest):,}, and not at its end: restore a copy, or "
-            f"cut it there with `truncate -s {end} {name}` to go on from there."
-        )
+def _parse(content: bytes, name: str) -> Parsed:
+    if is_old(content):
+        search, rows = parse_old(content, name)
+        events = [Event.from_row(row) for row in rows]
+        return Parsed(search, events, b"".join([_line(VERSION | {"search": search}), *(e.to_bytes() for e in events)]))
+    first, *lines = content.splitlines(keepends=True) or [b""]
+    search = _search(first, name)
+    events, end = [], len(first)
+    for number, line in enumerate(lines, 2):
+        event = _event(line)
+        if event is None and number <= len(lines):
+            raise RaysweepError(
+                f"{name} is damaged in line {number} of {len(lines) + 1}: restore a copy, or keep the lines before "
+                f"with `head -n {number - 1}` to continue from there."
+            )
+        if event is not None:
+            events.append(event)
+            end += len(line)
+    return Parsed(search, events, content[:end])
 
 
-def read_log(path: Path) -> pa.Table:
-    """A log as a table, one row an event, whoever has it open.
+def _search(first: bytes, name: str) -> dict[str, Any]:
+    try:
+        head = json.loads(first)
+        if first.endswith(b"\n") and head.items() >= VERSION.items():
+            search: dict[str, Any] = head["search"]
+            return search
+    except (ValueError, AttributeError, KeyError):
+        pass
+    raise RaysweepError(f"{name} is not a search log of this version of raysweep, or it is damaged: name another log.")
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        return Event.from_row(json.loads(line)) if line.endswith(b"\n") else None
+    except (ValueError, TypeError, AttributeError):
+        return None
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def read_log(path: Path) -> list[Event]:
+    """The events of a log, even if another process has it open.
 
     Raises:
-        RaysweepError: this is no log, or it is damaged.
+        RaysweepError: this is not a log, or it is damaged.
     """
-    import pyarrow as pa
-
-    search, events, _ = _parse(path.read_bytes(), str(path))
-    described = schema().with_metadata({"search": canonical_json(search)})
-    return pa.Table.from_pylist([asdict(event) for event in events], schema=described)
+    return _parse(path.read_bytes(), str(path)).events

@@ -1,4 +1,4 @@
-"""ENAS' macro space: whole networks, an operation for every layer and a skip from any earlier one.
+"""ENAS' macro space: whole networks, an operation for every layer and an optional skip from each earlier layer.
 
 Pham et al. 2018, arXiv 1802.03268; operations and their order as in melodyguan/enas, `general_controller.py`.
 """
@@ -10,36 +10,28 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from raysweep.genotypes.macro import OPERATIONS, MacroNetwork
-from raysweep.nas.limits import Limits, NetworkCost, no_limits
-from raysweep.nas.macro_cost import MacroForm
 from raysweep.nas.space import Decision, Decisions
 
 SKIPS = ("no", "yes")
-SEARCHED = MacroForm()
-"""As the released search builds them, but that reductions double the width."""
 
 
 @dataclass(frozen=True)
 class EnasMacro(Decisions[MacroNetwork]):
-    """So many layers, 12 in the paper's search. Every layer is used, so each network is written in one way only.
+    """Networks of `num_layers` layers, 12 in the paper's search. All layers are used, so each network has one text.
 
-    A mutation changes one decision: an operation to another one, or a skip. There are far more skips, and each decision
-    is as likely.
+    A mutation changes one decision, each with equal probability: an operation, or a skip, of which there are many more.
     """
 
     num_layers: int = 12
-    network: MacroForm = SEARCHED
-    """How large networks are built, where there are limits."""
-    limits: Limits = no_limits
 
     @property
     def name(self) -> str:
-        """Of the space."""
-        return f"enas-macro-{self.num_layers}{self.limits}"
+        """The name of the space."""
+        return f"enas-macro-{self.num_layers}"
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """For each layer its operation, then the skips from the stem on."""
+        """For each layer its operation, then its skips, beginning with the one from the stem."""
         return tuple(decision for layer in range(self.num_layers) for decision in _layer(layer))
 
     def build(self, code: Sequence[int]) -> MacroNetwork:
@@ -60,16 +52,8 @@ class EnasMacro(Decisions[MacroNetwork]):
         )
 
     def key(self, architecture: MacroNetwork) -> str:
-        """Its text."""
+        """The text form of the network."""
         return str(architecture)
-
-    def is_valid(self, architecture: MacroNetwork) -> bool:
-        """Whether it is within the limits."""
-        return self.limits is no_limits or self.limits.hold(self.cost(architecture))
-
-    def cost(self, architecture: MacroNetwork) -> NetworkCost:
-        """Parameters and multiply-accumulates of the network of this text."""
-        return self.network.cost(architecture)
 
 
 def _layer(layer: int) -> tuple[Decision, ...]:

@@ -1,8 +1,8 @@
-"""The recurrent controller of ENAS: an LSTM that takes one decision after another, each in view of the earlier ones.
+"""The recurrent controller of ENAS: an LSTM that makes one decision at a time, conditioned on the earlier ones.
 
 Pham et al. 2018 ("Efficient neural architecture search via parameter sharing", arXiv 1802.03268), after the released
-code: operations come from a linear layer, inputs from attention over the states made so far. Skips, which ENAS takes
-all at once by attention, are decisions from a linear layer here, one after another.
+code: operations come from a linear layer, inputs from attention over the states so far. Skips, which ENAS chooses
+together by attention, come from a linear layer here, one after another.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from raysweep.nas.reinforce import Controller
+from raysweep.nas.controllers import Controller
 from raysweep.nas.space import Decision, Generator
 
 START_BIAS, NORMAL_BIAS = 10.0, 0.25
-"""Of favoured operations in the released code."""
+"""Biases of favoured operations in the released code: the learned one at the start, and the fixed one."""
 INPUTS = 2
-"""States of a cell that are there from the start."""
+"""Number of states a cell starts with."""
 
 
 class LSTMPolicy:
-    """A distribution over codes that learns by Adam."""
+    """A distribution over codes, trained with Adam."""
 
     def __init__(self, options: Controller, decisions: Sequence[Decision], rng: Generator) -> None:
         self.options = options
@@ -33,7 +33,7 @@ class LSTMPolicy:
         )
 
     def sample(self, rng: Generator) -> list[int]:
-        """A code; the random numbers are numpy's, so that they depend on the proposal alone."""
+        """A code. Its random numbers come from numpy, so that they depend only on the proposal."""
         with torch.no_grad():
             code, _, _ = self.network.forward(draws=rng.random(len(self.network.decisions)).tolist())
         return code
@@ -49,7 +49,7 @@ class LSTMPolicy:
 
 
 class ControllerNetwork(nn.Module):
-    """Weights, and the walk along the decisions, in double precision."""
+    """The weights of the controller and its pass over the decisions, in double precision."""
 
     def __init__(self, options: Controller, decisions: Sequence[Decision], seed: int) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class ControllerNetwork(nn.Module):
     def forward(
         self, code: Sequence[int] | None = None, draws: Sequence[float] = ()
     ) -> tuple[list[int], Tensor, Tensor]:
-        """The code, given or drawn from uniform numbers; its log probability, and the entropy of all decisions."""
+        """A code, given or drawn with uniform random numbers; its log probability; the entropy of all decisions."""
         taken: list[int] = []
         log_probability, entropy = torch.zeros(2, dtype=torch.float64)
         walk = Walk(self)
@@ -103,7 +103,7 @@ class ControllerNetwork(nn.Module):
         return START_BIAS * self._favoured(names)
 
     def _fixed(self, decision: Decision) -> Tensor:
-        """Biases that are not learned."""
+        """The fixed biases."""
         if not self.options.favoured or decision.kind != "operation" or decision.part != "normal":
             return torch.zeros((), dtype=torch.float64)
         return NORMAL_BIAS * (2 * self._favoured(decision.options) - 1)
@@ -115,7 +115,7 @@ class ControllerNetwork(nn.Module):
 
 
 class Walk:
-    """Where the controller is: its recurrent state, and the states of the cell that are made."""
+    """The progress of one pass: the recurrent state, and the states of the cell so far."""
 
     def __init__(self, network: ControllerNetwork) -> None:
         self.network = network
@@ -126,12 +126,12 @@ class Walk:
         self.keys: list[Tensor] = []
 
     def step(self) -> Tensor:
-        """One step of the LSTM on the last decision."""
+        """Run one step of the LSTM on the last decision."""
         self.memory = self.network.cell(self.input, self.memory)
         return self.memory[0]
 
     def reach(self, before: Decision | None, decision: Decision) -> None:
-        """Before the decision: a part begins with its inputs, and a node that is complete becomes a state."""
+        """Prepare for a decision: each part starts with its inputs, and a completed node becomes a state."""
         if decision.kind != "input":
             return
         if before is None or before.part != decision.part:
@@ -143,7 +143,7 @@ class Walk:
             self.input = self.network.start[0]
 
     def take(self, decision: Decision, taken: int) -> None:
-        """After it: what was taken is the next input."""
+        """Record a decision: the chosen option is the next input."""
         if decision.kind == "input" and self.states:
             self.input = self.states[taken]
         else:
@@ -164,6 +164,6 @@ def _squashed(logits: Tensor, temperature: float, tanh: float) -> Tensor:
 
 
 def _drawn(logs: Tensor, uniform: float) -> int:
-    """The option at a place in the cumulated probabilities."""
+    """The option at this point of the cumulative probabilities."""
     below = int((logs.exp().cumsum(0) < uniform).sum())
     return min(below, len(logs) - 1)

@@ -1,4 +1,4 @@
-"""What a search space offers: random architectures, small changes, a code of numbers, and a key for equal ones."""
+"""The interface of search spaces: random architectures, small changes, an integer code, and a key for equal ones."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from raysweep.errors import RaysweepError
 A = TypeVar("A")
 Generator = np.random.Generator
 TRIES = 10_000
-"""Draws in a row that a constraint refuses, after which the space is taken to be empty."""
+"""Draws rejected in a row by a constraint after which the space counts as empty."""
 
 
 class Space(Protocol[A]):
-    """Any object with these methods is a space; architectures are immutable, and `str` of one is its readable form.
+    """Any object with these methods is a space. Architectures are immutable, and `str` gives their readable form.
 
-    A space with a `name` is known by it in logs, others by their type.
+    Logs record the `name` of a space, or its type if it has no name.
     """
 
     def sample(self, rng: Generator) -> A:
@@ -32,45 +32,45 @@ class Space(Protocol[A]):
         ...
 
     def neighbours(self, architecture: A) -> Sequence[A]:
-        """Every architecture that is one change away."""
+        """All architectures that differ in one change."""
         ...
 
     def encode(self, architecture: A) -> tuple[int, ...]:
-        """The architecture as a number for each decision."""
+        """The architecture as one number per decision."""
         ...
 
     def key(self, architecture: A) -> str:
-        """A text that equal architectures share, whatever way they are written in."""
+        """A text that equal architectures share, however they are written."""
         ...
 
 
 @dataclass(frozen=True)
 class Decision:
-    """One of the choices that make up an architecture."""
+    """One of the decisions that make up an architecture."""
 
     name: str
     options: tuple[str, ...]
     kind: Literal["operation", "input", "skip"] = "operation"
-    """Input: which of the earlier states is taken, the first option being state 0."""
+    """`input`: selects one of the earlier states; the first option is state 0."""
     part: str = ""
-    """Of the architecture: the cell that it belongs to."""
+    """The part of the architecture, such as a cell, that it belongs to."""
     node: int = 0
-    """The state that it helps to make; states begin anew in each part."""
+    """The node that it defines; each part numbers its nodes from 0."""
 
 
 class DecisionSpace(Space[A], Protocol[A]):
-    """A space in which an architecture is a fixed number of decisions: what a controller needs."""
+    """A space whose architectures are a fixed number of decisions, as a controller needs."""
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """The choices, in order."""
+        """The decisions, in order."""
         ...
 
     def decode(self, code: Sequence[int]) -> A:
         """The architecture of a code; the inverse of `encode`.
 
         Raises:
-            RaysweepError: the space does not have it.
+            RaysweepError: the architecture is not in the space.
         """
         ...
 
@@ -78,9 +78,9 @@ class DecisionSpace(Space[A], Protocol[A]):
 class Decisions(ABC, Generic[A]):
     """A space of independent decisions.
 
-    A sample draws each decision uniformly. A mutation picks one decision uniformly and gives it another option,
-    uniformly; with probability `identity` it changes nothing. Where `is_valid` refuses architectures, both are drawn
-    anew until it does not: the probabilities of the others stay in proportion.
+    A sample draws each decision uniformly. A mutation picks one decision uniformly and changes it to a different
+    option, uniformly; with probability `identity` it changes nothing. If `is_valid` rejects the result, both draw
+    again, so the relative probabilities of valid architectures stay.
     """
 
     identity: float = 0.0
@@ -88,54 +88,50 @@ class Decisions(ABC, Generic[A]):
     @property
     @abstractmethod
     def decisions(self) -> tuple[Decision, ...]:
-        """The choices, in order."""
+        """The decisions, in order."""
 
     @abstractmethod
     def build(self, code: Sequence[int]) -> A:
-        """The architecture of a code, whether valid or not."""
+        """The architecture of a code, valid or not."""
 
     @abstractmethod
     def encode(self, architecture: A) -> tuple[int, ...]:
-        """The option taken in each decision."""
+        """The option chosen in each decision."""
 
     @abstractmethod
     def key(self, architecture: A) -> str:
         """A text that equal architectures share."""
 
     def is_valid(self, architecture: A) -> bool:
-        """Whether the space has it; a subclass may refuse some."""
+        """Whether the architecture is in the space; a subclass may exclude some."""
         return True
 
     def decode(self, code: Sequence[int]) -> A:
         """The architecture of a code.
 
         Raises:
-            RaysweepError: no such code, or the space does not have the architecture.
+            RaysweepError: an invalid code, or an architecture that is not in the space.
         """
-        sizes = [len(decision.options) for decision in self.decisions]
-        if len(code) != len(sizes) or not all(0 <= at < size for at, size in zip(code, sizes, strict=True)):
-            raise RaysweepError(
-                f"code {tuple(code)}: {len(sizes)} numbers below {', '.join(map(str, sizes))} are needed."
-            )
+        check_code(code, self.decisions)
         architecture = self.build(code)
         if not self.is_valid(architecture):
-            raise RaysweepError(f"{architecture} is not in this space: it breaks a constraint.")
+            raise RaysweepError(f"{architecture} is not in the space {space_name(self)}: it violates a constraint.")
         return architecture
 
     def sample(self, rng: Generator) -> A:
         """A random architecture.
 
         Raises:
-            RaysweepError: none found that keeps the constraints.
+            RaysweepError: none found that satisfies the constraints.
         """
         sizes = [len(decision.options) for decision in self.decisions]
         return self._first_valid(lambda: self.build(rng.integers(0, sizes).tolist()))
 
     def mutate(self, architecture: A, rng: Generator) -> A:
-        """The architecture with one decision changed, or none with probability `identity`.
+        """The architecture with one decision changed, or unchanged with probability `identity`.
 
         Raises:
-            RaysweepError: no change found that keeps the constraints.
+            RaysweepError: no change found that satisfies the constraints.
         """
         if self.identity and rng.random() < self.identity:
             return architecture
@@ -143,7 +139,7 @@ class Decisions(ABC, Generic[A]):
         return self._first_valid(lambda: self.build(self._changed(code, rng)))
 
     def neighbours(self, architecture: A) -> list[A]:
-        """Every valid architecture with one decision changed, in order."""
+        """All valid architectures with one decision changed, in order."""
         near = (self.build(code) for code in self._around(self.encode(architecture)))
         return [other for other in near if self.is_valid(other)]
 
@@ -164,19 +160,32 @@ class Decisions(ABC, Generic[A]):
             if self.is_valid(architecture):
                 return architecture
         raise RaysweepError(
-            f"{TRIES:,} architectures drawn from {space_name(self)}, none within its limits: widen them."
+            f"none of {TRIES:,} random architectures of {space_name(self)} satisfies its constraints: relax them."
+        )
+
+
+def check_code(code: Sequence[int], decisions: Sequence[Decision]) -> None:
+    """Check that a code has one valid number per decision.
+
+    Raises:
+        RaysweepError: it has not.
+    """
+    sizes = [len(decision.options) for decision in decisions]
+    if len(code) != len(sizes) or not all(0 <= at < size for at, size in zip(code, sizes, strict=True)):
+        raise RaysweepError(
+            f"invalid code {tuple(code)}: it must be {len(sizes)} numbers below {', '.join(map(str, sizes))}."
         )
 
 
 def space_name(space: Any) -> str:
-    """What a log calls the space."""
+    """The name of a space in logs."""
     return str(getattr(space, "name", type(space).__name__))
 
 
 def randomness(seed: int, number: int) -> Generator:
-    """The random numbers of one proposal: a function of the seed and the proposal's number alone.
+    """The random numbers of one proposal: a function of the seed and the number of the proposal only.
 
-    Philox is counter-based, so no stream runs into another (Salmon et al. 2011, "Parallel random numbers: as easy as
+    Philox is counter-based, so streams do not overlap (Salmon et al. 2011, "Parallel random numbers: as easy as
     1, 2, 3").
     """
     return np.random.Generator(np.random.Philox(key=np.array((seed, number), dtype=np.uint64)))

@@ -1,4 +1,4 @@
-"""The paper's own table as a space of architectures: evolution, local search and REINFORCE over `joint`.
+"""The design choices of the paper as a search space, so that every method can search over `joint`.
 
 An adapter: parameters, conditions and values are those of `raysweep.space`.
 """
@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from random import Random
 
-from raysweep.errors import RaysweepError
 from raysweep.identity import digest
-from raysweep.nas.space import Decision, Generator
+from raysweep.nas.space import Decision, Generator, check_code
 from raysweep.space import Choice, Parameter, Space, Value, find_space, label
 
 
 @dataclass(frozen=True)
 class Design:
-    """A value for every parameter that is there, in the order of the space."""
+    """A value for every active parameter, in the order of the space."""
 
     values: tuple[tuple[str, Value], ...]
 
     @property
     def assignment(self) -> dict[str, Value]:
-        """As `raysweep.space` takes it."""
+        """The values as `raysweep.space` takes them."""
         return dict(self.values)
 
     def __str__(self) -> str:
@@ -33,28 +32,27 @@ class Design:
 
 @dataclass(frozen=True)
 class DesignChoices:
-    """A space of `raysweep.space` as search methods see it.
+    """A space of `raysweep.space`, as search methods see it.
 
-    A mutation takes one of the parameters that are there, uniformly, and another value for it: any other option
-    uniformly, or a fresh draw of a range. Parameters that appear with it are drawn as in a sample. A code has a number
-    for every parameter, 0 for one that is not there; ranges are coded, and stepped over by neighbours, in the few
-    points that studies of them have.
+    A mutation picks one of the active parameters uniformly and changes its value: to a different option, uniformly, or
+    to a new draw from a range. Parameters that become active are drawn as in a sample. A code has a number for every
+    parameter, 0 for an inactive one. For codes and neighbours a range is reduced to the points that its study tries.
     """
 
     space: Space
 
     @property
     def name(self) -> str:
-        """Of the space."""
+        """The name of the space."""
         return self.space.name
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """One a parameter."""
+        """One decision for each parameter."""
         return tuple(Decision(p.name, tuple(map(label, p.domain.points))) for p in self.space.parameters)
 
     def sample(self, rng: Generator) -> Design:
-        """A random design, by the weights of the space."""
+        """A random design, drawn with the weights of the space."""
         return self._design(self.space.sample(_random(rng)))
 
     def mutate(self, architecture: Design, rng: Generator) -> Design:
@@ -63,7 +61,7 @@ class DesignChoices:
         return self._with(architecture, name, _other(self.space.parameter(name), value, _random(rng)), _random(rng))
 
     def neighbours(self, architecture: Design) -> list[Design]:
-        """Every design with one parameter changed; parameters that appear with it are at the baseline."""
+        """All designs with one parameter changed; parameters that become active are at the baseline."""
         return [
             self._with(architecture, name, point)
             for name, value in architecture.values
@@ -72,7 +70,7 @@ class DesignChoices:
         ]
 
     def encode(self, architecture: Design) -> tuple[int, ...]:
-        """For every parameter the nearest of its points."""
+        """The number of the nearest point, for every parameter."""
         values = architecture.assignment
         return tuple(_nearest(p, values[p.name]) if p.name in values else 0 for p in self.space.parameters)
 
@@ -80,18 +78,14 @@ class DesignChoices:
         """The design of a code.
 
         Raises:
-            RaysweepError: no such code.
+            RaysweepError: an invalid code.
         """
-        sizes = [len(decision.options) for decision in self.decisions]
-        if len(code) != len(sizes) or not all(0 <= at < size for at, size in zip(code, sizes, strict=True)):
-            raise RaysweepError(
-                f"code {tuple(code)}: {len(sizes)} numbers below {', '.join(map(str, sizes))} are needed."
-            )
+        check_code(code, self.decisions)
         points = {p.name: p.domain.points[at] for p, at in zip(self.space.parameters, code, strict=True)}
         return self._design(self.space.walk(lambda parameter: points[parameter.name]))
 
     def key(self, architecture: Design) -> str:
-        """Digest of its values."""
+        """Digest of the values."""
         return digest(architecture.assignment, size=8)
 
     def _with(self, design: Design, name: str, value: Value, random: Random | None = None) -> Design:
@@ -109,7 +103,7 @@ class DesignChoices:
 
 
 def design_choices(name: str = "joint") -> DesignChoices:
-    """A shipped space by name.
+    """A built-in space by name.
 
     Raises:
         RaysweepError: no such space.

@@ -1,1 +1,1 @@
-"""Architecture search by real training: what `raysweep.nas` proposes becomes trials of a store."""
+"""Architecture search by real training: proposals of `raysweep.nas` become trials in a store."""

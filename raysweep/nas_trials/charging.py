@@ -1,7 +1,6 @@
-"""A trial's row in the store as the evaluation that a search is told: one rule, whenever it is told.
+"""Turns the row of a trial in the store into the evaluation that a search receives, always by the same rule.
 
-Charged is what the trial took, whoever had it trained: a search that is lucky to find a trial in the store has spent as
-much as one that is not, so that methods stay comparable.
+A search is charged the full cost of a trial even if it was already in the store, so that methods stay comparable.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from raysweep.cost import PASSES
+from raysweep.errors import killed_for_memory
 from raysweep.nas.evaluation import FAILED, Evaluated, Evaluation, settled
-from raysweep.orchestrate.leases import killed_for_memory
 from raysweep.recipe import Recipe
 from raysweep.train.task import DONE
 
@@ -19,10 +18,10 @@ Row = Mapping[str, Any]
 
 
 def evaluation_of(row: Row, recipe: Recipe) -> Evaluation | None:
-    """The evaluation that a trial's row amounts to; none where the trial failed for another reason than its memory.
+    """The evaluation of a trial's row. None if the trial failed for another reason than running out of memory.
 
-    The value is the top-1 accuracy after the last epoch: the best of any epoch would be chosen by the images it is
-    measured on.
+    The value is the top-1 accuracy after the last epoch: the best of all epochs would be selected on the same images it
+    is measured on.
     """
     charged: dict[str, Any] = {"cost_s": cost_of(row), **_work(row, recipe)}
     if row["status"] in DONE:
@@ -33,12 +32,12 @@ def evaluation_of(row: Row, recipe: Recipe) -> Evaluation | None:
 
 
 def _value(row: Row) -> float:
-    """Not finite where the trial diverged."""
+    """The top-1 accuracy; minus infinity if the trial diverged."""
     return FAILED if row["status"] == "diverged" or row["top1"] is None else float(row["top1"])
 
 
 def cost_of(row: Row) -> float:
-    """Seconds of training and testing, of the epochs that were finished."""
+    """Seconds of training and testing in the finished epochs."""
     return float(row.get("wall_s") or 0.0)
 
 
@@ -49,5 +48,5 @@ def _work(row: Row, recipe: Recipe) -> dict[str, float]:
 
 
 def agrees(row: Row | None, one: Evaluated[Any]) -> bool:
-    """Whether a trial's row says what a search was told of it; failures may have been tried again since."""
+    """Whether a trial's row matches the evaluation in a search's log; failed trials may have been retried since."""
     return one.status not in DONE or (row is not None and row["status"] in DONE and _value(row) == one.value)

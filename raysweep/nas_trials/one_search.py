@@ -1,4 +1,4 @@
-"""One search among others: its conversation, what of it is under way, and its evaluations as rows of the store."""
+"""One of several searches: its `AskTell`, its proposals in progress, and its evaluations as rows of the store."""
 
 from __future__ import annotations
 
@@ -12,91 +12,92 @@ from raysweep.nas.evaluation import Evaluated, Evaluation
 from raysweep.nas.history import History
 
 Key = tuple[str, float | None]
-"""Of what is evaluated: the architecture's key and the fidelity."""
+"""Identifies an evaluation: the key of the architecture, and the fidelity."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search has found so far."""
+    """The results of a search so far."""
 
     name: str
-    """In the store."""
+    """Its name in the store."""
     method: str
-    """With the options that are not its defaults."""
+    """The method with the options that differ from their defaults."""
     seed: int
     stem: str
-    """What names of its proposals begin with."""
+    """Prefix of the names of its proposals."""
     history: History[Any]
     trial: str | None = None
-    """Of the best; none where weights are shared, or there is no best."""
+    """Trial of the best architecture. None with a supernet, or if no evaluation has finished."""
     has_room: bool = False
-    """Whether its budget would allow more, and its space has no more."""
+    """Whether it ended before its budget because the space is exhausted."""
 
     @property
     def has_finished(self) -> bool:
-        """Whether there is a best one."""
+        """Whether any evaluation has finished."""
         return any(one.status == "finished" for one in self.history.evaluations)
 
     @property
     def variant(self) -> str:
-        """The name of the best in the results."""
+        """The name of the best architecture in the results."""
         return variant(self.stem, self.history.best.number)
 
 
 def variant(stem: str, number: int) -> str:
-    """A proposal's name in the results."""
+    """The name of a proposal in the results."""
     return f"{stem}-{number:03}"
 
 
 @dataclass
 class Search:
-    """A method with a seed on a space."""
+    """A search of one method with one seed."""
 
     name: str
-    """In the store."""
+    """Its name in the store."""
     method: str
-    """With the options that are not its defaults."""
+    """The method with the options that differ from their defaults."""
     seed: int
     asking: AskTell[Any]
     running: int = 0
-    """Proposals handed out by this driver that have not ended."""
+    """Number of proposals handed out by this driver that have not ended."""
     trials: dict[int, str] = field(default_factory=dict)
     """Proposal -> its trial."""
     rows: list[dict[str, Any]] = field(default_factory=list)
-    """Of the evaluations so far."""
+    """Rows of the evaluations so far."""
     first: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    """The row of what was evaluated, which equal architectures share."""
+    """The row of each real evaluation, which repeated architectures refer to."""
 
     @property
     def turn(self) -> tuple[int, int]:
-        """Who has the least under way, then who has done the least, is asked first."""
+        """Sort key: the search with the fewest proposals in progress, then with the fewest evaluations, comes first."""
         return self.running, self.asking.spent.evaluations
 
     def trial(self, one: Evaluated[Any]) -> str | None:
-        """The trial that was trained for an evaluation."""
+        """The trial behind an evaluation."""
         known = self.first.get((one.key, one.fidelity), {}) if one.reused else {}
         return known.get("trial") or self.trials.get(one.number)
 
     @property
     def stem(self) -> str:
-        """What names of its proposals begin with."""
+        """Prefix of the names of its proposals."""
         return f"{self.method}-s{self.seed}"
 
     def found(self) -> Found:
-        """What it has found so far."""
+        """The results so far."""
         history, room = self.asking.history(), not self.asking.in_flight and self.expected_left() > 0
         found = Found(self.name, self.method, self.seed, self.stem, history, has_room=room)
         return replace(found, trial=self.trial(history.best)) if found.has_finished else found
 
     def variant(self, number: int) -> str:
-        """A proposal's name in the results."""
+        """The name of a proposal in the results."""
         return variant(self.stem, number)
 
     def tell(self, number: int, issued_s: float, evaluation: Evaluation | None, cost_s: float) -> None:
-        """A proposal has ended; without an evaluation it was lost.
+        """Report that a proposal has ended; without an evaluation it was lost.
 
-        The clock of a search goes on by what trials took, from when they were proposed: it stands still while the
-        driver is down and while other searches have all workers, and it is the same for a result that was told late.
+        The clock of a search advances by the duration of trials, from the time they were proposed. It stands still
+        while the driver is down or other searches occupy all workers, and it does not depend on when a result is
+        reported.
         """
         clock_s = max(self.asking.clock_s, issued_s + cost_s)
         if evaluation is None:
@@ -105,7 +106,7 @@ class Search:
             self.asking.tell(number, evaluation, clock_s)
 
     def add_rows(self, trials: Mapping[str, Mapping[str, Any]], shared: Mapping[str, Any]) -> None:
-        """Add a row for each evaluation that has none yet; `trials` are the store's rows, `shared` of every row."""
+        """Add a row for each new evaluation. `trials` are rows of the store; `shared` are columns of every row."""
         for place, evaluated in enumerate(self.asking.evaluations[len(self.rows) :], len(self.rows)):
             own = self._row(evaluated, trials)
             about = {"search": self.name, "method": self.method, "seed": self.seed, "place": place}
@@ -125,7 +126,7 @@ class Search:
         return row
 
     def expected_left(self) -> int:
-        """How many more evaluations the budget is likely to allow, by what those so far have cost."""
+        """Estimated number of further evaluations within the budget, from the mean cost so far."""
         budget, spent, flying = self.asking.budget, self.asking.spent, len(self.asking.in_flight)
         left = [] if budget.evaluations is None else [budget.evaluations - spent.evaluations]
         for limit, used in ((budget.epochs, spent.epochs), (budget.macs, spent.macs), (budget.hours, spent.hours)):

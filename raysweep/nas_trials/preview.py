@@ -1,4 +1,4 @@
-"""What searches would do, before money: what the store has of each, what is left of its budget, and what that costs."""
+"""A preview of searches: the evaluations in the store, what is left of each budget, and the estimated cost of that."""
 
 from __future__ import annotations
 
@@ -11,52 +11,51 @@ from raysweep.cost import PASSES, accelerator, find_cost
 from raysweep.errors import RaysweepError
 from raysweep.nas.budget import HOUR_S, Budget
 from raysweep.nas.method import Method
-from raysweep.nas.successive_halving import SuccessiveHalving
-from raysweep.nas.supernet_methods import WeightSharing
+from raysweep.nas.methods.successive_halving import SuccessiveHalving
+from raysweep.nas.methods.supernet_methods import SupernetMethod
 from raysweep.nas_trials.nas_request import NamedSearch, NasRequest
-from raysweep.nas_trials.trial_spaces import TrialSpace
+from raysweep.nas_trials.supernet_task import twin
+from raysweep.nas_trials.trial_spaces import TrialSpace, example_of
 from raysweep.recipe import Recipe
-from raysweep.sweeps.nas_sweep import example_of
-from raysweep.sweeps.supernet_sweep import twin
 
 EXAMPLES = 8
-"""Architectures drawn at random for an estimate."""
+"""Number of random architectures behind an estimate."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Of one search."""
+    """The preview of one search."""
 
     search: str
     method: str
     seed: int
     evaluations: int
-    """That the store has."""
+    """Number of evaluations in the store."""
     best: float | None
-    """Top-1 (0..1) on the images held out."""
+    """Top-1 accuracy (0..1) on the held-out images."""
     spent_h: float
     left: int | None
-    """Evaluations to come, by the mean of some random architectures; none: the budget is one of hours alone."""
+    """Estimated number of evaluations to come, from some random architectures. None if the budget is only in hours."""
     estimated_gpu_h: float | None
-    """Of those to come, by arithmetic on an assumed card; results that the store has already are not taken off."""
+    """GPU-hours of these, computed for an assumed card; results that the store already has are not subtracted."""
 
 
 @dataclass(frozen=True)
 class Typical:
-    """Means over some random architectures of a space, each trained for the settings' number of epochs."""
+    """Means over some random architectures of a space, each trained for the number of epochs in the settings."""
 
     macs: float
-    """Multiply-accumulates of a whole training."""
+    """Multiply-accumulates of a complete training."""
     gpu_h: float
     sentence: str
-    """What the hours assume."""
+    """The assumptions behind the hours."""
 
 
 def preview(asked: NasRequest) -> tuple[list[Preview], Typical]:
-    """Every search of a request; builds some networks without memory, trains nothing, writes nothing.
+    """The preview of every search of a request. Builds some networks on meta tensors; trains and writes nothing.
 
     Raises:
-        RaysweepError: whatever of the request cannot be done.
+        RaysweepError: the request cannot be carried out.
     """
     baseline = asked.training_request().baseline()
     space = asked.searched_space(baseline)
@@ -70,7 +69,7 @@ def preview(asked: NasRequest) -> tuple[list[Preview], Typical]:
 
 
 def stored_evaluations(asked: NasRequest) -> list[dict[str, Any]]:
-    """What the store has of any search; nothing where there is no store."""
+    """Rows of all evaluations in the store; empty if there is no store."""
     from raysweep.store.store import Store
 
     store = Store.open_if_exists(asked.request.store or "results")
@@ -90,10 +89,10 @@ def _preview(
 def _left(
     asked: NasRequest, one: NamedSearch, done: int, baseline: Recipe, typical: Typical
 ) -> tuple[int | None, float | None]:
-    """Evaluations to come, and their GPU-hours."""
+    """The number of evaluations to come, and their GPU-hours."""
     budget = asked.budget_of(one.method)
-    if isinstance(one.method, WeightSharing):
-        recipe = twin(asked.trial_space(), asked.shared_recipe(baseline, one.method, one.seed))
+    if isinstance(one.method, SupernetMethod):
+        recipe = twin(asked.trial_space(), asked.supernet_recipe(baseline, one.method, one.seed))
         left = max(0, one.method.evaluations - done)
         hours = accelerator(recipe).hours(recipe, find_cost(recipe))
         return left, hours * left / one.method.evaluations
@@ -103,7 +102,7 @@ def _left(
 
 
 def evaluations_left(budget: Budget, done: int, epochs: float, macs: float) -> int | None:
-    """How many evaluations of so many epochs and multiply-accumulates a budget still has room for; none: not known."""
+    """Number of evaluations, each of these epochs and multiply-accumulates, left in a budget. None if unknown."""
     limits = [
         limit / each
         for limit, each in ((budget.evaluations, 1.0), (budget.epochs, epochs), (budget.macs, macs))
@@ -113,7 +112,7 @@ def evaluations_left(budget: Budget, done: int, epochs: float, macs: float) -> i
 
 
 def mean_epochs(method: Method, baseline: Recipe) -> float:
-    """Epochs of an evaluation; of successive halving the mean over its rungs, where one in eta goes on."""
+    """Epochs of an evaluation; for successive halving the mean over rungs, of which each has 1/eta of the one below."""
     if not isinstance(method, SuccessiveHalving):
         return baseline.training.epochs
     rungs = method.fidelities
@@ -122,17 +121,17 @@ def mean_epochs(method: Method, baseline: Recipe) -> float:
 
 
 def typical_of(space: TrialSpace, baseline: Recipe) -> Typical:
-    """What an evaluation takes.
+    """The typical cost of an evaluation.
 
     Raises:
-        RaysweepError: none of the examples can be built.
+        RaysweepError: none of the example architectures can be built.
     """
     costs = []
     for number in range(EXAMPLES):
         recipe = replace(example_of(space, baseline, number), training=baseline.training)
         try:
             costs.append((recipe, find_cost(recipe)))
-        except RaysweepError as error:  # a combination that there is not, which a search is told as a failure
+        except RaysweepError as error:  # an impossible combination, which a search counts as a failure
             problem = error
     if not costs:
         raise RaysweepError(f"none of {EXAMPLES} random architectures of {space.name} can be built: {problem}")

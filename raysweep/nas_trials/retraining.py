@@ -1,7 +1,7 @@
-"""The best of each search, trained anew on the whole training split and tested on the test split: a study.
+"""A study that retrains the best architecture of each search on the full training split and tests it.
 
-Networks designed by hand stand beside them, as wide as gives them the multiply-accumulates of the best one: a network
-that is larger would be better for that alone.
+Hand-designed networks can be added, scaled to the multiply-accumulates of the best architecture: a larger network would
+be better because of its size.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from raysweep.patch import get, recipe_fields
 from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.study import Study, Variant
-from raysweep.terminal.tables import short
+from raysweep.units import short
 
 WIDTH = "network.width"
 WIDTHS = range(16, 16_001)
-"""Thousandths among which the width of a network designed by hand is looked for."""
+"""Candidate widths of hand-designed networks, in thousandths."""
 
 
 def check_beside(names: Sequence[str]) -> None:
-    """Refuse networks that are not there, before a search has spent its budget.
+    """Check the names of networks before a search spends its budget.
 
     Raises:
-        RaysweepError: the first of them, with the nearest names.
+        RaysweepError: an unknown network, with similar names.
     """
     for name in names:
         if name not in networks():
@@ -41,16 +41,16 @@ def check_beside(names: Sequence[str]) -> None:
 def retraining(
     asked: NasRequest, space: TrialSpace, searches: Sequence[Found], seeds: int, beside: Sequence[str]
 ) -> Request:
-    """The study that trains the winners, and networks designed by hand beside them, with so many seeds.
+    """The study that trains the winners and the hand-designed networks `beside` them with this number of seeds.
 
-    The first search's winner is the baseline that the others are compared with.
+    The winner of the first search is the baseline.
 
     Raises:
-        RaysweepError: no evaluation of any search has finished, or a network that cannot be built.
+        RaysweepError: no evaluation has finished, or a network that cannot be built.
     """
     found = [search for search in searches if search.has_finished]
     if not found:
-        raise RaysweepError("no evaluation has finished, so there is no winner to be trained anew.")
+        raise RaysweepError("nothing to retrain: no evaluation has finished yet.")
     request = asked.training_request(holdout=0.0)
     baseline = request.baseline()
     winners = [winner(space, search) for search in found]
@@ -58,7 +58,7 @@ def retraining(
     macs = find_cost(space.recipe(baseline, top.architecture)).macs if beside else 0
     study = Study(
         f"{space.study}-best",
-        "How good are the architectures that were found, trained anew and tested on images nobody chose by?",
+        "How good are the best architectures when retrained from scratch and tested on images not used for selection?",
         "",
         "",
         winners[0].name,
@@ -68,29 +68,29 @@ def retraining(
 
 
 def winner(space: TrialSpace, search: Found) -> Variant:
-    """The best of a search by the images held out, as a variant."""
+    """The best architecture of a search, by accuracy on the held-out images, as a variant."""
     best = search.history.best
-    words = f"best of {len(search.history.evaluations)} evaluations, {best.value:.4f} on images held out"
+    words = f"best of {len(search.history.evaluations)} evaluations, {best.value:.4f} on held-out images"
     return Variant(search.variant, space.patch(best.architecture), f"{words}: {best.architecture}")
 
 
 def handmade(name: str, asked: NasRequest, macs: int) -> Variant:
-    """A network designed by hand, under the settings of the searches, as wide as gives it about so many MACs.
+    """A hand-designed network under the settings of the searches, with its width chosen to have about `macs` MACs.
 
     Raises:
-        RaysweepError: it cannot be built for these images.
+        RaysweepError: the network cannot be built for these images.
     """
     at_least = bisect_left(WIDTHS, macs, key=lambda each: find_cost(_designed(name, asked, each / 1000)).macs)
     near = [_designed(name, asked, each / 1000) for each in WIDTHS[max(at_least - 1, 0) : at_least + 1]]
     recipe = min(near, key=lambda each: abs(find_cost(each).macs - macs))
     own = find_cost(recipe).macs
-    words = f"{name}, designed by hand, with {short(own)} MACs; the best found has {short(macs)}"
-    # All of its fields: those that belong to the searched network must not stay.
+    words = f"{name}, hand-designed, scaled to {short(own)} MACs; the best architecture has {short(macs)}"
+    # All network fields, so that none of the searched network stays.
     return Variant(name, {path: get(recipe, path) for path in recipe_fields() if path.startswith("network.")}, words)
 
 
 def _designed(name: str, asked: NasRequest, width: float) -> Recipe:
-    """What `raysweep run --network NAME` would train under these settings; what is set of cells alone is left out."""
+    """The recipe of `raysweep run --network NAME` under these settings, without settings that apply only to cells."""
     foreign = {f"network.{factor}" for factor in OPTIONAL_FACTORS - networks()[name].factors}
     settings = {path: value for path, value in asked.request.settings.items() if path not in foreign}
     return replace(asked.request, settings={**settings, "network.name": name, WIDTH: width}).baseline()

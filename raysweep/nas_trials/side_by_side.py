@@ -1,8 +1,8 @@
-"""Searches side by side: asked in turn, every proposal a trial of the store, every trial trained once for all of them.
+"""Searches side by side: each proposal is a trial in the store, and each trial is trained once for all searches.
 
-Knows nothing of who trains: `next` gives trials, `end` is told how they ended. What of a search lies where: the log has
-what was proposed and told, in order; the members have which trial a proposal is; the trials have the results. A search
-goes on from the three of them, and they may not contradict each other.
+`next` returns trials and `end` takes their results; who trains them does not matter here. The state of a search has
+three parts: its log has proposals and results in order, the members map proposals to trials, and the trials have the
+results. A search resumes from all three, which must not contradict each other.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ if TYPE_CHECKING:
     from raysweep.store.store import Store
 
 MANY = 1_000_000
-"""More trials than any search has: the bound where the budget is not one of evaluations."""
+"""The bound on the number of trials if the budget is not in evaluations: more than any search has."""
 
 
 @dataclass
 class Searches:
-    """The searches of one space under one set of settings. Not for several threads at once."""
+    """The searches of one space under the same settings. Not thread-safe."""
 
     searches: Sequence[Search]
     space: TrialSpace
     baseline: Recipe
-    """The settings that all trials share."""
+    """The settings shared by all trials."""
     store: Store
     template: TrialTask
-    """What all trials share but their recipe."""
+    """The task shared by all trials, except for the recipe."""
     tasks: dict[str, TrialTask] = field(default_factory=dict)
-    """Trials handed out by this driver."""
+    """Trials handed out by this driver, by id."""
     members: dict[str, Member] = field(default_factory=dict)
-    """Trial -> the first proposal that it stands for."""
+    """Trial -> the first proposal it belongs to."""
     trials: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Trial -> its row in the store, as far as it has been read."""
+    """Trial -> its row in the store when it was last read."""
     ended: dict[str, None] = field(default_factory=dict)
-    """Trials of which a search that proposes one is told at once, in the order in which they ended."""
+    """Finished trials in the order they ended: a search that proposes one gets the result immediately."""
     recipes: dict[Key, Recipe] = field(default_factory=dict)
-    """What has been proposed of this space before: equal architectures, written in another way, are one trial."""
+    """Recipes proposed before in this space: equal architectures written differently are one trial."""
     waiting: dict[str, list[tuple[Search, Proposal[Any]]]] = field(default_factory=dict)
-    """Trial under way -> who waits for it."""
+    """Trial in progress -> the proposals that wait for it."""
 
     def resume(self) -> None:
-        """Take in what the store holds, and tell what a killed driver could not.
+        """Load the state from the store, and report results that a killed driver could not report.
 
         Raises:
-            RaysweepError: a log that says another thing than the trials; the logs are closed then.
+            RaysweepError: a log contradicts the trials; all logs are then closed.
         """
         try:
             self._resume()
@@ -69,7 +69,7 @@ class Searches:
             raise
 
     def _resume(self) -> None:
-        # In the order in which they ended: it is the one in which they would have been told.
+        # In the order they ended, in which they would have been reported.
         stored = self.store.trials().sort_by("updated_at").to_pylist()
         self.trials = {row["trial"]: row for row in stored}
         self.ended = {row["trial"]: None for row in stored if row["status"] in DONE}
@@ -79,7 +79,7 @@ class Searches:
                 trial = search.trials.get(evaluated.number, "")
                 if not evaluated.reused and not agrees(self.trials.get(trial), evaluated):
                     raise self._contradiction(search, evaluated.number, trial)
-            self._tell_late(search)
+            self._report_late(search)
 
     def _read_members(self, rows: Iterable[Mapping[str, Any]]) -> None:
         own = {search.name: search for search in self.searches}
@@ -89,7 +89,7 @@ class Searches:
                 if row["search"] in own:
                     own[row["search"]].trials[row["proposal"]] = row["trial"]
 
-    def _tell_late(self, search: Search) -> None:
+    def _report_late(self, search: Search) -> None:
         order = {trial: place for place, trial in enumerate(self.ended)}
         open_ = {one.number: one for one in search.asking.in_flight if search.trials.get(one.number) in order}
         for number in sorted(open_, key=lambda number: order[search.trials[number]]):
@@ -99,23 +99,23 @@ class Searches:
     def _contradiction(self, search: Search, number: int, trial: str) -> RaysweepError:
         found = (self.trials.get(trial) or {}).get("status", "no such result")
         return RaysweepError(
-            f"the log of {search.name} says how proposal {number} ended, and the store holds {found} for its trial "
-            f"{trial or '(none)'}: they are not of one search. Restore the store, or delete searches/{search.name}.* "
-            "to begin the search anew: what has been trained is not trained again."
+            f"the log of {search.name} has a result for proposal {number}, but the store has {found} for its trial "
+            f"{trial or '(none)'}: log and store do not belong together. Restore the store, or delete "
+            f"searches/{search.name}.* to restart the search; finished trials are not trained again."
         )
 
     @cached_property
     def line(self) -> str:
-        """What all trials of these settings share."""
+        """The id shared by all trials of these settings."""
         return line_id(self.baseline)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a trial is under way."""
+        """Whether a trial is in progress."""
         return bool(self.waiting)
 
     def next(self) -> TrialTask | None:
-        """The next trial to train; none where there is none before one that is under way has ended, or ever.
+        """The next trial to train. None if it depends on a trial in progress, or if all searches are over.
 
         Raises:
             RaysweepError: the log or the store cannot be written.
@@ -127,7 +127,7 @@ class Searches:
         return None
 
     def end(self, trial: str, status: str, error: str = "") -> None:
-        """A trial has ended, as finished, diverged or failed: tell all who wait for it.
+        """Report the end of a trial (finished, diverged or failed) to every proposal that waits for it.
 
         Raises:
             RaysweepError: the log or the store cannot be written.
@@ -141,23 +141,23 @@ class Searches:
             self._write(search)
 
     def expected_left(self) -> int:
-        """How many trials there are likely to be from now on, those under way counted."""
+        """Estimated number of trials from now on, including those in progress."""
         return len(self.waiting) + sum(search.expected_left() for search in self.searches)
 
     def most_left(self) -> int:
-        """How many more trials there may be, those under way counted."""
+        """Largest possible number of trials from now on, including those in progress."""
         budgets = [search.asking.budget.evaluations for search in self.searches]
         if None in budgets:
             return MANY
         return sum(search.expected_left() + len(search.asking.in_flight) for search in self.searches)
 
     def close(self) -> None:
-        """Let others have the logs."""
+        """Release the logs for other processes."""
         for search in self.searches:
             search.asking.close()
 
     def _enter(self, search: Search, proposal: Proposal[Any]) -> TrialTask | None:
-        """Make a proposal known; its trial where it is to be trained now."""
+        """Register a proposal. Returns its trial if that must be trained now."""
         recipe = self._recipe(search, proposal)
         trial = trial_id(recipe)
         search.trials[proposal.number] = trial
@@ -179,7 +179,7 @@ class Searches:
         return self.tasks[trial]
 
     def _recipe(self, search: Search, proposal: Proposal[Any]) -> Recipe:
-        """That of the first equal architecture that any search of these settings has proposed."""
+        """The recipe of the first equal architecture proposed by any search of these settings."""
         made = self.space.recipe(self.baseline, proposal.architecture, proposal.fidelity)
         return self.recipes.setdefault((proposal.key, proposal.fidelity), made)
 
@@ -205,6 +205,6 @@ class Searches:
         search.tell(proposal.number, proposal.issued_s, evaluation, cost_of(row))
 
     def _write(self, search: Search) -> None:
-        """Put the evaluations of a search into the store, for whoever reads."""
+        """Write the evaluations of a search to the store, for readers."""
         search.add_rows(self.trials, {"study": self.space.study, "line": self.line})
         self.store.write_evaluations(search.name, search.rows)

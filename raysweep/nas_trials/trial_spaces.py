@@ -1,4 +1,4 @@
-"""The spaces that `raysweep nas` searches, and the one way in which an architecture becomes a recipe."""
+"""The spaces that `raysweep nas` searches, and the conversion of architectures to recipes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raysweep.errors import RaysweepError
 from raysweep.nas.cells_space import cell_space
 from raysweep.nas.macro_space import EnasMacro
 from raysweep.nas.nasbench201_space import NASBench201
-from raysweep.nas.space import Space
+from raysweep.nas.space import Space, randomness
 from raysweep.nas.table_space import Design, design_choices
 from raysweep.patch import Patch, patch
 from raysweep.proposals import check_settings
@@ -21,50 +21,50 @@ from raysweep.registry import Registry
 
 @dataclass(frozen=True)
 class TrialSpace:
-    """A space whose architectures can be trained."""
+    """A search space whose architectures can be trained."""
 
     name: str
     space: Space[Any]
     network: str = ""
-    """Network that is built from an architecture's text; empty: an architecture is an assignment of design choices."""
+    """The network built from an architecture's text. Empty: an architecture is an assignment of design choices."""
 
     @property
     def study(self) -> str:
-        """Study of the trials of its searches."""
+        """The study that the trials of its searches belong to."""
         return f"nas-{self.name}"
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What a user has set, and the network of the space.
+        """The settings of a user, plus the network of the space.
 
         Raises:
-            RaysweepError: a setting of what is searched over.
+            RaysweepError: a setting that the space searches over.
         """
         if not self.network:
             check_settings(design_choices(self.name).space, given)
             return dict(given)
         for path in ("network.name", "network.genotype"):
             if path in given:
-                raise RaysweepError(f"{path} is what the space {self.name} searches over: leave out its setting.")
+                raise RaysweepError(f"cannot set {path}: the space {self.name} searches over it. Remove the setting.")
         return {"network.name": self.network, **given}
 
     def patch(self, architecture: Any) -> Patch:
-        """What an architecture changes in the recipe that all of a search share."""
+        """The changes that an architecture makes to the common recipe of a search."""
         if isinstance(architecture, Design):
             return design_choices(self.name).space.patch(architecture.assignment)
         return {"network.name": self.network, "network.genotype": str(architecture)}
 
     def assignment(self, architecture: Any) -> dict[str, Any]:
-        """The architecture as the store's members keep it."""
+        """The architecture as stored in the members of the store."""
         return architecture.assignment if isinstance(architecture, Design) else {"architecture": str(architecture)}
 
     def recipe(self, baseline: Recipe, architecture: Any, fidelity: float | None = None) -> Recipe:
-        """The recipe of an architecture, trained for `fidelity` epochs, none: for those of the baseline.
+        """The recipe of an architecture, trained for `fidelity` epochs. None: for those of the baseline.
 
-        A shorter training is a recipe of its own, not the beginning of a longer one: the learning rate follows the
-        length, so that each ends with its schedule complete.
+        A shorter training is a separate recipe, not the beginning of a longer one: the learning-rate schedule is scaled
+        to the length, so that each training completes its schedule.
 
         Raises:
-            RaysweepError: the recipe has no such value.
+            RaysweepError: a value that the recipe does not accept.
         """
         length = {} if fidelity is None else {"training.epochs": float(fidelity)}
         return patch(baseline, {**self.patch(architecture), **length})
@@ -77,13 +77,18 @@ def find_trial_space(name: str) -> TrialSpace:
     """The space of that name.
 
     Raises:
-        RaysweepError: no such space; the message holds the nearest ones.
+        RaysweepError: no such space; the message lists similar names.
     """
     return SPACES[name]()
 
 
+def example_of(space: TrialSpace, baseline: Recipe, number: int = 0) -> Recipe:
+    """One of the recipes that a search of the space may propose."""
+    return space.recipe(baseline, space.space.sample(randomness(0, number)))
+
+
 OWN_NETWORKS = ("enas", "darts")
-"""Spaces whose papers build cells in another way than NASNet's does."""
+"""Spaces whose papers do not build cells as NASNet does."""
 
 
 def _cells(name: str) -> TrialSpace:
@@ -106,12 +111,14 @@ def _nasbench201() -> TrialSpace:
 
 
 @SPACES.add(
-    "enas-macro", "12 layers with skips from any to any later one, 6 operations", "Pham et al. 2018, arXiv 1802.03268"
+    "enas-macro",
+    "12 layers with skips from any layer to any later one, 6 operations",
+    "Pham et al. 2018, arXiv 1802.03268",
 )
 def _enas_macro() -> TrialSpace:
     return TrialSpace("enas-macro", EnasMacro(), "enas_macro")
 
 
-@SPACES.add("joint", "all design choices of the paper's table together", "Mishkin et al. 2017, arXiv 1606.02228")
+@SPACES.add("joint", "all design choices of the paper's table combined", "Mishkin et al. 2017, arXiv 1606.02228")
 def _joint() -> TrialSpace:
     return TrialSpace("joint", design_choices("joint"))

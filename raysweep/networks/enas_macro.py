@@ -1,22 +1,23 @@
-"""Networks of ENAS' macro space: a layer after another, each with an operation and skips from any earlier layers.
+"""Networks of ENAS' macro space: a sequence of layers, each with an operation and skips from any earlier layers.
 
-Built as the final network of the released code (melodyguan/enas, `general_child.py`): an operation is a 1x1 convolution
-and what it is named after; the states that skips take are concatenated with its output and a 1x1 convolution brings
-them to the filters. Every convolution is ReLU, convolution, normalisation; the stem has no ReLU, nor has what precedes
-the average at the end. After a third and two thirds of the layers every state goes through a factorised reduction of
-its own, which doubles the filters. In the code's search, weights are shared, filters stay at 36 and skips are summed.
+They are built like the final network of the released code (melodyguan/enas, `general_child.py`). An operation starts
+with a 1x1 convolution; its output is concatenated with the states of the skips, and a 1x1 convolution reduces them to
+the number of filters. Every convolution is ReLU, convolution, normalisation; there is no ReLU in the stem or before the
+final average. After a third and two thirds of the layers every state goes through a separate factorised reduction,
+which doubles the filters. In the search of the released code weights are shared, filters stay at 36 and skips are
+summed.
 
-Where the paper and the code differ (the paper as recalled, the code as read):
+Differences between the paper (from memory) and the code (as read):
 
-- The paper concatenates the skips in front of the operation; in the code they pass it by, and come in behind it.
-- Of the skips of layer n the first is, in the code, from the stem, and the last from layer n - 2: layer n - 1 is its
-  input in any case.
-- The code's final network has plain convolutions where its search had separable ones, and no pooling at all, so that
-  it does not train what was searched: `enas_macro_released`, 42,559,392 parameters where the paper says 38.0 million.
-  `enas_macro` has all six operations, as the search has them: a separable convolution is applied once, and pooling is
-  behind a ReLU of its own.
+- The paper concatenates the skips before the operation; the code concatenates them after it.
+- In the code, the first skip of layer n is from the stem and the last from layer n - 2: layer n - 1 is always its
+  input.
+- The final network of the code has plain convolutions instead of the separable ones of its search, and no pooling, so
+  it does not train the network that was found. This is `enas_macro_released`, with 42,559,392 parameters; the paper
+  says 38.0 million. `enas_macro` has all six operations of the search: separable convolutions are applied once, and
+  pooling follows a ReLU.
 
-Here a state that no later layer takes is not halved; the code has weights for it, which learn nothing. The released
+Here a state that no later layer uses is not halved; the code has weights for it, which do not learn. The released
 network has no such state.
 """
 
@@ -39,29 +40,29 @@ HIDDEN = 1024
 
 @dataclass(frozen=True)
 class Form:
-    """What tells one network of the family from another."""
+    """The properties in which networks of the family differ."""
 
     width: int
-    """Filters of the first third of the layers."""
+    """Number of filters in the first third of the layers."""
     layers: MacroNetwork | None = None
-    """None: the recipe's."""
+    """None: those of the recipe."""
 
 
 def _layers(net: NetworkBuilder) -> MacroNetwork:
     if not net.recipe.genotype:
         raise RaysweepError(
-            f"{net.recipe.name} takes its layers from network.genotype, which is empty: give it as raysweep.nas writes "
-            "it, e.g. --set 'network.genotype=conv_3x3; sep_conv_5x5 1; max_pool_3x3 01'."
+            f"{net.recipe.name} builds the layers of network.genotype, which is empty: set it to a network as printed "
+            "by raysweep.nas, e.g. --set 'network.genotype=conv_3x3; sep_conv_5x5 1; max_pool_3x3 01'."
         )
     return MacroNetwork.parse(net.recipe.genotype)
 
 
 def enas_macro(form: Form, net: NetworkBuilder) -> None:
-    """A network of that form.
+    """Build a network of that form.
 
     Raises:
-        RaysweepError: no genotype, or one that is none.
-        InapplicableError: a non-linearity that takes several layers, or images too small.
+        RaysweepError: a missing or invalid genotype.
+        InapplicableError: a non-linearity that needs several layers, or images too small.
     """
     from raysweep.nn.macro import add_layers  # loads torch
 
@@ -75,12 +76,12 @@ def enas_macro(form: Form, net: NetworkBuilder) -> None:
 
 
 PLAIN = MacroNetwork(tuple((operation.removeprefix("sep_"), skips) for operation, skips in ENAS_MACRO.layers))
-"""As the released code builds it."""
+"""The network as the released code builds it."""
 OWN: dict[str, Any] = {**OWN_CIFAR, "bias": False}
 PAPER = "Pham et al. 2018"
 network(
     "enas_macro",
-    "layers of network.genotype with skips between them; 36 filters, as in a search",
+    "layers of network.genotype with skips; 36 filters, as in a search",
     PAPER,
     side=32,
     classes=10,
@@ -89,7 +90,7 @@ network(
 )(partial(enas_macro, Form(36)))
 network(
     "enas_macro_released",
-    "ENAS' macro search as its code trains it, without separable convolutions: 24 layers, 96 filters",
+    "final network of ENAS' macro search as in its code, without separable convolutions: 24 layers, 96 filters",
     PAPER,
     side=32,
     classes=10,

@@ -1,15 +1,15 @@
-"""Networks of searched cells: NASNet-A, AmoebaNet-A, ENAS, DARTS, and those that take their cells from the recipe.
+"""Networks of searched cells: NASNet-A, AmoebaNet-A, ENAS, DARTS, and networks with the cells of `network.genotype`.
 
-Three stacks of normal cells, a reduction cell before the second and the third, which doubles the width. Styles differ
-in how a cell is built (`raysweep.nn.cell_ops`), in the stem for large images, in where the auxiliary head is, and in
-the non-linearity after the last cell, which DARTS does not have.
+Three stacks of normal cells, with a reduction cell before the second and third stack, which doubles the width. Styles
+differ in how cells are built (`raysweep.nn.cell_ops`), in the stem for large images, in the position of the auxiliary
+head, and in the non-linearity after the last cell, which DARTS lacks.
 
-Parameters are those of the released code, with these exceptions. A factorised reduction to an odd width gives the
-second half one channel more; Google's code has even widths alone, so it builds no AmoebaNet-A of F=50, and a count of
-5,086,898 for it has 12 + 12 in place of 12 + 13 channels there. ENAS has 3,894,372 parameters where its paper says 4.6
-million; its auxiliary head convolves the whole map once, where the released one pads and averages. Drop-path rises with
-every update, in DARTS' code with every epoch. In NASNet's and ENAS' code it also rises with depth; AmoebaNet's and
-DARTS' have one share for all cells. Not established, and left out: AmoebaNet's drop-path and dropout.
+Parameters match the released code, with these exceptions. A factorised reduction to an odd width gives its second half
+one more channel. Google's code supports only even widths, so it cannot build AmoebaNet-A with F=50; a published count
+of 5,086,898 for it assumes 12 + 12 instead of 12 + 13 channels there. ENAS has 3,894,372 parameters, while its paper
+says 4.6 million. Its auxiliary head convolves the whole map once; the released one pads and averages. Drop-path
+increases with every update, in DARTS' code with every epoch. In the code of NASNet and ENAS it also increases with
+depth; AmoebaNet and DARTS use one rate for all cells. AmoebaNet's drop-path and dropout are unknown and left out.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ HIDDEN = 1024
 
 @dataclass(frozen=True)
 class Form:
-    """What tells one network of the family from another."""
+    """The properties in which networks of the family differ."""
 
     style: str
     """How cells are built: slim, darts or enas."""
     width: int
     """Channels of every operation in the first stack: F of NASNet, C of DARTS."""
     repeats: int
-    """Normal cells of a stack: N of NASNet; DARTS and ENAS count 3N + 2 cells with the reductions."""
+    """Normal cells per stack: N of NASNet. DARTS and ENAS count 3N + 2 cells, including the reductions."""
     genotype: Genotype | None = None
-    """None: the recipe's."""
+    """None: that of the recipe."""
     large: bool = False
-    """The stem is for large images: it shortens their side to an eighth."""
+    """Whether the stem is for large images: it reduces their side to an eighth."""
     deeper_drops_more: bool = False
-    """Drop-path rises with depth."""
+    """Whether drop-path increases with depth."""
 
 
 AUXILIARY_AFTER = {"slim": 1, "darts": 2, "enas": 3}
-"""Cells between the first two stacks of normal cells and the auxiliary head, by style."""
+"""Number of cells between the first two stacks of normal cells and the auxiliary head, by style."""
 
 
 class Chain:
-    """Cells one after the other."""
+    """Adds cells one after another."""
 
     def __init__(self, net: NetworkBuilder, form: Form) -> None:
         self.net, self.form = net, form
@@ -74,11 +74,11 @@ class Chain:
         self.count = 0
 
     def normal(self, width: int) -> None:
-        """A normal cell."""
+        """Add a normal cell."""
         self._add("normal", self.genotype.normal, width, 1)
 
     def reduction(self, width: int) -> None:
-        """A reduction cell."""
+        """Add a reduction cell."""
         self._add("reduction", self.genotype.reduction, width, 2)
 
     def _add(self, kind: str, cell: Cell, width: int, stride: int) -> None:
@@ -97,14 +97,14 @@ def _recipe_genotype(net: NetworkBuilder) -> Genotype:
     recipe = net.recipe
     if not recipe.genotype:
         raise RaysweepError(
-            f"{recipe.name} takes its cells from network.genotype, which is empty: give it as raysweep.nas writes it, "
-            f"e.g. --set 'network.genotype={ENAS_MICRO}'."
+            f"{recipe.name} builds the cells of network.genotype, which is empty: set it to a genotype as printed by "
+            f"raysweep.nas, e.g. --set 'network.genotype={ENAS_MICRO}'."
         )
     return Genotype.parse(recipe.genotype)
 
 
 def _auxiliary(form: Form, net: NetworkBuilder) -> None:
-    """Pooling 5/3, or 5/2 in DARTS for large images; 1x1 convolution of 128; one of 768 over all that is left."""
+    """Add pooling 5/3 (5/2 in DARTS for large images), a 1x1 convolution to 128, and one of the whole map to 768."""
     net.activate("act")
     side, stride = net.shape[1], 2 if form.large and form.style == "darts" else 3
     net.pool("pool", stride=min(side, stride), kernel=min(side, 5), pad=0, kind="average", round_up=False)
@@ -114,7 +114,7 @@ def _auxiliary(form: Form, net: NetworkBuilder) -> None:
 
 
 def _stem(chain: Chain, width: int) -> None:
-    """A convolution of 3F; for large images 32 channels and two reduction cells, in DARTS three convolutions."""
+    """Add a convolution to 3F; for large images one to 32 and two reduction cells, in DARTS three convolutions."""
     net, recipe, large = chain.net, chain.net.recipe, chain.form.large
     kernel, stride = recipe.stem_kernel, recipe.stem_stride
     if not large:
@@ -136,11 +136,11 @@ def _third(width: int, net: NetworkBuilder) -> None:
 
 
 def nas_cells(form: Form, net: NetworkBuilder) -> None:
-    """A network of that form.
+    """Build a network of that form.
 
     Raises:
-        RaysweepError: no genotype, one that is none, or an operation that the style does not have.
-        InapplicableError: a non-linearity that takes several layers, or images too small.
+        RaysweepError: a missing or invalid genotype, or an operation that the style does not have.
+        InapplicableError: a non-linearity that needs several layers, or images too small.
     """
     chain, width = Chain(net, form), net.scaled(form.width)
     net.input()
@@ -158,11 +158,11 @@ def nas_cells(form: Form, net: NetworkBuilder) -> None:
 OWN: dict[str, Any] = {**BATCH_NORM, **HEAD, "stem_kernel": 3, "stem_stride": 1}
 LARGE: dict[str, Any] = {**OWN, "stem_stride": 2, "aux_weight": 0.4}
 NASNET, AMOEBANET, DARTS, ENAS = "Zoph et al. 2018", "Real et al. 2019", "Liu et al. 2019", "Pham et al. 2018"
-ENAS_OWN: dict[str, Any] = {**OWN, "bias": False}
 
 
-def _searched(name: str, form: Form, genotype: Genotype, summary: str, paper: str, own: dict[str, Any]) -> None:
+def _searched(name: str, form: Form, genotype: Genotype, source: str, paper: str, own: dict[str, Any]) -> None:
     own = {**own, "genotype": str(genotype)}
+    summary = f"cells of network.genotype stacked as in {source}; small, as in a search"
     network(name, summary, paper, side=32, classes=10, own=own, factors=CELL_FACTORS)(partial(nas_cells, form))
 
 
@@ -174,66 +174,29 @@ def _fixed(name: str, form: Form, summary: str, paper: str, **own: Any) -> None:
 
 
 SLIM = Form("slim", 32, 2, deeper_drops_more=True)
-_searched(
-    "nasnet_cells", SLIM, NASNET_A, "cells of network.genotype as NASNet stacks them; small as in a search", NASNET, OWN
-)
-_searched(
-    "darts_cells",
-    Form("darts", 16, 2),
-    DARTS_V2,
-    "cells of network.genotype as DARTS stacks them; small as in a search",
-    DARTS,
-    OWN,
-)
-_searched(
-    "enas_cells",
-    Form("enas", 36, 2, deeper_drops_more=True),
-    ENAS_MICRO,
-    "cells of network.genotype as ENAS' final network stacks them; small as in a search",
-    ENAS,
-    ENAS_OWN,
-)
-_fixed(
-    "nasnet_a_cifar",
-    replace(SLIM, repeats=6, genotype=NASNET_A),
-    "NASNet-A for 32 px: 6 cells a stack, F=32",
-    NASNET,
-    drop_path=0.4,
-)
-_fixed(
-    "nasnet_a_mobile",
-    replace(SLIM, width=44, repeats=4, genotype=NASNET_A, large=True),
-    "NASNet-A (4 @ 1056) for large images",
-    NASNET,
-    dropout=0.5,
-)
-_fixed(
-    "amoebanet_a_cifar",
-    Form("slim", 36, 6, AMOEBANET_A),
-    "AmoebaNet-A as Google released it, for 32 px: 6 cells a stack, F=36",
-    AMOEBANET,
-)
-_fixed(
-    "amoebanet_a_mobile",
-    Form("slim", 50, 4, AMOEBANET_A, large=True),
-    "AmoebaNet-A as Google released it, for large images: 4 cells a stack, F=50",
-    AMOEBANET,
-)
-_fixed(
-    "enas_micro_cifar",
-    Form("enas", 36, 5, ENAS_MICRO, deeper_drops_more=True),
-    "ENAS' micro search: 5 cells a stack, F=36",
-    ENAS,
-    bias=False,
-    dropout=0.2,
-    drop_path=0.4,
-)
-for _name, _genotype, _words, _paper in (
-    ("darts_v1", DARTS_V1, "DARTS' first-order cells", DARTS),
-    ("darts_v2", DARTS_V2, "DARTS' second-order cells", DARTS),
-    ("amoebanet_darts", AMOEBANET_DARTS, "what DARTS' repository calls AmoebaNet", DARTS),
-    ("nasnet_darts", NASNET_DARTS, "what DARTS' repository calls NASNet", DARTS),
+ENAS_SEARCHED = Form("enas", 36, 2, deeper_drops_more=True)
+_searched("nasnet_cells", SLIM, NASNET_A, "NASNet", NASNET, OWN)
+_searched("darts_cells", Form("darts", 16, 2), DARTS_V2, "DARTS", DARTS, OWN)
+_searched("enas_cells", ENAS_SEARCHED, ENAS_MICRO, "ENAS' final network", ENAS, {**OWN, "bias": False})
+
+NASNET_SMALL = replace(SLIM, repeats=6, genotype=NASNET_A)
+NASNET_LARGE = replace(SLIM, width=44, repeats=4, genotype=NASNET_A, large=True)
+AMOEBANET_SMALL = Form("slim", 36, 6, AMOEBANET_A)
+AMOEBANET_LARGE = Form("slim", 50, 4, AMOEBANET_A, large=True)
+ENAS_FINAL = replace(ENAS_SEARCHED, repeats=5, genotype=ENAS_MICRO)
+GOOGLES = "AmoebaNet-A as Google released it, for"
+ENAS_OWN: dict[str, Any] = {"bias": False, "dropout": 0.2, "drop_path": 0.4}
+_fixed("nasnet_a_cifar", NASNET_SMALL, "NASNet-A for 32 px: 6 cells a stack, F=32", NASNET, drop_path=0.4)
+_fixed("nasnet_a_mobile", NASNET_LARGE, "NASNet-A (4 @ 1056) for large images", NASNET, dropout=0.5)
+_fixed("amoebanet_a_cifar", AMOEBANET_SMALL, f"{GOOGLES} 32 px: 6 cells a stack, F=36", AMOEBANET)
+_fixed("amoebanet_a_mobile", AMOEBANET_LARGE, f"{GOOGLES} large images: 4 cells a stack, F=50", AMOEBANET)
+_fixed("enas_micro_cifar", ENAS_FINAL, "ENAS' micro search: 5 cells a stack, F=36", ENAS, **ENAS_OWN)
+for _name, _genotype, _words in (
+    ("darts_v1", DARTS_V1, "DARTS' first-order cells"),
+    ("darts_v2", DARTS_V2, "DARTS' second-order cells"),
+    ("amoebanet_darts", AMOEBANET_DARTS, "the cells called AmoebaNet in DARTS' repository"),
+    ("nasnet_darts", NASNET_DARTS, "the cells called NASNet in DARTS' repository"),
 ):
     _cifar, _mobile = Form("darts", 36, 6, _genotype), Form("darts", 48, 4, _genotype, large=True)
-    _fixed(f"{_name}_cifar", _cifar, f"{_words} for 32 px: 20 cells, C=36", _paper, drop_path=0.2)
-    _fixed(f"{_name}_mobile", _mobile, f"{_words} for large images: 14 cells, C=48", _paper)
+    _fixed(f"{_name}_cifar", _cifar, f"{_words} for 32 px: 20 cells, C=36", DARTS, drop_path=0.2)
+    _fixed(f"{_name}_mobile", _mobile, f"{_words} for large images: 14 cells, C=48", DARTS)

@@ -1,7 +1,8 @@
-"""The network of NAS-Bench-201 (Dong & Yang 2020): a cell of four nodes, repeated.
+"""The network of NAS-Bench-201 (Dong & Yang 2020): a repeated cell of four nodes.
 
-A convolution of 16 channels, three stacks of five cells of 16, 32 and 64 channels, a residual block of stride 2 before
-the second and the third. The skip of such a block averages 2x2 pixels and has a 1x1 convolution without normalisation.
+A convolution to 16 channels, then three stacks of five cells with 16, 32 and 64 channels, with a residual block of
+stride 2 before the second and third stack. The skip of this block averages 2x2 pixels and has a 1x1 convolution without
+normalisation.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 HIDDEN = 256
 PLAIN = Cell201(("nor_conv_3x3",) * len(EDGES))
-"""3x3 convolutions alone."""
+"""The cell with only 3x3 convolutions."""
 
 
 def _cell(net: NetworkBuilder) -> Cell201:
     if not net.recipe.genotype:
         raise RaysweepError(
-            f"{net.recipe.name} takes its cell from network.genotype, which is empty: give it in the benchmark's form, "
-            f"e.g. --set 'network.genotype={PLAIN}'."
+            f"{net.recipe.name} builds the cell of network.genotype, which is empty: set it to a cell in the form of "
+            f"the benchmark, e.g. --set 'network.genotype={PLAIN}'."
         )
     return Cell201.parse(net.recipe.genotype)
 
@@ -43,11 +44,11 @@ def _shortcut(width: int, net: NetworkBuilder) -> None:
 
 
 def nasbench201(net: NetworkBuilder) -> None:
-    """The network of the cell that the recipe names.
+    """Build the network of the cell in the recipe.
 
     Raises:
-        RaysweepError: no genotype, or one that is none.
-        InapplicableError: a non-linearity that takes several layers, or images too small.
+        RaysweepError: a missing or invalid genotype.
+        InapplicableError: a non-linearity that needs several layers, or images too small.
     """
     recipe, cell, width = net.recipe, _cell(net), net.scaled(STEM)
     nodes = [[word for word, (_, to) in zip(cell.operations, EDGES, strict=True) if to == node] for node in (1, 2, 3)]

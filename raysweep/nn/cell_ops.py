@@ -1,16 +1,16 @@
-"""Operations of searched cells, as parts of a network that a `Builder` makes.
+"""Operations of searched cells, as parts of a network built by a `Builder`.
 
     layers, shape = Builder(recipe, (36, 32, 32)).part(operation("sep_conv_3x3", "enas", width=36, stride=2))
 
-Papers build the same operation in different ways, and their inputs too. A `Style` is one of these ways: `slim`, the
-released NASNet and AmoebaNet code (tensorflow/models slim `nasnet_utils.py`, tensorflow/tpu amoeba_net
-`network_utils.py`); `darts` (quark0/darts `cnn/operations.py`); `enas`, the final network of melodyguan/enas
-(`micro_child.py`), and `enas_macro`, its layers (`general_child.py`); `nasbench201` (D-X-Y/AutoDL-Projects). To add an
-operation: a function of a `Builder`, a width and a stride in the table of its style.
+Papers build the same operations and inputs in different ways. Each way is a `Style`: `slim`, the released NASNet and
+AmoebaNet code (tensorflow/models slim `nasnet_utils.py`, tensorflow/tpu amoeba_net `network_utils.py`); `darts`
+(quark0/darts `cnn/operations.py`); `enas`, the final network of melodyguan/enas (`micro_child.py`), and `enas_macro`,
+its layers (`general_child.py`); `nasbench201` (D-X-Y/AutoDL-Projects). To add an operation, add a function of a
+`Builder`, a width and a stride to the table of its style.
 
-The non-linearity comes first and the normalisation last, where the recipe has it before the non-linearity; in the other
-position it follows the non-linearity. Borders are symmetric; TensorFlow's, for a stride of 2 and an even side, are one
-pixel smaller at the upper left.
+The non-linearity comes first. The normalisation comes last if the recipe places it before the non-linearity, otherwise
+right after the non-linearity. Padding is symmetric; TensorFlow pads one pixel less at the upper left for a stride of 2
+and an even side.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.nn.builder import Builder, Kernel, Part
 
 Operation = Callable[[Builder, int, int], None]
-"""Adds the operation to the present map: to a width, with a stride."""
+"""Adds the operation to the present map, with this output width and stride."""
 
 
 def pointwise(net: Builder, name: str, width: int, stride: int = 1) -> None:
@@ -36,13 +36,13 @@ def pointwise(net: Builder, name: str, width: int, stride: int = 1) -> None:
 
 
 def convolve(net: Builder, name: str, width: int, kernel: Kernel, stride: tuple[int, int], dilation: int = 1) -> None:
-    """Non-linearity, convolution that keeps the size but for its stride, normalisation."""
+    """Non-linearity, convolution with padding that keeps the size (up to the stride), normalisation."""
     net.activate(f"{name}_act")
     net.conv(name, width, kernel, stride, _border(kernel, dilation), dilation=dilation, act=False)
 
 
 def separable(net: Builder, name: str, width: int, kernel: int, stride: int, dilation: int = 1) -> None:
-    """Non-linearity, a convolution of each channel by itself, 1x1 convolution, normalisation."""
+    """Non-linearity, depthwise convolution, 1x1 convolution, normalisation."""
     channels, pad = net.shape[0], _border(kernel, dilation)
     net.activate(f"{name}_act")
     net.conv(f"{name}_depthwise", channels, kernel, stride, pad, channels, dilation=dilation, act=False, norm=False)
@@ -55,7 +55,7 @@ def _border(kernel: Kernel, dilation: int) -> tuple[int, int]:
 
 
 class Shift(nn.Module):
-    """The map moved by one pixel to the upper left, zeros at the other end."""
+    """Shifts a map by one pixel to the upper left and fills with zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape stays."""
@@ -63,9 +63,10 @@ class Shift(nn.Module):
 
 
 def factorised_reduction(net: Builder, width: int) -> None:
-    """Half the size: two 1x1 convolutions of stride 2, the second a pixel on; each gives half of the channels.
+    """Halve the size: two 1x1 convolutions with stride 2, the second shifted by a pixel; each makes half of the
+    channels.
 
-    Of an odd width the second gives one more; the released code has even ones alone. No non-linearity.
+    For an odd width the second one makes one more; the released code supports only even widths. No non-linearity.
     """
 
     def shifted(part: Builder) -> None:
@@ -76,7 +77,7 @@ def factorised_reduction(net: Builder, width: int) -> None:
 
 
 def _pool(kind: type[nn.MaxPool2d | nn.AvgPool2d], kernel: int, net: Builder, width: int, stride: int) -> None:
-    """A mean is over the pixels that are there. Where the width changes, 1x1 convolution and normalisation follow."""
+    """Pooling, and if the width changes a 1x1 convolution and normalisation. Averages ignore padding."""
     more = {"count_include_pad": False} if kind is nn.AvgPool2d else {}
     channels, *sizes = net.shape
     net.add("pool", kind(kernel, stride, kernel // 2, **more), (channels, *(-(-size // stride) for size in sizes)))
@@ -106,7 +107,7 @@ def _enas_identity(net: Builder, width: int, stride: int) -> None:
 
 
 def _bottleneck(share: float, kernel: int, dilation: int, net: Builder, width: int, stride: int) -> None:
-    """A convolution of a share of the width, between two of 1x1."""
+    """A convolution at a fraction of the width, between two 1x1 convolutions."""
     narrow = max(1, int(share * width))
     pointwise(net, "narrow", narrow)
     convolve(net, "conv", narrow, kernel, (stride, stride), dilation)
@@ -114,7 +115,7 @@ def _bottleneck(share: float, kernel: int, dilation: int, net: Builder, width: i
 
 
 def _crossed_bottleneck(share: float, length: int, net: Builder, width: int, stride: int) -> None:
-    """As `_bottleneck` with a row and then a column, each striding along itself."""
+    """As `_bottleneck`, with a 1xN and then an Nx1 convolution, each with the stride along its length."""
     narrow = max(1, int(share * width))
     pointwise(net, "narrow", narrow)
     convolve(net, "row", narrow, (1, length), (1, stride))
@@ -123,14 +124,14 @@ def _crossed_bottleneck(share: float, length: int, net: Builder, width: int, str
 
 
 def _darts_crossed(net: Builder, width: int, stride: int) -> None:
-    """A row of 7 and a column, without anything between them."""
+    """A 1x7 and a 7x1 convolution, with nothing between them."""
     net.activate("act")
     net.conv("row", width, (1, 7), (1, stride), (0, 3), act=False, norm=False)
     net.conv("column", width, (7, 1), (stride, 1), (3, 0), act=False)
 
 
 class Nothing(nn.Module):
-    """Zeros."""
+    """Returns zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape stays."""
@@ -142,7 +143,7 @@ def _conv(kernel: int, net: Builder, width: int, stride: int) -> None:
 
 
 def _projected(adds: Operation, net: Builder, width: int, stride: int) -> None:
-    """A 1x1 convolution first."""
+    """A 1x1 convolution, then the operation."""
     pointwise(net, "project", width)
     adds(net, width, stride)
 
@@ -195,17 +196,17 @@ NASBENCH201: Mapping[str, Operation] = {
 
 @dataclass(frozen=True)
 class Style:
-    """A way to build a cell: its operations, and how the outputs of earlier cells become its states 0 and 1."""
+    """A way to build cells: the operations, and how outputs of earlier cells become states 0 and 1."""
 
     operations: Mapping[str, Operation]
     always_fitted: bool = True
-    """State 0 goes through a 1x1 convolution even where it has the right width."""
+    """Apply a 1x1 convolution to state 0 even if it has the right width."""
     first_fitted: bool = True
-    """So does that of the first cell, where both inputs are one map."""
+    """The same in the first cell, whose two inputs are the same map."""
     newer_twice: bool = False
-    """State 1 goes through a 1x1 convolution where it has another width, and through one in any case."""
+    """Apply a 1x1 convolution to state 1 if its width differs, in addition to the usual one."""
     drops_identity: bool = False
-    """Drop-path applies to identities that stride."""
+    """Apply drop-path to identities with a stride."""
 
 
 STYLES: Mapping[str, Style] = {
@@ -215,20 +216,22 @@ STYLES: Mapping[str, Style] = {
     "enas_macro": Style(ENAS_MACRO),
     "nasbench201": Style(NASBENCH201),
 }
-"""Ways to build a cell, by name."""
+"""Styles by name."""
 
 
 def operation(name: str, style: str, width: int, stride: int = 1) -> Part[Builder]:
     """An operation from the present map to `width` channels, as a part of a network.
 
-    Stride 2 halves the size, rounded up. Without a stride and a change of width, identities add no layer.
+    Stride 2 halves the size, rounded up. With stride 1 and the same width, an identity adds no layer.
 
     Raises:
-        RaysweepError: networks of that style do not have it.
+        RaysweepError: the style does not have the operation.
     """
     known = STYLES[style].operations
     if name not in known:
-        raise RaysweepError(f"operation {name!r} is not known to networks of style {style}.{did_you_mean(name, known)}")
+        raise RaysweepError(
+            f"operation {name!r} does not exist in networks of style {style}.{did_you_mean(name, known)}"
+        )
     return partial(_add, known[name], width, stride)
 
 
@@ -237,7 +240,7 @@ def _add(adds: Operation, width: int, stride: int, net: Builder) -> None:
 
 
 def fit_older(net: Builder, style: str, width: int, newer: tuple[int, ...]) -> None:
-    """State 0 from the output before the last one, which has the shape `newer`."""
+    """Add state 0, made from the older of the two preceding outputs; the newer one has the shape `newer`."""
     if net.shape[1:] != newer[1:]:
         net.activate("act")
         factorised_reduction(net, width)
@@ -246,7 +249,7 @@ def fit_older(net: Builder, style: str, width: int, newer: tuple[int, ...]) -> N
 
 
 def fit_newer(net: Builder, style: str, width: int) -> None:
-    """State 1 from the last output."""
+    """Add state 1, made from the last output."""
     if STYLES[style].newer_twice and net.shape[0] != width:
         pointwise(net, "calibrate", width)
     pointwise(net, "fit", width)

@@ -1,4 +1,4 @@
-"""Searched cells, from their genotype to layers."""
+"""Builds layers from the genotypes of searched cells."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from raysweep.nn.cell_ops import STYLES, factorised_reduction, fit_newer, fit_ol
 
 @dataclass(frozen=True)
 class CellForm:
-    """How a cell is built."""
+    """Options for building a cell."""
 
     style: str
-    """See `cell_ops.STYLES`."""
+    """One of `cell_ops.STYLES`."""
     width: int
-    """Channels of every operation's output."""
+    """Output channels of every operation."""
     stride: int
-    """Of operations on the two inputs."""
+    """Stride of the operations on the two inputs."""
     drop_path: float
-    """Share of paths that training drops at its end."""
+    """Fraction of paths that are dropped at the end of training."""
 
 
 def add_cell(net: Builder, name: str, cell: Cell, form: CellForm, older: Shape | None) -> None:
-    """Add the cell; `older` is the shape of the map before the last cell, none where this is the first one.
+    """Add a cell. `older` is the output shape of the cell before the last one; None for the first cell.
 
-    States that lead nowhere are built and computed all the same, as in the released code.
+    Unused states are built and computed too, as in the released code.
 
     Raises:
-        RaysweepError: an operation that networks of this style do not have.
+        RaysweepError: an operation that this style does not have.
     """
     fit_first, first = _older(net, form, older)
     fit_second, second = net.part(lambda part: fit_newer(part, form.style, form.width))
@@ -69,7 +69,7 @@ def _step(form: CellForm, step: Step, net: Builder) -> None:
 
 
 def _fit_output(last: Shape, net: Builder) -> None:
-    """An input among the outputs gets the size and width of the last state."""
+    """Fit an input that is part of the output to the size and width of the last state."""
     if net.shape[1:] != last[1:]:
         factorised_reduction(net, last[0])
     elif net.shape != last:
@@ -77,7 +77,7 @@ def _fit_output(last: Shape, net: Builder) -> None:
 
 
 def add_edges(net: Builder, name: str, nodes: Sequence[Sequence[str]]) -> None:
-    """Add a cell of NAS-Bench-201: each node sums an operation on every earlier state, and the last is the output."""
+    """Add a cell of NAS-Bench-201: each node sums one operation on every earlier state; the last node is the output."""
     width = net.shape[0]
     parts = [[operation(word, "nasbench201", width) for word in words] for words in nodes]
     graph = [list(enumerate(net.part(part)[0] for part in node)) for node in parts]

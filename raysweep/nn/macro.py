@@ -1,4 +1,4 @@
-"""Networks of ENAS' macro space, from their text to layers: each layer may take in what any earlier one gave."""
+"""Builds layers of networks in ENAS' macro space, in which each layer may use the output of any earlier one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from raysweep.nn.builder import Builder
 from raysweep.nn.cell_ops import factorised_reduction, operation, pointwise
 
 STYLE = "enas_macro"
-"""Way to build operations, see `cell_ops`."""
+"""How operations are built, see `cell_ops`."""
 States = dict[int, Tensor]
-"""Maps of one shape by number: 0 that of the stem, n + 1 that of layer n."""
+"""Maps of equal shape by number: 0 for the stem, n + 1 for layer n."""
 
 
 class SkipLayer(nn.Module):
-    """An operation on the last state; its output and those of some earlier states are joined to a new state."""
+    """Applies an operation to the last state, and joins the result with some earlier states into a new state."""
 
     def __init__(self, operation: nn.Module, sources: Sequence[int], join: nn.Module) -> None:
         super().__init__()
@@ -28,14 +28,14 @@ class SkipLayer(nn.Module):
         self.join = join
 
     def forward(self, states: States) -> States:
-        """States -> the same and the new one."""
+        """States -> the same states and the new one."""
         last = max(states)
         maps = [*(states[at] for at in self.sources), self.operation(states[last])]
         return states | {last + 1: self.join(torch.cat(maps, 1))}
 
 
 class HalvedStates(nn.Module):
-    """States that are still taken, each halved by weights of its own; the others are left behind."""
+    """Halves each state that is still used, with separate weights, and drops the others."""
 
     def __init__(self, reductions: Mapping[int, nn.Module]) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class HalvedStates(nn.Module):
 
 
 class SkipLayers(nn.ModuleList):
-    """Layers that add a state, and reductions; the last state is the output."""
+    """Layers that each add a state, and reductions. The last state is the output."""
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, C, H, W) -> (N, 2^r C, H / 2^r, W / 2^r), r the number of reductions."""
@@ -59,9 +59,9 @@ class SkipLayers(nn.ModuleList):
 
 
 def add_layers(net: Builder, name: str, network: MacroNetwork) -> None:
-    """Add the layers of a macro network to the present map, whose width they have until a reduction doubles it.
+    """Add the layers of a macro network. They have the width of the present map, which each reduction doubles.
 
-    A state that nothing takes any more is not halved: its weights would learn nothing.
+    States that are no longer used are not halved, because these weights would not learn.
     """
     shape, layers = net.shape, nn.ModuleList()
     for number, (word, skips) in enumerate(network.layers):
@@ -79,6 +79,6 @@ def add_layers(net: Builder, name: str, network: MacroNetwork) -> None:
 
 
 def _join(width: int, first: bool, net: Builder) -> None:
-    """The released code has no such convolution in the first layer, which has no skips."""
+    """Add the 1x1 convolution that joins states; as in the released code, the first layer has none."""
     if not first:
         pointwise(net, "join", width)

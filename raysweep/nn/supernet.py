@@ -1,17 +1,19 @@
-"""One network that holds the weights of every cell of a space: the shared network of ENAS (micro search).
+"""The supernet of ENAS (micro search): one network with the weights of every cell of a space.
 
 Pham et al. 2018, arXiv 1802.03268, after the released code (melodyguan/enas, `micro_child.py`). It is not the network
-that a cell is trained in by itself: its cells end in a 1x1 convolution that mixes the loose ends, and a reduction
-halves the map first and is a cell of stride 1 after that.
+in which a cell is trained individually: its cells end in a 1x1 convolution that mixes the loose ends, and a reduction
+first halves the map and then applies a cell of stride 1.
 
-Where it differs from the released code: an input of a cell that no node uses is no loose end, unless the genotype lists
-it; and the auxiliary head, which stays as it was drawn there, is trained.
+Two differences from the released code: a cell input that no node uses is not a loose end, unless the genotype lists it;
+and the auxiliary head, which keeps its initial weights there, is trained.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import product
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +21,6 @@ from torch import Tensor, nn
 
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import INPUTS, Cell, Genotype, Step
-from raysweep.nas.cells_space import CellSpace
 from raysweep.nn.activations import Shape
 from raysweep.nn.builder import Builder, Part
 from raysweep.nn.cell_ops import factorised_reduction, fit_older, operation
@@ -28,18 +29,37 @@ from raysweep.nn.norms import NORMS
 from raysweep.recipe import NetworkRecipe
 
 STYLE = "enas"
-"""Way to build operations and inputs, see `cell_ops`."""
+"""How operations and inputs are built, see `cell_ops`."""
 STEM = 3
-"""Width of the stem relative to that of the cells."""
+"""Width of the stem, relative to the width of the cells."""
 AUXILIARY = (128, 768)
 """Widths of the auxiliary head."""
 
 
-class SharedCell(nn.Module):
-    """One cell of the network: weights of their own for every node, side of it, earlier state and operation."""
+class Cells(Protocol):
+    """The cells that a supernet holds, such as a `raysweep.nas.cells_space.CellSpace`."""
 
-    def __init__(self, recipe: NetworkRecipe, space: CellSpace, older: Shape, newer: Shape, width: int) -> None:
-        """`older` and `newer` are the shapes of the outputs of the two cells before."""
+    @property
+    def name(self) -> str:
+        """The name of the space."""
+        ...
+
+    @property
+    def operations(self) -> Sequence[str]:
+        """The operations of a node."""
+        ...
+
+    @property
+    def nodes(self) -> int:
+        """Number of nodes of a cell."""
+        ...
+
+
+class SupernetCell(nn.Module):
+    """One cell of the supernet: separate weights for every node, side, earlier state and operation."""
+
+    def __init__(self, recipe: NetworkRecipe, space: Cells, older: Shape, newer: Shape, width: int) -> None:
+        """`older` and `newer` are the output shapes of the two preceding cells."""
         super().__init__()
         shape = (width, *newer[1:])
         self.older = _part(recipe, older, lambda net: fit_older(net, STYLE, width, newer))
@@ -56,13 +76,13 @@ class SharedCell(nn.Module):
         self.norm = NORMS[recipe.norm](width)
 
     def forward(self, older: Tensor, newer: Tensor, cell: Cell) -> Tensor:
-        """Outputs of the two cells before -> (N, width, H, W); H and W are those of the newer one."""
+        """Outputs of the two preceding cells -> (N, width, H, W), with H and W of the newer one."""
         states = [self.older(older), self.newer(newer)]
         for state, steps in enumerate(cell.nodes, INPUTS):
             made = [self.steps[_name(state, side, step)](states[step[1]]) for side, step in enumerate(steps)]
             states.append(made[0] + made[1])
         ends = torch.cat([states[state] for state in cell.concat], 1)
-        # The columns of one convolution of all states that belong to those that are there.
+        # The columns, for the present loose ends, of one convolution of all states.
         mixing: list[Tensor] = [self.mixing[state].weight for state in cell.concat]  # type: ignore[misc]
         mixed: Tensor = self.norm(F.conv2d(self.act(ends), torch.cat(mixing, 1)))
         return mixed
@@ -77,22 +97,26 @@ def _name(state: int, side: int, step: Step) -> str:
     return f"{state}{'ab'[side]}_{name}_{source}"
 
 
-class SharedCells(nn.Module):
-    """Stem, cells with two reductions, classifier; which cells they are is said anew with every batch."""
+class Supernet(nn.Module):
+    """Stem, cells with two reductions, classifier. Every batch comes with the genotype to use."""
 
-    def __init__(self, recipe: NetworkRecipe, shape: Shape, space: CellSpace, cells: int = 8, width: int = 20) -> None:
-        """For images of a shape (channels, side, side). `cells` with both reductions.
+    def __init__(self, recipe: NetworkRecipe, shape: Shape, space: Cells, cells: int = 8, width: int = 20) -> None:
+        """Build the supernet.
 
-        `width` is that of the first cells, times the recipe's multiplier. With `network.aux_weight` an auxiliary head
-        follows the cell after the second reduction.
+        Args:
+            recipe: the layers. With `aux_weight` an auxiliary head follows the cell after the second reduction.
+            shape: of the images: channels, side, side.
+            space: the cells to hold.
+            cells: number of cells, including both reductions.
+            width: of the first cells, multiplied by the width of the recipe.
 
         Raises:
-            RaysweepError: fewer than 3 cells, or an operation that such networks do not have.
-            InapplicableError: images too small for so many reductions, or for the auxiliary head.
+            RaysweepError: fewer than 3 cells, or an unsupported operation.
+            InapplicableError: images too small for the reductions or the auxiliary head.
         """
         super().__init__()
         if cells < 3:
-            raise RaysweepError(f"cells is {cells}: with both reductions at least 3 are needed.")
+            raise RaysweepError(f"cells is {cells}: it must be 3 or more, including both reductions.")
         self.space = space
         third = (cells - 2) // 3
         self.reductions = (third, 2 * third + 1)
@@ -106,7 +130,7 @@ class SharedCells(nn.Module):
                 now *= 2
                 older = newer
                 self.halving[str(at)], newer = Builder(recipe, newer).part(partial(factorised_reduction, width=now))
-            self.cells.append(SharedCell(recipe, space, older, newer, now))
+            self.cells.append(SupernetCell(recipe, space, older, newer, now))
             older, newer = newer, (now, *newer[1:])
             if at == self.reductions[1] + 1 and recipe.aux_weight:
                 self.auxiliary = _part(recipe, newer, _auxiliary)
@@ -116,7 +140,7 @@ class SharedCells(nn.Module):
         """Images (N, C, H, W) -> logits (N, outputs); with an auxiliary head (2, N, outputs) in training.
 
         Raises:
-            RaysweepError: a genotype that the space of the network does not have.
+            RaysweepError: a genotype that is not in the space of the supernet.
         """
         self._check(genotype)
         older = newer = self.stem(images)
@@ -136,8 +160,8 @@ class SharedCells(nn.Module):
             names = {name for steps in cell.nodes for name, _ in steps}
             if len(cell.nodes) != self.space.nodes or not names <= {*self.space.operations}:
                 raise RaysweepError(
-                    f"{genotype} is not in the space {self.space.name}, whose weights these are: cells have "
-                    f"{self.space.nodes} nodes and operations {', '.join(self.space.operations)}."
+                    f"{genotype} is not in the space {self.space.name} of the supernet: its cells have "
+                    f"{self.space.nodes} nodes and the operations {', '.join(self.space.operations)}."
                 )
 
 
@@ -147,7 +171,7 @@ def _head(net: Builder) -> None:
 
 
 def _auxiliary(net: Builder) -> None:
-    """A classifier on the middle of the network, as NASNet's: pooling 5/3, 1x1 convolution, one of the whole map."""
+    """An auxiliary classifier as in NASNet: pooling 5/3, a 1x1 convolution, and a convolution of the whole map."""
     net.activate("act")
     net.pool("pool", stride=3, kernel=5, pad=0, kind="average", round_up=False)
     net.conv("project", AUXILIARY[0], 1)

@@ -1,4 +1,4 @@
-"""The connection to Ray, and how it ends: in the normal way, by Ctrl-C, by SIGTERM, or by the loss of the terminal."""
+"""The connection to Ray, and how it ends: normally, by Ctrl-C, by SIGTERM, or by losing the terminal."""
 
 from __future__ import annotations
 
@@ -12,42 +12,38 @@ from contextlib import contextmanager
 from types import FrameType
 
 import ray
-from ray._private.utils import read_ray_address
 from ray.exceptions import AuthenticationError
 from ray.job_config import JobConfig
 
 from raysweep.errors import RaysweepError
+from raysweep.orchestrate import ray_private
 
 SETTINGS = {
-    # Our progress is the only one, and our store the only results.
-    "RAY_AIR_NEW_OUTPUT": "0",
+    **ray_private.SETTINGS,
+    # raysweep shows the progress and stores the results itself.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
-    # A trial that failed has no rows, so no metric.
+    # A failed trial has no rows, so no metric.
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    # Relative paths mean in a trial what they mean on the command line.
+    # Relative paths mean the same in a trial as on the command line.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    # How soon a dead worker is noticed; and no process beside each gang that watches for nodes about to be taken away:
-    # `watch` does that for all.
+    # How soon a dead worker is detected.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    # Nothing is reported to anyone.
     "RAY_USAGE_STATS_ENABLED": "0",
 }
-"""Read by Ray in the driver, which hands on what its workers need. A job-wide `runtime_env` would do as well, but every
-process of the sweep would then be a new one instead of one that Ray has ready."""
+"""Environment of the driver, which passes on what workers need. A job-wide `runtime_env` would work too, but then every
+process of the sweep would be started from scratch instead of taken from those that Ray keeps ready."""
 
 
 @contextmanager
 def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[str]:
-    """A Ray session with our settings: the one that is open, the cluster at the address, or a local one just for us.
+    """Use a Ray session with our settings: the open one, the cluster at the address, or a new local one.
 
-    Without an address Ray looks at RAY_ADDRESS and for a cluster that `ray start` started on this machine; "auto" is
-    that one and no other. Gives the address of the dashboard, empty where there is none or the session is not ours.
+    Without an address, RAY_ADDRESS and then a cluster that `ray start` started on this machine are used; "auto" means
+    the latter only. Yields the address of the dashboard; empty without one, or in a session that was already open.
 
     Raises:
-        RaysweepError: nothing answers at the address, or it wants a token that we do not have.
+        RaysweepError: nothing answers at the address, or it requires a token that is not at hand.
     """
     with _environment(SETTINGS):
         if ray.is_initialized():
@@ -55,7 +51,7 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
                 yield ""
             return
         url = _connect(address, metadata, dashboard)
-        # Only now: Ray sets a signal handler of its own.
+        # After ray.init, which sets a signal handler of its own.
         with graceful_signals(), _quiet():
             try:
                 yield url
@@ -76,33 +72,33 @@ def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool |
         )
     except (OSError, ValueError, AuthenticationError) as error:
         raise RaysweepError(
-            f"cannot use Ray at {where or 'this machine'} ({error}): check the address and, where the cluster wants "
-            "one, the token (RAY_AUTH_MODE=token, ~/.ray/auth_token); or leave the address out to use this machine."
+            f"cannot connect to Ray at {where or 'this machine'} ({error}): check the address and, if the cluster "
+            "requires one, the auth token (RAY_AUTH_MODE=token, ~/.ray/auth_token); or omit the address to use this "
+            "machine."
         ) from error
     return str(context.dashboard_url or "")
 
 
 def _find(address: str) -> str:
-    """The address itself; for none or "auto", that of the cluster on this machine.
+    """Return the address itself; for none or "auto", the address of the cluster on this machine.
 
     Raises:
-        RaysweepError: "auto" where there is no such cluster: a sweep on a head must not start a Ray of its own.
+        RaysweepError: "auto" without such a cluster: a sweep on a head node must not start a Ray of its own.
     """
     if address not in ("", "auto"):
         return address
     here = _started_here()
     if address and not here:
         raise RaysweepError(
-            "no Ray cluster runs on this machine, and RAY_ADDRESS or --address is auto: start one with `ray up` or "
-            "`ray start --head`, or unset RAY_ADDRESS to use this machine alone."
+            "RAY_ADDRESS or --address is auto, but no Ray cluster runs on this machine: start one with `ray up` or "
+            "`ray start --head`, or unset RAY_ADDRESS to use only this machine."
         )
     return here
 
 
 def _started_here() -> str:
-    # The note that `ray start` leaves of its address outlives a cluster that was killed, and Ray would try that address
-    # for minutes.
-    address = read_ray_address() or ""
+    # The address that `ray start` writes to disk outlives a killed cluster, and Ray would try it for minutes.
+    address = ray_private.read_ray_address() or ""
     try:
         knock(address)
     except OSError:
@@ -111,7 +107,7 @@ def _started_here() -> str:
 
 
 def knock(address: str) -> None:
-    """Open a connection to a host and port; Ray itself tries for two minutes where nothing answers.
+    """Open and close a connection to host:port; Ray itself would try for two minutes if nothing answers.
 
     Raises:
         OSError: nothing answers.
@@ -123,9 +119,9 @@ def knock(address: str) -> None:
 
 @contextmanager
 def graceful_signals() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into an exception, so that all is closed; a second one leaves at once.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into an exception, so that everything is closed; a second one exits.
 
-    SIGHUP is what a `ray submit` whose connection breaks leaves behind; under `nohup` it stays ignored.
+    A `ray submit` whose connection breaks sends SIGHUP; under `nohup` it stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -146,7 +142,7 @@ def graceful_signals() -> Iterator[None]:
     except SystemExit:
         if not received:
             raise
-        # Not where it was raised: Ray, where that was within a wait of its own, gives it a status of 1.
+        # Not where it was raised: when that is inside one of Ray's own waits, Ray changes the status to 1.
         raise SystemExit(128 + received[0]) from None
     finally:
         for number, handler in before.items():
@@ -166,14 +162,13 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # `log_to_driver` does not cover Ray's reports of dead processes, which it prints to our standard output; the events
-    # tell of them. Ray's debugger turns them off in the same way.
+    # The sweep's events report dead processes; Ray would also print them on standard output.
     logger = logging.getLogger("ray")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    ray._private.worker._worker_logs_enabled = False
+    ray_private.print_worker_logs(False)
     try:
         yield
     finally:
         logger.setLevel(level)
-        ray._private.worker._worker_logs_enabled = True
+        ray_private.print_worker_logs(True)

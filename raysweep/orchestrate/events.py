@@ -1,4 +1,4 @@
-"""What a sweep tells whoever watches it, and the functions it calls for each trial. Loads neither torch nor ray."""
+"""The events of a sweep, and the functions that it calls for each trial. Loads neither torch nor ray."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ ENDS: tuple[End, ...] = get_args(End)
 Kind = Literal["started", "epoch", "finished", "diverged", "stopped", "failed", "retried", "note"]
 
 Train = Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
-"""Trains a trial at a place in its nth attempt, one row an epoch; the last row's status is finished or diverged."""
+"""Trains a trial at a place in its nth attempt and yields one row per epoch; the last one is finished or diverged."""
 RecordEnd = Callable[[TrialTask, str, str | None], None]
-"""Writes the end that a trial could not write itself: `failed` with the error's text, or `stopped` with the reason."""
+"""Writes the end that a trial could not write itself: `failed` with the error, or `stopped` with the reason."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened to a trial, or to the sweep where `trial` is empty."""
+    """Something that happened to a trial, or to the sweep if `trial` is empty."""
 
     kind: Kind
     trial: str = ""
     row: Row = field(default_factory=dict)
-    """The epoch's row; for an end the trial's last one, with the whole traceback under `error` if it failed."""
+    """The epoch's row; for an end the trial's last row, with the whole traceback under `error` if it failed."""
     text: str = ""
-    """One line for a person to read."""
+    """One line for people to read."""
 
 
 OnEvent = Callable[[Event], None]
 
 
-def tell_all(*listeners: OnEvent) -> OnEvent:
-    """One listener that hands each event to all of them, in order."""
+def broadcast(*listeners: OnEvent) -> OnEvent:
+    """Return one listener that passes each event to all of these, in order."""
 
     def on_event(event: Event) -> None:
         for listener in listeners:
@@ -48,7 +48,7 @@ def tell_all(*listeners: OnEvent) -> OnEvent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Ids of the trials of a sweep by how they ended, each in the order of the plan."""
+    """The ids of a sweep's trials by how they ended, each in the order of the plan."""
 
     finished: tuple[str, ...] = ()
     diverged: tuple[str, ...] = ()
@@ -57,12 +57,12 @@ class Outcome:
 
     @classmethod
     def of(cls, ends: Mapping[str, str]) -> Outcome:
-        """The outcome of trials with these ends; those without one are left out."""
+        """Sort trials by their ends; those without an end are left out."""
         return cls(*(tuple(trial for trial, end in ends.items() if end == kind) for kind in cls.__annotations__))
 
 
 def train_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
-    """Train for real; torch is loaded where the trial runs, not where the sweep is driven."""
+    """Train for real; torch is loaded in the worker, not in the driver."""
     from raysweep.train.run_trial import run_trial
 
     return run_trial(task, place, attempt)
@@ -76,5 +76,5 @@ def record_trial_end(task: TrialTask, status: str, why: str | None) -> None:
 
 
 def headline(error: str) -> str:
-    """The line of a traceback that says what went wrong, or its beginning."""
+    """Return the last line of a traceback, which says what went wrong, shortened."""
     return textwrap.shorten(error.strip().rpartition("\n")[2], 160, placeholder=" ...")

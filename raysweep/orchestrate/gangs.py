@@ -1,4 +1,4 @@
-"""Keeps the gangs of a sweep alive: one thread of the driver for each, blocked in Train's `fit`."""
+"""Keeps the gangs of a sweep running: one thread of the driver for each, blocked in Train's `fit`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from ray.exceptions import RayError
 from ray.util import placement_group_table, remove_placement_group
 from ray.util.placement_group import PlacementGroup
 
-from raysweep.train.worker import Gang, is_loss, run_gang
+from raysweep.orchestrate.gang_trainer import is_loss, run_gang
+from raysweep.train.worker import Gang
 
 KILL_S = 60.0
 """Longest wait for the threads of killed gangs.
 
-Ray must not be shut down under a thread that waits for it: the process would die by a signal.
+Ray must not shut down while a thread waits for it: the process would die by a signal.
 """
 
 
@@ -30,7 +31,7 @@ class Gangs:
     """The gangs of one sweep on one Ray session."""
 
     def __init__(self, pool: Any, storage: Path, boot: str) -> None:
-        """`boot` tells this start of the sweep from earlier ones, so that Train never takes up an old run's state."""
+        """`boot` distinguishes this start of the sweep from earlier ones, so Train never resumes an old run's state."""
         self.pool = pool
         self.storage = storage
         self.boot = boot
@@ -39,23 +40,23 @@ class Gangs:
         self.controllers: dict[str, Any] = {}
 
     def add(self, gang: Gang, wide: bool = False) -> None:
-        """Start a gang, at any time of the sweep; a wide one has a device to itself."""
+        """Start a gang, at any time during the sweep; a wide one has a device to itself."""
         ray.get(self.pool.enlist.remote(gang.name, wide))
         self.threads[gang.name] = threading.Thread(target=self._keep, args=(gang,), daemon=True, name=gang.name)
         self.threads[gang.name].start()
 
     def kill(self, names: Iterable[str]) -> None:
-        """Kill gangs with all that they run; those that are still wanted start again."""
+        """Kill gangs with everything they run; those that are still wanted start again."""
         for name in names:
             if (controller := self.controllers.get(name)) is not None:
                 with suppress(RayError):
                     ray.kill(controller)
 
     def stop(self, patience_s: float) -> None:
-        """Wait for the gangs of a closed pool to end by themselves, then kill the rest."""
+        """Wait for the gangs of a closed pool to end, then kill the rest."""
         self.stopping.set()
         self._wait(patience_s)
-        self.kill(name for name, thread in self.threads.items() if thread.is_alive())
+        self.kill([name for name, thread in list(self.threads.items()) if thread.is_alive()])
         self._wait(KILL_S)
         self._free(f"{self.boot}-")
 
@@ -64,7 +65,7 @@ class Gangs:
             run_name = f"{self.boot}-{gang.name}-{life}"
             try:
                 return run_gang(gang, run_name, self.storage, partial(self._started, gang.name))
-            except Exception as error:  # Ray has many ways to say that a controller is no more
+            except Exception as error:  # Ray raises many types when a controller is gone
                 if self.stopping.is_set() or not self._revive(gang.name, run_name, error):
                     return None
 
@@ -80,14 +81,14 @@ class Gangs:
         return False
 
     def _free(self, prefix: str) -> None:
-        # A controller that dies leaves its reservation behind, and nothing else could ever start in its place.
+        # A controller that dies leaves its reservation behind, and nothing could ever start in its place.
         with suppress(RayError):
             for key, state in _groups(prefix):
                 if state != "REMOVED":
                     remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(key)))
 
     def num_waiting(self) -> int:
-        """Gangs for which no node has room; one that has a place and is only starting is none of them."""
+        """Return the number of gangs that no node has room for; one that has room and is starting does not count."""
         return sum(state in ("PENDING", "RESCHEDULING") for _, state in _groups(f"{self.boot}-"))
 
     def _wait(self, patience_s: float) -> None:
@@ -97,7 +98,7 @@ class Gangs:
 
 
 def _groups(prefix: str) -> Iterator[tuple[str, str]]:
-    """Ids and states of the placement groups whose names begin like this."""
+    """Yield ids and states of the placement groups whose names begin with the prefix."""
     for key, group in placement_group_table().items():
         if group["name"].startswith(prefix):
             yield key, group["state"]

@@ -1,6 +1,6 @@
-"""Lets a sweep grow with its cluster: gangs for nodes that come, a device alone for who needs one, and why others wait.
+"""Lets a sweep grow with its cluster: gangs for new nodes, a whole device for trials that need one, notes on waiting.
 
-That it shrinks with its work is the pool's: a gang for which nothing is left closes, and its node may go.
+The pool makes it shrink with its work: a gang with nothing left to do closes, and its node may go.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from raysweep.orchestrate.nodes import Node, nodes_there, nodes_to_come
 from raysweep.orchestrate.packing import fitting, places, waiting_text, widest
 from raysweep.train.worker import Gang
 
-LOOK_S = 5.0
+CHECK_S = 5.0
 PATIENCE = 3
-"""Looks in a row at a gang without a place after which it is told what it waits for."""
+"""Number of checks in a row that find a gang without room before the sweep reports what it is waiting for."""
 
 
 class Growth:
     """A thread of the driver that adds gangs while a sweep runs."""
 
     def __init__(self, pool: Any, gangs: Gangs, gang: Gang, at_once: int | None, allow: Callable[[int], None]) -> None:
-        """`gang` is what all are like; `at_once` how many may run, none: as many as fit.
+        """`gang` is the model for all; `at_once` is how many may run (None: as many as fit).
 
-        `allow` is told how many trials can be under way at once, whenever that changes.
+        `allow` is called with the number of trials that can run at once, whenever that changes.
         """
         self.pool = pool
         self.gangs = gangs
@@ -39,46 +39,46 @@ class Growth:
         self.at_once = at_once
         self.allow = allow
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self._look_on, daemon=True)
-        self.looks = 0
-        self.told = ""
+        self.thread = threading.Thread(target=self._check_on, daemon=True)
+        self.checks_waiting = 0
+        self.reported = ""
 
     def start(self, count: int) -> None:
-        """Start so many gangs, and look for room for more from then on."""
+        """Start this many gangs, and from then on check for room for more."""
         for _ in range(count):
             self._add(self.gang)
         self.thread.start()
 
     def stop(self) -> None:
-        """Add no more."""
+        """Add no more gangs."""
         self.over.set()
 
-    def _look_on(self) -> None:
-        while not self.over.wait(LOOK_S):
-            with suppress(RayError, OSError, ValueError):  # a head that is gone is told by who watches it
-                self.look(ray.get(self.pool.demand.remote()), nodes_there())
+    def _check_on(self) -> None:
+        while not self.over.wait(CHECK_S):
+            with suppress(RayError, OSError, ValueError):  # `health` reports a head that is gone
+                self.check(ray.get(self.pool.demand.remote()), nodes_there())
 
-    def look(self, demand: Demand, there: Sequence[Node]) -> None:
-        """Add what there is room and work for."""
+    def check(self, demand: Demand, there: Sequence[Node]) -> None:
+        """Add the gangs for which there is room and work."""
         coming = nodes_to_come(there)
         room = places(fitting([*there, *coming], self.gang.shape), self.at_once, demand.trials)
         for _ in range(room - demand.gangs):
             self._add(self.gang)
         if demand.alone and not demand.has_wide:
             self._add(replace(self.gang, shape=widest(there, self.gang.shape)), wide=True)
-        # What waits for a device alone keeps nobody from training.
+        # Trials that wait for a whole device keep no other trial from training.
         self.allow(max(room, demand.gangs) + demand.alone)
-        self._tell(self.gangs.num_waiting(), there, len(coming))
+        self._report(self.gangs.num_waiting(), there, len(coming))
 
     def _add(self, gang: Gang, wide: bool = False) -> None:
         if not self.over.is_set():
             self.gangs.add(replace(gang, name=f"gang-{len(self.gangs.threads)}"), wide)
 
-    def _tell(self, waiting: int, there: Sequence[Node], coming: int) -> None:
-        self.looks = self.looks + 1 if waiting else 0
-        if self.looks < PATIENCE:
+    def _report(self, waiting: int, there: Sequence[Node], coming: int) -> None:
+        self.checks_waiting = self.checks_waiting + 1 if waiting else 0
+        if self.checks_waiting < PATIENCE:
             return
         text = waiting_text(self.gang.shape, waiting, there, ray.available_resources(), coming)
-        if text != self.told:
-            self.told = text
+        if text != self.reported:
+            self.reported = text
             ray.get(self.pool.remark.remote(text))

@@ -1,4 +1,4 @@
-"""Trials one after another in this process: the same interface as the Ray sweep, without Ray."""
+"""Trains trials one at a time in this process: the same interface as the sweep on Ray, without Ray."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def run_inline(
     place: Placement = Placement(),  # noqa: B008 (frozen)
     max_attempts: int = 2,
 ) -> Outcome:
-    """Train every task in order; one that fails in all its attempts is recorded and the rest go on.
+    """Train every task in order; one that fails in all its attempts is recorded and the others continue.
 
-    A KeyboardInterrupt passes through once the running trial has been closed.
+    A KeyboardInterrupt propagates once the running trial has been closed.
     """
     runner = _Runner(on_event, train or train_trial, record_end or record_trial_end, place, max_attempts)
     return Outcome.of({task.trial: runner.run(task) for task in tasks})
@@ -46,22 +46,22 @@ class _Runner:
         self.on_event = on_event
         self.train = train
         self.record_end = record_end
-        self.place = replace(place, on_wait=lambda reason: on_event(Event("note", text=f"waits: {reason}")))
+        self.place = replace(place, on_wait=lambda reason: on_event(Event("note", text=f"waiting {reason}")))
         self.max_attempts = max_attempts
 
     def run(self, task: TrialTask) -> str:
-        """Try a task until it ends or has no attempt left; returns its end."""
+        """Try a task until it ends or no attempt is left; returns its end."""
         self.on_event(Event("started", task.trial))
         for attempt in range(1, self.max_attempts + 1):
             try:
                 return self._attempt(task, attempt)
-            except Exception as error:  # whatever a trial raises is that trial's failure, not the sweep's
+            except Exception as error:  # whatever a trial raises is a failure of that trial, not of the sweep
                 text = "".join(traceback.format_exception(error))
                 if isinstance(error, RaysweepError) or attempt == self.max_attempts:
                     return self._fail(task, text)
                 note = f"attempt {attempt + 1} of {self.max_attempts} after {headline(text)}"
                 self.on_event(Event("retried", task.trial, text=note))
-        raise ValueError(f"max_attempts is {self.max_attempts}: at least 1 is needed")
+        raise ValueError(f"max_attempts is {self.max_attempts}: it must be at least 1")
 
     def _attempt(self, task: TrialTask, attempt: int) -> str:
         last: Row = {}
@@ -70,7 +70,7 @@ class _Runner:
                 self.on_event(Event("epoch", task.trial, last))
         status = last.get("status")
         if status not in DONE:
-            raise RuntimeError(f"trial {task.trial} ended without a final status (its last is {status!r})")
+            raise RuntimeError(f"trial {task.trial} ended without a final status (its last one is {status!r})")
         self.on_event(Event(status, task.trial, last))
         return str(status)
 

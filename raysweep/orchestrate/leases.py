@@ -1,4 +1,4 @@
-"""What the pool keeps of each trial and of each gang while a sweep runs. None of it outlives the sweep."""
+"""The pool's record of each trial and each gang while a sweep runs. None of it outlives the sweep."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from raysweep.orchestrate.events import Row
 from raysweep.train.task import TrialTask
 
 MAX_LOSSES = 20
-"""Times in a row that a trial or a gang may fall to its surroundings: a trial may be what takes its nodes down."""
+"""Losses in a row that a trial or a gang may suffer: the trial itself may be what takes its nodes down."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What a gang that asks for a trial gets; without a task it is to ask again, or to leave its node."""
+    """The pool's answer to a gang that asks for a trial; without a task the gang asks again, or leaves its node."""
 
     task: TrialTask | None = None
     attempt: int = 0
     leave: bool = False
     alone: bool = False
-    """Whether the trial has a device to itself, since it ran out of memory beside others."""
+    """Whether the trial gets a whole device, because it ran out of memory when sharing one."""
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What a sweep could use at the moment."""
+    """The gangs and devices that a sweep could use at the moment."""
 
     gangs: int = 0
-    """Those that there are, but for the one that has a device to itself."""
+    """Number of gangs, without the one that has a whole device."""
     trials: int = 0
-    """Those that have not ended, but for those that need a device to themselves."""
+    """Number of trials that have not ended, without those that need a whole device."""
     alone: int = 0
-    """Trials that need a device to themselves."""
+    """Number of trials that need a whole device."""
     has_wide: bool = False
-    """Whether there is a gang for these."""
+    """Whether there is a gang with a whole device."""
 
 
 @dataclass
 class Setbacks:
-    """What has gone wrong since something last went right."""
+    """Failures since the last success."""
 
     faults: int = 0
-    """Crashes and errors of its own."""
+    """Number of crashes and errors of its own."""
     losses: int = 0
-    """Nodes and controllers that died under it."""
+    """Number of nodes and controllers lost while it ran."""
 
     def add(self, loss: bool) -> None:
-        """Count one more."""
+        """Count one failure."""
         if loss:
             self.losses += 1
         else:
             self.faults += 1
 
     def clear(self) -> None:
-        """Something has gone right."""
+        """Reset both counts after a success."""
         self.faults = self.losses = 0
 
     def exceed(self, max_faults: int) -> bool:
-        """Whether there have been more than that many faults, or too many losses."""
+        """Return whether there are more faults than this, or too many losses."""
         return self.faults > max_faults or self.losses > MAX_LOSSES
 
 
@@ -72,15 +72,15 @@ class Lease:
     attempt: int = 0
     rows: list[Row] = field(default_factory=list)
     judged: int = 0
-    """Rows that Tune has taken note of."""
+    """Number of rows that Tune has processed."""
     submitted: bool = False
     stop: bool = False
     end: str = ""
     setbacks: Setbacks = field(default_factory=Setbacks)
     alone: bool = False
-    """Whether it is for the gang that has a device to itself, since it ran out of memory beside others."""
+    """Whether it needs the gang with a whole device, because it ran out of memory when sharing one."""
     errors: dict[int, str] = field(default_factory=dict)
-    """Why attempts failed, in a line each."""
+    """Attempt -> reason of its failure, in one line."""
 
     @property
     def last(self) -> Row:
@@ -89,30 +89,30 @@ class Lease:
 
 
 class Waiting:
-    """Trials that no gang has: those for any gang, and those that need a device to themselves, in the plan's order."""
+    """Trials that wait for a gang, in the plan's order: those for any gang, and those that need a whole device."""
 
     def __init__(self, trials: Iterable[str]) -> None:
         self.order = {trial: number for number, trial in enumerate(trials)}
         self.heaps: dict[bool, list[tuple[int, str]]] = {False: [], True: []}
 
     def know(self, trial: str) -> None:
-        """A trial that comes after all others; what is tried again comes before what has not begun."""
+        """Add a trial after all others; a retried trial keeps its place, before trials that have not started."""
         self.order.setdefault(trial, len(self.order))
 
     def push(self, lease: Lease) -> None:
-        """Let a trial wait."""
+        """Queue a trial."""
         heapq.heappush(self.heaps[lease.alone], (self.order[lease.task.trial], lease.task.trial))
 
     def pop(self, alone: bool) -> str:
-        """The next trial of one kind."""
+        """Remove and return the next trial of one kind."""
         return heapq.heappop(self.heaps[alone])[1]
 
     def any(self, alone: bool) -> bool:
-        """Whether trials of one kind wait."""
+        """Return whether trials of one kind are queued."""
         return bool(self.heaps[alone])
 
     def remove(self, lease: Lease) -> bool:
-        """Let a trial wait no more; returns whether it did."""
+        """Remove a trial from the queue; returns whether it was queued."""
         heap, entry = self.heaps[lease.alone], (self.order[lease.task.trial], lease.task.trial)
         if found := entry in heap:
             heap.remove(entry)
@@ -122,22 +122,17 @@ class Waiting:
 
 @dataclass
 class Member:
-    """One gang as the pool knows it."""
+    """The pool's record of one gang."""
 
     wide: bool = False
-    """Whether it has a device, or a node, to itself, and takes only trials that need that."""
+    """Whether it has a whole device, or node, and takes only trials that need one."""
     trial: str = ""
-    """What it holds; empty: nothing."""
+    """The trial that it trains; empty: none."""
     lives: int = 0
-    """Times that its workers were started: what an earlier life says late is not heard."""
+    """How many times its workers were started; late messages of an earlier start are ignored."""
     nodes: set[str] = field(default_factory=set)
-    """Where its workers are."""
+    """Nodes on which its workers run."""
     setbacks: Setbacks = field(default_factory=Setbacks)
-    """Since it last took a trial."""
+    """Failures since it last took a trial."""
     heard: float = math.inf
-    """When it last gave a sign of life, on the pool's clock; infinite: it owes none."""
-
-
-def killed_for_memory(error: str) -> bool:
-    """Whether memory was short: a trial's own error, or Ray killed its worker because the node ran out."""
-    return "OutOfMemoryError" in error or "running low on memory" in error
+    """Time of its last heartbeat, on the pool's clock; infinite: none is expected."""

@@ -1,6 +1,6 @@
 """TensorBoard, MLflow and Weights & Biases, through Ray Tune's logger callbacks.
 
-They are told by the sweep's own events: Tune knows a trial by its id alone, and neither that it failed nor why.
+The sweep's own events drive them: Tune knows only the id of a trial, and neither that it failed nor why.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from raysweep.recipe import Recipe
 from raysweep.train.task import TrialTask
 
 STEP = "training_iteration"
-"""What Tune's loggers take for the step: here the epoch, also of a trial that was resumed."""
+"""The step for Tune's loggers: here the epoch, also of a resumed trial."""
 NOT_MEASURED = ("epoch", "planned_epochs", "attempt")
 UPLOAD_S = 60
-"""How long W&B may go on uploading once the sweep is over."""
+"""How long W&B may keep uploading after the sweep."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One tool that can be logged to."""
+    """A tool to log to."""
 
     package: str
-    """What it needs; the extra of the same name as the tool installs it."""
+    """The package that it needs; the extra with the tool's name installs it."""
     place: str
-    """Where it logs when nothing else is said."""
+    """The default place to log to."""
     make: Callable[[str], Any]
     """Makes Tune's callback for a place."""
 
@@ -67,24 +67,24 @@ KINDS = {
 
 
 def parse_place(text: str) -> tuple[str, str]:
-    """`tensorboard:FOLDER`, `mlflow:TRACKING_URI` or `wandb:PROJECT`, taken apart; each has a default place.
+    """Split `tensorboard:FOLDER`, `mlflow:TRACKING_URI` or `wandb:PROJECT`; each tool has a default place.
 
     Raises:
-        RaysweepError: no such tool, or one that is not installed.
+        RaysweepError: an unknown tool, or one that is not installed.
     """
     name, _, place = text.partition(":")
     if (kind := KINDS.get(name)) is None:
         raise unknown("logging tool", name, KINDS)
     if find_spec(kind.package) is None:
         raise RaysweepError(
-            f"--log-to {name} needs {kind.package}, which is not installed: pip install 'raysweep[{name}]'."
+            f"--log-to {name} requires {kind.package}, which is not installed: pip install 'raysweep[{name}]'."
         )
     return name, place or kind.place
 
 
 @dataclass(eq=False)
 class LoggedTrial:
-    """What Tune's loggers read of a trial of Tune's."""
+    """The attributes of a Tune trial that Tune's loggers read."""
 
     trial_id: str
     name: str
@@ -94,11 +94,11 @@ class LoggedTrial:
 
     @property
     def evaluated_params(self) -> dict[str, Any]:
-        """The parameters, as TensorBoard's table shows them."""
+        """The parameters in TensorBoard's table."""
         return self.config
 
     def init_local_path(self) -> None:
-        """Make the folder."""
+        """Create the folder."""
         Path(self.local_path).mkdir(parents=True, exist_ok=True)
 
     def __str__(self) -> str:
@@ -106,7 +106,7 @@ class LoggedTrial:
 
 
 def parameters(task: TrialTask) -> dict[str, Any]:
-    """What a trial stands for and where its recipe differs from the protocol, as loggers take it."""
+    """Return a trial's study, variant and seed, and where its recipe differs from the protocol, for loggers."""
     names = {"study": task.study, "variant": task.variant, "seed": task.recipe.seed, "protocol": task.protocol}
     changes = diff(task.recipe, find_protocol(task.protocol) if task.protocol else Recipe())
     plain = {path: value if isinstance(value, (bool, int, float)) else str(value) for path, value in changes.items()}
@@ -114,7 +114,7 @@ def parameters(task: TrialTask) -> dict[str, Any]:
 
 
 def measured(row: Row) -> dict[str, float]:
-    """The numbers of an epoch, with the step under Tune's name for it."""
+    """Return the numbers of an epoch, with the step under Tune's name."""
     numbers = {
         name: value for name, value in row.items() if isinstance(value, (int, float)) and name not in NOT_MEASURED
     }
@@ -123,7 +123,7 @@ def measured(row: Row) -> dict[str, float]:
 
 @dataclass
 class _Log:
-    """One tool at one place, with the trials that are running."""
+    """One tool at one place, with its open trials."""
 
     name: str
     place: str
@@ -139,12 +139,12 @@ class _Log:
             self.steps[task.trial] = event.row["epoch"]
             self._log(task.trial, measured(event.row))
         elif event.kind in ENDS:
-            # Diverged is a result: that tools can tell, each end is a number of its own.
+            # Diverged is a result, not a failure: each end is a number of its own, so that tools can filter by it.
             self._log(task.trial, {event.kind: 1, STEP: self.steps.get(task.trial, 0)})
             self._end(task.trial, event.kind == "failed")
 
     def close(self) -> None:
-        """Close what an interrupted sweep leaves open; uploads get their time."""
+        """Close the trials that an interrupted sweep leaves open, and let uploads finish."""
         for trial in list(self.trials):
             self._end(trial, failed=False)
         self.callback.on_experiment_end([])
@@ -163,41 +163,41 @@ class _Log:
 
 
 class Loggers:
-    """All tools that a sweep logs to; one that fails is told of once and left, since the store has the results."""
+    """All tools that a sweep logs to; one that fails is reported once and dropped, since the store has the results."""
 
     def __init__(self, places: Sequence[str], tasks: Mapping[str, TrialTask], on_event: OnEvent) -> None:
-        """Connect to each; `tasks` may grow, and `on_event` hears of failures.
+        """Connect to each tool; `tasks` may grow, and failures are events.
 
         Raises:
-            RaysweepError: unknown, not installed, or not to be reached.
+            RaysweepError: a tool is unknown, not installed, or unreachable.
         """
         self.tasks = tasks
-        self.tell = on_event
+        self.listener = on_event
         self.logs = [_open(*parse_place(text)) for text in places]
 
     def on_event(self, event: Event) -> None:
-        """Take one event of the sweep."""
+        """Log one event of the sweep."""
         if event.kind != "note" and (task := self.tasks.get(event.trial)) is not None:
             self._each(lambda log: log.take(event, task))
 
     def close(self) -> None:
-        """Write down what is still open."""
+        """Close every tool."""
         self._each(_Log.close)
 
     def _each(self, act: Callable[[_Log], None]) -> None:
         for log in list(self.logs):
             try:
                 act(log)
-            except Exception as error:  # a server that is away must not end the sweep
+            except Exception as error:  # an unreachable server must not end the sweep
                 self.logs.remove(log)
                 what = headline(f"{type(error).__name__}: {error}")
-                self.tell(Event("note", text=f"no more is logged to {log.name} at {log.place}: {what}"))
+                self.listener(Event("note", text=f"stopped logging to {log.name} at {log.place}: {what}"))
 
 
 def _open(name: str, place: str) -> _Log:
     try:
         callback = KINDS[name].make(place)
         callback.setup()
-    except Exception as error:  # each tool has its own
+    except Exception as error:  # each tool has its own types
         raise RaysweepError(f"cannot log to {name} at {place}: {headline(str(error))}") from error
     return _Log(name, place, callback)

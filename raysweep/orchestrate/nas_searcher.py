@@ -1,7 +1,7 @@
-"""Architecture searches as Tune sees them: a `Searcher` that hands on what `architectures.Searches` proposes.
+"""Architecture searches for Tune: a `Searcher` that passes on the proposals of `side_by_side.Searches`.
 
-Asked when a worker is free and not before: a proposal that waited in a queue would have been made without the results
-that came in meanwhile.
+It proposes a trial only when a worker is free: a proposal that waits in a queue would miss results that arrive in the
+meantime.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from raysweep.train.task import TrialTask
 
 
 class NasSearch:
-    """Searches side by side, as a sweep sees them."""
+    """Searches side by side, with the interface that a sweep needs."""
 
     ahead = 0
 
     def __init__(self, searches: Searches, example: Recipe) -> None:
-        """`example` is what trials are like."""
+        """`example` is the recipe of a typical trial."""
         self.searches = searches
         self.example = example
         self.tasks = searches.tasks
         self.first = searches.next()
-        """Handed out before Ray is started, which is not needed where there is none."""
+        """The first trial, asked for before Ray starts: without one Ray is not needed."""
 
     @property
     def most_left(self) -> int:
-        """Trials under way and to come, at most."""
+        """Largest possible number of trials in progress and to come."""
         return self.searches.most_left()
 
     def is_over(self) -> bool:
-        """Whether the budgets are spent."""
+        """Whether all budgets are spent."""
         return self.first is None
 
     def make_searcher(self, pool: Any, stopping: Event) -> Searcher:
-        """Tune's searcher."""
+        """The searcher for Tune."""
         return AskTellSearch(self, pool, stopping)
 
     def next(self) -> TrialTask | None:
@@ -50,7 +50,7 @@ class NasSearch:
 
 
 class AskTellSearch(Searcher):  # type: ignore[misc]
-    """Asked for a trial whenever a worker is free, told how it ended before it is asked for the next one."""
+    """Suggests a trial when a worker is free; Tune reports how it ended before asking for the next one."""
 
     def __init__(self, search: NasSearch, pool: Any, stopping: Event) -> None:
         super().__init__(metric="top1", mode="max")
@@ -59,10 +59,10 @@ class AskTellSearch(Searcher):  # type: ignore[misc]
         self.stopping = stopping
         self.running: dict[str, str] = {}
         self.expects = True
-        """Whether the pool keeps workers for trials to come."""
+        """Whether the pool keeps workers for further trials."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial; none where all depend on one that is under way."""
+        """The next trial. None if it depends on a trial in progress."""
         if self.stopping.is_set():
             return str(Searcher.FINISHED)
         task = self.search.next()
@@ -79,20 +79,20 @@ class AskTellSearch(Searcher):  # type: ignore[misc]
             ray.get(self.pool.expect.remote(self.search.most_left if more else 0))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the end as the pool knows it; what Tune alone has given up on has failed."""
+        """Report the end of a trial as recorded by the pool; a trial that only Tune gave up on has failed."""
         if self.stopping.is_set() or (trial := self.running.pop(trial_id, None)) is None:
             return
         end, why = ray.get(self.pool.end_of.remote(trial))
         self.search.searches.end(trial, end or "failed", why)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Searches learn from whole trainings."""
+        """Does nothing: searches learn only from complete trainings."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Logs and store are the state of a search; Tune's own is never read back."""
+        """Does nothing: the state of a search is its log and the store; Tune's own copy is never used."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """See `save`."""
+        """Does nothing, see `save`."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its searcher, and a threading.Event cannot be pickled

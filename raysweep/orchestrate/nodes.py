@@ -1,4 +1,4 @@
-"""The nodes of a cluster: those that are there, and those that its autoscaler may add."""
+"""The nodes of a cluster: those that are running, and those that its autoscaler may add."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ from typing import Any
 
 import ray
 import yaml
-from ray._private.state import state
+
+from raysweep.orchestrate.ray_private import state
 
 Node = Mapping[str, float]
-"""Resource name -> amount, as Ray tells it."""
+"""Resource name -> amount, as Ray reports it."""
 COUNTED = ("CPU", "GPU")
-"""Resources by which a node that is there is known to be one of those the autoscaler may have."""
+"""Resources that identify a running node as one of the autoscaler's node types."""
 FLAG = b"--autoscaling-config="
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """A kind of node that an autoscaler adds, and how many of them it may have."""
+    """A kind of node that an autoscaler adds, and the largest number of them."""
 
     resources: Node
     most: int
 
 
 def nodes_there() -> list[Node]:
-    """The nodes that are alive."""
+    """Return the nodes that are alive."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def nodes_to_come(there: Iterable[Node]) -> list[Node]:
-    """The nodes that the autoscaler may add to those that are there; none where nothing is known of one.
+    """Return the nodes that the autoscaler may add to the running ones; none if no autoscaler is known.
 
-    On Kubernetes the cluster itself says what there may be; a cluster of `ray up` has it in the file that the
-    autoscaler was started with, on the head node, where this runs.
+    On Kubernetes the cluster itself describes its node groups; with `ray up` the file that the autoscaler was started
+    with does, on the head node, where this runs.
     """
     return to_come(_from_cluster() or _from_head(), there)
 
 
 def to_come(types: Iterable[NodeType], there: Iterable[Node]) -> list[Node]:
-    """What is missing of the node types' largest numbers."""
+    """Return the nodes that are missing up to the largest number of each node type."""
     left = [_amounts(node) for node in there]
     found: list[Node] = []
     for kind in types:
@@ -72,21 +73,21 @@ def _from_head() -> list[NodeType]:
 
 
 def autoscaling_file(processes: Path = Path("/proc")) -> Path | None:
-    """The file that a running autoscaler of this machine was started with, by the list of processes."""
+    """Return the file that an autoscaler running on this machine was started with, from the list of processes."""
     for command in processes.glob("[0-9]*/cmdline"):
         try:
             words = command.read_bytes().split(b"\0")
         except OSError:  # it has just ended
             continue
         if any(word.endswith(b"monitor.py") for word in words):
-            named = next((word[len(FLAG) :] for word in words if word.startswith(FLAG)), b"")
-            if named:
-                return Path(named.decode()).expanduser()
+            path = next((word[len(FLAG) :] for word in words if word.startswith(FLAG)), b"")
+            if path:
+                return Path(path.decode()).expanduser()
     return None
 
 
 def node_types(cluster: Mapping[str, Any]) -> Iterator[NodeType]:
-    """The types of worker nodes in a cluster file, as `ray up` has completed it; the head is there already."""
+    """Yield the types of worker nodes in a cluster file as completed by `ray up`; the head node already runs."""
     most = cluster.get("max_workers") or 0
     for name, kind in (cluster.get("available_node_types") or {}).items():
         if name != cluster.get("head_node_type") and kind.get("resources"):

@@ -1,7 +1,7 @@
-"""The pool: which trial is where, how far it is, and how it ended.
+"""The pool: which gang trains which trial, how far it is, and how it ended.
 
-One asyncio actor in the middle of a sweep. Tune's trial functions submit trials and fetch their rows, gangs take trials
-and report to it, the driver listens to the events. It holds no trial's state: that is in the store.
+It is one asyncio actor at the center of a sweep. Tune's trial functions submit trials and fetch their rows, gangs take
+trials and report epochs, and the driver fetches the events. It does not hold the state of a training: the store does.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from raysweep.orchestrate.ledger import Ledger
 from raysweep.train.task import TrialTask
 
 IDLE_S = 60.0
-"""A gang that has waited this long is told to ask again, so that its other ranks do not time out in a collective."""
+"""A gang that has waited this long is sent back to ask again, so that its other ranks do not time out."""
 STOP_S = 30.0
-"""Longest wait for a gang to let go of a stopped trial; Tune waits twice as long for its function to end."""
+"""Longest wait for a gang to release a stopped trial; Tune waits twice as long for its function to end."""
 MAX_CRASHES = 3
-"""Crashes in a row, with no trial taken in between, after which a gang is given up."""
+"""A gang is given up after more than this many crashes in a row with no trial taken in between."""
 PAUSE_S, LONGEST_PAUSE_S = 5.0, 30.0
-"""Before the second start in a row, and longer before each further one: a dead node is not known to be so at once."""
+"""The pause before the second start in a row grows with each further one: Ray detects a dead node with a delay."""
 SILENCE_S = 1800.0
-"""A trial of which nothing is heard for so long hangs. It is heard of after every batch, however long its epochs are:
-what sets the limit is what comes before the first one, such as decoding the images or waiting for the store."""
+"""A trial without a heartbeat for this long hangs. Every batch is a heartbeat, however long the epochs are; the limit
+allows for what comes before the first batch, such as decoding the images or waiting for the store."""
 
 
 class Pool(Ledger):
-    """See the module.
+    """The ledger of trials, the gangs, and the calls of gangs, Tune and driver.
 
-    `patient` makes a gang wait for Tune's word on each epoch before it starts the next. With `can_widen` the driver
-    adds a gang that has a device to itself for trials that need one.
+    `patient` makes a gang wait for Tune's decision on each epoch before it starts the next. With `can_widen` the driver
+    adds a gang with a whole device for trials that need one. `clock` gives seconds.
     """
 
     def __init__(
@@ -45,12 +45,14 @@ class Pool(Ledger):
         expected: int = 0,
         silence_s: float = SILENCE_S,
         can_widen: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(tasks, max_attempts, expected, can_widen)
         self.patient = patient
+        self.clock = clock
         self.silence_s = silence_s
         self.gangs = {name: Member() for name in gangs}
-        """Those that are wanted."""
+        """Name -> gang, of those that are wanted."""
         self.draining: frozenset[str] = frozenset()
         """Nodes that are about to be taken away."""
         self.closed = False
@@ -60,31 +62,31 @@ class Pool(Ledger):
     # What Tune's searcher calls.
 
     async def add(self, task: TrialTask) -> None:
-        """A trial that was not known at the start; it comes after all others."""
+        """Add a trial that was not known at the start, after all others."""
         self.know(task)
 
     async def expect(self, more: int) -> None:
-        """So many trials are still to come besides those known: gangs stay for them, and go where there are none.
+        """Announce the number of trials still to come: gangs stay for them, and close if there are none.
 
-        A trial that needs a device to itself may wait for the place of a gang that has nothing left to do.
+        A trial that needs a whole device may wait for the resources of a gang with nothing left to do.
         """
         self.expected = len(self.leases) + more
         await self._announce()
 
     async def result(self, trial: str) -> tuple[str, list[Row]]:
-        """How a trial has ended, empty where it has not, and its rows so far."""
+        """Return how a trial has ended (empty: not yet), and its rows so far."""
         lease = self.leases[trial]
         return lease.end, lease.rows
 
     async def end_of(self, trial: str) -> tuple[str, str]:
-        """How a trial has ended, empty where it has not, and the last thing that went wrong with it, in a line."""
+        """Return how a trial has ended (empty: not yet), and its last error in one line."""
         lease = self.leases[trial]
         return lease.end, next(reversed(lease.errors.values()), "")
 
     # What Tune's trial functions call.
 
     async def submit(self, trial: str) -> int:
-        """Put a trial in the queue, once; returns how many of its rows Tune has had."""
+        """Queue a trial, once; returns the number of its rows that Tune has received."""
         lease = self.leases[trial]
         if not lease.submitted:
             lease.submitted = True
@@ -93,7 +95,7 @@ class Pool(Ledger):
         return lease.judged
 
     async def fetch(self, trial: str, judged: int) -> tuple[list[Row], bool]:
-        """The rows after the first `judged`, as soon as there are any, and whether there will be no more."""
+        """Wait for rows after the first `judged`; returns them, and whether there will be no more."""
         lease = self.leases[trial]
         lease.judged = max(lease.judged, judged)
         await self._announce()
@@ -101,7 +103,7 @@ class Pool(Ledger):
         return lease.rows[judged:], bool(lease.end) or self.closed
 
     async def stop(self, trial: str) -> None:
-        """A scheduler wants no more of this trial; returns when its gang has let go of it."""
+        """Stop a trial at a scheduler's request; returns when its gang has released it."""
         lease = self.leases[trial]
         lease.stop = True
         if self.waiting.remove(lease):
@@ -112,23 +114,23 @@ class Pool(Ledger):
     # What gangs and their controllers call.
 
     async def is_wanted(self, gang: str) -> bool:
-        """Whether a gang is to start at all."""
+        """Return whether a gang should start at all."""
         return gang in self.gangs and not self.closed
 
     async def settle(self, gang: str, node: str, rank: int = 0) -> int:
-        """One of the gang's workers runs on that node; returns the gang's life, which begins with its first worker."""
+        """Register a worker of a gang on a node; returns how many times the gang has started, counting its rank 0."""
         member = self.gangs.get(gang, Member())
         member.nodes.add(node)
         member.lives += rank == 0
         return member.lives
 
     async def take(self, gang: str, life: int | None = None) -> Offer | None:
-        """The next trial; none when there will be no more for this gang, or for an earlier life of it."""
+        """Hand out the next trial; None if there will be no more for this gang, or for an earlier start of it."""
         if not await self.is_wanted(gang) or life not in (None, self.gangs[gang].lives):
             return None
         await self._lose(gang, "the worker process was restarted")
         member = self.gangs[gang]
-        await self._until(lambda: self.closed or self._has_word(member), IDLE_S)
+        await self._until(lambda: self.closed or self._has_answer(member), IDLE_S)
         if self.closed:
             return None
         if self._leaves(member):
@@ -142,18 +144,18 @@ class Pool(Ledger):
             return None
         return Offer()
 
-    async def beat(self, gang: str, waits: str = "") -> bool:
-        """The gang's trial gets on, or waits for what is said; returns whether it is to leave its node at once."""
+    async def beat(self, gang: str, waiting: str = "") -> bool:
+        """Receive a heartbeat of the gang's trial, or what it waits for; returns whether it must leave its node now."""
         member = self.gangs.get(gang, Member())
         if member.trial:
-            member.heard = time.monotonic()
-            if waits:
-                self.tell("note", member.trial, text=f"waits: {waits}")
+            member.heard = self.clock()
+            if waiting:
+                self.emit("note", member.trial, text=f"waiting {waiting}")
                 await self._announce()
         return self._leaves(member)
 
     async def report(self, gang: str, trial: str, attempt: int, row: Row) -> bool:
-        """Take an epoch's row, once, whichever attempt trained it; returns whether to go on."""
+        """Record an epoch's row, once, whichever attempt trained it; returns whether to continue."""
         lease = self.leases[trial]
         if self.closed or not self._is_current(gang, trial, attempt):
             return False
@@ -163,13 +165,13 @@ class Pool(Ledger):
         if self.patient:
             member.heard = math.inf
             await self._until(lambda: lease.judged >= len(lease.rows) or lease.stop or bool(lease.end) or self.closed)
-        member.heard = time.monotonic() if member.trial else math.inf
+        member.heard = self.clock() if member.trial else math.inf
         return bool(lease.end) or not (lease.stop or self.closed or self._leaves(member))
 
     async def release(
         self, gang: str, trial: str, attempt: int, error: str = "", hopeless: bool = False, short: bool = False
     ) -> None:
-        """An attempt is over; a hopeless error is one that another attempt would meet again, a short one of memory."""
+        """End an attempt; `hopeless`: another one would fail in the same way, `short`: memory ran out."""
         if not self._is_current(gang, trial, attempt):
             return
         lease, member = self.leases[trial], self.gangs[gang]
@@ -180,23 +182,23 @@ class Pool(Ledger):
             self.end_stopped(lease)
         elif not lease.end and self._leaves(member):
             self.waiting.push(lease)
-            self.tell("retried", trial, text="on another node: this one is about to be taken away")
+            self.emit("retried", trial, text="moving to another node: this one is about to be taken away")
         elif not lease.end and not self.closed:
             self.retry(lease, "the trial ended without a final status", hopeless=True)
         await self._announce()
 
     async def show(self, gang: str, trial: str, attempt: int) -> None:
-        """Last as long as an attempt: a task that bears the trial's name, so that Ray's dashboard has a row for it.
+        """Run as long as an attempt: a task with the trial's name, so that Ray's dashboard has a row for it.
 
         Raises:
-            RuntimeError: the attempt failed, as its row then says.
+            RuntimeError: the attempt failed; the dashboard shows the reason.
         """
         await self._until(lambda: not self._is_current(gang, trial, attempt) or self.closed)
         if error := self.leases[trial].errors.get(attempt):
             raise RuntimeError(error)
 
     async def crashed(self, gang: str, error: str, loss: bool = False) -> bool:
-        """A gang's workers or controller died, by a loss if through no fault of theirs; whether to start them again."""
+        """Record that a gang's workers or controller died (`loss`: not their fault); returns whether to restart."""
         held = gang in self.held
         await self._lose(gang, error, loss)
         if not await self.is_wanted(gang):
@@ -207,7 +209,7 @@ class Pool(Ledger):
         if member.setbacks.exceed(MAX_CRASHES):
             await self._give_up(gang, error)
         elif not held:
-            self.tell("note", text=f"{gang} starts again after {headline(error)}")
+            self.emit("note", text=f"{gang} restarts after {headline(error)}")
             await self._announce()
         pause_s = PAUSE_S * (member.setbacks.faults + member.setbacks.losses - 1)
         await self._until(lambda: self.closed or gang not in self.gangs, min(pause_s, LONGEST_PAUSE_S))
@@ -216,11 +218,11 @@ class Pool(Ledger):
     # What the driver calls.
 
     async def enlist(self, gang: str, wide: bool = False) -> None:
-        """A gang that was not there at the start."""
+        """Add a gang."""
         self.gangs.setdefault(gang, Member(wide))
 
     async def demand(self) -> Demand:
-        """What the sweep could use."""
+        """Return the gangs and devices that the sweep could use."""
         members = self.gangs.values()
         return Demand(
             gangs=sum(not member.wide for member in members),
@@ -230,31 +232,31 @@ class Pool(Ledger):
         )
 
     async def remark(self, text: str) -> None:
-        """Tell something of the sweep as a whole."""
-        self.tell("note", text=text)
+        """Add a note about the sweep as a whole."""
+        self.emit("note", text=text)
         await self._announce()
 
     async def tend(self, draining: Collection[str]) -> list[str]:
-        """Hear which nodes are about to go; returns the gangs that hang and must be killed."""
+        """Receive the nodes that are about to go; returns the gangs that hang and must be killed."""
         if new := frozenset(draining) - self.draining:
-            self.tell("note", text=f"{len(new)} node(s) about to be taken away: their trials move")
+            self.emit("note", text=f"{len(new)} node(s) are about to be taken away: their trials move to others")
         self.draining |= new
-        now = time.monotonic()
+        now = self.clock()
         silent = [name for name, member in self.gangs.items() if now - member.heard > self.silence_s]
         for gang in silent:
-            await self._lose(gang, f"no batch in {self.silence_s:g} s: the worker hangs")
+            await self._lose(gang, f"the worker hangs: no batch in {self.silence_s:g} s")
         if new or silent:
             await self._announce()
         return silent
 
     async def next_events(self) -> list[Event]:
-        """What has happened since the last call, as soon as there is something; nothing once the sweep is over."""
+        """Wait for events and return them; none once the sweep is over."""
         await self._until(lambda: bool(self.events) or self.closed)
         events, self.events = self.events, []
         return events
 
     async def finish(self) -> None:
-        """Close once the gangs have let go: Tune is done, so what it has not seen the end of it has stopped."""
+        """Close once the gangs have released their trials: Tune is done, so it has stopped all that have not ended."""
         for trial in self.held.values():
             self.leases[trial].stop = True
         await self._announce()
@@ -262,42 +264,42 @@ class Pool(Ledger):
         await self.close()
 
     async def close(self) -> None:
-        """Let every gang and every Tune function come to its end."""
+        """Let every gang and every Tune function end."""
         self.closed = True
         await self._announce()
 
     async def ends(self) -> dict[str, str]:
-        """How each trial ended; empty for those that did not."""
+        """Return how each trial ended; empty for those that have not."""
         return {trial: lease.end for trial, lease in self.leases.items()}
 
     async def why_closed(self) -> str:
-        """Why the pool closed itself, if it did."""
+        """Return why the pool closed itself, if it did."""
         return self.complaint
 
     # Inside.
 
     @property
     def held(self) -> dict[str, str]:
-        """Which gang has which trial."""
+        """Gang -> the trial that it trains."""
         return {name: member.trial for name, member in self.gangs.items() if member.trial}
 
     def retry(
         self, lease: Lease, error: str, *, hopeless: bool = False, loss: bool = False, short: bool = False
     ) -> None:
-        """As in the ledger; once the sweep is over nothing is tried again, and nothing ends."""
+        """As in the ledger; once the sweep is over no trial is retried, and none ends."""
         if not self.closed:
             super().retry(lease, error, hopeless=hopeless, loss=loss, short=short)
 
     def _lend(self, member: Member) -> Offer:
         lease = self.lend(member.wide)
-        member.trial, member.heard = lease.task.trial, time.monotonic()
+        member.trial, member.heard = lease.task.trial, self.clock()
         return Offer(lease.task, lease.attempt, alone=lease.alone)
 
     def _is_spare(self, member: Member) -> bool:
-        # Every trial that runs keeps its gang for another attempt.
+        # Every running trial keeps its gang for another attempt.
         return sum(other.wide == member.wide for other in self.gangs.values()) > self.num_left(member.wide)
 
-    def _has_word(self, member: Member) -> bool:
+    def _has_answer(self, member: Member) -> bool:
         return self.waiting.any(member.wide) or self._is_spare(member) or self._leaves(member)
 
     def _leaves(self, member: Member) -> bool:
@@ -314,7 +316,7 @@ class Pool(Ledger):
             await self._announce()
 
     async def _give_up(self, gang: str, error: str) -> None:
-        self.tell("note", text=f"{gang} is given up after {MAX_CRASHES} failed starts: {headline(error)}")
+        self.emit("note", text=f"{gang} is given up after {MAX_CRASHES} failed restarts: {headline(error)}")
         del self.gangs[gang]
         if not self.gangs:
             self.complaint = error

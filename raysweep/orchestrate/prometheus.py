@@ -1,6 +1,6 @@
-"""A sweep's numbers on Ray's Prometheus endpoint, for Grafana: `cluster/grafana/raysweep.json` draws them.
+"""A sweep's metrics on Ray's Prometheus endpoint, for the Grafana dashboard in `cluster/grafana/raysweep.json`.
 
-Each node of a cluster serves what its processes record; these are on the node of the driver, as `ray_raysweep_...`.
+Each node of a cluster serves the metrics of its own processes; these are on the driver's node, as `ray_raysweep_...`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STATUSES = ("waiting", "running", *ENDS)
 DESCRIPTIONS = {
     "trials": "Trials of this sweep by status",
     "epochs": "Epochs trained in this sweep",
-    "retries": "Attempts after a first one that failed",
+    "retries": "Attempts after a failed one",
     "images_per_s": "Training images per second, all running trials together",
     "data_wait_share": "Share of the running trials' last epochs spent waiting for images (0..1)",
     "top1_latest": "Top-1 accuracy of the last epoch of any trial (0..1)",
@@ -28,34 +28,34 @@ DESCRIPTIONS = {
     "worker_hours": "Hours that worker processes spent training and testing",
     "gpu_hours": "The same, times the GPUs of a worker",
 }
-"""Metric -> what it is. Each has the label `study`, and `trials` also `status`.
+"""Metric -> description. Each has the label `study`, and `trials` also `status`.
 
-All are gauges, totals too: a counter of Ray's is not there before it first counts, and then has two names.
+All are gauges, totals too: one of Ray's counters does not exist before its first count, and then has two names.
 """
 PREFIX = "raysweep_"
 
 
 @dataclass
 class _Study:
-    """What has been heard of one study."""
+    """The events of one study so far."""
 
     status: dict[str, str] = field(default_factory=dict)
-    """Trial -> its status."""
+    """Trial -> status."""
     counts: Counter[str] = field(default_factory=Counter)
     rows: dict[str, Row] = field(default_factory=dict)
-    """Last row of each running trial."""
+    """Running trial -> its last row."""
     totals: Counter[str] = field(default_factory=Counter)
     tops: dict[str, float] = field(default_factory=dict)
 
     def move(self, trial: str, status: str) -> None:
-        """Count a trial where it is now."""
+        """Change a trial's status."""
         if trial in self.status:
             self.counts[self.status[trial]] -= 1
         self.status[trial] = status
         self.counts[status] += 1
 
     def take(self, event: Event, shape: GangShape) -> None:
-        """Take one event of a trial of the study."""
+        """Process one event of a trial of the study."""
         if event.kind == "started":
             self.move(event.trial, "running")
         elif event.kind == "retried":
@@ -76,7 +76,7 @@ class _Study:
             self.tops = {"top1_latest": top1, "top1_best": max(top1, self.tops.get("top1_best", 0.0))}
 
     def values(self) -> dict[str, float]:
-        """Every metric but `trials`; accuracies only once there are any."""
+        """Return every metric except `trials`; accuracies only once there are any."""
         wait_s, wall_s, speed = (self._sum(name) for name in ("data_wait_s", "wall_s", "images_per_s"))
         totals = {name: self.totals[name] for name in ("epochs", "retries", "worker_hours", "gpu_hours")}
         return totals | self.tops | {"images_per_s": speed, "data_wait_share": wait_share(wait_s, wall_s)}
@@ -86,10 +86,10 @@ class _Study:
 
 
 class SweepMetrics:
-    """Turns the events of a sweep into metrics; made once Ray is there."""
+    """Turns the events of a sweep into metrics; needs a Ray session."""
 
     def __init__(self, tasks: Mapping[str, TrialTask], shape: GangShape) -> None:
-        """`tasks` may grow, as those of a search do; a trial of several studies counts for the first."""
+        """`tasks` may grow, as in a sweep of a search space; a trial of several studies counts for the first."""
         self.tasks = tasks
         self.shape = shape
         self.studies: dict[str, _Study] = {}
@@ -103,7 +103,7 @@ class SweepMetrics:
             self._publish(name)
 
     def on_event(self, event: Event) -> None:
-        """Take one event of the sweep."""
+        """Process one event of the sweep."""
         if (task := self.tasks.get(event.trial)) is not None:
             self._study(task).take(event, self.shape)
             self._publish(task.study)

@@ -1,4 +1,4 @@
-"""A sweep on Ray: gangs that train, Tune that decides, a pool between them, and one loop that listens."""
+"""A sweep on Ray: gangs train, Tune decides, a pool connects them, and one loop passes on the events."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from raysweep.orchestrate.events import (
     Outcome,
     RecordEnd,
     Train,
+    broadcast,
     headline,
     record_trial_end,
-    tell_all,
     train_trial,
 )
 from raysweep.orchestrate.gangs import Gangs
@@ -39,8 +39,9 @@ from raysweep.orchestrate.nodes import nodes_there, nodes_to_come
 from raysweep.orchestrate.packing import Layout
 from raysweep.orchestrate.pool import SILENCE_S, Pool
 from raysweep.orchestrate.prometheus import SweepMetrics
+from raysweep.orchestrate.ray_private import HEAD
 from raysweep.orchestrate.space_searcher import PlanOrder, Proposing
-from raysweep.orchestrate.tuner import HEAD, run_tuner
+from raysweep.orchestrate.tuner import run_tuner
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
 
 PATIENCE_S = 5.0
-"""How long idle gangs are given to end by themselves at the end of a sweep."""
+"""How long idle gangs may take to end at the end of a sweep."""
 TUNE_PATIENCE_S = 30.0
 
 
@@ -71,15 +72,15 @@ def run_on_ray(
     share_images: bool = True,
     log_to: Sequence[str] = (),
 ) -> Outcome:
-    """Train every task on the cluster; a trial that fails in all its attempts is recorded and the rest go on.
+    """Train every task on the cluster; a trial that fails in all its attempts is recorded and the others continue.
 
-    With a search there are no tasks at the start: Tune asks it for one trial after another.
-    `workers` is how many trials run at once, none: as many as fit. `gpus_per_worker` none: where the cluster has any,
-    one, or a share of one by measurement. With `share_images` trials on the same node share what they decode. Events
-    arrive in this thread, in order. `log_to` are tools beside the store, see `loggers`.
+    With a `search` there are no tasks at the start: Tune asks it for one trial after another. `workers` is the number
+    of trials at once (None: as many as fit). With `gpus_per_worker` None a trial gets a GPU if the cluster has any, or
+    a measured share of one. With `share_images` trials on the same node share decoded images. Events arrive in this
+    thread, in order. `log_to` names tools to log to in addition to the store, see `loggers`.
 
     Raises:
-        RaysweepError: the cluster has not what one trial asks for, or could not start a single worker.
+        RaysweepError: the cluster lacks the resources of one trial, or could not start a single worker.
         KeyboardInterrupt: stopped by the user; every running trial keeps its last epoch's checkpoint.
     """
     tasks = tuple(tasks)
@@ -89,7 +90,7 @@ def run_on_ray(
         shape = GangShape(workers_per_trial, cpus_per_worker, gpus_per_worker or 0.0)
         layout = lay_out(tasks, search, shape, workers, gpus_per_worker is None, on_event)
         for text in _opening(layout, url, (metadata or {}).get("store", "")):
-            _tell(on_event, text)
+            _note(on_event, text)
         share = share_images and layout.meet
         known = search.tasks if search else {task.trial: task for task in tasks}
         metrics, loggers = SweepMetrics(known, layout.shape), Loggers(log_to, known, on_event)
@@ -98,17 +99,17 @@ def run_on_ray(
             closing(loggers),
             _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
         ):
-            sweep.follow(tell_all(metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
+            sweep.follow(broadcast(metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
             return sweep.outcome()
 
 
 def _opening(layout: Layout, url: str, store: str) -> Iterator[str]:
-    """What is told before anything runs."""
+    """Yield the notes to print before anything runs."""
     yield f"{layout.text} on Ray, {f'dashboard at http://{url}' if url else 'no dashboard'}"
     if len(layout.nodes) > 1 and store and "://" not in store:
         yield (
-            f"the store {store} is a folder, and this cluster has several nodes: all of them must share it. Where they "
-            "do not, stop this and name s3://, gs:// or a shared folder with --store."
+            f"the store {store} is a folder, and this cluster has several nodes: all of them need access to it. If "
+            "they do not share it, stop this sweep and pass an s3:// or gs:// URI, or a shared folder, with --store."
         )
 
 
@@ -127,10 +128,10 @@ def lay_out(
     choose_gpus: bool,
     on_event: OnEvent,
 ) -> Layout:
-    """How the sweep uses the cluster: with `choose_gpus` a GPU for each trial, or a share of one by measurement.
+    """Decide how the sweep uses the cluster: with `choose_gpus` a trial gets a GPU, or a measured share of one.
 
     Raises:
-        RaysweepError: not even one trial has room; nothing has been measured then.
+        RaysweepError: not even one trial fits; nothing has been measured then.
     """
     there = nodes_there()
     layout = Layout(shape, there, nodes_to_come(there), at_once, search.most_left if search else len(tasks))
@@ -140,16 +141,16 @@ def lay_out(
     if shape.workers > 1 or (layout.shape.gpus and not choose_gpus):
         return layout
     recipe = search.example if search else heaviest(task.recipe for task in tasks)
-    tell = partial(_tell, on_event)
-    return replace(layout, shape=measured_shape(layout.shape, recipe, layout.nodes, tell))
+    note = partial(_note, on_event)
+    return replace(layout, shape=measured_shape(layout.shape, recipe, layout.nodes, note))
 
 
-def _tell(on_event: OnEvent, text: str) -> None:
+def _note(on_event: OnEvent, text: str) -> None:
     on_event(Event("note", text=text))
 
 
 class HeadLostError(RaysweepError):
-    """The cluster is gone under the sweep."""
+    """The cluster was lost during the sweep."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -158,7 +159,7 @@ class HeadLostError(RaysweepError):
 
 
 class _Sweep:
-    """All that lives as long as the sweep, started on entry and ended on exit whatever happens in between."""
+    """Everything that lives as long as the sweep: started on entry, and ended on exit whatever happens in between."""
 
     def __init__(
         self,
@@ -173,13 +174,13 @@ class _Sweep:
     ) -> None:
         self.search = search
         self.why: Mapping[str, str] = getattr(scheduler, "why", {})
-        """Trial -> reason of a scheduler that keeps them."""
+        """Trial -> reason why it was stopped, for schedulers that keep them."""
         self.tasks = search.tasks if search else {task.trial: task for task in tasks}
         self.folder = tempfile.TemporaryDirectory(prefix="raysweep-", ignore_cleanup_errors=True)
         self.stopping = threading.Event()
         self.tune_error = ""
         boot = f"raysweep-{uuid.uuid4().hex[:8]}"
-        # Named for the dashboard; nobody looks it up, and of two sweeps of one driver each has its own.
+        # The name is only for the dashboard, and unique, since one driver may run several sweeps.
         actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
         expected = search.most_left if search else 0
         wide = layout.can_widen
@@ -208,16 +209,16 @@ class _Sweep:
         self.growth.stop()
         self.watch.stop()
         if isinstance(error, HeadLostError):
-            return  # nothing is left to be closed, and every call would wait
+            return  # nothing is left to close, and every call would block
         self._close_pool()
-        # After an interruption nobody waits for the end of an epoch: the last one's checkpoint is in the store.
+        # After an interruption do not wait for the end of an epoch: the last one's checkpoint is in the store.
         self.gangs.stop(0.0 if kind else PATIENCE_S)
         self.tuner.join(TUNE_PATIENCE_S)
         ray.kill(self.pool)
         self.folder.cleanup()
 
     def follow(self, on_event: OnEvent, record_end: RecordEnd) -> None:
-        """Pass on what happens until the sweep is over; write the ends that no worker could write."""
+        """Pass on the events until the sweep is over; write the ends that no worker could write."""
         while events := self._next_events():
             for event in events:
                 if event.kind == "stopped":
@@ -232,31 +233,34 @@ class _Sweep:
             while not self.watch.lost:
                 with suppress(GetTimeoutError):
                     return ray.get(asked, timeout=1.0)  # type: ignore[no-any-return]
-        except Exception as error:  # the pool is on the head node, and Ray has many ways to say that it is no more
-            raise HeadLostError(f"the sweep's process on Ray's head node is gone ({headline(str(error))})") from error
+        except Exception as error:  # the pool is on the head node, and Ray raises many types when it is gone
+            raise HeadLostError(f"lost the sweep's process on Ray's head node ({headline(str(error))})") from error
         raise HeadLostError(self.watch.lost)
 
     def _record(self, event: Event, on_event: OnEvent, record_end: RecordEnd) -> None:
         try:
             why = event.text if event.kind == "stopped" else event.row.get("error")
             record_end(self.tasks[event.trial], event.kind, why)
-        except (RaysweepError, OSError) as error:  # no reason for the other trials not to go on
-            on_event(Event("note", event.trial, text=f"not recorded as {event.kind}: {error}"))
+        except (RaysweepError, OSError) as error:  # the other trials continue
+            on_event(Event("note", event.trial, text=f"could not record the trial as {event.kind}: {error}"))
 
     def outcome(self) -> Outcome:
-        """How the trials ended.
+        """Return how the trials ended.
 
         Raises:
-            RaysweepError: the sweep was over before all of them had.
+            RaysweepError: the sweep was over before all of them had ended.
         """
         ends = ray.get(self.pool.ends.remote())
         missing = [trial for trial, end in ends.items() if not end]
         if self.search and self.tune_error and not missing:
-            raise RaysweepError(f"the search ended early ({headline(self.tune_error)}). Run again to continue.")
-        if missing:
-            why = ray.get(self.pool.why_closed.remote()) or self.tune_error or "Tune ended too early"
             raise RaysweepError(
-                f"{len(missing)} of {len(ends)} trials did not run ({headline(why)}). Run again to continue."
+                f"the sweep ended early ({headline(self.tune_error)}): run the same command to continue."
+            )
+        if missing:
+            why = ray.get(self.pool.why_closed.remote()) or self.tune_error or "Tune ended early"
+            raise RaysweepError(
+                f"{len(missing)} of {len(ends)} trials have not finished ({headline(why)}): run the same command to "
+                "continue."
             )
         return Outcome.of(ends)
 
@@ -272,7 +276,7 @@ class _Sweep:
         try:
             run_tuner(self.pool, self.searcher, self.layout.trials, scheduler, Path(self.folder.name))
             ray.get(self.pool.finish.remote())
-        except Exception as error:  # to be told by the main thread
+        except Exception as error:  # the main thread reports it
             self.tune_error = f"{type(error).__name__}: {error}"
             self._close_pool()
 

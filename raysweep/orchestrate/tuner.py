@@ -1,6 +1,6 @@
-"""Tune's part of a sweep: which trial comes next and who is stopped early. Training happens in the gangs.
+"""Tune's part of a sweep: which trial comes next and which one is stopped early. Training happens in the gangs.
 
-A Tune trial holds no CPU and no GPU: it submits its trial to the pool and hands the rows on to Tune, whose searcher and
+A Tune trial holds no CPU and no GPU: it submits its trial to the pool and passes the rows to Tune, whose searcher and
 scheduler see an ordinary trial.
 """
 
@@ -12,21 +12,18 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from raysweep.orchestrate.ray_private import HEAD, THREAD_TIMEOUT, TrialProgressCallback
 from raysweep.orchestrate.space_searcher import judged
 
-HEAD = {"node:__internal_head__": 0.001}
-"""Resources of whatever only talks: on the head node, where it is safe, and next to nothing of it."""
 MAX_TUNE_FAILURES = 5
 
 
 def follow_trial(config: dict[str, Any], pool: Any) -> None:
-    """The Tune trainable: follow one trial of the pool to its end."""
-    # How long Tune waits for this function when it stops the trial; after its default of 2 s it would hang for ever.
-    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "60"
+    """Follow one trial of the pool to its end; this is the Tune trainable."""
+    os.environ[THREAD_TIMEOUT] = "60"
     trial = config["trial"]
     seen, over = ray.get(pool.submit.remote(trial)), False
     try:
@@ -35,25 +32,25 @@ def follow_trial(config: dict[str, Any], pool: Any) -> None:
             for row in rows:
                 tune.report(judged(row))
             seen += len(rows)
-    except SystemExit:  # how a scheduler's stop arrives inside `report`
+    except SystemExit:  # a scheduler's stop arrives inside `report` as this
         ray.get(pool.stop.remote(trial))
         raise
 
 
 class _Silence(TrialProgressCallback):  # type: ignore[misc]
-    """Takes the place of the callback by which Tune prints results even when told not to."""
+    """Replaces the callback with which Tune prints results even at verbose=0."""
 
     def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def run_tuner(pool: Any, searcher: Searcher, most: int, scheduler: TrialScheduler | None, storage: Path) -> None:
-    """Let Tune drive the searcher's trials, `most` of them, to their ends; returns soon after the pool is closed.
+    """Let Tune run up to `most` trials of the searcher to their ends; returns soon after the pool is closed.
 
-    How many are under way at once is up to the searcher.
+    The searcher limits how many run at once.
     """
     trainable = tune.with_resources(tune.with_parameters(follow_trial, pool=pool), HEAD)
     tune.Tuner(

@@ -1,10 +1,10 @@
-"""Many trials in one file: what small files become when a store is compacted.
+"""Segments: files that hold many trials, which the small files of a store are merged into.
 
-    compacted/trials-NAME.parquet    one row a trial that has ended: its row, and its epochs as a list
-    compacted/members-NAME.parquet   what trials stand for
+    compacted/trials-NAME.parquet    one row per trial that has ended: its own row, and its epochs as a list
+    compacted/members-NAME.parquet   the studies and variants that trials belong to
 
-A segment is written whole, and never changed or deleted. A trial that was trained on after it had been compacted is in
-several; the row that was updated last counts. A small file of a trial counts before every segment.
+A segment is never changed or deleted. A trial that was trained further after its compaction is in several segments; the
+row that was updated last counts. A small file of a trial takes precedence over all segments.
 """
 
 from __future__ import annotations
@@ -27,65 +27,66 @@ FOLDER = "compacted"
 ROWS = "epoch_rows"
 SEGMENT = TRIAL.append(pa.field(ROWS, pa.list_(pa.struct(list(EPOCHS))), metadata={"doc": "rows of its epochs"}))
 ROW_GROUP = 256
-"""Trials that are read together where one of them is looked for."""
+"""Number of trials that are read to find one of them."""
 
 
 class Segments:
-    """The segments of one store."""
+    """The segments of a store."""
 
     def __init__(self, files: Files, or_note: Callable[[Callable[[str], pa.Table], str], pa.Table | None]) -> None:
-        """`or_note` reads a file, or notes why that cannot be done."""
+        """`or_note` calls a function on a file; if the file is damaged, it records the message and returns None."""
         self.files = files
         self.or_note = or_note
 
     def write_trials(self, name: str, trials: pa.Table, epochs: pa.Table) -> None:
-        """Add a segment of trials with all their epochs, and read it back.
+        """Add a segment of trials with all their epochs, and verify it.
 
         Raises:
-            RaysweepError: it cannot be written, or does not read as it was written.
+            RaysweepError: the segment cannot be written, or is damaged when it is read back.
         """
         self._write(f"{FOLDER}/trials-{name}.parquet", _nest(trials, epochs))
 
     def write_members(self, name: str, members: pa.Table) -> None:
-        """Add a segment of members, and read it back.
+        """Add a segment of members, and verify it.
 
         Raises:
-            RaysweepError: it cannot be written, or does not read as it was written.
+            RaysweepError: the segment cannot be written, or is damaged when it is read back.
         """
         self._write(f"{FOLDER}/members-{name}.parquet", members)
 
     def trials(self, columns: Sequence[str]) -> pa.Table:
-        """The trials' rows, each once, in these columns of their schema; the id must be among them."""
-        wanted = list(dict.fromkeys([*columns, "updated_at"]))
-        schema = pa.schema([TRIAL.field(name) for name in wanted])
+        """The rows of all trials, each once, in these columns; `trial` must be one of them."""
+        schema = pa.schema([TRIAL.field(name) for name in dict.fromkeys([*columns, "updated_at"])])
         return _newest(self._read_all("trials", schema), schema).select(columns)
 
     def trial(self, trial: str, columns: Sequence[str] = TRIAL.names) -> pa.Table:
-        """The row of one trial in these columns of a segment, or none."""
+        """The row of a trial in these columns of a segment; an empty table if there is none."""
         schema = pa.schema([SEGMENT.field(name) for name in columns])
         return _newest([part for path in self._paths("trials") for part in self._find(path, trial, schema)], schema)
 
     def epochs(self, trials: Collection[str] | None = None) -> pa.Table:
         """The epochs of these trials, or of all."""
-        wanted = ["trial", "updated_at", ROWS]
+        columns = ["trial", "updated_at", ROWS]
         if trials is not None and not trials:
             return EPOCHS.empty_table()
         if trials is not None and len(trials) == 1:
-            return _unnest(self.trial(next(iter(trials)), wanted))
-        schema = pa.schema([SEGMENT.field(name) for name in wanted])
+            return _unnest(self.trial(next(iter(trials)), columns))
+        schema = pa.schema([SEGMENT.field(name) for name in columns])
         found = _newest(self._read_all("trials", schema), schema)
         if trials is not None:
             found = found.filter(pc.is_in(found["trial"], pa.array(trials, pa.string())))
         return _unnest(found)
 
     def members(self) -> pa.Table:
-        """The members' rows, as often as they were written."""
+        """All rows of members, including repeated ones."""
         return pa.concat_tables([MEMBERS.empty_table(), *self._read_all("members", MEMBERS)])
 
     def _write(self, path: str, table: pa.Table) -> None:
         self.files.write(path, parquet(table, PACKED | {"row_group_size": ROW_GROUP}))
         if not identical(self._read(path, table.schema), table):
-            raise RaysweepError(f"{path} in the store {self.files.uri} is not what was written: the small files stay.")
+            raise RaysweepError(
+                f"{path} in the store {self.files.uri} differs from what was written: the small files are kept."
+            )
 
     def _paths(self, kind: str) -> list[str]:
         return [path for path in self.files.names(FOLDER, ".parquet") if path.startswith(f"{FOLDER}/{kind}-")]
@@ -104,7 +105,7 @@ class Segments:
             raise self._damaged(path, error) from error
 
     def _find(self, path: str, trial: str, schema: pa.Schema) -> Iterator[pa.Table]:
-        """The row of a trial in a segment, if it is there: the ids first, then one row group."""
+        """The row of a trial in a segment, if there is one: reads the ids first, then one row group."""
         try:
             with self.files.open(path) as source:
                 file = pq.ParquetFile(source)
@@ -117,8 +118,8 @@ class Segments:
 
     def _damaged(self, path: str, error: Exception) -> RaysweepError:
         return RaysweepError(
-            f"{path} in the store {self.files.uri} is damaged ({error}): bring it back from a copy, or delete it, and "
-            "the same command trains its trials again."
+            f"{path} in the store {self.files.uri} is damaged ({error}): restore it from a copy, or delete it and run "
+            "the sweep again, which trains its trials again."
         )
 
 
@@ -127,14 +128,14 @@ def _known(schema: pa.Schema, file: pq.ParquetFile) -> list[str]:
 
 
 def _newest(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
-    """The row of every trial that was updated last."""
+    """For every trial the row that was updated last."""
     if len(tables) == 1:
         return tables[0]
     return last_of_each(["trial"], pa.concat_tables([schema.empty_table(), *tables]).sort_by("updated_at"))
 
 
 def _nest(trials: pa.Table, epochs: pa.Table) -> pa.Table:
-    """Every trial with its epochs as a list, in the order of the ids."""
+    """Every trial with its epochs as a list, ordered by id."""
     trials = trials.sort_by("trial")
     own = epochs.filter(pc.is_in(epochs["trial"], trials["trial"].combine_chunks()))
     own = last_of_each(("trial", "epoch"), own).sort_by([("trial", "ascending"), ("epoch", "ascending")])
@@ -145,6 +146,6 @@ def _nest(trials: pa.Table, epochs: pa.Table) -> pa.Table:
 
 
 def _unnest(table: pa.Table) -> pa.Table:
-    """The epochs of every trial, one after another."""
+    """The epochs of every trial, as rows."""
     rows = table[ROWS].combine_chunks().flatten()
     return conform(pa.Table.from_struct_array(rows), EPOCHS)

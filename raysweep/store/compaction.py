@@ -1,18 +1,17 @@
-"""Compaction: the small files of trials that have ended become segments, which ten thousand trials are read from in
-seconds.
+"""Compaction: merging the small files of trials that have ended into segments, which load much faster.
 
-Safe at any moment, whoever else uses the store, on local folders and object storage alike:
+It is safe at any moment, whatever else uses the store, on local folders and object storage:
 
-- A small file is deleted only when a segment that holds it has been read back. Killed in between, both are there, and
-  the small one counts.
-- Readers look at the small files first and at the segments after: what has gone from the one is already in the other.
-- Only trials that have ended are taken, and only files that nobody has changed since they were read are deleted. What
-  is trained on later, such as the retry of a failed trial, is a small file again, which counts before all segments.
-- Compacting twice at once writes the same rows twice, of which readers take one.
+- A small file is deleted only after a segment with its content has been read back. After a kill in between both exist,
+  and the small file counts.
+- Readers read the small files first and the segments second, so a file that was just deleted is found in its segment.
+- Only trials that have ended are taken, and a file that has changed since it was read is not deleted. A trial that is
+  trained further, such as the retry of a failed one, has small files again, which take precedence over all segments.
+- Two compactions at the same time write the same rows twice; readers use one of them.
 
-One moment is left: a trial that is started again between the last look at its file and the deletion, a few
-microseconds on a disk, loses that write. Its next epoch writes all its rows again, and a checkpoint that is ahead of
-the rows is not resumed from (`train.run_trial`): work may be repeated, no number can be wrong.
+One race is left: a trial that is started again between the last check of its file and the deletion, a few microseconds
+on a disk, loses that write. Its next epoch writes all its rows again, and a checkpoint that is ahead of the rows is not
+resumed from (`train.run_trial`): work may be repeated, but no number can be wrong.
 """
 
 from __future__ import annotations
@@ -31,28 +30,34 @@ from raysweep.store.schema import EPOCHS, MEMBERS, TRIAL
 from raysweep.store.store import READERS, Store
 
 SEGMENT_TRIALS = 4096
-"""Most trials of one segment: what a compaction holds in memory."""
+"""Maximum number of trials in a segment, which bounds the memory of a compaction."""
 MANY_FILES = 1000
-"""Small files above which a sweep compacts its store when it ends."""
+"""Number of small files above which a sweep compacts its store at the end."""
 ENDED = ("finished", "diverged", "failed", "stopped")
 FOLDERS = ("trials", "epochs", "members")
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a compaction has done."""
+    """The result of a compaction."""
 
     trials: int = 0
+    """Number of trials that were merged."""
     deleted: int = 0
-    """Small files that are now in segments."""
+    """Number of small files that were merged and deleted."""
     left: int = 0
-    """Small files that are still there: of trials that have not ended, or were changed meanwhile."""
+    """Number of small files that remain: of trials that have not ended, or that changed in the meantime."""
 
 
 def compact(
     store: Store, per_segment: int = SEGMENT_TRIALS, show: Callable[[int, int], None] = lambda done, total: None
 ) -> Compacted:
-    """Put the small files of all trials that have ended into segments; `show` is told (trials done, trials in all).
+    """Merge the small files of all trials that have ended into segments.
+
+    Args:
+        store: Store to compact.
+        per_segment: Maximum number of trials in a segment.
+        show: Called with the number of trials done and the total number of trials.
 
     Raises:
         RaysweepError: the store cannot be read or written; nothing is lost.
@@ -63,7 +68,7 @@ def compact(
         show(start, len(names))
         taken = _compact_trials(store, names[start : start + per_segment], epochs)
         ended += len(taken)
-        # The epochs first: what a kill leaves behind is then found by its trial, and taken the next time.
+        # The epochs first: files that a kill leaves behind still have their trial, and are taken the next time.
         for folder, stamps in (("epochs", epochs), ("trials", trials)):
             held = (f"{folder}/{trial}.parquet" for trial in taken)
             deleted += _delete(store, {name: stamps[name] for name in held if name in stamps})
@@ -82,12 +87,12 @@ def compact_if_many(store: Store) -> Compacted | None:
 
 
 def count_small(store: Store) -> int:
-    """How many small files a store has."""
+    """The number of small files in a store."""
     return sum(len(store.files.names(folder, ".parquet")) for folder in FOLDERS)
 
 
 def _compact_trials(store: Store, names: Sequence[str], epoch_files: Collection[str]) -> set[str]:
-    """Put those that have ended into a segment; returns their ids."""
+    """Write the trials that have ended to a segment; returns their ids."""
     rows = pa.concat_tables([TRIAL.empty_table(), *store.read_each(names, TRIAL).values()])
     rows = rows.filter(pc.is_in(rows["status"], pa.array(ENDED)))
     files = {f"epochs/{trial}.parquet": trial for trial in rows["trial"].to_pylist()}
@@ -102,7 +107,7 @@ def _compact_trials(store: Store, names: Sequence[str], epoch_files: Collection[
 
 
 def _compact_members(store: Store) -> int:
-    """Put all of them into a segment, each is written once and never changed; returns how many files were deleted."""
+    """Write all members to a segment; their files never change. Returns the number of deleted files."""
     stamps = store.files.stamps("members", ".parquet")
     read = store.read_each(stamps, MEMBERS)
     if len(read) < 2:
@@ -117,5 +122,5 @@ def _delete(store: Store, stamps: Mapping[str, Stamp]) -> int:
 
 
 def _new_name() -> str:
-    """Sorts by time for whoever looks into the folder."""
+    """A unique name that sorts by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"

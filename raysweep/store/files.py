@@ -1,7 +1,7 @@
-"""Whole files under an address: a folder, or any URI that `pyarrow.fs` knows.
+"""Files below an address: a folder, or any URI that `pyarrow.fs` supports.
 
-A file appears under its name only when it is whole: written beside, flushed to disk and renamed; on object storage one
-PUT. What a killed writer leaves has a name that is never listed.
+A file appears under its name only when it is complete: a local file is written under another name, flushed to disk and
+renamed; on object storage it is a single PUT. What a killed writer leaves behind has a name that is never listed.
 """
 
 from __future__ import annotations
@@ -13,47 +13,46 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 
 T = TypeVar("T")
 FAILURES = (OSError, pa.ArrowException)
-"""What file systems and damaged files raise."""
+"""Errors of file systems and of damaged files."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
-"""Before the second try, and at most between two later ones; each pause is twice the one before."""
-
-
-def _nobody(text: str) -> None:
-    """Who listens where nobody does."""
+"""Pause before the first retry, and the upper bound of later pauses; each is twice as long as the previous one."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long an operation that may still succeed is tried again."""
+    """How long an operation that may still succeed is retried."""
 
     seconds: float = 0.0
-    tell: Callable[[str], None] = _nobody
-    """Hears in one sentence what is waited for, once for each wait."""
+    tell: Callable[[str], None] = lambda text: None
+    """Receives a phrase that says what is waited for, once per wait."""
 
 
 NO_PATIENCE = Patience()
 
 
 class Stamp(NamedTuple):
-    """What tells one version of a file from the next."""
+    """Modification time and size, which distinguish the versions of a file."""
 
     changed_ns: int | None
     size: int | None
 
 
 class Files:
-    """The files of one store, by name relative to its address."""
+    """The files of a store, by name relative to its address.
+
+    All methods raise a `RaysweepError` if the store cannot be reached.
+    """
 
     def __init__(self, uri: str, filesystem: pafs.FileSystem, root: str, patience: Patience = NO_PATIENCE) -> None:
         self.uri = uri
@@ -61,14 +60,14 @@ class Files:
         self.root = root
         self.patience = patience
         self.mark = ""
-        """A file without which the store is taken to be away, as a folder is that is not mounted."""
+        """A file without which the store counts as unavailable, e.g. because its folder is not mounted."""
 
     @classmethod
     def at(cls, uri: str, patience: Patience = NO_PATIENCE) -> Files:
-        """The files under a folder or URI, whether there are any or not.
+        """The files below a folder or URI, which does not have to exist.
 
         Raises:
-            RaysweepError: no such kind of address, one that cannot be reached, or a file.
+            RaysweepError: not a valid address, one that cannot be reached, or the address of a file.
         """
         try:
             if "://" in uri:
@@ -80,71 +79,51 @@ class Files:
             is_file = files._patiently(lambda: filesystem.get_file_info(root).type == pafs.FileType.File)
         except FAILURES as error:
             raise RaysweepError(
-                f"{uri} is no address of a results store, or it cannot be reached ({error}): use a folder, or "
-                "s3://BUCKET/FOLDER with its credentials."
+                f"cannot open the results store at {uri} ({error}): use a folder, or s3://BUCKET/FOLDER with its "
+                "credentials in the environment."
             ) from error
         if is_file:
-            raise RaysweepError(f"{uri} is a file: a results store is a folder.")
+            raise RaysweepError(f"{uri} is a file, but a results store is a folder: use another --store.")
         return files
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file of that name.
-
-        Raises:
-            RaysweepError: the store cannot be reached.
-        """
-        return self.size(name) is not None
+        """Whether there is a file of that name."""
+        return self._stamp(name) is not None
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file, if it is there.
-
-        Raises:
-            RaysweepError: the store cannot be reached.
-        """
-        info = self._do("look up", name, lambda: self.filesystem.get_file_info(self._path(name)))
-        return int(info.size) if info.type == pafs.FileType.File else None
+        """The size of a file in bytes; None if it does not exist."""
+        stamp = self._stamp(name)
+        return stamp and stamp.size
 
     def require(self, mark: str) -> None:
-        """Wait for a file that every store of the kind has, now and before a folder is made.
+        """Wait for a file that every store of the kind has, now and before a folder is created.
 
         Raises:
-            RaysweepError: it is not there.
+            RaysweepError: the file does not exist.
         """
         self.mark = mark
-        self._do("find", mark, self._look_for_mark)
+        self._do("find", mark, self._check_mark)
 
     def names(self, folder: str, suffix: str) -> list[str]:
-        """The names of the whole files in a folder, sorted; none where there is no folder.
-
-        Raises:
-            RaysweepError: the folder cannot be listed.
-        """
+        """The names of the files in a folder, sorted; empty if the folder does not exist."""
         return sorted(self.stamps(folder, suffix))
 
     def stamps(self, folder: str, suffix: str) -> dict[str, Stamp]:
-        """The whole files in a folder as they now are, by name.
-
-        Raises:
-            RaysweepError: the folder cannot be listed.
-        """
+        """The present stamps of the files in a folder, by name."""
         selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
         infos = self._do("list", folder, lambda: self.filesystem.get_file_info(selector))
         whole = (info for info in infos if info.base_name.endswith(suffix) and not info.base_name.startswith("."))
         return {f"{folder}/{info.base_name}": Stamp(info.mtime_ns, info.size) for info in whole}
 
     def find(self, name: str) -> bytes | None:
-        """The content of a file, if it is there.
-
-        Raises:
-            RaysweepError: it cannot be read.
-        """
-        return self._do("read", name, partial(self._get, name))
+        """The content of a file; None if it does not exist."""
+        return self._do("read", name, lambda: self._get(name))
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file of which parts are to be read.
+        """A file for random access.
 
         Raises:
-            OSError: it is not there, or cannot be read.
+            OSError: the file does not exist or cannot be read.
         """
         return self.filesystem.open_input_file(self._path(name))
 
@@ -152,45 +131,32 @@ class Files:
         """The content of a file.
 
         Raises:
-            RaysweepError: it cannot be read.
+            RaysweepError: the file does not exist or cannot be read.
         """
         if (content := self.find(name)) is None:
             raise self._cannot("read", name, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
         return content
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace a file, whole or not at all.
-
-        Raises:
-            RaysweepError: it cannot be written; what was there before is still whole.
-        """
-        self._do("write", name, partial(self._put_in_folder, name, content))
+        """Replace a file as a whole; if that fails, the previous content is still there."""
+        self._do("write", name, lambda: self._put_in_folder(name, content))
 
     def delete(self, name: str) -> None:
-        """Remove a file if it is there.
-
-        Raises:
-            RaysweepError: it cannot be removed.
-        """
-        self._do("delete", name, partial(self._remove, name))
+        """Delete a file if it exists."""
+        self._do("delete", name, lambda: self._remove(name))
 
     def delete_if_unchanged(self, name: str, stamp: Stamp) -> bool:
-        """Remove a file if it is still the one that had this stamp; returns whether it was.
-
-        Raises:
-            RaysweepError: it cannot be looked up or removed.
-        """
-        info = self._do("look up", name, lambda: self.filesystem.get_file_info(self._path(name)))
-        if info.type != pafs.FileType.File or Stamp(info.mtime_ns, info.size) != stamp:
+        """Delete a file if it still has this stamp; returns whether it had."""
+        if self._stamp(name) != stamp:
             return False
         self.delete(name)
         return True
 
     def probe(self) -> None:
-        """Write and remove a file.
+        """Check that the store can be written.
 
         Raises:
-            RaysweepError: the store cannot be written; says why.
+            RaysweepError: the store cannot be written.
         """
         name = f".probe-{uuid.uuid4().hex}"
         self.write(name, b"")
@@ -198,6 +164,10 @@ class Files:
 
     def _path(self, name: str) -> str:
         return f"{self.root}/{name}"
+
+    def _stamp(self, name: str) -> Stamp | None:
+        info = self._do("look up", name, lambda: self.filesystem.get_file_info(self._path(name)))
+        return Stamp(info.mtime_ns, info.size) if info.type == pafs.FileType.File else None
 
     def _do(self, verb: str, name: str, act: Callable[[], T]) -> T:
         try:
@@ -230,14 +200,14 @@ class Files:
     def _put_in_folder(self, name: str, content: bytes) -> None:
         try:
             self._put(name, content)
-        except FileNotFoundError:  # the folder is made when it is missing, not looked for at every write
-            self._look_for_mark()
+        except FileNotFoundError:  # the folder is created when it turns out to be missing, not checked at every write
+            self._check_mark()
             self.filesystem.create_dir(self._path(PurePosixPath(name).parent.as_posix()), recursive=True)
             self._put(name, content)
 
-    def _look_for_mark(self) -> None:
+    def _check_mark(self) -> None:
         if self.mark and self.filesystem.get_file_info(self._path(self.mark)).type != pafs.FileType.File:
-            raise OSError(errno.ENODEV, f"nothing is there, not even {self.mark}")
+            raise OSError(errno.ENODEV, f"{self.mark} is missing; is the folder mounted?")
 
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
@@ -245,32 +215,18 @@ class Files:
 
     def _put(self, name: str, content: bytes) -> None:
         if isinstance(self.filesystem, pafs.LocalFileSystem):
-            _replace(Path(self._path(name)), content)
+            write_whole(Path(self._path(name)), content)
         else:
             with self.filesystem.open_output_stream(self._path(name)) as stream:
                 stream.write(content)
 
     def _cannot(self, verb: str, name: str, error: Exception) -> RaysweepError:
-        full = " The disk is full: free some space; everything written before is whole." if _is_full(error) else ""
+        full = " The disk is full: free some space. Everything written before is complete." if _is_full(error) else ""
         return RaysweepError(f"cannot {verb} {name} in the store {self.uri}: {error}.{full}")
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside, flush to disk, rename: a reader sees the old file or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
 def _may_pass(error: Exception) -> bool:
-    """Whether the same may succeed later: a store that is away or full comes back, a missing file or right does not."""
+    """Whether a retry may succeed: unavailable and full stores recover, missing files and permissions do not."""
     return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))
 
 

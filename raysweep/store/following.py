@@ -1,4 +1,4 @@
-"""Follows a store that a sweep writes to: of ten thousand trials only those that have changed are read again."""
+"""Following a store while a sweep writes to it: only files that have changed are read again."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ Row = Mapping[str, Any]
 
 
 class Following:
-    """What a store knows of its trials and of what they stand for, kept up to date by `refresh`."""
+    """The trials of a store and the variants they belong to, kept up to date by `refresh`."""
 
     def __init__(
         self, store: Store, trial_columns: Sequence[str] = TRIAL_COLUMNS, member_columns: Sequence[str] = MEMBER_COLUMNS
     ) -> None:
-        """Nothing is read yet; of trials and members only these columns will be."""
+        """Reads nothing yet; `refresh` will read these columns of trials and members."""
         self.trials: dict[str, Row] = {}
-        """Trial -> its row, of those that have begun."""
+        """Trial id -> row, for trials that have started."""
         self.members: dict[str, list[Row]] = {}
-        """Trial -> what it stands for."""
+        """Trial id -> the variants it belongs to."""
         self._trials = _Folder(store, "trials", TRIAL, trial_columns, lambda: store.trials(trial_columns))
         self._members = _Folder(store, "members", MEMBERS, member_columns, store.members)
 
     def refresh(self) -> list[Row]:
-        """Read what has changed; returns the rows of trials that are not as they were, each once.
+        """Read the changes; returns the rows of trials that have changed, each once.
 
         Raises:
-            RaysweepError: the store cannot be reached; what was known stays known.
+            RaysweepError: the store cannot be reached; nothing has changed here then.
         """
         for member in self._members.changed():
             known = self.members.setdefault(member["trial"], [])
@@ -50,7 +50,7 @@ class Following:
 
 
 class _Folder:
-    """The small files of one folder of a store, each read when it is new, and again when it has changed."""
+    """The small files in one folder of a store; a file is read when it is new or has changed."""
 
     def __init__(
         self, store: Store, folder: str, schema: pa.Schema, columns: Sequence[str], read_all: Callable[[], pa.Table]
@@ -62,10 +62,10 @@ class _Folder:
         self.read_all = read_all
         self.seen: dict[str, Stamp] | None = None
         self.fresh: set[str] = set()
-        """Files that had changed at the last look. They are read once more: the clock of a store may tell seconds."""
+        """Files that changed at the last refresh, to be read once more: times in object storage are whole seconds."""
 
     def changed(self) -> list[Row]:
-        """The rows of all files at the first look, later of those that have changed.
+        """The rows of all files at the first call, later of those that have changed.
 
         Raises:
             RaysweepError: the folder cannot be listed.
@@ -73,7 +73,7 @@ class _Folder:
         now = self.store.files.stamps(self.folder, ".parquet")
         before = self.seen
         if before is None or before.keys() - now.keys():
-            # What has gone has been put together with others, perhaps after changes that nobody here has read.
+            # Files that are gone have been compacted, possibly after changes that have not been read here.
             table, self.fresh = self.read_all(), _recent(now)
         else:
             new = {name for name, stamp in now.items() if before.get(name) != stamp}
@@ -85,7 +85,7 @@ class _Folder:
 
 
 def _recent(stamps: Mapping[str, Stamp]) -> set[str]:
-    """Files changed within two seconds of the newest one."""
+    """The files that changed at most two seconds before the newest one."""
     times = {name: stamp.changed_ns or 0 for name, stamp in stamps.items()}
     newest = max(times.values(), default=0)
     return {name for name, time in times.items() if time >= newest - 2_000_000_000}

@@ -1,4 +1,4 @@
-"""Where a number comes from: commit, versions, machine."""
+"""Where results come from: commit, versions, machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("numba", "numpy", "ffcv", "pyarrow", "ray", "torchvision")
 
 @cache
 def provenance() -> dict[str, Any]:
-    """The provenance columns of a trial's row that do not depend on its device; loads none of the packages."""
+    """The provenance columns of a trial that do not depend on its device. The packages are not imported."""
     commit, dirty = git_state(Path(__file__).resolve().parents[2])
     return {
         "git_commit": commit,
@@ -29,14 +29,14 @@ def provenance() -> dict[str, Any]:
 
 
 def described_commit() -> str:
-    """The commit that runs, or the version where it does not run from a checkout."""
+    """The commit of the checkout, or the version of raysweep outside a checkout."""
     row = provenance()
     changed = " with changes" if row["git_dirty"] else ""
     return f"{row['git_commit']}{changed}" if row["git_commit"] else f"raysweep {row['raysweep_version']}"
 
 
 def version(package: str) -> str | None:
-    """The installed version of a package, if it is installed."""
+    """The version of a package; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -44,7 +44,7 @@ def version(package: str) -> str | None:
 
 
 def git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Commit and whether tracked files differ from it; nothing where the folder is not the root of a git checkout."""
+    """The commit of a checkout and whether tracked files differ from it; None for both elsewhere."""
     if not (folder / ".git").exists():
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""One row a trial of a study, in columns that stay: what scripts and notebooks read."""
+"""Results of a study for scripts and notebooks: one row per trial, in columns that do not change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from raysweep.errors import RaysweepError, did_you_mean
+from raysweep.errors import RaysweepError, did_you_mean, unknown
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
 
@@ -24,17 +24,17 @@ FORMATS = ("json", "csv", "parquet")
 
 
 def results_table(store: Store, study: str) -> pa.Table:
-    """The trials of a study, in the order of its variants within each seed; one not started has status `waiting`.
+    """The trials of a study, ordered by seed and variant; those not started have the status `waiting`.
 
     Raises:
-        RaysweepError: the store holds no such study.
+        RaysweepError: the store has no results of this study.
     """
     columns = [name for name in MEMBERS.names if name in COLUMNS or name == "order"]
     stored = store.members().select(columns).to_pylist()
     members = [row for row in stored if row["study"] == study]
     if not members:
         known = {row["study"] for row in stored}
-        raise RaysweepError(f"no results of study {study!r} in {store.uri}.{did_you_mean(study, known)}")
+        raise RaysweepError(f"{store.uri} has no results of the study {study!r}.{did_you_mean(study, known)}")
     measured = [name for name in COLUMNS if name in TRIAL.names]
     trials = {row["trial"]: row for row in store.trials(measured).to_pylist()}
     members.sort(key=lambda row: (row["protocol"], row["line"], row["seed"], row["order"]))
@@ -51,7 +51,7 @@ def render(table: pa.Table, form: str) -> bytes:
     """The table as JSON (an array of objects), CSV or Parquet.
 
     Raises:
-        RaysweepError: another format.
+        RaysweepError: unknown format.
     """
     sink = io.BytesIO()
     if form == "json":
@@ -62,10 +62,10 @@ def render(table: pa.Table, form: str) -> bytes:
     elif form == "parquet":
         pq.write_table(table, sink, compression="zstd")
     else:
-        raise RaysweepError(f"unknown format {form!r}.{did_you_mean(form, FORMATS)}")
+        raise unknown("format", form, FORMATS)
     return sink.getvalue()
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN: the log loss of a diverged trial is null."""
+    """The value, or null for numbers that JSON lacks, such as the log loss of a diverged trial."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,21 +1,21 @@
-"""Results in a folder or on object storage: small Arrow files, each written whole, readable while a sweep runs.
+"""Results in a folder or on object storage: small Arrow files, each written as a whole, readable while a sweep runs.
 
     store.json                       version of the schema
     trials/TRIAL.parquet             one row
-    epochs/TRIAL.parquet             one row an epoch
-    members/STUDY-DIGEST.parquet     what trials stand for, one file a distinct request
-    checkpoints/TRIAL.pt             state of a trial that has not ended, or was to be kept
-    compacted/                       many of these in one file, see `segments`
-    init_stats/TRIAL.parquet         layers in the first updates of a trial, one row a layer and update
-    searches/NAME.log                what an architecture search proposed and was told, see `search_log`
-    searches/NAME.parquet            its evaluations so far, one row each, for whoever reads
-    searches/NAME.pt                 weights that its architectures share, after their last epoch
-    searches/NAME.error              why a search with shared weights has failed
-    rankings/NAME.parquet            architectures scored with shared weights and trained alone, see `nas.ranking`
+    epochs/TRIAL.parquet             one row per epoch
+    members/STUDY-DIGEST.parquet     the studies and variants that trials belong to, one file per distinct request
+    checkpoints/TRIAL.pt             state of a trial that has not ended, or whose checkpoint is kept
+    compacted/                       many of these files merged into one, see `compacted`
+    init_stats/TRIAL.parquet         one row per layer and update, for the first updates of a trial
+    searches/NAME.log                proposals and results of an architecture search
+    searches/NAME.parquet            evaluations of an architecture search so far, one row each
+    searches/NAME.pt                 weights of a supernet after its last epoch
+    searches/NAME.error              why the training of a supernet failed
+    rankings/NAME.parquet            architectures scored with a supernet and trained individually
     data/DIGEST.json                 manifests of the image sets
 
-Where many files are read, one that cannot be (damage from outside) is listed in `problems` and the others are read;
-where one is asked for, it is an error.
+Damaged files are listed in `problems` and left out by methods that read many files. A method that reads one file raises
+an error instead.
 """
 
 from __future__ import annotations
@@ -37,44 +37,52 @@ from raysweep.identity import digest
 from raysweep.store.arrow import PACKED, PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.store.compacted import Segments
 from raysweep.store.files import FAILURES, NO_PATIENCE, Files, Patience
-from raysweep.store.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, SCHEMA_VERSION, TRIAL
+from raysweep.store.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, RANKING, SCHEMA_VERSION, TRIAL
 
 T = TypeVar("T")
 READERS = 16
-"""Files read at once: small files cost latency, not bandwidth."""
+"""Files read at the same time: the time to read small files is latency, not bandwidth."""
 MARK = "store.json"
 FEW = 200
-"""Rows of a file up to which it is smaller and faster to read without compression."""
+"""Number of rows up to which an uncompressed file is smaller and faster to read."""
 
 
 class Store:
-    """One results store; open it with `Store.open`."""
+    """A results store; open it with `Store.open`.
+
+    All methods raise a `RaysweepError` if the store cannot be reached. Writing replaces a whole file: if it fails, the
+    previous content is still there.
+    """
 
     def __init__(self, files: Files) -> None:
         self.files = files
         self.segments = Segments(files, self._or_note)
         self.problems: list[str] = []
-        """Files that could not be read so far, with the reason."""
+        """Messages about the files that could not be read so far."""
 
     @property
     def uri(self) -> str:
-        """Where the store is."""
+        """The address of the store."""
         return self.files.uri
 
     @classmethod
     def open(cls, uri: str, create: bool = False, patience: Patience = NO_PATIENCE) -> Store:
-        """The store at a folder or URI, which may be away for as long as `patience` says.
+        """The store at a folder or URI.
+
+        Args:
+            uri: Address of the store.
+            create: Create the store if it does not exist, and check that it can be written.
+            patience: How long to wait for a store that is unavailable, now and later.
 
         Raises:
-            RaysweepError: there is none (and `create` is false), it cannot be written (where `create` is true), it was
-                written by a newer raysweep, or the address is not one.
+            RaysweepError: not a valid address, no store there, a newer version, or a store that cannot be written.
         """
         store = cls(Files.at(uri, patience))
         if patience.seconds:
             store.files.require(MARK)
         if not store.files.exists(MARK):
             if not create:
-                raise RaysweepError(f"no results in {uri}: `raysweep run STUDY --store {uri}` makes them.")
+                raise RaysweepError(f"no results in {uri}: create them with `raysweep run STUDY --store {uri}`.")
             store.files.write(MARK, json.dumps({"schema_version": SCHEMA_VERSION}).encode())
         elif create:
             store.files.probe()
@@ -83,219 +91,154 @@ class Store:
 
     @classmethod
     def open_if_exists(cls, uri: str) -> Store | None:
-        """The store there, or nothing where no store has been made yet.
-
-        Raises:
-            RaysweepError: there is one that cannot be read.
-        """
+        """The store at a folder or URI; None if it does not exist."""
         return cls.open(uri) if Files.at(uri).exists(MARK) else None
 
     def write_trial(self, row: Mapping[str, Any]) -> None:
-        """Replace a trial's row.
-
-        Raises:
-            RaysweepError: the store cannot be written; the old row is still whole.
-        """
-        self.files.write(f"trials/{row['trial']}.parquet", parquet(table_of([row], TRIAL), PLAIN))
+        """Replace the row of a trial."""
+        self._write(f"trials/{row['trial']}", table_of([row], TRIAL))
 
     def trial(self, trial: str) -> dict[str, Any] | None:
-        """A trial's row, if it has one.
-
-        Raises:
-            RaysweepError: its file is damaged.
-        """
+        """The row of a trial; None if there is none."""
         # The small file first: it is deleted only once a segment holds it.
         table = self._read_table(f"trials/{trial}.parquet", TRIAL)
         rows = (self.segments.trial(trial) if table is None else table).to_pylist()
         return next(iter(rows), None)
 
     def trials(self, columns: Sequence[str] = TRIAL.names) -> pa.Table:
-        """Every trial's row, in these columns (`trial` among them), in the order of the ids."""
+        """The rows of all trials, ordered by id, in these columns; `trial` must be one of them."""
         small = self._read_all(self._names("trials"), TRIAL).select(columns)
         return _and_others(small, self.segments.trials(columns)).sort_by("trial").combine_chunks()
 
     def write_epochs(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replace a trial's epochs.
-
-        Raises:
-            RaysweepError: the store cannot be written; the old rows are still whole.
-        """
-        self.files.write(f"epochs/{trial}.parquet", parquet(table_of(rows, EPOCHS), PLAIN))
+        """Replace the epochs of a trial."""
+        self._write(f"epochs/{trial}", table_of(rows, EPOCHS))
 
     def epochs(self, trials: Iterable[str] | None = None) -> pa.Table:
-        """The epochs of these trials, or of all, each once and in order; trials without any have no rows."""
-        wanted = None if trials is None else set(trials)
-        small = self._read_all(self._paths("epochs", wanted), EPOCHS)
-        others = None if wanted is None else wanted - set(small["trial"].to_pylist())
+        """The epochs of these trials, or of all, ordered by trial and epoch."""
+        ids = None if trials is None else set(trials)
+        small = self._read_all(self._paths("epochs", ids), EPOCHS)
+        others = None if ids is None else ids - set(small["trial"].to_pylist())
         found = _and_others(small, self.segments.epochs(others)) if others is None or others else small
         return last_of_each(("trial", "epoch"), found).sort_by([("trial", "ascending"), ("epoch", "ascending")])
 
     def write_members(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add what trials of one study stand for; the same rows again change nothing.
-
-        Raises:
-            RaysweepError: the store cannot be written.
-        """
+        """Add the variants of one study that trials belong to; writing the same rows again changes nothing."""
         if rows:
-            self.files.write(
-                f"members/{rows[0]['study']}-{digest(rows)}.parquet", parquet(table_of(rows, MEMBERS), PLAIN)
-            )
+            self._write(f"members/{rows[0]['study']}-{digest(rows)}", table_of(rows, MEMBERS))
 
     def members(self) -> pa.Table:
-        """What every trial stands for, each (study, variant, trial) once."""
+        """The studies and variants of all trials, each (study, variant, trial) once."""
         small = self._read_all(self._names("members"), MEMBERS)
         return last_of_each(("study", "variant", "trial"), pa.concat_tables([self.segments.members(), small]))
 
     def write_init_stats(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replace what was measured in the first updates of a trial.
-
-        Raises:
-            RaysweepError: the store cannot be written; the old rows are still whole.
-        """
-        self.files.write(f"init_stats/{trial}.parquet", parquet(table_of(rows, INIT_STATS), PLAIN))
+        """Replace the statistics of the first updates of a trial."""
+        self._write(f"init_stats/{trial}", table_of(rows, INIT_STATS))
 
     def init_stats(self, trials: Iterable[str] | None = None) -> pa.Table:
-        """What was measured in the first updates of these trials, or of all; those not measured have no rows."""
+        """The statistics of the first updates of these trials, or of all."""
         return self._read_all(self._paths("init_stats", trials), INIT_STATS)
 
     def write_evaluations(self, search: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Replace the evaluations of an architecture search.
-
-        Raises:
-            RaysweepError: the store cannot be written; the old rows are still whole.
-        """
-        self.files.write(
-            f"searches/{search}.parquet", parquet(table_of(rows, EVALUATIONS), PACKED if len(rows) > FEW else PLAIN)
-        )
+        """Replace the evaluations of an architecture search."""
+        self._write(f"searches/{search}", table_of(rows, EVALUATIONS), PACKED if len(rows) > FEW else PLAIN)
 
     def evaluations(self) -> pa.Table:
-        """The evaluations of all architecture searches, in the order of completion within each."""
-        return self._read_all(self._names("searches"), EVALUATIONS).sort_by(
-            [("search", "ascending"), ("place", "ascending")]
-        )
+        """The evaluations of all architecture searches, ordered by search and completion."""
+        found = self._read_all(self._names("searches"), EVALUATIONS)
+        return found.sort_by([("search", "ascending"), ("place", "ascending")])
 
     def write_ranking(self, name: str, ranking: pa.Table) -> None:
-        """Replace a ranking, as `raysweep.nas.ranking.Ranking.to_table` gives it.
-
-        Raises:
-            RaysweepError: the store cannot be written; the old ranking is still whole.
-        """
-        self.files.write(
-            f"rankings/{name}.parquet", parquet(ranking.append_column("ranking", _same(name, ranking)), {})
-        )
+        """Replace a ranking: a table with the columns of `RANKING`, and possibly others."""
+        names = pa.repeat(pa.scalar(name), len(ranking))
+        self._write(f"rankings/{name}", ranking.append_column("ranking", names), {})
 
     def rankings(self) -> pa.Table:
-        """All rankings, each by its name in `ranking`; a column of its own that others have is null."""
-        names = self._names("rankings")
-        tables = [table for name in names if (table := self._or_note(self._read_ranking, name)) is not None]
-        return pa.concat_tables([_ranked().empty_table(), *tables], promote_options="permissive")
+        """All rankings, with their names in the column `ranking`; columns that a ranking lacks are null."""
+        schema = RANKING.append(pa.field("ranking", pa.string()))
+        tables = self._parse_all(self._names("rankings"), partial(_ranking, schema))
+        return pa.concat_tables([schema.empty_table(), *tables.values()], promote_options="permissive")
 
     def find_trial(self, prefix: str) -> str:
-        """The one trial id that begins like this.
+        """The only trial id with this prefix.
 
         Raises:
-            RaysweepError: none does, or several do.
+            RaysweepError: no trial or several trials have this prefix.
         """
         known = {PurePosixPath(path).stem for path in self._names("trials")} | set(self.members()["trial"].to_pylist())
         known |= set(self.segments.trials(["trial"])["trial"].to_pylist())
         matches = sorted(trial for trial in known if trial.startswith(prefix))
-        if len(matches) != 1:
-            found = f"{len(matches)} trials begin with {prefix!r}: {', '.join(matches[:5])}" if matches else ""
-            raise RaysweepError(found or f"no trial {prefix!r} in {self.uri}: ids are in `raysweep results STUDY`.")
+        if not matches:
+            raise RaysweepError(f"no trial {prefix!r} in {self.uri}: list the ids with `raysweep results STUDY`.")
+        if len(matches) > 1:
+            first = ", ".join(matches[:5])
+            raise RaysweepError(f"{len(matches)} trials begin with {prefix!r}, e.g. {first}: use more digits.")
         return matches[0]
 
     def write_checkpoint(self, trial: str, content: bytes) -> None:
-        """Replace a trial's checkpoint.
-
-        Raises:
-            RaysweepError: the store cannot be written; the old checkpoint is still whole.
-        """
+        """Replace the checkpoint of a trial."""
         self.files.write(f"checkpoints/{trial}.pt", content)
 
     def read_checkpoint(self, trial: str) -> bytes | None:
-        """A trial's checkpoint, if there is one.
-
-        Raises:
-            RaysweepError: it cannot be read.
-        """
-        path = f"checkpoints/{trial}.pt"
-        return self.files.read(path) if self.files.exists(path) else None
+        """The checkpoint of a trial; None if there is none."""
+        return self.files.find(f"checkpoints/{trial}.pt")
 
     def has_checkpoint(self, trial: str) -> bool:
-        """Whether a trial's checkpoint is there.
-
-        Raises:
-            RaysweepError: the store cannot be reached.
-        """
+        """Whether a trial has a checkpoint."""
         return self.files.exists(f"checkpoints/{trial}.pt")
 
     def delete_checkpoint(self, trial: str) -> None:
-        """Remove a trial's checkpoint, if there is one.
-
-        Raises:
-            RaysweepError: it cannot be removed.
-        """
+        """Delete the checkpoint of a trial if there is one."""
         self.files.delete(f"checkpoints/{trial}.pt")
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Keep what an image set was.
-
-        Raises:
-            RaysweepError: the store cannot be written.
-        """
+        """Record the manifest of an image set."""
         self.files.write(f"data/{manifest.digest}.json", manifest.to_json().encode())
 
     def manifests(self) -> dict[str, Manifest]:
-        """The image sets by digest."""
-        read = (self._or_note(self._read_manifest, name) for name in self.files.names("data", ".json"))
-        return {manifest.digest: manifest for manifest in read if manifest is not None}
+        """The manifests of the image sets by digest."""
+        found = self._parse_all(self.files.names("data", ".json"), lambda content: Manifest.from_json(content.decode()))
+        return {manifest.digest: manifest for manifest in found.values()}
+
+    def read_each(self, names: Iterable[str], schema: pa.Schema) -> dict[str, pa.Table]:
+        """The rows of these files by name; deleted and damaged files are left out."""
+        return self._parse_all(names, partial(_rows, schema))
+
+    def _write(self, name: str, table: pa.Table, options: Mapping[str, Any] = PLAIN) -> None:
+        self.files.write(f"{name}.parquet", parquet(table, options))
 
     def _names(self, folder: str) -> list[str]:
         return self.files.names(folder, ".parquet")
 
     def _paths(self, folder: str, trials: Iterable[str] | None) -> list[str]:
-        """The files of these trials that are in a folder, or all of them; few are looked for, many are listed."""
-        wanted = None if trials is None else {f"{folder}/{trial}.parquet" for trial in trials}
-        if wanted is not None and len(wanted) <= READERS:
-            return sorted(path for path in wanted if self.files.exists(path))
-        return [path for path in self._names(folder) if wanted is None or path in wanted]
+        """The existing files of these trials, or of all; for a few trials the folder is not listed."""
+        paths = None if trials is None else {f"{folder}/{trial}.parquet" for trial in trials}
+        if paths is not None and len(paths) <= READERS:
+            return sorted(path for path in paths if self.files.exists(path))
+        return [path for path in self._names(folder) if paths is None or path in paths]
 
     def _read_table(self, name: str, schema: pa.Schema) -> pa.Table | None:
-        """The rows of a small file, or nothing where it is not there, or no longer."""
-        if (content := self.files.find(name)) is None:
-            return None
-        try:
-            # Not through `pq.read_table`, which sets up a data set for each file.
-            return conform(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False), schema)
-        except FAILURES as error:
-            raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
-
-    def _read_ranking(self, name: str) -> pa.Table:
-        try:
-            table = pq.ParquetFile(pa.BufferReader(self.files.read(name))).read()
-            table.select(_ranked().names)
-        except (pa.ArrowException, KeyError) as error:
-            raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
-        return table
-
-    def _read_manifest(self, name: str) -> Manifest:
-        try:
-            return Manifest.from_json(self.files.read(name).decode())
-        except ValueError as error:
-            raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
-
-    def read_each(self, names: Iterable[str], schema: pa.Schema) -> dict[str, pa.Table]:
-        """The rows of these small files by name; those that are gone or damaged are left out, the latter noted."""
-        names = list(names)
-        read = partial(self._read_table, schema=schema)
-        with ThreadPoolExecutor(READERS) as readers:
-            tables = readers.map(lambda name: self._or_note(read, name), names)
-            return {name: table for name, table in zip(names, tables, strict=True) if table is not None}
+        return self._parsed(partial(_rows, schema), name)
 
     def _read_all(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
         return pa.concat_tables([schema.empty_table(), *self.read_each(names, schema).values()])
 
-    def _or_note(self, read: Callable[[str], T], name: str) -> T | None:
+    def _parsed(self, parse: Callable[[bytes], T], name: str) -> T | None:
+        """The parsed content of a file; None if the file does not exist."""
+        content = self.files.find(name)
+        try:
+            return None if content is None else parse(content)
+        except (*FAILURES, ValueError, KeyError) as error:
+            raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
+
+    def _parse_all(self, names: Iterable[str], parse: Callable[[bytes], T]) -> dict[str, T]:
+        names = list(names)
+        with ThreadPoolExecutor(READERS) as readers:
+            found = readers.map(partial(self._or_note, partial(self._parsed, parse)), names)
+            return {name: content for name, content in zip(names, found, strict=True) if content is not None}
+
+    def _or_note(self, read: Callable[[str], T | None], name: str) -> T | None:
         try:
             return read(name)
         except RaysweepError as error:
@@ -308,28 +251,28 @@ class Store:
             version = int(json.loads(self.files.read(MARK))["schema_version"])
         except (ValueError, KeyError, TypeError):
             raise RaysweepError(
-                f'{MARK} in {self.uri} is damaged: it should hold {{"schema_version": N}}. If the results are of this '
-                f"raysweep, N is {SCHEMA_VERSION}."
+                f'{MARK} in {self.uri} is damaged: it should hold {{"schema_version": N}}, where N is {SCHEMA_VERSION} '
+                "for this version of raysweep."
             ) from None
         if version > SCHEMA_VERSION:
             raise RaysweepError(
-                f"the store {self.uri} was written by a newer raysweep (schema {version}; this one knows "
+                f"the store {self.uri} was written by a newer raysweep (schema {version}, this one reads "
                 f"{SCHEMA_VERSION}): upgrade raysweep, or use another --store."
             )
 
 
-def _ranked() -> pa.Schema:
-    """Columns that every ranking has."""
-    from raysweep.nas.ranking import schema  # what a plan does without
-
-    return schema().append(pa.field("ranking", pa.string()))
+def _rows(schema: pa.Schema, content: bytes) -> pa.Table:
+    # `pq.read_table` would be slower: it sets up a data set for each file.
+    return conform(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False), schema)
 
 
-def _same(value: str, table: pa.Table) -> pa.Array:
-    return pa.repeat(pa.scalar(value), len(table))
+def _ranking(schema: pa.Schema, content: bytes) -> pa.Table:
+    table = pq.ParquetFile(pa.BufferReader(content)).read()
+    table.select(schema.names)  # raises a KeyError for another kind of file
+    return table
 
 
 def _and_others(small: pa.Table, packed: pa.Table) -> pa.Table:
-    """The rows of small files, and those of trials that have none."""
+    """The rows of small files, and those of compacted trials without a small file."""
     others = packed.filter(pc.invert(pc.is_in(packed["trial"], small["trial"].combine_chunks())))
     return pa.concat_tables([small, others])

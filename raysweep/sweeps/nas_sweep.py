@@ -1,4 +1,4 @@
-"""Architecture searches carried out: a request checked, then its searches side by side, with Ray or without."""
+"""Carries out architecture searches by trials: checks a request, then runs its searches with Ray or without."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysweep.nas.ask_tell import AskTell
-from raysweep.nas.space import randomness
 from raysweep.nas_trials.nas_request import NasRequest
-from raysweep.nas_trials.one_search import Search
+from raysweep.nas_trials.one_search import Found, Search
 from raysweep.nas_trials.side_by_side import Searches
-from raysweep.nas_trials.trial_spaces import TrialSpace
+from raysweep.nas_trials.trial_spaces import TrialSpace, example_of
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
-from raysweep.sweeps.space_sweep import open_places, planned_point
-from raysweep.sweeps.study_sweep import Resources, advice, compact_after, described
+from raysweep.sweeps.common import advice, compact_after, described, open_places, planned_point
+from raysweep.sweeps.resources import Resources
+from raysweep.terminal.notes import note, warn
 from raysweep.terminal.progress import SweepProgress
 from raysweep.train.task import Placement, TrialTask
 
@@ -25,27 +25,23 @@ if TYPE_CHECKING:
     from raysweep.store.store import Store
 
 
-POPULATION = "{method}: its population of {population} is never complete with {budget} evaluations, so that all of \
-them are random: use --option population={fit}, or a larger --budget"
+POPULATION = "{method}: a population of {population} is larger than the budget of {budget} evaluations, so every \
+evaluation will be random. Use --option population={fit}, or a larger --budget"
 
 
 @dataclass(frozen=True)
 class PreparedNas:
-    """Searches that have passed every check, with all that the store knows of them."""
+    """Searches that have passed all checks, resumed from the store."""
 
     asked: NasRequest
     searches: Searches
     example: Recipe
-    """What its trials are like."""
+    """The recipe of a typical trial."""
 
     def planned(self, trial: str) -> PlannedTrial:
-        """A trial as progress shows it."""
+        """A trial, for the display of progress."""
         task, member = self.searches.tasks[trial], self.searches.members[trial]
         return planned_point(trial, task.recipe, member, ("run", "proposed"), task.protocol)
-
-    def warnings(self) -> list[str]:
-        """What is likely to be a mistake, and is done all the same."""
-        return [warning for warning in (*map(_no_children, self.searches.searches), advice([self.example])) if warning]
 
 
 def _no_children(search: Search) -> str:
@@ -55,20 +51,36 @@ def _no_children(search: Search) -> str:
     return POPULATION.format(method=search.method, population=population, budget=budget, fit=max(2, budget // 4))
 
 
-def example_of(space: TrialSpace, baseline: Recipe, number: int = 0) -> Recipe:
-    """One of the recipes that a search of the space may propose."""
-    return space.recipe(baseline, space.space.sample(randomness(0, number)))
+def run_by_trials(asked: NasRequest, resources: Resources, keep_checkpoints: bool) -> tuple[list[Found], Outcome]:
+    """Run searches whose every evaluation is a trial, until their budgets are spent.
+
+    Raises:
+        RaysweepError: the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    prepared = prepare_nas(asked, resources, keep_checkpoints)
+    searches = prepared.searches.searches
+    done = sum(len(search.asking.evaluations) for search in searches)
+    begun = sum(len(search.asking.in_flight) for search in searches)
+    left = prepared.searches.expected_left()
+    note(
+        f"{len(searches)} searches: {done} evaluations finished earlier, {begun} in progress, about {left} to come; "
+        f"results in {prepared.searches.store.uri}"
+    )
+    for warning in (*map(_no_children, searches), advice([prepared.example])):
+        warn(warning)
+    outcome = execute_nas(prepared, resources)
+    return [search.found() for search in searches], outcome
 
 
 def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool = False) -> PreparedNas:
-    """Check everything that can be checked before training, and go on with the searches that the store has.
+    """Check everything that can be checked before training, and resume the searches in the store.
 
     Raises:
-        RaysweepError: methods, options, space, data, settings, store or resources that do not serve. Nothing has been
-            trained then.
+        RaysweepError: invalid methods, options, space, data, settings, store or resources. Nothing has been trained.
     """
     request = asked.training_request()
-    asked.named_methods(request.baseline())  # what does not serve is refused before images are made
+    asked.named_methods(request.baseline())  # raises if invalid, before images are generated
     data, store = open_places(request, lambda baseline: example_of(asked.searched_space(baseline), baseline), resources)
     baseline = request.baseline()
     space = asked.searched_space(baseline)
@@ -88,12 +100,12 @@ def prepare_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool 
 
 
 def open_searches(asked: NasRequest, space: TrialSpace, baseline: Recipe, store: Store) -> list[Search]:
-    """Every search of a request, begun or rebuilt from its log.
+    """All searches of a request, new or rebuilt from their logs.
 
     Raises:
-        RaysweepError: a space that a method cannot search, or a log that does not serve; none is open then.
+        RaysweepError: a space that a method cannot search, or an unusable log; all logs are then closed.
     """
-    from raysweep.store.search_logs import log_of
+    from raysweep.nas_trials.search_logs import log_of
 
     with ExitStack() as opened:
         searches = []
@@ -110,8 +122,8 @@ def execute_nas(prepared: PreparedNas, resources: Resources) -> Outcome:
     """Propose and train until the budgets are spent, showing progress.
 
     Raises:
-        RaysweepError: resources that are not there, or a store that cannot be written.
-        KeyboardInterrupt: the user stopped the searches; every running trial has its last epoch in the store.
+        RaysweepError: missing resources, or a store that cannot be written.
+        KeyboardInterrupt: stopped by the user; the last epoch of every running trial is in the store.
     """
     searches = prepared.searches
     more = {searches.space.study: searches.expected_left()}
@@ -141,7 +153,7 @@ def _inline(prepared: PreparedNas, resources: Resources, progress: SweepProgress
 
 
 def tasks_in_turn(searches: Searches) -> Iterator[TrialTask]:
-    """Every trial that is still to be trained, proposed when the one before has ended."""
+    """The trials still to be trained; each is proposed after the previous one has ended."""
     while (task := searches.next()) is not None:
         yield task
 
@@ -155,7 +167,7 @@ def _on_ray(prepared: PreparedNas, resources: Resources, progress: SweepProgress
 
 
 def metadata(prepared: PreparedNas) -> dict[str, str]:
-    """What Ray's dashboard shows of the searches."""
+    """Metadata of the searches for Ray's dashboard."""
     searches = prepared.searches
     methods = ", ".join(dict.fromkeys(search.method for search in searches.searches))
     return described(searches.space.study, prepared.asked.request.protocol, searches.store.uri, search=methods)

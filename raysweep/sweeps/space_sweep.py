@@ -1,17 +1,16 @@
-"""A search carried out: a request on a space, checked, then trials proposed and trained, with Ray or without."""
+"""The sweep of a search space: check the request, then propose points and train them until there are enough."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from raysweep.cost import Cost, find_cost
 from raysweep.errors import RaysweepError
 from raysweep.patch import diff
-from raysweep.planning import Action, Found, Member, PlannedTrial
+from raysweep.planning import Action, Found, PlannedTrial
 from raysweep.proposals import (
     Proposal,
     Proposals,
@@ -24,10 +23,11 @@ from raysweep.proposals import (
     read_proposals,
 )
 from raysweep.protocols import find_protocol
-from raysweep.recipe import Recipe
-from raysweep.request import Request, found_by
+from raysweep.request import Request, found_by, found_in
 from raysweep.space import Space, find_space
-from raysweep.sweeps.study_sweep import Resources, check_sums, compact_after, described, find_data
+from raysweep.sweeps.common import advice, compact_after, described, open_places, planned_point
+from raysweep.sweeps.resources import Resources
+from raysweep.terminal.notes import note, warn
 from raysweep.terminal.progress import SweepProgress
 from raysweep.train.task import Placement, TrialTask
 
@@ -39,8 +39,78 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PreparedSearch:
-    """A search that has passed every check: what has been proposed so far, and where it reads and writes."""
+class PlannedPoint:
+    """One row of the plan of a search space. It has no cost: its network is not built, which would load torch."""
+
+    proposal: Proposal
+    space: str
+    action: Action
+    reason: str
+    diff: Mapping[str, Any]
+    """Dotted field -> value, against the protocol's own baseline."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `plan --json` prints: as for studies, with the point; null for what is not computed."""
+        recipe = self.proposal.recipe
+        return {
+            "trial": self.proposal.trial,
+            "studies": [{"study": self.space, "variant": self.proposal.variant}],
+            "seed": recipe.seed,
+            "action": self.action,
+            "reason": self.reason,
+            "diff": dict(self.diff),
+            "params": None,
+            "macs": None,
+            "epochs": recipe.training.epochs,
+            "estimated_gpu_h": None,
+            "assignment": dict(self.proposal.assignment),
+        }
+
+
+def plan_space(request: Request, options: SearchOptions) -> list[PlannedPoint]:
+    """The points proposed so far and those that random or grid search will propose.
+
+    Raises:
+        RaysweepError: the request cannot be carried out.
+    """
+    from raysweep.store.store import Store
+
+    space = asked_space(request)
+    options = fit_to_grid(space, options)
+    found = found_in(request.store) if request.store else {}
+    store = Store.open_if_exists(request.store) if request.store else None
+    proposals = open_proposals(request, space, store, options)
+    protocol = find_protocol(request.protocol)
+    return [
+        PlannedPoint(
+            point,
+            space.name,
+            *decide_search(point.recipe, found.get(point.trial), options.scheduler),
+            diff(point.recipe, protocol),
+        )
+        for point in proposals.take(known_points(space, options), options.trials)
+    ]
+
+
+def run_space(
+    request: Request, resources: Resources, options: SearchOptions, keep_checkpoints: bool = False
+) -> Outcome:
+    """Train points of a space until there are as many as asked for, reporting progress on standard error.
+
+    Raises:
+        RaysweepError: the request cannot be carried out. Nothing has been trained.
+        KeyboardInterrupt: the user stopped the sweep; the same request continues it.
+    """
+    prepared = prepare_space(request, resources, options)
+    ended, proposed = len(prepared.finished()), len(prepared.proposals.first(options.trials))
+    note(f"{options.trials} trials, {proposed} proposed and {ended} ended earlier; results in {prepared.store.uri}")
+    warn(advice([prepared.proposals.baseline]))
+    return execute_space(prepared, resources, keep_checkpoints)
+
+
+@dataclass(frozen=True)
+class PreparedSpace:
+    """A request for a space that has passed every check, with the points proposed so far."""
 
     options: SearchOptions
     proposals: Proposals
@@ -60,7 +130,7 @@ class PreparedSearch:
         return decide_search(proposal.recipe, self.found.get(proposal.trial), self.options.scheduler)
 
     def finished(self) -> list[Proposal]:
-        """Those that count and are not trained again."""
+        """The proposals that count and are not trained again."""
         return [point for point in self.proposals.first(self.options.trials) if self.action(point)[0] == "skip"]
 
     def task(self, proposal: Proposal, keep_checkpoints: bool = False, deterministic: bool = False) -> TrialTask:
@@ -79,32 +149,21 @@ class PreparedSearch:
         )
 
     def planned(self, trial: str) -> PlannedTrial:
-        """A proposal as progress shows it."""
+        """The view of a proposal that progress shows."""
         proposal = self.proposals.points[trial]
         member = self.proposals.member(proposal)
         return planned_point(trial, proposal.recipe, member, self.action(proposal), self.protocol)
 
 
-def planned_point(
-    trial: str, recipe: Recipe, member: Member, action: tuple[Action, str], protocol: str
-) -> PlannedTrial:
-    """A trial of a search as progress shows it; a network that cannot be built, as training will say, costs nothing."""
-    try:
-        cost = find_cost(recipe)
-    except RaysweepError:
-        cost = Cost(0, 0, 0)
-    return PlannedTrial(trial, recipe, (member,), *action, diff(recipe, find_protocol(protocol)), cost)
-
-
-def open_proposals(request: Request, space: Space, store: Store | None) -> Proposals:
-    """The proposals that a store holds for a request, to be continued; none are written yet.
+def open_proposals(request: Request, space: Space, store: Store | None, options: SearchOptions) -> Proposals:
+    """The proposals that a store holds for a request, to be continued. Writes nothing.
 
     Raises:
-        RaysweepError: data that do not serve.
+        RaysweepError: data that cannot be used.
     """
     baseline = request.baseline()
     proposals = Proposals(space, baseline)
-    read_proposals(store.members().to_pylist() if store else [], proposals)
+    read_proposals(store.members().to_pylist() if store else [], proposals, options)
     return proposals
 
 
@@ -112,54 +171,34 @@ def asked_space(request: Request) -> Space:
     """The space of a request.
 
     Raises:
-        RaysweepError: no such space, options that only studies have, or a setting of what is searched over.
+        RaysweepError: no such space, options that only studies have, or a setting of a parameter of the space.
     """
     (name,) = request.studies
     space = find_space(str(name))
     if request.variants or request.seeds != 1:
         asked = "--variants" if request.variants else "--seeds"
-        raise RaysweepError(f"{asked} is for studies: {space.name} trains every point it proposes once, see --trials.")
+        raise RaysweepError(f"{asked} is for studies: {space.name} trains each proposed point once, see --trials.")
     check_settings(space, request.settings)
     return space
 
 
-def prepare_search(request: Request, resources: Resources, options: SearchOptions) -> PreparedSearch:
+def prepare_space(request: Request, resources: Resources, options: SearchOptions) -> PreparedSpace:
     """Check everything that can be checked before training.
 
     Raises:
-        RaysweepError: data, settings, store or resources that do not serve. Nothing has been trained then.
+        RaysweepError: data, settings, store or resources that cannot be used. Nothing has been trained.
     """
     check_inline(resources, options)
     space = asked_space(request)
     options = fit_to_grid(space, options)
     data, store = open_places(request, lambda baseline: baseline, resources)
-    proposals = open_proposals(request, space, store)
+    proposals = open_proposals(request, space, store, options)
     proposals.note = partial(_write, store, proposals, request.protocol)
-    return PreparedSearch(options, proposals, found_by(store), data, store, request.protocol)
-
-
-def open_places(request: Request, example: Callable[[Recipe], Recipe], resources: Resources) -> tuple[Path, Store]:
-    """Folder of the images and store of a search, both checked, as is an example of its trials made of the baseline.
-
-    Raises:
-        RaysweepError: data, settings, store or resources that do not serve. Nothing has been trained then.
-    """
-    from raysweep.data.image_sets import ImageSets
-    from raysweep.store.store import Store
-    from raysweep.train.loop import check_trial
-
-    sets = ImageSets(find_data(request))
-    baseline = request.baseline()
-    folder = sets.folder_of(baseline.data)  # no point of a space has images of another size
-    (manifest,) = check_sums(sets, [folder])
-    check_trial(example(baseline), Placement(world_size=resources.workers_per_trial))
-    store = Store.open(request.store or "results", create=True)
-    store.write_manifest(manifest)
-    return folder.resolve(), store
+    return PreparedSpace(options, proposals, found_by(store), data, store, request.protocol)
 
 
 def check_inline(resources: Resources, options: SearchOptions) -> None:
-    """Refuse what only Tune can do in a run without Ray.
+    """Refuse searchers and schedulers that need Tune in a run without Ray.
 
     Raises:
         RaysweepError: names the option.
@@ -169,19 +208,19 @@ def check_inline(resources: Resources, options: SearchOptions) -> None:
         ("scheduler", options.scheduler, ("none",)),
     ):
         if resources.inline and value not in plain:
-            raise RaysweepError(f"--{name} {value} is Ray Tune's, which --inline goes without: leave out one of them.")
+            raise RaysweepError(f"--{name} {value} needs Ray Tune, which --inline does not use: leave out one of them.")
 
 
 def _write(store: Store, proposals: Proposals, protocol: str, proposal: Proposal) -> None:
     store.write_members([proposal_row(proposals, proposal, protocol, find_protocol(protocol))])
 
 
-def execute_search(prepared: PreparedSearch, resources: Resources, keep_checkpoints: bool = False) -> Outcome:
+def execute_space(prepared: PreparedSpace, resources: Resources, keep_checkpoints: bool = False) -> Outcome:
     """Propose and train until there are as many trials as asked for, showing progress.
 
     Raises:
-        RaysweepError: resources that are not there.
-        KeyboardInterrupt: the user stopped the search; every running trial has its last epoch in the store.
+        RaysweepError: resources that are not available.
+        KeyboardInterrupt: the user stopped the sweep; the last epoch of every running trial is in the store.
     """
     left = prepared.options.trials - len(prepared.finished())
     more = {prepared.proposals.space.name: left}
@@ -198,15 +237,15 @@ def execute_search(prepared: PreparedSearch, resources: Resources, keep_checkpoi
         return outcome
 
 
-def inline_tasks(prepared: PreparedSearch, keep: bool, deterministic: bool = False) -> Iterator[TrialTask]:
-    """The trials of a random search or a grid that are not finished, each proposed when the one before has ended."""
+def inline_tasks(prepared: PreparedSpace, keep: bool, deterministic: bool = False) -> Iterator[TrialTask]:
+    """The unfinished trials of random or grid search; each point is proposed when the trial before it has ended."""
     points = known_points(prepared.proposals.space, prepared.options)
     for proposal in prepared.proposals.take(points, prepared.options.trials):
         if prepared.action(proposal)[0] != "skip":
             yield prepared.task(proposal, keep, deterministic)
 
 
-def _on_ray(prepared: PreparedSearch, resources: Resources, progress: SweepProgress, keep: bool) -> Outcome:
+def _on_ray(prepared: PreparedSpace, resources: Resources, progress: SweepProgress, keep: bool) -> Outcome:
     from raysweep.orchestrate.ray_sweep import run_on_ray
     from raysweep.orchestrate.schedulers import make_scheduler
     from raysweep.orchestrate.space_searcher import Search
@@ -226,7 +265,7 @@ def _on_ray(prepared: PreparedSearch, resources: Resources, progress: SweepProgr
     )
 
 
-def stored_history(prepared: PreparedSearch) -> list[Seen]:
+def stored_history(prepared: PreparedSpace) -> list[Seen]:
     """The epochs of all proposals, in the order in which they ended."""
     from raysweep.orchestrate.schedulers import Seen
 
@@ -234,8 +273,8 @@ def stored_history(prepared: PreparedSearch) -> list[Seen]:
     return [Seen(row["trial"], row["epoch"], row["top1"] or 0.0) for row in rows.to_pylist()]
 
 
-def record_stopped(prepared: PreparedSearch, why: Mapping[str, str], on_event: OnEvent) -> None:
-    """Write the stops that a killed sweep had decided on, or would have, and could not write any more.
+def record_stopped(prepared: PreparedSpace, why: Mapping[str, str], on_event: OnEvent) -> None:
+    """Record the stops that a killed sweep had decided on and could no longer write.
 
     Raises:
         RaysweepError: the store cannot be written.
@@ -249,8 +288,8 @@ def record_stopped(prepared: PreparedSearch, why: Mapping[str, str], on_event: O
             on_event(Event("stopped", trial, text=reason))
 
 
-def stored_results(prepared: PreparedSearch) -> dict[str, Result]:
-    """What the store knows of the proposals that are not trained again."""
+def stored_results(prepared: PreparedSpace) -> dict[str, Result]:
+    """The results of the proposals that are not trained again."""
     from raysweep.orchestrate.space_searcher import Result
 
     ended = [point.trial for point in prepared.proposals.points.values() if prepared.action(point)[0] == "skip"]
@@ -261,8 +300,8 @@ def stored_results(prepared: PreparedSearch) -> dict[str, Result]:
     return {t: Result(prepared.found[t].status, top1[t], tuple(sorted(curves[t]))) for t in ended}
 
 
-def metadata(prepared: PreparedSearch) -> dict[str, str]:
-    """What Ray's dashboard shows of the search."""
+def metadata(prepared: PreparedSpace) -> dict[str, str]:
+    """What Ray's dashboard shows for the sweep."""
     options = prepared.options
     return described(
         prepared.proposals.space.name,

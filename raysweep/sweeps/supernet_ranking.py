@@ -1,4 +1,4 @@
-"""Cells that shared weights have scored, each trained by itself too: a study, and how far both orders agree."""
+"""Trains cells that a supernet has scored individually, as a study, and measures how well the two rankings agree."""
 
 from __future__ import annotations
 
@@ -13,17 +13,41 @@ from raysweep.nas.evaluation import Evaluation
 from raysweep.nas.ranking import Ranking, compare, different
 from raysweep.nas_trials.charging import evaluation_of
 from raysweep.nas_trials.one_search import Found
-from raysweep.nas_trials.supernet_task import SharedSearchTask
+from raysweep.nas_trials.supernet_task import SupernetTask
 from raysweep.request import Request
 from raysweep.study import Study, Variant
-from raysweep.sweeps.supernet_sweep import PreparedSharing
+from raysweep.sweeps.resources import Resources
+from raysweep.sweeps.study_sweep import run_studies
+from raysweep.sweeps.supernet_sweep import PreparedSupernets
+from raysweep.terminal.notes import note
 from raysweep.train.task import Placement
 
 
-def cells_of(prepared: PreparedSharing, searches: Sequence[Found], count: int) -> dict[str, Genotype]:
-    """By key, so many cells of each search: the best one, then samples by the search's seed.
+def rank_cells(
+    prepared: PreparedSupernets, searches: Sequence[Found], resources: Resources, count: int
+) -> list[tuple[object, ...]]:
+    """Train cells individually and compare: rows of method, seed, number of cells, Kendall's tau and Spearman's rho.
 
-    What equal cells of several searches share is the text of the first.
+    Raises:
+        RaysweepError: no evaluation has finished, a training failed, or the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    cells = cells_of(prepared, searches, count)
+    run_studies(ranking_request(prepared, cells), resources)
+    rows: list[tuple[object, ...]] = []
+    for task, search in zip(prepared.tasks, searches, strict=True):
+        if search.has_finished:
+            note(f"scoring {count} cells with the supernet of {search.name}")
+            made = rank(prepared, task, search, count, cells)
+            figures = (f"{made.kendall_tau:.3f}", f"{made.spearman_rho:.3f}")
+            rows.append((search.method, search.seed, made.num_pairs, *figures))
+    return rows
+
+
+def cells_of(prepared: PreparedSupernets, searches: Sequence[Found], count: int) -> dict[str, Genotype]:
+    """`count` cells of each search by key: the best one, then samples drawn with the seed of the search.
+
+    Of equal cells in several searches the first is kept.
     """
     found: dict[str, Genotype] = {}
     for search in searches:
@@ -33,44 +57,49 @@ def cells_of(prepared: PreparedSharing, searches: Sequence[Found], count: int) -
     return found
 
 
-def ranking_request(prepared: PreparedSharing, cells: Mapping[str, Genotype]) -> Request:
-    """The study that trains each cell alone.
+def ranking_request(prepared: PreparedSupernets, cells: Mapping[str, Genotype]) -> Request:
+    """The study that trains each cell individually.
 
     Raises:
-        RaysweepError: no cells, as no search has found anything.
+        RaysweepError: there are no cells, because no evaluation has finished.
     """
     if not cells:
-        raise RaysweepError("no search has found anything, so there are no scores to rank by.")
+        raise RaysweepError("nothing to rank: no evaluation has finished yet.")
     space, request = prepared.asked.trial_space(), prepared.asked.training_request(holdout=0.0)
     variants = [Variant(f"cell-{digest(key, size=3)}", space.patch(cell), f"{cell}") for key, cell in cells.items()]
-    question = "Do the scores by shared weights rank cells as trainings of each alone do?"
+    question = "Does the supernet rank cells as individual trainings do?"
     study = Study(f"{space.study}-ranking", question, "", "", variants[0].name, tuple(variants))
     return replace(request, studies=(study,), seeds=1)
 
 
 def rank(
-    prepared: PreparedSharing, task: SharedSearchTask, search: Found, count: int, cells: Mapping[str, Genotype]
+    prepared: PreparedSupernets, task: SupernetTask, search: Found, count: int, cells: Mapping[str, Genotype]
 ) -> Ranking[Genotype]:
-    """Score the search's cells with its weights, beside their trainings alone, and put the ranking into the store.
+    """Score the cells of a search with its supernet, compare with their trainings, and write the ranking to the store.
 
     Raises:
-        RaysweepError: a cell whose training has failed, or weights that are no longer there.
+        RaysweepError: the training of a cell failed, or the weights of the supernet are missing.
     """
     space = prepared.asked.trial_space()
     baseline = prepared.asked.training_request(holdout=0.0).baseline()
 
-    def alone(architecture: Genotype) -> Evaluation:
+    def trained(architecture: Genotype) -> Evaluation:
         recipe = space.recipe(baseline, cells[space.space.key(architecture)])
         trial = trial_id(recipe)
         evaluation = evaluation_of(prepared.store.trial(trial) or {"status": "failed"}, recipe)
         if evaluation is None:
-            raise RaysweepError(f"{trial} has not been trained, so that no order has its cell: run again to continue.")
+            raise RaysweepError(
+                f"cannot rank the cells: trial {trial} has not finished. Run the same command again to continue."
+            )
         return evaluation
 
     best = [search.history.best.architecture]
-    with closing(task.weights(prepared.store, Placement())) as shared:
-        if not shared.seconds:
-            raise RaysweepError(f"the shared weights of {search.name} are no longer in {prepared.store.uri}.")
-        made = compare(space.space, shared, alone, seed=search.seed, pairs=count, architectures=best)
-        prepared.store.write_ranking(search.name, made.to_table(**shared.columns))
+    with closing(task.weights(prepared.store, Placement())) as supernet:
+        if not supernet.seconds:
+            raise RaysweepError(
+                f"the weights of {search.name} are missing from {prepared.store.uri}: delete "
+                f"searches/{search.name}.* to repeat the search."
+            )
+        made = compare(space.space, supernet, trained, seed=search.seed, pairs=count, architectures=best)
+        prepared.store.write_ranking(search.name, made.to_table(**supernet.columns))
     return made

@@ -1,4 +1,4 @@
-"""Searches whose architectures share weights, carried out side by side, with Ray or without."""
+"""Carries out searches with supernets side by side, with Ray or without."""
 
 from __future__ import annotations
 
@@ -13,105 +13,105 @@ from raysweep.nas.evaluation import FAILED, Evaluated
 from raysweep.nas.history import History
 from raysweep.nas_trials.nas_request import NamedSearch, NasRequest
 from raysweep.nas_trials.one_search import Found
-from raysweep.nas_trials.supernet_task import SharedSearchTask, train_shared, write_failure
-from raysweep.nas_trials.trial_spaces import TrialSpace
-from raysweep.patch import patch
+from raysweep.nas_trials.supernet_task import SupernetTask, train_supernet, twin, write_failure
+from raysweep.nas_trials.trial_spaces import example_of
 from raysweep.planning import Member, PlannedTrial
 from raysweep.recipe import Recipe
 from raysweep.space import BASELINE
-from raysweep.sweeps.nas_sweep import example_of
-from raysweep.sweeps.space_sweep import open_places, planned_point
-from raysweep.sweeps.study_sweep import Resources, described
+from raysweep.sweeps.common import described, open_places, planned_point
+from raysweep.sweeps.resources import Resources
+from raysweep.terminal.notes import note
 from raysweep.terminal.progress import SweepProgress
-from raysweep.train.supernet_recipe import SharedRecipe
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
     from raysweep.orchestrate.events import Outcome
     from raysweep.store.store import Store
 
-CELLS_WIDTH = 36
-"""Of the first cells of `enas_cells`."""
-
 
 @dataclass(frozen=True)
-class PreparedSharing:
-    """Searches that have passed every check."""
+class PreparedSupernets:
+    """Searches that have passed all checks."""
 
     asked: NasRequest
-    tasks: Sequence[SharedSearchTask]
+    tasks: Sequence[SupernetTask]
     store: Store
-    left: Sequence[SharedSearchTask]
-    """What had not ended by then."""
+    left: Sequence[SupernetTask]
+    """The searches that had not ended when they were prepared."""
 
     def found(self) -> list[Found]:
-        """What the store has of them now."""
+        """Their present results in the store."""
         return found_in(self.store, self.tasks)
 
 
-def check_sharing(asked: NasRequest, resources: Resources) -> None:
-    """Refuse what cannot be, as far as it can be told without images.
+def check_supernets(asked: NasRequest, resources: Resources) -> None:
+    """Check everything that can be checked without images.
 
     Raises:
-        RaysweepError: methods, options, space, settings or resources that do not serve.
+        RaysweepError: invalid methods, options, space, settings or resources.
     """
     if resources.workers_per_trial > 1:
         raise RaysweepError(
-            f"--workers-per-trial {resources.workers_per_trial}: weights that are shared are trained by 1 worker."
+            f"--workers-per-trial is {resources.workers_per_trial}: a supernet is trained by 1 worker. Use 1."
         )
     asked.named(asked.training_request().baseline())
 
 
-def prepare_sharing(asked: NasRequest, resources: Resources) -> PreparedSharing:
-    """Check everything that can be checked before training, and see which searches the store has to their ends.
+def run_supernets(asked: NasRequest, resources: Resources) -> tuple[PreparedSupernets, Outcome]:
+    """Run searches with supernets to their ends.
 
     Raises:
-        RaysweepError: methods, options, space, data, settings, store or resources that do not serve. Nothing has been
-            trained then.
+        RaysweepError: the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
     """
-    check_sharing(asked, resources)
+    prepared = prepare_supernets(asked, resources)
+    ended = len(prepared.tasks) - len(prepared.left)
+    note(
+        f"{len(prepared.tasks)} searches with a supernet, {ended} of them finished earlier; results in "
+        f"{prepared.store.uri}"
+    )
+    return prepared, execute_supernets(prepared, resources)
+
+
+def prepare_supernets(asked: NasRequest, resources: Resources) -> PreparedSupernets:
+    """Check everything that can be checked before training, and find the searches that have ended in the store.
+
+    Raises:
+        RaysweepError: invalid methods, options, space, data, settings, store or resources. Nothing has been trained.
+    """
+    check_supernets(asked, resources)
     space, request = asked.trial_space(), asked.training_request()
     data, store = open_places(request, lambda baseline: example_of(space, baseline), resources)
     baseline = request.baseline()
     template = TrialTask("", baseline, str(data), store.uri, request.protocol, deterministic=resources.deterministic)
     tasks = [task_of(asked, baseline, template, one) for one in asked.named(baseline)]
     known = zip(tasks, found_in(store, tasks), strict=True)
-    return PreparedSharing(asked, tasks, store, [task for task, found in known if not is_over(task, found.history)])
+    return PreparedSupernets(asked, tasks, store, [task for task, found in known if not is_over(task, found.history)])
 
 
-def task_of(asked: NasRequest, baseline: Recipe, template: TrialTask, one: NamedSearch) -> SharedSearchTask:
-    """A search of a request as what a worker carries out; places are those of the template.
+def task_of(asked: NasRequest, baseline: Recipe, template: TrialTask, one: NamedSearch) -> SupernetTask:
+    """The task of one search of a request; the template has the data and the store.
 
     Raises:
-        RaysweepError: an option that does not serve, or a recipe that does not.
+        RaysweepError: an invalid option or recipe.
     """
     method: Any = one.method
-    space, shared = asked.trial_space(), asked.shared_recipe(baseline, method, one.seed)
+    space, supernet = asked.trial_space(), asked.supernet_recipe(baseline, method, one.seed)
     variant, _, _ = one.label.partition("+")
-    own = {"trial": one.name, "recipe": twin(space, shared), "study": space.study, "variant": variant}
-    return SharedSearchTask(
+    own = {"trial": one.name, "recipe": twin(space, supernet), "study": space.study, "variant": variant}
+    return SupernetTask(
         **vars(template) | own,
         space=space.name,
         method=method,
         label=one.label,
         budget=asked.budget_of(method),
-        shared=shared,
+        supernet=supernet,
         line=line_id(baseline),
     )
 
 
-def twin(space: TrialSpace, shared: SharedRecipe) -> Recipe:
-    """A trial of about the cost of training shared weights: what ETA and the room on a device are reckoned by."""
-    recipe = shared.recipe
-    size = {
-        "network.width": recipe.network.width * shared.width / CELLS_WIDTH,
-        "network.cell_repeats": max(1, (shared.cells - 2) // 3),
-    }
-    return patch(example_of(space, recipe), size)
-
-
-def found_in(store: Store, tasks: Sequence[SharedSearchTask]) -> list[Found]:
-    """What the evaluations in a store say: the logs, from which all follows, take their time to be replayed."""
+def found_in(store: Store, tasks: Sequence[SupernetTask]) -> list[Found]:
+    """The results of searches, from the evaluations in the store: replaying their logs would take too long."""
     rows: dict[str, list[Evaluated[Genotype]]] = {task.trial: [] for task in tasks}
     names = [one.name for one in fields(Evaluated)]
     for row in store.evaluations().to_pylist():
@@ -122,18 +122,18 @@ def found_in(store: Store, tasks: Sequence[SharedSearchTask]) -> list[Found]:
     return [task.found(rows[task.trial]) for task in tasks]
 
 
-def is_over(task: SharedSearchTask, history: History[Genotype]) -> bool:
-    """Whether nothing more would be proposed."""
+def is_over(task: SupernetTask, history: History[Genotype]) -> bool:
+    """Whether the search would propose nothing more."""
     ended = len(history.evaluations) >= task.method.evaluations_of(history.evaluations)
     return ended or not task.budget.allows(history.spent, 0)
 
 
-def execute_sharing(prepared: PreparedSharing, resources: Resources) -> Outcome:
-    """Carry the searches out that have not ended, showing progress; one that fails does not stop the others.
+def execute_supernets(prepared: PreparedSupernets, resources: Resources) -> Outcome:
+    """Carry out the searches that have not ended, showing progress; one that fails does not stop the others.
 
     Raises:
-        RaysweepError: resources that are not there, or a store that cannot be written.
-        KeyboardInterrupt: the user stopped the searches; all have their last epoch in the store.
+        RaysweepError: missing resources, or a store that cannot be written.
+        KeyboardInterrupt: stopped by the user; the last epoch of every search is in the store.
     """
     protocol = prepared.asked.request.protocol
     planned = [_planned(task) for task in prepared.left]
@@ -144,7 +144,7 @@ def execute_sharing(prepared: PreparedSharing, resources: Resources) -> Outcome:
             return run_inline(
                 prepared.left,
                 progress.on_event,
-                train=train_shared,
+                train=train_supernet,
                 record_end=write_failure,
                 place=Placement(threads=resources.threads),
                 max_attempts=resources.max_attempts,
@@ -157,12 +157,12 @@ def execute_sharing(prepared: PreparedSharing, resources: Resources) -> Outcome:
             prepared.left,
             progress.on_event,
             **resources.for_ray(),
-            train=train_shared,
+            train=train_supernet,
             record_end=write_failure,
             metadata=described(study, protocol, prepared.store.uri, search=names),
         )
 
 
-def _planned(task: SharedSearchTask) -> PlannedTrial:
-    member = Member(task.study, task.variant, "shared weights", 0, BASELINE, task.line)
+def _planned(task: SupernetTask) -> PlannedTrial:
+    member = Member(task.study, task.variant, "supernet", 0, BASELINE, task.line)
     return planned_point(task.trial, task.recipe, member, ("run", "a search"), task.protocol)

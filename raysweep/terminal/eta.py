@@ -1,4 +1,4 @@
-"""When a sweep will have ended: the images that are left, and how fast they go."""
+"""The ETA of a sweep: images left divided by measured speed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from raysweep.planning import PlannedTrial
 
 @dataclass
 class Totals:
-    """Seconds of the trials whose speed is measured, and work (images x MACs) of the others."""
+    """Sums over trials: seconds of those with a measured speed, work (images x MACs) of the others."""
 
     rates: float = 0.0
-    """Images per second x MACs, over the measured trials."""
+    """Sum of images per second x MACs of the measured trials."""
     left_s: float = 0.0
     whole_s: float = 0.0
     left_work: float = 0.0
@@ -23,19 +23,18 @@ class Totals:
 
 @dataclass
 class Work:
-    """Images left and the measured speed of each trial: where the ETA comes from.
+    """The images left and the measured speed of each trial, from which the ETA is computed.
 
-    Sums are kept as they change: an ETA that went through ten thousand trials at each of their epochs would hold up the
-    sweep.
+    Sums are updated with each event: going through ten thousand trials at every epoch would slow down the sweep.
     """
 
     planned: Mapping[str, PlannedTrial]
     workers: int
     left: dict[str, float] = field(default_factory=dict)
     speed: dict[str, float] = field(default_factory=dict)
-    """Images per second of wall time, testing included."""
+    """Trial -> images per second of wall time, including testing."""
     unknown: int = 0
-    """Trials of a search that have not been proposed yet."""
+    """Number of trials that have not been proposed yet."""
     totals: Totals = field(default_factory=Totals)
 
     def __post_init__(self) -> None:
@@ -44,16 +43,16 @@ class Work:
 
     @property
     def total(self) -> int:
-        """Trials in all."""
+        """Total number of trials."""
         return len(self.left) + self.unknown
 
     def expect(self, planned: PlannedTrial) -> None:
-        """A trial that is still to be trained."""
+        """Add a trial that is not trained yet."""
         self.left[planned.trial] = images_of(planned)
         self._count(planned.trial, 1)
 
     def add(self, trial: str, row: Mapping[str, Any]) -> None:
-        """Take an epoch's row into account."""
+        """Update a trial with the row of an epoch."""
         length = self.planned[trial].recipe.length
         images = (row["iteration"] - length.end(row["epoch"] - 1)) * length.batch_size
         self._count(trial, -1)
@@ -62,16 +61,16 @@ class Work:
         self._count(trial, 1)
 
     def end(self, trial: str) -> None:
-        """A trial that has ended has nothing left."""
+        """Set what is left of a trial to nothing."""
         self._count(trial, -1)
         self.left[trial] = 0
         self._count(trial, 1)
 
     def eta_s(self, trial: str | None = None) -> float | None:
-        """Seconds until the trial, or the sweep, has ended; None before anything is measured.
+        """Seconds until the trial, or the sweep, ends; None until a speed has been measured.
 
-        A trial not yet measured is taken to cost time in proportion to its multiply-accumulates, one not yet proposed
-        as much as those that have been.
+        Assumes that the time of an unmeasured trial is proportional to its multiply-accumulates, and that a trial not
+        yet proposed takes as long as the average of the others.
         """
         if not self.speed:
             return None
@@ -83,7 +82,7 @@ class Work:
         return max(0.0, left + self.unknown * whole / len(self.left)) / self.workers
 
     def _count(self, trial: str, sign: int) -> None:
-        """Add a trial to the sums, or take it out before it changes."""
+        """Add a trial to the sums (`sign` 1), or remove it before it changes (-1)."""
         images, macs = images_of(self.planned[trial]), self._macs(trial)
         if speed := self.speed.get(trial):
             self.totals.rates += sign * speed * macs
@@ -101,6 +100,6 @@ class Work:
 
 
 def images_of(planned: PlannedTrial) -> int:
-    """Training images that a trial sees in all."""
+    """Total number of training images that a trial sees."""
     length = planned.recipe.length
     return length.iterations * length.batch_size

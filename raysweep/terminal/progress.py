@@ -1,4 +1,4 @@
-"""The one place that shows a sweep as it runs: bars on a terminal, plain lines in a pipe or a log."""
+"""The progress of a running sweep: bars on a terminal, plain lines in a pipe or a log."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from raysweep.orchestrate.events import ENDS, Event
 from raysweep.planning import PlannedTrial
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
 from raysweep.terminal.eta import Work
-from raysweep.terminal.tables import duration, percent
+from raysweep.units import duration, percent
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
 LINE_EVERY_S = 10.0
-"""Seconds between plain lines of one trial's epochs: a log of a long sweep stays readable."""
+"""Seconds between the lines of one trial's epochs, so that the log of a long sweep stays readable."""
 
 
 class View(Protocol):
-    """What shows a sweep."""
+    """A way to show a sweep."""
 
     def expect(self, planned: PlannedTrial) -> None:
-        """A trial that was not known at the start."""
+        """Add a trial that was not known at the start."""
 
     def show(self, event: Event, work: Work) -> None:
-        """Show what has happened."""
+        """Show an event."""
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
 
 class SweepProgress:
-    """Follows the events of a sweep; use as a context manager."""
+    """Shows the events of a sweep. Use it as a context manager."""
 
     def __init__(
         self,
@@ -50,10 +50,14 @@ class SweepProgress:
         more: Mapping[str, int] = MappingProxyType({}),
         left: Callable[[], int] | None = None,
     ) -> None:
-        """`trials` are those to run; `workers` how many run at once.
+        """Show a sweep.
 
-        Of a search `find` gives a trial when it is first heard of, and `more` is how many there will be a study. Where
-        that changes on the way, `left` says how many have not ended.
+        Args:
+            trials: the trials to run that are known at the start.
+            workers: number of trials at once.
+            find: returns a trial at its first event, for sweeps that propose their trials.
+            more: study -> number of trials that will be proposed.
+            left: returns the number of trials that have not ended, if it changes during the sweep.
         """
         self.planned = {planned.trial: planned for planned in trials}
         self.find = find
@@ -72,7 +76,7 @@ class SweepProgress:
         self.view.close()
 
     def on_event(self, event: Event) -> None:
-        """Take one event of the sweep."""
+        """Show an event and update the ETA."""
         if self.find and event.trial and event.trial not in self.planned:
             planned = self.planned[event.trial] = self.find(event.trial)
             self.work.expect(planned)
@@ -89,22 +93,22 @@ class SweepProgress:
         self.view.show(event, self.work)
 
     def _warn_of_waiting(self, row: Mapping[str, Any]) -> None:
-        """Say once that data holds the sweep up, and what helps. A first epoch fills caches and is no sign."""
+        """Warn once if the sweep waits for data. First epochs do not count: they fill caches."""
         share = wait_share(row["data_wait_s"], row["wall_s"])
         if row["epoch"] > 1 and is_bottleneck(share) and not self.warned:
             self.warned = True
-            text = f"data is a bottleneck: {share:.0%} of the time is spent waiting for images. Next step: {NEXT_STEP}."
+            text = f"data is a bottleneck: trials wait for images {share:.0%} of the time. Next step: {NEXT_STEP}."
             self.view.show(Event("note", text=text), self.work)
 
 
 def label(planned: PlannedTrial) -> str:
-    """How a trial is called on the screen: study/variant and seed."""
+    """The name of a trial on the screen: study/variant and seed."""
     first = planned.members[0]
     return f"{first.study}/{first.variant} seed {planned.recipe.seed}"
 
 
 def numbers(row: Mapping[str, Any]) -> str:
-    """An epoch's numbers in one line."""
+    """The numbers of an epoch in one line."""
     share = wait_share(row["data_wait_s"], row["wall_s"])
     return (
         f"epoch {row['epoch']}/{row['planned_epochs']}  top-1 {percent(row['top1'])} %  loss {row['train_loss']:.3f}  "
@@ -123,12 +127,12 @@ class Lines:
             self.expect(planned)
 
     def expect(self, planned: PlannedTrial) -> None:
-        """Name it, and let its first epoch have a line."""
+        """Add a trial; its first epoch is printed at once."""
         self.names[planned.trial] = f"{planned.trial} {label(planned)}"
         self.last_line[planned.trial] = 0.0
 
     def show(self, event: Event, work: Work) -> None:
-        """Print ends and notes at once, epochs at most every `LINE_EVERY_S` a trial."""
+        """Print ends and notes at once, and an epoch of each trial at most every `LINE_EVERY_S`."""
         name = self.names.get(event.trial, event.trial)
         if event.kind == "epoch":
             if time.monotonic() - self.last_line[event.trial] >= LINE_EVERY_S:
@@ -146,11 +150,11 @@ class Lines:
         click.echo(line, err=True)
 
     def close(self) -> None:
-        """Nothing to put back."""
+        """Do nothing: lines change nothing on a terminal."""
 
 
 class Bars:
-    """One bar a study and one a running trial (Rich)."""
+    """One bar for each study and each running trial (Rich)."""
 
     def __init__(self, trials: Sequence[PlannedTrial], more: Mapping[str, int]) -> None:
         self.names: dict[str, str] = {}
@@ -166,12 +170,12 @@ class Bars:
         self.progress.start()
 
     def expect(self, planned: PlannedTrial) -> None:
-        """Name it; its bar comes with its first epoch."""
+        """Add a trial; its bar appears with its first epoch."""
         self.names[planned.trial] = label(planned)
         self.studies[planned.trial] = planned.members[0].study
 
     def show(self, event: Event, work: Work) -> None:
-        """Move the bars; print ends that need a look above them."""
+        """Move the bars; print unusual ends above them."""
         if event.kind == "epoch":
             self._epoch(event, work)
         elif event.kind in ENDS:
@@ -198,7 +202,7 @@ class Bars:
             self.progress.console.print(f"{self.names[event.trial]} ({event.trial})  {event.kind}  {event.text}")
 
     def close(self) -> None:
-        """Leave the bars as they stand."""
+        """Stop updating the bars."""
         self.progress.stop()
 
 
@@ -217,9 +221,9 @@ def _rich_progress() -> Progress:
 
 @contextmanager
 def counted(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A function of (done, total) that shows how far something is: a bar with ETA, or a line every tenth in a pipe.
+    """A function of (done, total) that shows progress: a bar with ETA, or in a pipe a line for every tenth.
 
-    Its first call says what was done before, of which the speed is not known.
+    The first call gives the number that was done earlier, which does not count for the speed.
     """
     if not sys.stderr.isatty():
         yield _tenths(what)

@@ -1,4 +1,4 @@
-"""How far a sweep is, as its store tells it: what `raysweep status --watch` shows. Loads neither torch nor ray."""
+"""The progress of a sweep according to its store, for `raysweep status --watch`. Loads neither torch nor ray."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class StudyState:
     counts: Counter[str] = field(default_factory=Counter)
     """Status -> trials."""
     rows: list[Row] = field(default_factory=list)
-    """Of those that have begun."""
+    """The rows of the trials that have started."""
 
     @property
     def total(self) -> int:
-        """Trials that the store knows of; a search may add to them."""
+        """Number of trials in the store; a sweep that proposes trials adds to them."""
         return self.counts.total()
 
     @property
     def ended(self) -> int:
-        """Trials that are not trained any more."""
+        """Number of trials that have ended."""
         return sum(self.counts[end] for end in ENDS)
 
     def eta_s(self) -> float | None:
-        """Seconds until all have ended, with as many at once as now run; None where nothing is measured or runs.
+        """Seconds until all trials have ended, at the present number at once; None if none is measured or running.
 
-        A trial that has not done an epoch is taken to last as long as the others on average.
+        Assumes that a trial without a finished epoch takes as long as the average of the others.
         """
         timed = [row for row in self.rows if row["epochs"] and row["planned_epochs"]]
         if not timed or not self.counts["running"]:
@@ -62,16 +62,16 @@ class Snapshot:
 
     studies: Sequence[StudyState]
     running: Sequence[Row]
-    """Trials that run, longest silent last."""
+    """Running trials, the one that changed last first."""
     failed: Sequence[Row]
-    """The last to fail comes last."""
+    """Failed trials, in the order in which they failed."""
     left: int
-    """Trials that run or wait."""
+    """Number of trials that are running or waiting."""
     last_change: datetime | None
 
     @classmethod
     def of(cls, following: Following) -> Snapshot:
-        """What the store is known to hold."""
+        """The present state of a store that is being followed."""
         studies: dict[tuple[str, str], StudyState] = {}
         for trial, members in following.members.items():
             row = following.trials.get(trial)
@@ -105,6 +105,6 @@ def silent_s(row: Row, now: datetime) -> float:
 
 
 def trial_name(following: Following, trial: str) -> str:
-    """What a person knows a trial by: the first study that it belongs to, the variant and the seed."""
+    """The name of a trial for people: its first study, its variant and its seed."""
     member = next(iter(following.members.get(trial, ())), None)
     return f"{member['study']}/{member['variant']} seed {member['seed']}" if member else trial

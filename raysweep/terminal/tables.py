@@ -1,55 +1,47 @@
-"""Numbers and tables as the terminal shows them."""
+"""Tables as the terminal shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
-UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-
-def short(number: float | None) -> str:
-    """A large number in three digits and a unit: 13.3 M."""
-    if number is None:
-        return "-"
-    for size, unit in UNITS:
-        if abs(number) >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number:.3g}"
+LEAST = 12
+"""Characters that the last column of a table keeps, however wide the others are."""
 
 
-def percent(share: float | None) -> str:
-    """A share (0..1) as points of a hundred."""
-    return "-" if share is None else f"{100 * share:.1f}"
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> str:
+    """Columns padded to their widest entry, two spaces apart; the same on a terminal and in a pipe.
 
-
-def duration(seconds: float | None) -> str:
-    """Seconds as h:mm:ss or m:ss."""
-    if seconds is None:
-        return "-"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def rough_duration(seconds: float) -> str:
-    """An estimate of a time in the unit that suits it: 40 s, 38 min, 5.2 h."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns padded to their widest entry, two spaces apart; the same on a terminal and in a pipe."""
+    With a `width` the last column is wrapped so that lines have at most that many characters.
+    """
     lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    if width is not None:
+        left = width - sum(max(len(line[column]) for line in lines) + 2 for column in range(len(header) - 1))
+        lines = [wrapped for line in lines for wrapped in _wrapped(line, max(LEAST, left))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
-def brief(value: Any) -> str:
-    """A value as `--set` would take it."""
-    if isinstance(value, tuple):
-        return ",".join(map(brief, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
+def _wrapped(line: Sequence[str], width: int) -> Iterator[list[str]]:
+    """A row with its last cell wrapped, as rows of which the later ones have only that cell."""
+    first, *more = wrapped(line[-1], width) or [""]
+    yield [*line[:-1], first]
+    for text in more:
+        yield [*[""] * (len(line) - 1), text]
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters; longer words break after a comma or equals sign if they have one."""
+    lines: list[str] = []
+    for word in text.split():
+        long = len(word) > width
+        parts = re.findall(rf"[^,=]{{1,{width - 1}}}[,=]?|[,=]", word) if long else [word]
+        for number, part in enumerate(parts):
+            space = "" if number else " "
+            if lines and not (long and number == 0) and len(lines[-1] + space + part) <= width:
+                lines[-1] += space + part
+            else:
+                lines.append(part)
+    return lines

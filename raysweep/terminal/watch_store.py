@@ -1,4 +1,4 @@
-"""`status --watch`: follows the sweeps that write to a store until nothing is left to run."""
+"""The live view of a store: `raysweep status --watch` follows its sweeps until no trial is left to run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from raysweep.errors import RaysweepError
 from raysweep.orchestrate.events import ENDS, headline
 from raysweep.terminal.progress import LINE_EVERY_S
 from raysweep.terminal.snapshot import Row, Snapshot, StudyState, silent_s, trial_name
-from raysweep.terminal.tables import duration, percent
+from raysweep.units import duration, percent
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,44 +28,42 @@ if TYPE_CHECKING:
 EVERY_S = 5.0
 LEAST_S = 0.2
 SETTLE_S = 10.0
-"""A sweep is over when all its trials have ended and nothing has changed for so long: a search may propose more."""
+"""Seconds without a change after which a sweep whose trials have all ended is over: it might still propose more."""
 SHOWN = 20
-"""Most trials of a kind on the screen."""
+"""Maximum number of trials of a kind on the screen."""
 
 
 def watch(store: Store, every_s: float) -> None:
-    """Show how far the store's studies are, again and again, until nothing is left to run.
+    """Show the progress of a store's studies, refreshed until no trial is left to run.
 
     Raises:
-        RaysweepError: the time between two looks does not serve.
-        KeyboardInterrupt: the user has seen enough; the terminal is as it was.
+        RaysweepError: the time between refreshes is too short.
+        KeyboardInterrupt: stopped by the user; the terminal is restored.
     """
     check_every(every_s)
     from raysweep.store.following import Following
 
     following = Following(store)
     with (Screen if sys.stdout.isatty() else Lines)(following) as view:
-        for snapshot, changed in looks(following, store, every_s):
+        for snapshot, changed in refreshes(following, store, every_s):
             view.show(snapshot, changed, store.problems)
 
 
 def check_every(every_s: float) -> None:
-    """Refuse looks so often that the store has no time to work.
+    """Refuse to refresh so often that the store would be busy with it.
 
     Raises:
-        RaysweepError: it is too often.
+        RaysweepError: the time between refreshes is too short.
     """
     if every_s < LEAST_S:
-        raise RaysweepError(
-            f"--every {every_s:g}: at least {LEAST_S:g} seconds, so that the store is left time to work."
-        )
+        raise RaysweepError(f"--every {every_s:g}: the shortest time between refreshes is {LEAST_S:g} seconds.")
 
 
-def looks(following: Following, store: Store, every_s: float) -> Iterator[tuple[Snapshot, list[Row]]]:
-    """What each look at the store finds, and what has changed, until for `SETTLE_S` nothing has and all have ended."""
+def refreshes(following: Following, store: Store, every_s: float) -> Iterator[tuple[Snapshot, list[Row]]]:
+    """A snapshot and the changed rows at each refresh, until all trials have ended and `SETTLE_S` passed unchanged."""
     quiet_since: datetime | None = None
     while True:
-        changed, away = _look(following, store)
+        changed, away = _refresh(following, store)
         snapshot, now = Snapshot.of(following), datetime.now(UTC)
         yield snapshot, changed
         if quiet_since is None:
@@ -78,8 +76,8 @@ def looks(following: Following, store: Store, every_s: float) -> Iterator[tuple[
         time.sleep(every_s)
 
 
-def _look(following: Following, store: Store) -> tuple[list[Row], bool]:
-    """What has changed, and whether the store is away; it may be back at the next look."""
+def _refresh(following: Following, store: Store) -> tuple[list[Row], bool]:
+    """The changed rows, and whether the store was unreachable; the next refresh tries again."""
     try:
         return following.refresh(), False
     except RaysweepError as error:
@@ -88,12 +86,12 @@ def _look(following: Following, store: Store) -> tuple[list[Row], bool]:
 
 
 class Lines:
-    """Plain lines on standard output: how each study stands, then what changes."""
+    """Plain lines on standard output: the state of each study, then every change."""
 
     def __init__(self, following: Following) -> None:
         self.following = following
-        self.told: dict[str, float] = {}
-        """Trial -> when its last line was printed."""
+        self.printed: dict[str, float] = {}
+        """Trial -> time of its last line."""
         self.begun = False
         self.problems = 0
 
@@ -103,10 +101,10 @@ class Lines:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to put back."""
+        """Do nothing: lines change nothing on a terminal."""
 
     def show(self, snapshot: Snapshot, changed: Sequence[Row], problems: Sequence[str]) -> None:
-        """Print ends at once, epochs at most every `LINE_EVERY_S` a trial."""
+        """Print ends at once, and an epoch of each trial at most every `LINE_EVERY_S`."""
         for row in changed if self.begun else snapshot.failed:
             self._trial(row)
         if not self.begun or any(row["status"] in ENDS for row in changed):
@@ -118,29 +116,29 @@ class Lines:
 
     def _trial(self, row: Row) -> None:
         trial, now = row["trial"], time.monotonic()
-        if row["status"] not in ENDS and now - self.told.get(trial, -LINE_EVERY_S) < LINE_EVERY_S:
+        if row["status"] not in ENDS and now - self.printed.get(trial, -LINE_EVERY_S) < LINE_EVERY_S:
             return
-        self.told[trial] = now
+        self.printed[trial] = now
         failure = f"  {headline(row['error'])}" if row["error"] else ""
         name = trial_name(self.following, trial)
         click.echo(f"{trial} {name}  {row['status']}  {'  '.join(numbers(row))}{failure}")
 
 
 def study_line(study: StudyState) -> str:
-    """How a study stands, in a line."""
+    """The state of a study in one line."""
     counts = ", ".join(f"{study.counts[status]} {status}" for status in ("running", *ENDS) if study.counts[status])
     return f"{study.name} {study.protocol}  {study.ended}/{study.total} ended  {counts}  ETA {duration(study.eta_s())}"
 
 
 def numbers(row: Row) -> tuple[str, str, str]:
-    """Epoch, speed and accuracy of a trial as the store has them; a dash for what is not known yet."""
+    """The stored epoch, speed and accuracy of a trial; a dash for what is not known yet."""
     speed = "-" if row["images_per_s"] is None else f"{row['images_per_s']:,.0f}"
     planned = row["planned_epochs"] or "-"
     return f"epoch {row['epochs'] or 0}/{planned}", f"{speed} images/s", f"top-1 {percent(row['top1'])} %"
 
 
 class Screen:
-    """Tables on a terminal, written over in place (Rich)."""
+    """Tables on a terminal, refreshed in place (Rich)."""
 
     def __init__(self, following: Following) -> None:
         from rich.console import Console
@@ -156,11 +154,11 @@ class Screen:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave the tables as they stand."""
+        """Stop refreshing the tables."""
         self.live.stop()
 
     def show(self, snapshot: Snapshot, changed: Sequence[Row], problems: Sequence[str]) -> None:
-        """Draw everything anew."""
+        """Draw all tables."""
         from rich.console import Group
         from rich.text import Text  # brackets in an error are no markup
 

@@ -1,4 +1,4 @@
-"""A trial's state at the end of an epoch, as bytes that load without unpickling code."""
+"""A trial's state as bytes that load without executing code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHECKPOINT_VERSION = 1
 
 
 def save(network: nn.Module, solver: torch.optim.Optimizer, position: dict[str, Any], device: torch.device) -> bytes:
-    """Weights, solver state, random generators and the position in the training (plain numbers)."""
+    """Save weights, solver state, random generators and the position in the training (plain numbers)."""
     state = {
         "version": CHECKPOINT_VERSION,
         "network": network.state_dict(),
@@ -29,10 +29,10 @@ def save(network: nn.Module, solver: torch.optim.Optimizer, position: dict[str, 
 
 
 def load(content: bytes, network: nn.Module, solver: torch.optim.Optimizer, device: torch.device) -> dict[str, Any]:
-    """Put the state back into network, solver and generators; returns the position.
+    """Restore network, solver and generators; returns the position.
 
     Raises:
-        RaysweepError: not a checkpoint of this raysweep, or of another network.
+        RaysweepError: not a checkpoint of this version of raysweep, or of another network.
     """
     state = _read(content)
     try:
@@ -43,42 +43,42 @@ def load(content: bytes, network: nn.Module, solver: torch.optim.Optimizer, devi
             torch.cuda.set_rng_state(state["device_rng"], device)
         position: dict[str, Any] = state["position"]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise RaysweepError(f"the checkpoint is not of this trial's network: {error}") from error
+        raise RaysweepError(f"the checkpoint does not fit this trial's network: {error}") from error
     return position
 
 
 def weights(content: bytes) -> dict[str, Any]:
-    """The network's parameters and buffers in a checkpoint, on the CPU.
+    """Return the parameters and buffers of the network in a checkpoint, on the CPU.
 
     Raises:
-        RaysweepError: not a checkpoint of this raysweep.
+        RaysweepError: not a checkpoint of this version of raysweep.
     """
     try:
         found: dict[str, Any] = dict(_read(content)["network"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RaysweepError(f"the checkpoint holds no network: {error}") from error
+        raise RaysweepError(f"the checkpoint does not contain a network: {error}") from error
     return found
 
 
 def epoch_of(content: bytes) -> int:
-    """The epoch at whose end a checkpoint was written.
+    """Return the epoch at whose end a checkpoint was written.
 
     Raises:
-        RaysweepError: not a checkpoint of this raysweep.
+        RaysweepError: not a checkpoint of this version of raysweep.
     """
     try:
         return int(_read(content)["position"]["epoch"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RaysweepError(f"the checkpoint does not say of which epoch it is: {error}") from error
+        raise RaysweepError(f"the checkpoint does not record its epoch: {error}") from error
 
 
 def _read(content: bytes) -> dict[str, Any]:
     try:
-        # Generators need their state on the CPU; load_state_dict copies weights to wherever the network is.
+        # Generators need their state on the CPU; load_state_dict copies weights to the network's device.
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         version = state["version"]
-    except Exception as error:  # torch reports damage by many types of exception
+    except Exception as error:  # torch raises many types for damaged files
         raise RaysweepError(f"the checkpoint cannot be read ({type(error).__name__}: {error}).") from error
     if version != CHECKPOINT_VERSION:
-        raise RaysweepError(f"checkpoint of version {version}; this raysweep knows {CHECKPOINT_VERSION}.")
+        raise RaysweepError(f"the checkpoint has version {version}, but this raysweep reads {CHECKPOINT_VERSION}.")
     return state

@@ -1,7 +1,7 @@
-"""Bit-equal numbers on an accelerator: torch's deterministic algorithms, for those who pay their price.
+"""Bit-equal numbers on an accelerator, by torch's slower deterministic algorithms.
 
-On a CPU a trial gives the same bits each time without it. On a GPU some kernels add in whatever order their threads
-end, and cuDNN picks the fastest of several by a race.
+On a CPU a trial gives the same bits each time without them. On a GPU some kernels add in the order in which their
+threads end, and cuDNN picks the fastest of several kernels by timing them.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 import torch
 
 CUBLAS = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-"""Read by cuBLAS when a process first uses it; the value is one of the two that NVIDIA documents as reproducible."""
+"""cuBLAS reads it when a process first uses cuBLAS; NVIDIA documents this value as reproducible."""
 
 
 @contextmanager
 def only_deterministic(wanted: bool) -> Iterator[None]:
-    """Allow nothing but deterministic algorithms, if wanted; an operation that has none is torch's RuntimeError."""
+    """Allow only deterministic algorithms, if wanted; torch raises RuntimeError for an operation without one."""
     cudnn = torch.backends.cudnn
     before = torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark
     if wanted:

@@ -1,11 +1,11 @@
-"""Batches on their way to the device: made and copied in the loading thread while the device computes.
+"""Batches for the device, prepared and copied by the loading thread while the device computes.
 
-A batch crosses the bus as uint8, from pinned memory, on a CUDA stream of its own: batch k + 1 is copied while batch k
-is trained on. Images that fit on the accelerator do not cross it at all: they lie there, and batches are cut there.
-Those that do not are decoded once for all trials of the machine that want them, where the trial's place says so.
+A batch is copied as uint8 from pinned memory on a separate CUDA stream: batch k + 1 is copied while batch k is used for
+training. Images that fit on the accelerator are kept there, and batches are cut there. Other images are decoded once
+for all trials on the machine that use them, if the trial's placement allows it.
 
-For the CPU images are normalised as they come out of the mapped file, the decoder or the shared memory, in one pass
-where torch's operators take four. What is for CUDA alone has not run on a GPU yet.
+For the CPU, images are normalised as they are read from the mapped file, the decoder or shared memory, in one pass
+where torch's operators take four. The code for CUDA has not run on a GPU yet.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from raysweep.data.kernels import normalise
-from raysweep.data.on_device import DeviceBatch, DeviceImages, DeviceStream, can_be_cut_there, size_there
+from raysweep.data.loops import normalise
+from raysweep.data.on_device import DeviceBatch, DeviceImages, DeviceStream, can_cut_on_device, size_on_device
 from raysweep.data.shared_stream import SharedStream, share
 from raysweep.data.stream import Batch, ImageStream, TestStream, TrainStream
 from raysweep.recipe import DataRecipe
 
 Stream = ImageStream | DeviceStream | SharedStream
 DEVICE_SHARE = 1 / 2
-"""Of the device's free memory that the images of a trial may take; the rest is the network's."""
+"""Largest share of the device's free memory for the images of a trial; the rest is for the network."""
 _resident: dict[object, DeviceImages] = {}
-"""What lies on the device for the trials of this process: the images of the last one."""
+"""The images on the device: those of this process's latest trial."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A batch for a network on the CPU: (N, side, side, C), centred and scaled; class numbers (N,)."""
+    """A batch for a network on the CPU: centred and scaled images (N, side, side, C) and class numbers (N,)."""
 
     values: NDArray[np.float32]
     labels: NDArray[np.int64]
 
 
 class Feed:
-    """The batches of one trial, for one device. `close` gives back what it shares with other trials."""
+    """The batches of one trial for one device. `close` ends the sharing of images with other trials."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Feed:
         threads: int = 1,
         share_images: bool = False,
     ) -> None:
-        """Put the images on the device where they fit, `threads` decoding at once; else share them if that is asked."""
+        """Put the images on the device if they fit, decoding with `threads` threads; else share them if asked to."""
         self.data = data
         self.device = device
         self.pool = train.pool
@@ -62,23 +62,23 @@ class Feed:
         if fits((train, test), device):
             self.train, self.test = (DeviceStream(s, images_on(device, s, threads)) for s in (train, test))
             if self.copies is not None:
-                torch.cuda.synchronize(device)  # they are read on another stream than they were written on
+                torch.cuda.synchronize(device)  # batches are cut on another CUDA stream
         elif share_images:
             self.train, self.test = share(train), share(test)
 
     def close(self) -> None:
-        """Give the places among the sharers back."""
+        """Stop sharing images with other trials."""
         for stream in (self.train, self.test):
             if isinstance(stream, SharedStream):
                 stream.close()
 
     @property
     def depth(self) -> int:
-        """Batches to make ahead: those of a CPU are four times as large, and no copy has to be under way."""
+        """Number of batches to prepare ahead: one for a CPU, where they are four times as large and need no copy."""
         return 1 if self.copies is None else 2
 
     def train_batch(self, iteration: int, rows: slice | None = None) -> Inputs | DeviceBatch:
-        """Training batch number `iteration`, or those rows of it, on the device; called in the loading thread.
+        """Training batch number `iteration`, or the given rows of it, on the device; for the loading thread.
 
         Raises:
             RaysweepError: an image cannot be decoded.
@@ -86,7 +86,7 @@ class Feed:
         return self._batch(self.train, iteration, rows)
 
     def test_batch(self, k: int) -> Inputs | DeviceBatch:
-        """Test batch number k on the device; called in the loading thread.
+        """Test batch number k on the device; for the loading thread.
 
         Raises:
             RaysweepError: an image cannot be decoded.
@@ -96,13 +96,13 @@ class Feed:
     def _batch(self, stream: Stream, number: int, rows: slice | None) -> Inputs | DeviceBatch:
         if self.copies is not None:
             with torch.cuda.stream(self.copies):
-                return self._arrived(stream.batch(number, rows=rows))
-        return (
-            stream.batch(number, rows=rows) if isinstance(stream, DeviceStream) else self._inputs(stream, number, rows)
-        )
+                return self._copied(stream.batch(number, rows=rows))
+        if isinstance(stream, DeviceStream):
+            return stream.batch(number, rows=rows)
+        return self._inputs(stream, number, rows)
 
     def _inputs(self, stream: ImageStream | SharedStream, number: int, rows: slice | None) -> Inputs:
-        """Normalised where the images lie: nothing is copied before."""
+        """The normalised batch, computed directly from where the images are stored."""
         values = np.empty((len(stream.positions(number)[rows or slice(None)]), *self.shape), np.float32)
 
         def take(of_batch: slice, images: NDArray[np.uint8]) -> None:
@@ -115,43 +115,42 @@ class Feed:
         labels, _ = stream.deliver(number, take, rows=rows)
         return Inputs(values, labels)
 
-    def _arrived(self, batch: Batch | DeviceBatch) -> DeviceBatch:
-        """The batch on the device, all of it there: so the time of the copy is part of the wait, if there is one."""
+    def _copied(self, batch: Batch | DeviceBatch) -> DeviceBatch:
+        """The batch on the device, after its copy is complete: a wait for a batch includes a wait for its copy."""
         if isinstance(batch, Batch):
             images, labels = (torch.from_numpy(part).pin_memory() for part in (batch.images, batch.labels))
-            there = (part.to(self.device, non_blocking=True) for part in (images, labels))
-            batch = DeviceBatch(*there)
+            batch = DeviceBatch(*(part.to(self.device, non_blocking=True) for part in (images, labels)))
         self.copies.synchronize()
         return batch
 
     def take(self, batch: Inputs | DeviceBatch) -> Inputs | DeviceBatch:
-        """The same batch; called where it is used, so that its memory is not given away before it has been."""
+        """The batch itself, marked as used by the current CUDA stream so that its memory is not reused too early."""
         if self.copies is not None and isinstance(batch, DeviceBatch):
             for part in (batch.images, batch.labels):
                 part.record_stream(torch.cuda.current_stream(self.device))
         return batch
 
     def is_busy(self) -> bool:
-        """Whether the device still works on earlier batches, so that nothing has been lost by waiting for the next."""
+        """Whether the device is still computing earlier batches, so that waiting for the next one costs no time."""
         return self.copies is not None and not torch.cuda.current_stream(self.device).query()
 
 
 def fits(streams: Sequence[TrainStream | TestStream], device: torch.device) -> bool:
-    """Whether the images may lie on the device: their batches can be cut there, and they leave room enough."""
-    if not all(map(can_be_cut_there, streams)):
+    """Whether the images can be kept on the device: their batches can be cut there, and enough memory remains."""
+    if not all(map(can_cut_on_device, streams)):
         return False
-    keys = [key_of(stream, device) for stream in streams]
+    keys = [_key(stream, device) for stream in streams]
     for key in _resident.keys() - set(keys):
         del _resident[key]
-    # By key: images held out lie in the file of those trained on.
+    # By key: held-out images are in the same file as the training images.
     missing = {key: stream.file for key, stream in zip(keys, streams, strict=True) if key not in _resident}
-    return sum(map(size_there, missing.values())) <= DEVICE_SHARE * free_bytes(device)
+    return sum(map(size_on_device, missing.values())) <= DEVICE_SHARE * free_bytes(device)
 
 
 def free_bytes(device: torch.device) -> int:
-    """Free memory of an accelerator, within the share of this process; none on the CPU.
+    """The free memory of an accelerator within the share of this process, in bytes.
 
-    There cutting from the mapped file is faster.
+    It is 0 for the CPU, where cutting from the mapped file is faster.
     """
     if device.type != "cuda":
         return 0
@@ -162,19 +161,19 @@ def free_bytes(device: torch.device) -> int:
 
 
 def images_on(device: torch.device, stream: TrainStream | TestStream, threads: int) -> DeviceImages:
-    """The images of a stream on the device; put there by the first trial of this process that wants them.
+    """The images of a stream on the device; the first trial of this process that needs them puts them there.
 
     Raises:
         RaysweepError: an image cannot be decoded.
     """
-    key = key_of(stream, device)
+    key = _key(stream, device)
     if key not in _resident:
         _resident[key] = DeviceImages(stream.file, device, stream.preprocess, threads)
     return _resident[key]
 
 
-def key_of(stream: TrainStream | TestStream, device: torch.device) -> object:
-    """What tells resident images apart: the file as it is now, and what was done to its pixels."""
+def _key(stream: TrainStream | TestStream, device: torch.device) -> object:
+    """The identity of images on a device: the current version of their file, and their pre-processing."""
     path = stream.file.beton.path
     status = path.stat()
     return path.resolve(), status.st_mtime_ns, status.st_size, stream.preprocess, device

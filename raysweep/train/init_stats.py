@@ -1,7 +1,7 @@
-"""What an initialisation does to a network: activations and gradients of every layer in the first updates.
+"""The effect of an initialisation: activations and gradients of every layer in the first updates.
 
 For the figures of the talk by Mishkin et al., "weight initialisation influences activations" and "activations influence
-gradient magnitude". The numbers are read off the updates themselves, so the training is that of the trial.
+gradient magnitude". The numbers are recorded during the updates themselves, so the training is that of the trial.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from raysweep.train.loop import Trial, train_updates
 
 Row = dict[str, Any]
 STEPS = (1, 2, 5)
-"""Updates measured in every power of ten, besides the first and the last."""
+"""Updates measured in every power of ten, in addition to the first and the last."""
 
 
 def measured_updates(last: int) -> list[int]:
-    """0, then 1, 2, 5, 10, 20, 50, ... up to the last."""
+    """Return the updates to measure: 0, 1, 2, 5, 10, 20, 50, ... up to the last."""
     powers = range(len(str(last)))
     return sorted({0, last, *(step * 10**power for power in powers for step in STEPS if step * 10**power < last)})
 
 
 class Watch:
-    """Reads every layer's numbers off one update: variances in the forward pass, magnitudes before the step.
+    """Records every layer's numbers in one update: variances in the forward pass, magnitudes before the step.
 
-    Use as a context manager around the update. With several sub-batches variances are their mean.
+    It is a context manager around the update. With several sub-batches the variances are averaged.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -59,7 +59,7 @@ class Watch:
         self.variances[layer].append(output.detach().float().var(correction=0))
 
     def _read(self, *_: object) -> None:
-        # In the order of the hooks' calls, which is that of the layers' execution.
+        # In the order of the hooks' calls, that is, of execution.
         layers = [layer for layer in self.variances if isinstance(layer, nn.Conv2d | nn.Linear)]
         self.rows = [self._row(depth, layer) for depth, layer in enumerate(layers, 1)]
 
@@ -86,7 +86,7 @@ def _units(network: nn.Module) -> list[Unit]:
 
 
 def layer_name(path: str) -> str:
-    """The name of a weighted layer as published files have it: conv1 for conv1.layers.0, conv1[2] for its 2nd piece."""
+    """Return a weighted layer's name as in published files: conv1 for conv1.layers.0, conv1[2] for its 2nd piece."""
     name, piece = re.subn(r"\.layers\.(\d+)$", "", path)
     number = int(path.rpartition(".")[2]) + 1 if piece else 1
     return name if number == 1 else f"{name}[{number}]"
@@ -97,19 +97,19 @@ def _rms(values: Tensor | None) -> float | None:
 
 
 def finite(value: float) -> float | None:
-    """The value, or nothing where it is no number."""
+    """Return the value, or None if it is not finite."""
     return value if math.isfinite(value) else None
 
 
 def record(
     trial: Trial, updates: Iterable[int], done: Callable[[int], None] = lambda update: None
 ) -> Iterator[list[Row]]:
-    """Train from the start; yields the rows of each of these updates, as `INIT_STATS` has them.
+    """Train from the start; yields the rows of each of these updates, with the columns of `INIT_STATS`.
 
-    Ends early where the loss is no longer finite: such an update is the last one recorded. `done` hears of progress.
+    Ends at the first update whose loss is not finite, which is still recorded. `done` is called with the progress.
 
     Raises:
-        RaysweepError: images that cannot be read, or memory that does not suffice.
+        RaysweepError: images cannot be read, or memory is too small.
     """
     position = 0
     for update in updates:

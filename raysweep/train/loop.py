@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -17,8 +17,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from raysweep.data.manifest import Manifest
 from raysweep.data.on_device import DeviceBatch
+from raysweep.data.prefetch import Prefetch
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import Batch, TestStream, TrainStream, prefetch
+from raysweep.data.stream import Batch, TestStream, TrainStream
 from raysweep.errors import RaysweepError
 from raysweep.networks import build_network
 from raysweep.nn.blocks import drop_paths
@@ -36,16 +37,16 @@ from raysweep.train.update import Training, fitted_update
 from raysweep.validate import check_batch, check_recipe
 
 LOSS_CHECK_EVERY = 50
-"""Updates between looks at the loss: each look waits for the accelerator."""
+"""Number of updates between checks of the loss, each of which waits for the accelerator."""
 
 
 class BrokenOffError(Exception):
-    """The place is about to go; `state` is that of the middle of an epoch."""
+    """The node is about to go; `state` is now that of the middle of an epoch."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The updates that an epoch has behind it."""
+    """The finished part of an epoch."""
 
     updates: int = 0
     loss: float = 0.0
@@ -56,22 +57,22 @@ class Part:
 
 @dataclass
 class Trial(Training):
-    """What one trial holds while it trains: the network and its images."""
+    """A trial while it trains: its network and its images."""
 
     train: TrainStream
     test: TestStream
     length: Length
     feed: Feed
     part: Part = Part()
-    """Where the epoch under way was broken off."""
+    """Where the current epoch was broken off."""
 
     def close(self) -> None:
-        """Give back what is shared with other trials."""
+        """Release what is shared with other trials."""
         self.feed.close()
 
     @property
     def rows(self) -> slice:
-        """This rank's rows of every batch."""
+        """The rows of every batch that this rank trains on."""
         share = self.recipe.training.batch_size // self.place.world_size
         return slice(self.place.rank * share, (self.place.rank + 1) * share)
 
@@ -89,8 +90,8 @@ class Trial(Training):
 def normalise(images: np.ndarray[Any, Any] | Tensor, recipe: Recipe, device: torch.device) -> Tensor:
     """scale * (x - mean) on the device, where it costs least; (N, side, side, C) becomes (N, C, side, side).
 
-    `data.mean` has one number, or one for each of the C channels. Pixels travel in 8 bits and in the order they are
-    stored in, which is that of channels-last.
+    `data.mean` has one number, or one for each of the C channels. Pixels are copied to the device in 8 bits and in the
+    order in which they are stored, that of channels-last.
     """
     data = recipe.data
     pixels = torch.as_tensor(images, device=device)
@@ -98,23 +99,23 @@ def normalise(images: np.ndarray[Any, Any] | Tensor, recipe: Recipe, device: tor
 
 
 def channels_first(values: Tensor, recipe: Recipe) -> Tensor:
-    """(N, side, side, C) as (N, C, side, side), in memory as the recipe wants it."""
+    """Permute (N, side, side, C) to (N, C, side, side), in the recipe's memory format."""
     layout = torch.channels_last if recipe.training.channels_last else torch.contiguous_format
     return values.permute(0, 3, 1, 2).contiguous(memory_format=layout)
 
 
 @cache
 def _mean_pixel(mean: tuple[float, ...], device: torch.device) -> Tensor:
-    # Made once: a copy to an accelerator in every update would wait for it.
+    # Cached: a copy to an accelerator in every update would wait for it.
     return torch.tensor(mean, device=device)
 
 
 def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa: B008 (frozen)
-    """Refuse what cannot be trained as asked.
+    """Refuse a recipe that cannot be trained as requested.
 
     Raises:
-        RaysweepError: a value out of its range, an unknown pre-processing, initialisation, solver or schedule, or a
-            batch that does not divide.
+        RaysweepError: a value out of range, an unknown pre-processing, initialisation, solver or schedule, or a batch
+            that cannot be divided among the workers.
     """
     check_recipe(recipe)
     for registry, name in (
@@ -127,24 +128,24 @@ def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa
     check_batch(recipe, place.world_size)
     if recipe.network.survival < 1 and place.world_size > 1:
         raise RaysweepError(
-            f"on {place.world_size} workers each would leave out other blocks (network.survival "
-            f"{recipe.network.survival:g}). Use --workers-per-trial 1."
+            f"with {place.world_size} workers per trial each would drop different blocks (network.survival is "
+            f"{recipe.network.survival:g}): use --workers-per-trial 1."
         )
     normalised = recipe.network.norm != "none" or INPUT_NETS[recipe.network.input_net](3).batch_statistics
     if normalised and place.world_size > 1:
         raise RaysweepError(
-            f"on {place.world_size} workers batch normalisation would see a part of each batch: other statistics "
-            "than the recipe says. Use --workers-per-trial 1."
+            f"with {place.world_size} workers per trial batch normalisation would see a part of each batch, so its "
+            "statistics would differ from the recipe's: use --workers-per-trial 1."
         )
 
 
 def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, trained: bytes | None = None) -> Trial:
-    """Open the images, build the network and give it its initial weights, the same on every rank.
+    """Open the images, build the network and initialise it, to the same weights on every rank.
 
     `trained` is a checkpoint of the trained network that the recipe starts from.
 
     Raises:
-        RaysweepError: images, network, trunk or batch that do not fit together.
+        RaysweepError: images, network, trunk and batch do not fit together.
     """
     check_trial(recipe, place)
     device = torch.device(place.device)
@@ -161,10 +162,10 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, 
 def initial_network(
     recipe: Recipe, train: TrainStream, device: torch.device, trained: bytes | None = None
 ) -> nn.Module:
-    """The network with its initial weights; data-driven ones see the first training batch.
+    """Build the network with its initial weights; data-driven methods see the first training batch.
 
     Raises:
-        RaysweepError: the recipe starts from a trained trunk, and none is given or it does not fit.
+        RaysweepError: the recipe starts from a trained trunk, but none is given or it does not fit.
     """
     images = normalise(train.batch(0).images, recipe, device)
     network = with_weights(lambda: build_network(recipe.network, recipe.data.shape), recipe, images)
@@ -174,7 +175,7 @@ def initial_network(
 
 
 def with_weights(build: Callable[[], nn.Module], recipe: Recipe, images: Tensor) -> nn.Module:
-    """The network that is built, where the images are, in the recipe's memory format and with its initial weights."""
+    """Build the network on the images' device, in the recipe's memory format, with its initial weights."""
     seed_torch(recipe.seed)
     network = build().to(images.device)
     if recipe.training.channels_last:
@@ -184,14 +185,14 @@ def with_weights(build: Callable[[], nn.Module], recipe: Recipe, images: Tensor)
 
 
 def start_from(network: nn.Module, recipe: Recipe, images: Tensor, trained: bytes | None) -> None:
-    """Put the trained trunk in, and freeze it where the recipe says so; LSUV scales the classifier to its outputs.
+    """Load the trained trunk, and freeze it if the recipe says so; LSUV scales the classifier to its outputs.
 
     Raises:
-        RaysweepError: there is none, or it does not fit.
+        RaysweepError: no trunk is given, or it does not fit.
     """
     if trained is None:
         raise RaysweepError(
-            f"init.trunk is {recipe.init.trunk}, but no trained network is at hand: name its store with --trunks."
+            f"init.trunk is {recipe.init.trunk}, but no trained network is given: pass its store with --trunks."
         )
     trunk.load_trunk(network, trained)
     if recipe.init.method.startswith("lsuv"):
@@ -201,7 +202,7 @@ def start_from(network: nn.Module, recipe: Recipe, images: Tensor, trained: byte
 
 
 def restore(trial: Trial, saved: bytes | None) -> int:
-    """Put a checkpoint back, if there is one; returns the epochs it has behind it.
+    """Restore a checkpoint, if there is one; returns the number of finished epochs.
 
     Raises:
         RaysweepError: not a checkpoint of this trial.
@@ -214,34 +215,42 @@ def restore(trial: Trial, saved: bytes | None) -> int:
 
 
 def state(trial: Trial, epoch: int) -> bytes:
-    """The checkpoint of the trial as it stands after an epoch, and after what it has of the next one."""
+    """Make a checkpoint of the trial after an epoch, and after the finished part of the next one."""
     return checkpoint.save(trial.network, trial.solver, {"epoch": epoch, "part": asdict(trial.part)}, trial.device)
 
 
 def epochs(trial: Trial, done: int = 0) -> Iterator[dict[str, Any]]:
-    """Train from after epoch `done` to the end; yields the numbers of each epoch, while `state` is that epoch's.
+    """Train the epochs after `done`; yields the row of each epoch, while `state` is that of the same epoch.
 
-    A loss that is not finite ends the training: `status` of its row is diverged and it may have no accuracy. The last
-    row's status is finished, that of all others running.
+    A loss that is not finite ends the training: the `status` of that row is diverged, and it may have no accuracy. The
+    last row's status is finished, that of all others running.
 
     Raises:
-        BrokenOffError: the trial has to leave its place.
+        BrokenOffError: the trial has to leave its node.
     """
     for epoch in range(done + 1, trial.length.num_epochs + 1):
         if trial.length.end(epoch) == trial.length.end(epoch - 1):
-            continue  # a batch larger than the set runs over whole epochs: no update ends in this one
+            continue  # a batch larger than the set spans several epochs: no update ends in this one
         row = run_epoch(trial, epoch)
         row["planned_epochs"] = trial.length.num_epochs
-        row["status"] = "finished" if epoch == trial.length.num_epochs else "running"
-        if not all(np.isfinite(row[key]) for key in ("train_loss", "logloss") if row[key] is not None):
-            row["status"] = "diverged"
+        row["status"] = status_of(row, trial.length.num_epochs)
         yield row
         if row["status"] == "diverged":
             return
 
 
+def status_of(row: Mapping[str, Any], num_epochs: int) -> str:
+    """Return the status of a trial after this epoch: running, finished or diverged."""
+    if not all(np.isfinite(row[key]) for key in ("train_loss", "logloss") if row[key] is not None):
+        return "diverged"
+    return "finished" if row["epoch"] == num_epochs else "running"
+
+
 def run_epoch(trial: Trial, epoch: int) -> dict[str, Any]:
-    """Train one epoch, or what is left of it, and test."""
+    """Train one epoch, or the rest of it, and test."""
+    if trial.place.world_size > 1:
+        # A checkpoint holds the generators of rank 0 only: each rank starts each epoch from its own, resumed or not.
+        seed_torch(derive(trial.recipe.seed, f"rank {trial.place.rank} epoch {epoch}"))
     memory.reset_peak(trial.device)
     start = time.perf_counter() - trial.part.train_s
     first, last = trial.length.end(epoch - 1), trial.length.end(epoch)
@@ -274,10 +283,10 @@ def _lr(trial: Trial, iteration: int) -> float:
 
 
 def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
-    """Updates first..last-1; returns the mean training loss, nats (not finite: stopped early), and s of waiting.
+    """Make updates first..last-1; returns the mean training loss, nats (not finite: stopped early), and data wait, s.
 
     Raises:
-        BrokenOffError: the trial has to leave its place.
+        BrokenOffError: the trial has to leave its node.
     """
     begun, start, paths = trial.part, time.perf_counter(), drop_paths(trial.network)
     trial.model.train()
@@ -285,7 +294,7 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
         trunk.hold_norms(trial.network)
     total = torch.tensor(begun.loss, device=trial.device)
     make = partial(trial.feed.train_batch, rows=trial.rows)
-    with prefetch(make, first + begun.updates, last, trial.feed.depth, trial.feed.is_busy) as batches:
+    with Prefetch(make, first + begun.updates, last, trial.feed.depth, trial.feed.is_busy) as batches:
         for iteration, batch in enumerate(map(trial.feed.take, batches), first + begun.updates):
             set_learning_rate(trial.solver, _lr(trial, iteration))
             for path in paths:
@@ -301,7 +310,7 @@ def train_updates(trial: Trial, first: int, last: int) -> tuple[float, float]:
 
 
 def _mean(trial: Trial, value: Tensor) -> float:
-    """The mean over the ranks, the same number on all of them."""
+    """Return the mean over the ranks, the same number on all of them."""
     if trial.place.world_size > 1:
         value = value.clone()
         torch.distributed.all_reduce(value)
@@ -311,11 +320,11 @@ def _mean(trial: Trial, value: Tensor) -> float:
 
 @torch.no_grad()
 def test(trial: Trial) -> tuple[float, float, float]:
-    """Top-1 accuracy (0..1), mean log loss (nats) over every test image once, and seconds of waiting for data."""
+    """Return top-1 accuracy (0..1), mean log loss (nats) over every test image once, and the data wait in seconds."""
     trial.network.eval()
     sums = torch.zeros(3, device=trial.device, dtype=torch.float64)
     mine = range(trial.place.rank, len(trial.test), trial.place.world_size)
-    with prefetch(
+    with Prefetch(
         lambda k: trial.feed.test_batch(mine[k]), 0, len(mine), trial.feed.depth, trial.feed.is_busy
     ) as batches:
         for batch in map(trial.feed.take, batches):

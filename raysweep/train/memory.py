@@ -16,7 +16,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def reset_peak(device: torch.device) -> None:
-    """Forget the peak so far, where the system can."""
+    """Reset the recorded peak, if the system can."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -25,7 +25,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_gib(device: torch.device) -> float:
-    """Peak since the reset, GiB: of the accelerator's allocator, else the resident size of the process."""
+    """Return the peak since the reset, GiB: of the accelerator's allocator, or the resident size of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / GIB
     try:
@@ -37,12 +37,12 @@ def peak_gib(device: torch.device) -> float:
 
 
 def reserved_gib(device: torch.device) -> float:
-    """What this process has taken so far, GiB: of the accelerator by its allocator, else as `peak_gib`."""
+    """Return what this process has reserved so far, GiB: by the accelerator's allocator, or as `peak_gib`."""
     return torch.cuda.max_memory_reserved(device) / GIB if device.type == "cuda" else peak_gib(device)
 
 
 def free_and_total_gib(device: torch.device) -> tuple[float, float]:
-    """Free and whole memory of the accelerator, or of the machine, GiB."""
+    """Return free and total memory of the accelerator, or of the machine, GiB."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return free / GIB, total / GIB

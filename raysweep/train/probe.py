@@ -1,9 +1,9 @@
-"""How many trials a device carries at once: the same network trained in one process, then two, four, eight together.
+"""How many trials a device can train at once: the same network in one process, then in two, four and eight together.
 
-Each is a process of its own that makes updates on random images as a trial would. Memory is what the first one takes;
-speed is what all of them together reach by the clock. `python -m raysweep.train.probe` is one of them: it reads a
-`Question` as a line of JSON and then, line after line, `null`, which it answers with its `Memory`, or a number of
-seconds, which it answers with the images per second it has trained for about so long.
+Each process makes updates on random images, as a trial would. Memory is that of the first one; speed is what all of
+them reach together, by the clock. `python -m raysweep.train.probe` is one of these processes: it reads a `Question` as
+a line of JSON. Then it answers each further line: `null` with its `Memory`, and a number of seconds with the images per
+second that it trained in about this time.
 """
 
 from __future__ import annotations
@@ -15,53 +15,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from raysweep.identity import recipe_from_json
-from raysweep.train.task import Placement
-
-if TYPE_CHECKING:
-    import torch
-
-    from raysweep.train.bench import Work
+from raysweep.train.memory import free_and_total_gib, reserved_gib
+from raysweep.train.work import Question, Work, batches_in, seconds
 
 SECONDS = 1.0
-"""Of each measurement, all processes at once."""
+"""Duration of each measurement, with all processes at once."""
 MOST = 8
-"""Processes at once."""
+"""Largest number of processes at once."""
 ROOM = 0.5
 """Share of the device's memory that networks may fill: images may take the other half, see `train/feed.py`."""
 LEAST_GAIN = 1.1
-"""Twice as many processes must train so many times the images, or the fewer ones are as good."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What to train, and where."""
-
-    recipe: str
-    """Canonical JSON."""
-    device: str
-    threads: int
+"""Twice as many processes must train at least this many times the images, or the smaller number is as good."""
+MOST_BATCHES = 10**6
 
 
 @dataclass(frozen=True)
 class Carried:
-    """What was measured: how many trials a device carries at once, and why no more."""
+    """A measurement: how many trials a device can train at once, and why no more."""
 
     trials: int
     memory_gib: float
-    """Of one of them: of the device, where it is an accelerator, else of the machine."""
+    """Memory that one trial takes: of the accelerator if there is one, else of the machine."""
     images_per_s: dict[int, float]
     """Number of trials at once -> training images per second of all of them."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a process says of its device, GiB."""
+    """What a process reports about its device, GiB."""
 
     own: float
-    """What it has taken; of an accelerator without the driver's part, which it cannot see."""
+    """What the process has taken; on an accelerator without the driver's part, which it cannot see."""
     free: float
     total: float
 
@@ -70,7 +56,7 @@ def carried(question: Question, most: int = MOST) -> Carried:
     """Measure with more and more processes, until memory is full or more of them train no more images.
 
     Raises:
-        RuntimeError: not even one can train; says its last words.
+        RuntimeError: not even one process can train; holds the last line of its error.
     """
     with ExitStack() as stack:
         processes = [stack.enter_context(_process(question))]
@@ -88,7 +74,7 @@ def carried(question: Question, most: int = MOST) -> Carried:
 
 
 def fewest_that_pay(speeds: Mapping[int, float]) -> int:
-    """The number of trials at once beyond which twice as many gain too little."""
+    """Return the number of trials at once beyond which twice as many gain too little."""
     counts = sorted(speeds)
     for fewer, more in pairwise(counts):
         if speeds[more] < LEAST_GAIN * speeds[fewer]:
@@ -102,29 +88,29 @@ def _process(question: Question) -> Iterator[subprocess.Popen[str]]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
-            _say(process, asdict(question))
+            _send(process, asdict(question))
             yield process
         finally:
             process.kill()
 
 
 def _memory(process: subprocess.Popen[str]) -> Memory:
-    """Of a process that has begun to train."""
-    _say(process, None)
+    """Ask a process that has started to train for its memory."""
+    _send(process, None)
     return Memory(**_answer(process))
 
 
 def _together(processes: Sequence[subprocess.Popen[str]]) -> float:
-    """Images per second of all of them at once."""
+    """Measure images per second of all processes at once."""
     for process in processes:
-        _say(process, SECONDS)
+        _send(process, SECONDS)
     return sum(float(_answer(process)) for process in processes)
 
 
-def _say(process: subprocess.Popen[str], words: object) -> None:
+def _send(process: subprocess.Popen[str], message: object) -> None:
     assert process.stdin
-    with suppress(BrokenPipeError):  # it has ended: its answer says why
-        print(json.dumps(words), file=process.stdin, flush=True)
+    with suppress(BrokenPipeError):  # the process has ended: `_answer` reports why
+        print(json.dumps(message), file=process.stdin, flush=True)
 
 
 def _answer(process: subprocess.Popen[str]) -> Any:
@@ -132,38 +118,28 @@ def _answer(process: subprocess.Popen[str]) -> Any:
     assert process.stderr
     if line := process.stdout.readline():
         return json.loads(line)
-    said = process.stderr.read().strip().splitlines()
-    raise RuntimeError(said[-1] if said else f"a process of the measurement ended with status {process.wait()}")
+    errors = process.stderr.read().strip().splitlines()
+    raise RuntimeError(errors[-1] if errors else f"a measuring process ended with status {process.wait()}")
 
 
 def serve(lines: Iterator[str]) -> None:
-    """Be one of the processes."""
-    import torch
-
-    from raysweep.train.bench import Work
-
-    question = Question(**json.loads(next(lines)))
-    torch.set_num_threads(question.threads)
-    work = Work.begin(recipe_from_json(question.recipe), Placement(device=question.device, threads=question.threads))
-    for _ in range(2):  # the second one holds what the first has left behind, such as momentum
+    """Run one of the processes."""
+    work = Work.begin(Question(**json.loads(next(lines))))
+    for _ in range(2):  # the second update holds what the first has left behind, such as momentum
         work.train()
     for line in lines:
-        seconds = json.loads(line)
-        answer = asdict(_own_memory(work.device)) if seconds is None else _rate(work, seconds)
+        wanted_s = json.loads(line)
+        answer = asdict(_own_memory(work)) if wanted_s is None else _rate(work, wanted_s)
         print(json.dumps(answer), flush=True)
 
 
-def _own_memory(device: torch.device) -> Memory:
-    from raysweep.train.memory import free_and_total_gib, reserved_gib
-
-    return Memory(reserved_gib(device), *free_and_total_gib(device))
+def _own_memory(work: Work) -> Memory:
+    return Memory(reserved_gib(work.device), *free_and_total_gib(work.device))
 
 
-def _rate(work: Work, seconds: float) -> float:
-    from raysweep.train import bench
-
-    batches = max(1, round(seconds / bench.seconds(work.train, 1, work.device)))
-    return work.images * batches / bench.seconds(work.train, batches, work.device)
+def _rate(work: Work, wanted_s: float) -> float:
+    batches = batches_in(wanted_s, work.train, work.device, MOST_BATCHES)
+    return work.images * batches / seconds(work.train, batches, work.device)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One trial: resume from its store, train, record. The same alone, inline and in a Ray Train worker."""
+"""One trial: resume from its store, train, record. The same for `raysweep trial`, inline and in a Ray Train worker."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from raysweep.store.schema import EPOCHS
 from raysweep.store.store import Store
 from raysweep.train import checkpoint
 from raysweep.train.determinism import only_deterministic
-from raysweep.train.loop import BrokenOffError, epochs, prepare, restore, state
+from raysweep.train.loop import BrokenOffError, epochs, prepare, restore, state, status_of
 from raysweep.train.task import DONE, Placement, TrialTask
 
 PATIENCE_S = 600.0
-"""How long a trial waits for a store that is away or full, before it fails."""
+"""How long a trial waits for a store that is unavailable or full, before it fails."""
 
 
 class Record:
-    """The rows of one trial in the store; rank 0 alone writes them."""
+    """The rows of one trial in the store, which only rank 0 writes."""
 
     def __init__(self, store: Store, task: TrialTask, place: Placement) -> None:
-        """Take over what an earlier attempt wrote."""
+        """Start from the row that an earlier attempt wrote."""
         self.store = store
         self.task = task
         self.place = place
@@ -41,7 +41,7 @@ class Record:
         self.epochs: list[dict[str, Any]] = []
 
     def start(self, manifest: Manifest, planned_epochs: float, done: int) -> None:
-        """Write the trial's row as running, with its provenance; keep the rows of the epochs that are done."""
+        """Write the trial's row with status running and its provenance; keep the rows of the first `done` epochs."""
         recipe, cost = self.task.recipe, asdict(find_cost(self.task.recipe))
         self.row = {
             "trial": self.task.trial,
@@ -69,7 +69,7 @@ class Record:
         self.write("running")
 
     def trunk(self) -> dict[str, Any]:
-        """What the trained network that the trial starts from was worth on its own images."""
+        """Return the accuracy of the trained network that the trial starts from, and the name of its images."""
         known = {name: self.row.get(name) for name in ("trunk_top1", "trunk_data")}
         if known["trunk_top1"] is not None or not self.task.trunks or not self.task.recipe.init.trunk_trial:
             return known
@@ -77,12 +77,12 @@ class Record:
         return {"trunk_top1": row.get("top1"), "trunk_data": row.get("data_name")}
 
     def write(self, status: str, **changes: Any) -> None:
-        """Write the trial's row as its epochs so far make it."""
+        """Write the trial's row with this status and a summary of its epochs."""
         self.row |= {"status": status, "updated_at": datetime.now(UTC), **self.summary(), **changes}
         self.store.write_trial(self.row)
 
     def summary(self) -> dict[str, Any]:
-        """What the epochs so far amount to."""
+        """Summarise the epochs so far."""
         tops = [row["top1"] for row in self.epochs if row["top1"] is not None]
         train_s = sum(row["train_s"] for row in self.epochs)
         last = self.epochs[-1] if self.epochs else {}
@@ -99,32 +99,40 @@ class Record:
         }
 
     def add(self, row: dict[str, Any], saved: bytes | None) -> None:
-        """Write an epoch's row, then its checkpoint: killed in between, the epoch is trained again to the same row."""
+        """Write an epoch's row, then its checkpoint, then the trial's row.
+
+        If the process is killed between the first two, the epoch is trained again, to the same row. If it is killed
+        between the last two at the end of a trial, the next attempt writes the trial's row.
+        """
         self.epochs.append({key: row[key] for key in row.keys() & set(EPOCHS.names)})
         self.store.write_epochs(self.task.trial, self.epochs)
         if saved is not None:
             self.store.write_checkpoint(self.task.trial, saved)
-        diverged = {"diverged_epoch": row["epoch"]} if row["status"] == "diverged" else {}
-        self.write(row["status"], **diverged)
+        self.end_epoch(row)
         if row["status"] != "running" and not self.task.keep_checkpoint:
             self.store.delete_checkpoint(self.task.trial)
 
+    def end_epoch(self, row: dict[str, Any]) -> None:
+        """Write the trial's row with the status of an epoch."""
+        diverged = {"diverged_epoch": row["epoch"]} if row["status"] == "diverged" else {}
+        self.write(row["status"], **diverged)
+
 
 def device_name(device: str) -> str:
-    """What a reader of the results knows the device by."""
+    """Return the name of the device for the results."""
     return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
 
 
 def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
     """Train a trial from its last checkpoint to its end; yields each epoch's row once it is in the store.
 
-    Besides the columns of the epoch rows a row has `planned_epochs` and `status`: running, finished or diverged.
+    A row has the columns of the epoch rows, `planned_epochs`, and a `status`: running, finished or diverged.
 
-    A store that is away or full is waited for. Where the place is about to go, the trial is broken off in the middle of
-    an epoch, with a checkpoint of just that.
+    Waits for a store that is unavailable or full. If the node is about to go, the trial is broken off in the middle of
+    an epoch, with a checkpoint of that state.
 
     Raises:
-        RaysweepError: data, recipe or store that do not serve; what has been trained is in the store.
+        RaysweepError: unusable data, recipe or store; all epochs trained so far are in the store.
     """
     torch.set_num_threads(place.threads)
     store = Store.open(task.store, patience=Patience(PATIENCE_S, place.on_wait))
@@ -135,7 +143,7 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
     saved = resumable(store, task)
     if saved is not None:
         check_same_images(store, task, manifest)
-    # What has begun has its trunk in its own checkpoint.
+    # A trial that has started has its trunk in its own checkpoint.
     with (
         only_deterministic(task.deterministic),
         closing(prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))) as trial,
@@ -144,6 +152,11 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         record = Record(store, task, place) if place.rank == 0 else None
         if record:
             record.start(manifest, trial.length.num_epochs, done)
+        if (ended := unrecorded_end(store, task, trial.length.num_epochs, done)) is not None:
+            if record:
+                record.end_epoch(ended)
+            yield ended
+            return
         try:
             for row in epochs(trial, done):
                 row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
@@ -156,46 +169,59 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
             store.write_checkpoint(task.trial, state(trial, done))
 
 
+def unrecorded_end(store: Store, task: TrialTask, num_epochs: int, done: int) -> dict[str, Any] | None:
+    """Return the last epoch of a trial that was killed between its last checkpoint and the end of its row.
+
+    Such a trial has nothing left to train.
+    """
+    rows = [row for row in store.epochs([task.trial]).to_pylist() if row["epoch"] == done]
+    if not rows or (status := status_of(rows[0], num_epochs)) == "running":
+        return None
+    return dict(rows[0]) | {"planned_epochs": num_epochs, "status": status}
+
+
 def resumable(store: Store, task: TrialTask) -> bytes | None:
-    """The trial's checkpoint, if the row of its epoch is there too: a curve with a gap would be none of this trial."""
+    """Return the trial's checkpoint if the row of its epoch is stored too; otherwise its curve would have a gap."""
     saved = store.read_checkpoint(task.trial)
     if saved is None:
         return None
-    # One broken off in its first epoch has none behind it, and no row.
-    behind = {0, *store.epochs([task.trial])["epoch"].to_pylist()}
-    return saved if checkpoint.epoch_of(saved) in behind else None
+    # A trial broken off in its first epoch has finished none, and has no row.
+    finished = {0, *store.epochs([task.trial])["epoch"].to_pylist()}
+    return saved if checkpoint.epoch_of(saved) in finished else None
 
 
 def check_same_images(store: Store, task: TrialTask, manifest: Manifest) -> None:
-    """Refuse to go on with a trial on other images than it began with, also where its recipe names none.
+    """Refuse to continue a trial on different images than it started with, even if its recipe names none.
 
     Raises:
-        RaysweepError: names both digests and what to do.
+        RaysweepError: the digests differ.
     """
     began = (store.trial(task.trial) or {}).get("data_digest")
     if began and began != manifest.digest:
         raise RaysweepError(
-            f"trial {task.trial} began on the images with digest {began}, {task.data} holds {manifest.name} with "
-            f"digest {manifest.digest}: name the folder of the first with --data, or write to another --store."
+            f"trial {task.trial} started on images with digest {began}, but {task.data} holds {manifest.name} with "
+            f"digest {manifest.digest}: pass the original folder with --data, or use another --store."
         )
 
 
 def trained_network(task: TrialTask) -> bytes | None:
-    """The checkpoint that the trial starts from, if it starts from any.
+    """Return the checkpoint of the trained network that the trial starts from, if there is one.
 
     Raises:
-        RaysweepError: the store of trained networks cannot be read, or does not hold it.
+        RaysweepError: the store of trained networks cannot be read, or does not contain it.
     """
     if not task.trunks or not task.recipe.init.trunk_trial:
         return None
     saved = Store.open(task.trunks).read_checkpoint(task.recipe.init.trunk_trial)
     if saved is None:
-        raise RaysweepError(f"the weights of {task.recipe.init.trunk_trial} are no longer in {task.trunks}.")
+        raise RaysweepError(
+            f"the weights of trial {task.recipe.init.trunk_trial} are no longer in {task.trunks}: train it again."
+        )
     return saved
 
 
 def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:
-    """The last epoch of a trial that has ended, for a worker that died before it could say so."""
+    """Return the last epoch of a trial that has ended, for a worker that died before it could report it."""
     row = store.trial(task.trial)
     if row is None or row["status"] not in DONE:
         return None
@@ -204,14 +230,14 @@ def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:
 
 
 def record_end(task: TrialTask, status: str, why: str | None = None) -> None:
-    """Write how a trial ended that could not do it itself: `failed` with the error's text, or `stopped` with a reason.
+    """Write the end of a trial that could not write it itself: `failed` with the error, or `stopped` with the reason.
 
     Raises:
         RaysweepError: the store cannot be written.
     """
     store = Store.open(task.store, patience=Patience(PATIENCE_S))
     if last_row(store, task) is not None:
-        return  # its worker died between writing the end and saying so
+        return  # its worker died after writing the end and before reporting it
     row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}
     row |= {"recipe": recipe_json(task.recipe), "protocol": task.protocol}
     row |= {"error": None, "stopped_why": None, "stopped_why" if status == "stopped" else "error": why}

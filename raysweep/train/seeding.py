@@ -1,4 +1,4 @@
-"""Seeds: every use of randomness in a trial gets its own, derived by hashing, so that seeds 0 and 1 share nothing."""
+"""Seeds: every use of randomness in a trial has its own, derived by hashing, so that seeds 0 and 1 share nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 
 
 def derive(seed: int, purpose: str) -> int:
-    """A 63-bit seed for one purpose of a trial's seed."""
+    """Derive a 63-bit seed for one purpose from a trial's seed."""
     return int.from_bytes(hashlib.blake2b(f"{purpose}:{seed}".encode(), digest_size=8).digest()) >> 1
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A CPU generator for one purpose; weights are drawn on the CPU so that every device starts from the same ones."""
+    """Make a CPU generator for one purpose: weights drawn on the CPU are the same for every device."""
     return torch.Generator().manual_seed(derive(seed, purpose))
 
 
 def seed_torch(seed: int) -> None:
-    """Seed torch's own generators (CPU and accelerators): dropout and random slopes draw from them."""
+    """Seed torch's global generators (CPU and accelerators), which dropout and random slopes use."""
     torch.manual_seed(derive(seed, "torch"))

@@ -1,4 +1,4 @@
-"""The images of a trial, as its recipe wants them."""
+"""The training and test images of a trial, as its recipe defines them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from raysweep.data.in_memory import open_images
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import TestStream, TrainStream, held_out, subset, wrong_labels
+from raysweep.data.randomness import held_out, subset, wrong_labels
+from raysweep.data.stream import TestStream, TrainStream
 from raysweep.recipe import Recipe
 from raysweep.train.seeding import derive
 from raysweep.train.task import Placement
 
 
 def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement) -> tuple[TrainStream, TestStream]:
-    """The training and the test images as the recipe wants them.
+    """The streams of training and of test images of a recipe.
 
     Raises:
-        RaysweepError: images smaller than the crop, or damaged files.
+        RaysweepError: images are smaller than the crop, or files are damaged.
     """
     data = recipe.data
     train, test = (open_images(folder, manifest, split, place.threads) for split in ("train", "test"))
@@ -47,7 +48,7 @@ def open_streams(recipe: Recipe, folder: Path, manifest: Manifest, place: Placem
 def _kept(
     labels: NDArray[np.int64], held: NDArray[np.int64] | None, fraction: float, seed: int
 ) -> NDArray[np.int64] | None:
-    """The images to train on; none: all of them, which need not be looked through at the start of every trial."""
+    """Indices of the training images; none means all, which saves listing them at the start of every trial."""
     if held is None:
         return None if fraction == 1 else subset(labels, fraction, seed)
     rest = np.delete(np.arange(len(labels)), held)

@@ -1,12 +1,12 @@
-"""Weights that all cells of a space share: trained an epoch at a time for a search, and scored on held-out images.
+"""Trains a supernet, one epoch at a time, and scores its architectures on held-out images.
 
     space, recipe = cell_space("enas"), small(bind_data(find_protocol("cifar10"), read_manifest(images)))
-    shared = SharedTraining(space, recipe, images, store="runs/enas")
+    supernet = SupernetTraining(space, recipe, images, store="runs/enas")
     method = Enas(epochs=7, rewards=60)
-    history = search(space, shared, method=method, budget=method.evaluations, seed=0, log="runs/enas/search.log")
+    history = search(space, supernet, method=method, budget=method.evaluations, seed=0, log="runs/enas/search.log")
 
-The training is that of any trial: the same images, updates and checkpoints. Architectures are scored on images held out
-of the training split (`data.holdout`), never on the test split.
+Training works as for any trial, with the same images, updates and checkpoints. Architectures are scored on images held
+out of the training split (`data.holdout`), never on the test split.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from raysweep.genotypes.cells import Genotype
 from raysweep.nas.cells_space import CellSpace
 from raysweep.nas.evaluation import FAILED, Evaluation
 from raysweep.nn.norms import CaffeBatchNorm
-from raysweep.nn.supernet import SharedCells
+from raysweep.nn.supernet import Supernet
 from raysweep.optim.solvers import make_solver
 from raysweep.recipe import Length, Recipe
 from raysweep.store.files import Files
@@ -37,56 +37,56 @@ from raysweep.train.feed import Feed
 from raysweep.train.loop import Trial, check_trial, normalise, train_updates, with_weights
 from raysweep.train.seeding import derive, seed_torch
 from raysweep.train.streams import open_streams
-from raysweep.train.supernet_recipe import SharedRecipe
+from raysweep.train.supernet_recipe import SupernetRecipe
 from raysweep.train.task import Placement
 
 FILE = "shared.pt"
-"""Checkpoint in the store."""
+"""Default name of the checkpoint in the store."""
 
 
 class Sampled(nn.Module):
-    """The shared network as updates see it: each is of the next architecture."""
+    """The network for updates: each forward pass uses the next sampled architecture."""
 
-    def __init__(self, network: SharedCells, sample: Callable[[int], Genotype], update: int) -> None:
-        """`update`: how many there have been."""
+    def __init__(self, network: Supernet, sample: Callable[[int], Genotype], update: int) -> None:
+        """`update`: number of updates done."""
         super().__init__()
         self.network, self.sample, self.update = network, sample, update
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images -> logits of the architecture of this update."""
+        """Images -> logits of the architecture for this update."""
         genotype = self.sample(self.update)
         self.update += 1
         logits: Tensor = self.network(images, genotype)
         return logits
 
 
-class SharedTraining:
-    """Shared weights, as `raysweep.nas.supernet_methods` asks for them, with what they are trained and scored on."""
+class SupernetTraining:
+    """A supernet for `raysweep.nas.methods.supernet_methods`, with the images it is trained and scored on."""
 
     def __init__(
         self,
         space: CellSpace,
-        shared: SharedRecipe,
+        recipe: SupernetRecipe,
         data: str | Path,
         store: str | Path | Files,
         place: Placement = Placement(),  # noqa: B008 (frozen)
         file: str = FILE,
     ) -> None:
-        """Begin, or go on from `file` of `store`, a folder or URI. `data` is a folder of images.
+        """Begin, or resume from `file` in `store`, a folder or URI. `data` is a folder of images.
 
         Raises:
-            RaysweepError: a recipe, images or a store that do not serve, or a store of other weights.
+            RaysweepError: an unusable recipe, images or store, or weights of another supernet in the store.
         """
-        self.space, self.shared = space, shared
-        self.trial = _prepare(space, shared, Path(data), place)
+        self.space, self.recipe = space, recipe
+        self.trial = _prepare(space, recipe, Path(data), place)
         self.network: Any = self.trial.network
         self.num_epochs = self.trial.length.num_epochs
         self.seconds: list[float] = []
         self.losses: list[float] = []
         self.wait_s = 0.0
-        """That the last epoch waited for images."""
+        """Seconds that the last epoch waited for images."""
         self._files, self._file = store if isinstance(store, Files) else Files.at(str(store)), file
-        self._of = f"{space.nodes} nodes of {', '.join(space.operations)}; {shared.weights}"
+        self._of = f"{space.nodes} nodes of {', '.join(space.operations)}; {recipe.weights}"
         if (saved := self._files.find(file)) is not None:
             self._restore(saved)
 
@@ -97,11 +97,11 @@ class SharedTraining:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What a table of scores should say of the weights."""
-        return {"bn": self.shared.bn, "shared_epochs": len(self.seconds), "shared_recipe": self._of}
+        """Columns that describe the supernet in a table of scores."""
+        return {"bn": self.recipe.bn, "shared_epochs": len(self.seconds), "shared_recipe": self._of}
 
     def train(self, sample: Callable[[int], Genotype]) -> None:
-        """One more epoch, update k on architecture sample(k); then the checkpoint is written.
+        """Train one more epoch, with update k on architecture sample(k), and write the checkpoint.
 
         Raises:
             RaysweepError: images that cannot be read, or a store that cannot be written.
@@ -116,21 +116,21 @@ class SharedTraining:
         self._files.write(self._file, self._state())
 
     def __call__(self, architecture: Genotype, fidelity: float | None = None) -> Evaluation:
-        """Top-1 accuracy on so many minibatches of held-out images, or on all of them.
+        """Top-1 accuracy on `fidelity` minibatches of held-out images. None: on all of them.
 
-        Which minibatches depends on the architecture and the epochs trained. Where the weights have diverged so has the
-        evaluation; a single architecture whose logits are not finite is wrong.
+        The choice of minibatches depends on the architecture and the number of epochs so far. If the weights have
+        diverged, so has the evaluation. Logits that are not finite count as wrong predictions.
         """
         start = time.perf_counter()
         if self.diverged:
             return Evaluation(FAILED, status="diverged", epochs=0.0)
-        if self.shared.bn == "recalibrated":
+        if self.recipe.bn == "recalibrated":
             self._recalibrate(architecture)
         top1 = self._top1(architecture, self._minibatches(architecture, fidelity))
         return Evaluation(top1, time.perf_counter() - start, epochs=0.0)
 
     def close(self) -> None:
-        """Give back what is shared with trials."""
+        """Release what trials share, such as data streams."""
         self.trial.close()
 
     def _minibatches(self, architecture: Genotype, fidelity: float | None) -> Iterable[int]:
@@ -156,12 +156,12 @@ class SharedTraining:
 
     @torch.no_grad()
     def _recalibrate(self, architecture: Genotype) -> None:
-        """Running statistics of this architecture alone, over the first training batches."""
+        """Recompute the running statistics for this architecture on the first training batches."""
         for layer in self.network.modules():
             if isinstance(layer, CaffeBatchNorm):
                 layer.batches = 0
         self.network.train()
-        for number in range(self.shared.recalibration):
+        for number in range(self.recipe.recalibration):
             with self.trial.autocast():
                 self.network(self.trial.inputs(self.trial.feed.train_batch(number)), architecture)
 
@@ -173,25 +173,25 @@ class SharedTraining:
         position = checkpoint.load(saved, self.network, self.trial.solver, self.trial.device)
         if position.get("of") != self._of:
             raise RaysweepError(
-                f"{self._files.uri}/{self._file} holds shared weights of another recipe or space: name another store."
+                f"{self._files.uri}/{self._file} holds a supernet of another recipe or space: use another store."
             )
         self.seconds, self.losses = position["seconds"], position["losses"]
 
 
-def _prepare(space: CellSpace, shared: SharedRecipe, data: Path, place: Placement) -> Trial:
-    recipe = shared.recipe
+def _prepare(space: CellSpace, supernet: SupernetRecipe, data: Path, place: Placement) -> Trial:
+    recipe = supernet.recipe
     check_trial(recipe, place)
     device = torch.device(place.device)
     train, test = open_streams(recipe, data, check_data(recipe, data), place)
     if train.num_images < recipe.training.batch_size:
         raise RaysweepError(
-            f"training.batch_size is {recipe.training.batch_size}, more than the {train.num_images} images of an "
-            "epoch, after which shared weights are scored: use a smaller one."
+            f"training.batch_size is {recipe.training.batch_size}, but an epoch of the supernet has only "
+            f"{train.num_images} images: use a smaller batch."
         )
     test = _shuffled(test, recipe)
     images = normalise(train.batch(0).images, recipe, device)
     network = with_weights(
-        lambda: SharedCells(recipe.network, recipe.data.shape, space, shared.cells, shared.width), recipe, images
+        lambda: Supernet(recipe.network, recipe.data.shape, space, supernet.cells, supernet.width), recipe, images
     )
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)
     feed = Feed(train, test, recipe.data, device, place.threads)
@@ -200,7 +200,7 @@ def _prepare(space: CellSpace, shared: SharedRecipe, data: Path, place: Placemen
 
 
 def _shuffled(test: TestStream, recipe: Recipe) -> TestStream:
-    """The same images in a random order: a set may be stored class by class, and a minibatch is to have them all."""
+    """The images in random order: a set may be stored class by class, but each minibatch needs all classes."""
     order = epoch_order(derive(recipe.seed, "held-out images"), 0, test.num_images)
     return TestStream(
         test.file,

@@ -1,4 +1,4 @@
-"""How weights that all cells of a space share are trained and scored, with presets. Loads neither torch nor ray."""
+"""The recipe for training and scoring a supernet, with presets. Loads neither torch nor ray."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from raysweep.patch import Patch, patch
 from raysweep.recipe import Recipe
 
 BN = {"batch": "batch_affine_current", "running": "batch_affine", "recalibrated": "batch_affine"}
-"""Statistics that batch normalisation scores an architecture with, and the normalisation of `network.norm` that has it.
+"""Statistics that batch normalisation uses for scoring -> the `network.norm` that provides them.
 
-Those of the scored batch itself, as in the released code; running averages over the training, in which every update was
-of another architecture; or averages over some training batches of this architecture, taken before it is scored.
+Those of the scored batch, as in the released code; running averages over the training, in which each update used a
+different architecture; or averages over some training batches with this architecture, recomputed before it is scored.
 """
 ENAS_CODE: dict[str, Any] = {
     "data.holdout": 0.1,
@@ -41,11 +41,11 @@ ENAS_CODE: dict[str, Any] = {
     "training.epochs": 150.0,
     "training.batch_size": 160,
 }
-"""Values of the released script (melodyguan/enas, `cifar10_micro_search.sh`), as its code acts on them.
+"""Values of the released script (melodyguan/enas, `cifar10_micro_search.sh`), as its code uses them.
 
-Its l2 of 1e-4 is a factor on the sum of squares, so a decay of 2e-4. It computes clipped gradients and applies those
-that are not clipped. Drop-path of 0.6 is passed, and used in the final network alone. The rate changes with each epoch
-there, with each update here. Weights that a batch does not use stay as they are here; there they decay.
+Its l2 of 1e-4 multiplies the sum of squares, which is a decay of 2e-4. It computes clipped gradients but applies the
+unclipped ones. It passes a drop-path of 0.6, which only the final network uses. Its learning rate changes with each
+epoch, here with each update. Weights that a batch does not use decay there; here they stay unchanged.
 """
 SMALL: dict[str, Any] = {
     "network.dropout": 0.0,
@@ -55,62 +55,70 @@ SMALL: dict[str, Any] = {
     "training.epochs": 7.0,
     "training.batch_size": 64,
 }
-"""What differs in a run for a CPU, besides 5 cells of width 8 for 8 of width 20."""
+"""Changes for a run on a CPU, in addition to 5 cells of width 8 instead of 8 cells of width 20."""
 
 
 @dataclass(frozen=True)
-class SharedRecipe:
-    """How shared weights are trained and scored."""
+class SupernetRecipe:
+    """How a supernet is trained and scored."""
 
     training: Recipe
-    """The recipe of a trial: images, layers, solver, schedule, length and seed. Name and cells of its network and its
-    norm are not used."""
+    """The recipe of a trial: images, layers, solver, schedule, length and seed. The name, cells and norm of its network
+    are ignored."""
     cells: int = 8
-    """With the two reductions."""
+    """Number of cells, including the two reductions."""
     width: int = 20
-    """Of the first cells, times `network.width`."""
+    """Width of the first cells, multiplied by `network.width`."""
     bn: str = "batch"
-    """One of `BN`."""
+    """Statistics for scoring, one of `BN`."""
     recalibration: int = 10
-    """Training batches that statistics are recalibrated on."""
+    """Number of training batches to recalibrate the statistics on."""
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe with the norm that `bn` means.
+        """The recipe with the norm of `bn`.
 
         Raises:
-            RaysweepError: no such way to normalise, or a recipe that weights cannot be shared with.
+            RaysweepError: an unknown `bn`, or a recipe that a supernet cannot use.
         """
         if self.bn not in BN:
             raise unknown("bn", self.bn, BN)
         made = patch(self.training, {"network.norm": BN[self.bn]})
-        for path, bad, words in (
-            ("data.holdout", not made.data.holdout, "architectures would be chosen by test images. Name a share, 0.1"),
-            ("init.method", made.init.method.startswith("lsuv"), "one architecture would decide it. Use he"),
-            ("training.accumulate", made.training.accumulate != 1, "batch normalisation needs whole batches. Use 1"),
+        for path, bad, why in (
+            (
+                "data.holdout",
+                not made.data.holdout,
+                "is 0, so architectures would be selected on test images. Set a fraction, e.g. 0.1",
+            ),
+            ("init.method", made.init.method.startswith("lsuv"), "depends on a single architecture. Use he"),
+            (
+                "training.accumulate",
+                made.training.accumulate != 1,
+                "splits batches, but batch normalisation needs whole ones. Use 1",
+            ),
         ):
             if bad:
-                raise RaysweepError(f"{path} does not serve for shared weights: {words}.")
+                raise RaysweepError(f"cannot train a supernet: {path} {why}.")
         return made
 
     @property
     def weights(self) -> str:
-        """What decides the weights, but for the space; how they are scored does not."""
+        """Everything but the space that determines the weights; scoring does not."""
         return f"{recipe_json(self.recipe)}; {self.cells} cells of width {self.width}"
 
-    def patched(self, settings: Patch) -> SharedRecipe:
-        """With other values in the recipe of a trial."""
+    def patched(self, settings: Patch) -> SupernetRecipe:
+        """A copy with other values in the recipe of a trial."""
         return replace(self, training=patch(self.training, settings))
 
 
-def enas_code(recipe: Recipe, **options: Any) -> SharedRecipe:
-    """The released script on the images of a recipe; `options` are other fields of `SharedRecipe`."""
-    return SharedRecipe(patch(recipe, ENAS_CODE), **options)
+def enas_code(recipe: Recipe, **options: Any) -> SupernetRecipe:
+    """The recipe of the released script for the images of a recipe; `options` are other fields of `SupernetRecipe`."""
+    return SupernetRecipe(patch(recipe, ENAS_CODE), **options)
 
 
-def small(recipe: Recipe, **options: Any) -> SharedRecipe:
-    """A tenth of that and less, for a CPU."""
-    return SharedRecipe(patch(recipe, ENAS_CODE | SMALL), **({"cells": 5, "width": 8} | options))
+def small(recipe: Recipe, **options: Any) -> SupernetRecipe:
+    """A recipe of a tenth of the size or less, for a CPU."""
+    return SupernetRecipe(patch(recipe, ENAS_CODE | SMALL), **({"cells": 5, "width": 8} | options))
 
 
-PRESETS: dict[str, Callable[..., SharedRecipe]] = {"enas_code": enas_code, "small": small}
+PRESETS: dict[str, Callable[..., SupernetRecipe]] = {"enas_code": enas_code, "small": small}

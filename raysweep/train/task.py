@@ -1,4 +1,4 @@
-"""What is handed to whoever runs a trial: the trial itself, and the place it runs at. Loads neither torch nor ray."""
+"""The input of a training: the trial, and the place where it runs. Loads neither torch nor ray."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from raysweep.recipe import Recipe
 
 DONE = ("finished", "diverged")
-"""Ends of trials that are not trained again."""
+"""The ends of trials that are not trained again."""
 
 
 @dataclass(frozen=True)
 class TrialTask:
-    """One trial to train: identity, recipe, where its images lie and where its results go."""
+    """One trial to train: its identity and recipe, the location of its images, and where its results go."""
 
     trial: str
     recipe: Recipe
@@ -22,47 +22,47 @@ class TrialTask:
     store: str
     """Results store: a folder or any URI that pyarrow.fs knows."""
     protocol: str = ""
-    """Name of the protocol the recipe began with, for the results."""
+    """Name of the protocol on which the recipe is based, for the results."""
     keep_checkpoint: bool = False
     """Whether the last checkpoint stays in the store after the trial has ended."""
     trunks: str = ""
     """Store with the trial that `init.trunk_trial` names."""
     deterministic: bool = False
-    """Whether only algorithms that give the same bits each time are allowed; on a CPU there are no others."""
+    """Whether only algorithms that give the same bits each time are allowed; on a CPU all do."""
     study: str = ""
     variant: str = ""
-    """What it stands for, first of all; for whoever watches."""
+    """First study and variant that the trial belongs to, for display."""
 
     @property
     def name(self) -> str:
-        """What a person knows it by."""
+        """The name of the trial for display."""
         return f"{self.study}/{self.variant} seed {self.recipe.seed}" if self.study else self.trial
 
 
-def _go_on() -> bool:
+def _continue() -> bool:
     return False
 
 
-def _nobody(text: str) -> None:
-    """Who listens where nobody does."""
+def _ignore(text: str) -> None:
+    """Ignore everything."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a trial runs; changes its speed, never its identity."""
+    """The place where a trial runs; it affects speed, never identity."""
 
     rank: int = 0
     world_size: int = 1
     device: str = "cpu"
     threads: int = 1
     share_images: bool = False
-    """Whether decoded images are shared with other trials of the machine."""
+    """Whether decoded images are shared with other trials on the machine."""
     gpus: float = 0.0
-    """GPUs of each worker: a share of one where trials lie side by side."""
+    """GPUs of each worker: a fraction if trials share one."""
     alone: bool = False
-    """Whether it has a device to itself, since it ran out of memory beside others."""
-    on_step: Callable[[], bool] = _go_on
-    """Called after each batch: a trial of which nothing is heard for long is taken for hung. Returns whether to break
-    off, in the middle of the epoch, since this place is about to go; never where there are several ranks."""
-    on_wait: Callable[[str], None] = _nobody
-    """Told in one sentence what the trial waits for, when it cannot go on for a while."""
+    """Whether it has a whole device, because it ran out of memory when sharing one."""
+    on_step: Callable[[], bool] = _continue
+    """Called after each batch: a trial that makes no calls for long is considered hung. Returns whether to break off in
+    the middle of the epoch, because this node is about to go; never with several ranks."""
+    on_wait: Callable[[str], None] = _ignore
+    """Called with what the trial waits for (`for the store ...`) when it cannot continue for a while."""

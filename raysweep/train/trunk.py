@@ -1,6 +1,6 @@
-"""The trunk of a trained network in a new one: loaded, frozen, or left to learn on.
+"""The trunk of a trained network in a new one: loaded, and then frozen or trained further.
 
-The classifier starts anew: the last child with weights of the network, and of each of its auxiliary heads.
+The classifier starts from new weights: it is the last child with weights of the network and of each auxiliary head.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from raysweep.train import checkpoint
 
 
 def classifiers(network: nn.Module) -> list[nn.Module]:
-    """What is new in a network with a trained trunk."""
+    """Return the modules that are new in a network with a trained trunk."""
     heads = [layer.layers for layer in network.modules() if isinstance(layer, AuxiliaryHead)]
     return [_last_weighted(part) for part in (network, *heads)]
 
@@ -35,10 +35,10 @@ def _trunk_names(network: nn.Module) -> Iterator[str]:
 
 
 def load_trunk(network: nn.Module, saved: bytes) -> None:
-    """Take weights and running averages of all but the classifier from a checkpoint.
+    """Load weights and running averages of all but the classifier from a checkpoint.
 
     Raises:
-        RaysweepError: not a checkpoint, or of another network; names the layer.
+        RaysweepError: not a checkpoint, or the checkpoint of another network; names the layer.
     """
     trained, own = checkpoint.weights(saved), network.state_dict()
     names = list(_trunk_names(network))
@@ -46,8 +46,8 @@ def load_trunk(network: nn.Module, saved: bytes) -> None:
         if name not in trained or _shape(trained[name]) != _shape(own[name]):
             theirs = _shape(trained[name]) if name in trained else "nothing"
             raise RaysweepError(
-                f"the trained trunk has {theirs} where {name} of this network has {_shape(own[name])}: use the same "
-                "network and image side for both, or a head that averages over the map."
+                f"the trained trunk does not fit: {name} has shape {_shape(own[name])} here and {theirs} there. Use "
+                "the same network and image side for both, or a head that averages over the feature map."
             )
     network.load_state_dict(own | {name: trained[name] for name in names})
 
@@ -57,14 +57,14 @@ def _shape(value: object) -> tuple[int, ...]:
 
 
 def freeze(network: nn.Module) -> None:
-    """Only the classifiers learn from here on."""
+    """Let only the classifiers learn from now on."""
     network.requires_grad_(False)
     for classifier in classifiers(network):
         classifier.requires_grad_(True)
 
 
 def hold_norms(network: nn.Module) -> None:
-    """Normalisations of a frozen trunk go on with the averages they were trained with; those of a classifier learn."""
+    """Keep the running averages of a frozen trunk's normalisations; those of a classifier keep learning."""
     fresh = {id(layer) for classifier in classifiers(network) for layer in classifier.modules()}
     for layer in network.modules():
         if isinstance(layer, CaffeBatchNorm) and id(layer) not in fresh:

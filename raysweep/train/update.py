@@ -1,4 +1,4 @@
-"""One update of a trial's weights, in as many sub-batches as the recipe says or memory demands."""
+"""One update of a trial's weights, in as many sub-batches as the recipe says or memory requires."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 @dataclass
 class Training:
-    """A network and what updates it."""
+    """A network, and the solver and settings of its updates."""
 
     recipe: Recipe
     place: Placement
     device: torch.device
     network: nn.Module
     model: nn.Module
-    """The network, or what averages its gradients over the ranks."""
+    """The network, or its wrapper that averages gradients over the ranks."""
     solver: torch.optim.Optimizer
     parts: int
-    """Sub-batches of every update: the recipe's, or more where memory was short."""
+    """Number of sub-batches per update: the recipe's, or more if memory was short."""
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The recipe's precision."""
+        """Return a context with the recipe's precision."""
         dtype = DTYPES[self.recipe.training.precision]
         return torch.autocast(self.device.type, dtype) if dtype != torch.float32 else nullcontext()
 
 
 def fitted_update(trial: Training, inputs: Tensor, labels: Tensor) -> Tensor:
-    """One update; where memory does not suffice, with more sub-batches from here on. Returns the mean loss.
+    """Make one update; if memory is too small, use more sub-batches from then on. Returns the mean loss.
 
-    Without statistics over the batch the gradient is the same but for rounding. The epoch's row says how many.
+    Without statistics over the batch the gradient is the same but for rounding. The epoch's row records the number.
 
     Raises:
-        OutOfMemoryError: memory does not suffice and the batch may not be divided.
+        OutOfMemoryError: memory is too small and the batch must not be divided.
     """
     while True:
         try:
             return update(trial, inputs, labels)
         except torch.OutOfMemoryError:
-            pass  # left before the next attempt, so that the failed one's tensors are freed
+            pass  # leave the handler before the next attempt, so that the failed one's tensors are freed
         trial.parts = more_parts(trial, len(labels))
         trial.solver.zero_grad()
         if trial.device.type == "cuda":
@@ -60,27 +60,27 @@ def fitted_update(trial: Training, inputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def more_parts(trial: Training, rows: int) -> int:
-    """The next larger number of equal sub-batches of so many rows, at least twice as many.
+    """Return the next larger number of equal sub-batches of N rows, at least twice the current one.
 
     Raises:
-        OutOfMemoryError: a batch that may not be divided; says what to do.
+        OutOfMemoryError: the batch must not be divided.
     """
     larger = next((parts for parts in range(2 * trial.parts, rows + 1) if rows % parts == 0), None)
     reason = "a single image does not fit" if larger is None else ""
     if uses_batch_statistics(trial.network):
-        reason = "the network normalises by the statistics of its batches, which fewer images would change"
+        reason = "the batch cannot be divided further because normalisation depends on it"
     if trial.place.world_size > 1:
-        reason = "its workers would have to agree"
+        reason = "the batch cannot be divided further because the trial has several workers"
     if larger is None or reason:
         raise OutOfMemoryError(
-            f"out of memory on {trial.device} with {rows // trial.parts} images at a time, and {reason}: use a larger "
-            f"device, or change the recipe with --set training.accumulate={2 * trial.parts}."
+            f"out of memory on {trial.device} with {rows // trial.parts} images at a time, and {reason}: use a device "
+            f"with more memory, or change the recipe with --set training.accumulate={2 * trial.parts}."
         )
     return larger
 
 
 def update(trial: Training, inputs: Tensor, labels: Tensor) -> Tensor:
-    """One update from this rank's rows of a batch; returns the mean loss."""
+    """Make one update from this rank's rows of a batch; returns the mean loss."""
     trial.solver.zero_grad()
     total = torch.zeros((), device=trial.device)
     for part, (images, classes) in enumerate(zip(inputs.chunk(trial.parts), labels.chunk(trial.parts), strict=True), 1):
@@ -95,7 +95,7 @@ def update(trial: Training, inputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def loss_of(logits: Tensor, classes: Tensor, aux_weight: float) -> Tensor:
-    """Mean cross-entropy, nats: of logits (N, outputs), or of (1 + heads, N, outputs) with the weight for each head."""
+    """Return the mean cross-entropy, nats, of logits (N, outputs) or, with auxiliary heads, (1 + heads, N, outputs)."""
     if logits.dim() == 2:
         return F.cross_entropy(logits, classes)
     last, *others = logits

@@ -1,4 +1,4 @@
-"""`raysweep bench networks`: speed and memory of networks on the device at hand."""
+"""`raysweep bench networks`: measure speed and memory of networks on this machine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from raysweep.arguments import settings_from
 from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.identity import recipe_json
@@ -20,8 +21,9 @@ from raysweep.networks import networks
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.terminal.progress import counted
-from raysweep.terminal.tables import short, table
-from raysweep.verbs.options import json_option, print_json, settings_from
+from raysweep.terminal.tables import table
+from raysweep.units import short
+from raysweep.verbs.options import json_option, print_json
 
 COLUMNS = (
     *("network", "side", "batch_size", "params", "macs"),
@@ -38,24 +40,42 @@ def bench() -> None:
 
 @dataclass(frozen=True)
 class Conditions:
-    """How to measure."""
+    """The conditions of a measurement."""
 
     device: str
     threads: int
     repeats: int
 
 
-@bench.command(name="networks", epilog="Ctrl-C keeps what has been measured.")
+@bench.command(name="networks", epilog="Ctrl-C keeps the finished measurements.")
 @click.argument("names", nargs=-1, metavar="[NETWORK]...")
-@click.option("--side", type=click.IntRange(min=1), default=None, help="Image side, px.  [default: each network's own]")
+@click.option(
+    "--side",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="PX",
+    help="Image side in pixels.  [default: each network's own]",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Images per update.")
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True, help="Measurements of each.")
-@click.option("--device", default=None, help="cpu, cuda or cuda:N.  [default: cuda where there is one]")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="Measurements per network.",
+)
+@click.option("--device", default=None, metavar="DEVICE", help="cpu, cuda or cuda:N.  [default: cuda if available]")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change any recipe field. May be given often."
+    "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change any recipe field. Can be repeated."
 )
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="File to write: .json, .csv or .parquet.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Write the results to FILE: .json, .csv or .parquet.",
+)
 @json_option
 def bench_networks(
     names: tuple[str, ...],
@@ -68,16 +88,17 @@ def bench_networks(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure images per second of training and testing, and peak memory of training, of NETWORK... or of all.
+    """Measure the speed and the memory of NETWORK... or of all networks.
 
-    Each network runs in a process of its own on random images in memory; one that does not fit is a row that says so.
+    Reports images per second of training and testing, and the peak memory of training. Each network runs on random
+    images in memory, in a process of its own; a network that does not fit is reported as such.
 
     \b
     raysweep bench networks caffenet resnet50 --batch-size 64 --threads 2
     raysweep bench networks --side 128 --device cuda --set training.precision=bfloat16 --out speed.parquet
     """
     if out and out.suffix not in FORMATS:
-        raise RaysweepError(f"--out {out}: its name must end in {', '.join(FORMATS)}.")
+        raise RaysweepError(f"--out is {out}, but its name must end in {', '.join(FORMATS)}.")
     settings = settings_from(assignments) | {"training.batch_size": batch_size}
     if side:
         settings["data.side"] = side
@@ -101,14 +122,14 @@ def bench_networks(
 
 
 def default_device() -> str:
-    """cuda where torch finds one, else cpu."""
+    """Return cuda if torch finds a GPU, else cpu."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def measured(recipes: Sequence[Recipe], conditions: Conditions) -> Iterator[dict[str, Any]]:
-    """One row a recipe, each measured in a fresh process, so that peak memory is its own and a crash is a row."""
+    """Yield one row per recipe, each measured in a new process: peak memory is its own, and a crash becomes a row."""
     name = hardware(conditions.device)
     for recipe in recipes:
         found: dict[str, Any] = dict.fromkeys(COLUMNS) | {
@@ -128,10 +149,10 @@ def measured(recipes: Sequence[Recipe], conditions: Conditions) -> Iterator[dict
 
 
 def hardware(device: str) -> str:
-    """What a reader knows the device by: the card, or the processor.
+    """Return the name of the GPU or the processor.
 
     Raises:
-        RaysweepError: a device that is not there.
+        RaysweepError: the device does not exist.
     """
     import torch
 
@@ -145,7 +166,7 @@ def hardware(device: str) -> str:
 
 
 def processor() -> str:
-    """Model name of the CPU where the system tells it."""
+    """Return the model name of the CPU, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -154,7 +175,7 @@ def processor() -> str:
 
 
 def ask(recipe: Recipe, conditions: Conditions) -> dict[str, Any]:
-    """The numbers, or `error`: the last line of what the process said, or the signal that ended it."""
+    """Return the numbers, or `error`: the last line that the process printed, or the signal that ended it."""
     question = json.dumps(asdict(conditions) | {"recipe": recipe_json(recipe)})
     command = [sys.executable, "-m", "raysweep.train.bench"]
     done = subprocess.run(command, input=question, capture_output=True, text=True, check=False)
@@ -162,16 +183,16 @@ def ask(recipe: Recipe, conditions: Conditions) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return answer
     if done.returncode < 0:
-        return {"error": f"killed by signal {-done.returncode}: not enough memory? Try a smaller --batch-size."}
-    said = done.stderr.strip().splitlines()
-    return {"error": said[-1] if said else f"exit status {done.returncode}"}
+        return {"error": f"killed by signal {-done.returncode}, probably out of memory: try a smaller --batch-size."}
+    errors = done.stderr.strip().splitlines()
+    return {"error": errors[-1] if errors else f"exit status {done.returncode}"}
 
 
 def write(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
-    """The rows as a file of the kind its name says.
+    """Write the rows to a file, in the format of its suffix.
 
     Raises:
-        RaysweepError: a file that cannot be written.
+        RaysweepError: the file cannot be written.
     """
     import pyarrow as pa
 
@@ -180,16 +201,16 @@ def write(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
     try:
         out.write_bytes(render(pa.Table.from_pylist([dict(row) for row in rows]), out.suffix.removeprefix(".")))
     except OSError as error:
-        raise RaysweepError(f"cannot write {out}: {error}. Choose another --out.") from error
+        raise RaysweepError(f"cannot write {out} ({error}): choose another --out.") from error
 
 
 def text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows for a terminal, and under them the conditions."""
+    """Format the rows for a terminal, with the conditions below."""
     header = ("network", "side", "params", "MACs", "train images/s", "(range)", "test images/s", "(range)", "peak GiB")
     first = rows[0]
     conditions = (
-        f"{first['device']}, {first['threads']} threads, {first['precision']}, batch {first['batch_size']}; medians of "
-        f"{first['repeats']}. Peak: of training; on a CPU of the whole process."
+        f"{first['device']}, {first['threads']} threads, {first['precision']}, batch size {first['batch_size']}; "
+        f"medians of {first['repeats']}. Peak memory is that of training; on a CPU, of the whole process."
     )
     return f"{table(header, map(_cells, rows))}\n\n{conditions}"
 

@@ -1,4 +1,4 @@
-"""`raysweep data`: images into FFCV files, and a look at what is in a folder of them."""
+"""`raysweep data`: write image sets as FFCV files, and check them."""
 
 from __future__ import annotations
 
@@ -26,42 +26,52 @@ def data() -> None:
 @data.command()
 @click.argument("source")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--side", type=int, default=None, help="Short side to store, px.  [default: as the images are]")
+@click.option("--side", type=int, metavar="PX", default=None, help="Short side to store, px.  [default: original size]")
 @click.option(
     "--also",
     default="",
     metavar="SIZES",
-    help="Further sizes in the same pass, such as 80,110,144-nearest: into FOLDER/short80 and so on.",
+    help="Also write these sizes in the same pass, e.g. 80,110,144-nearest, to FOLDER/short80 and so on.",
 )
 @click.option(
     "--rescale",
     type=click.Choice(RESCALES),
     default="auto",
     show_default=True,
-    help="How to resize to that side; auto: area where images shrink, cubic where they grow.",
+    help="Method to resize images; auto uses area to shrink and cubic to enlarge.",
 )
 @click.option(
     "--encoding",
     type=click.Choice(["auto", *ENCODINGS]),
     default="auto",
     show_default=True,
-    help="jpg, raw: pixels as they are, mixed: some this way, some that; auto: raw below a GiB, else jpg.",
+    help="Store images as jpg, raw (uncompressed pixels), mixed (some each way), or auto (raw below 1 GiB, else jpg).",
 )
-@click.option("--quality", type=int, default=90, show_default=True, help="JPEG quality.")
+@click.option("--quality", type=int, metavar="1-100", default=90, show_default=True, help="JPEG quality.")
 @click.option(
     "--raw-share",
     type=float,
+    metavar="SHARE",
     default=0.5,
     show_default=True,
-    help="Of mixed: share of images stored as pixels; a hash of an image's number says which.",
+    help="With --encoding mixed: share of images stored as pixels, chosen by a hash of the image's number.",
+)
+@click.option("--skip-bad", is_flag=True, help="Skip images that cannot be decoded, and list them in the manifest.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace existing sets in FOLDER, and discard unfinished work started with other options.",
 )
 @click.option(
-    "--skip-bad", is_flag=True, help="Leave out images that cannot be decoded; they are listed in the manifest."
+    "--download", is_flag=True, help="Download a torchvision set if it is missing; nothing else uses the network."
 )
-@click.option("--overwrite", is_flag=True, help="Replace what is in FOLDER, and unfinished work that was another.")
-@click.option("--download", is_flag=True, help="Let torchvision download the set (the only use of the network).")
 @click.option(
-    "--root", type=click.Path(path_type=Path), default=Path("downloads"), help="Where torchvision's sets lie."
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    default=Path("downloads"),
+    show_default=True,
+    help="Folder of torchvision's sets.",
 )
 @click.option(
     "--per-class",
@@ -69,10 +79,10 @@ def data() -> None:
     nargs=2,
     default=None,
     metavar="TRAIN TEST",
-    help="Only the first so many training and test images of each class.  [default: all]",
+    help="Use only the first TRAIN training and TEST test images of each class.  [default: all]",
 )
-@click.option("--workers", type=int, default=None, help="Processes.  [default: one per core]")
-def write(  # one argument an option
+@click.option("--workers", type=int, metavar="N", default=None, help="Number of processes.  [default: one per core]")
+def write(  # one argument per option
     source: str,
     folder: Path,
     also: str,
@@ -81,32 +91,30 @@ def write(  # one argument an option
     per_class: tuple[int, int] | None,
     **options: Any,
 ) -> None:
-    """Write SOURCE into FOLDER as FFCV files with a manifest.
+    """Write the images of SOURCE to FOLDER as FFCV files with a manifest.
 
     \b
-    SOURCE is a class folder (train/CLASS/*.jpg and val/CLASS/*.jpg), a Parquet file or folder with `image` and
-    `label` columns, torchvision:CIFAR10 or torchvision:CIFAR100.
+    SOURCE is a class folder (train/CLASS/*.jpg and val/CLASS/*.jpg), a Parquet file or folder with the columns
+    `image` and `label`, torchvision:CIFAR10 or torchvision:CIFAR100.
     \b
     raysweep data write cifar10.parquet data/cifar10
     raysweep data write /data/imagenet data/imagenet128 --side 144
     raysweep data write torchvision:CIFAR100 data/cifar100 --download
     raysweep data write cifar10.parquet data/small --per-class 500 200
     \b
-    Variants that need the same images in another size or rescaled in another way have them in subfolders of FOLDER.
-    One pass over the originals writes all sizes; with --also, sets that are there already are kept:
+    Variants that need the images in another size, or rescaled by another method, use subfolders of FOLDER.
+    One pass over the originals writes all sizes; with --also, existing sets are kept:
     raysweep data write /data/imagenet data/imagenet128 --side 144 --also 80,110,144-nearest
     raysweep data write /data/imagenet data/imagenet128/short80 --side 80
     \b
-    How long it will take and how much room is said first; too small a disk is refused. Killed or stopped, the same
-    command goes on where it was: unfinished work is in FOLDER/.writing. Images that cannot be decoded are named at the
-    end, when all others are written; mended, or with --skip-bad, the same command then has little left to do.
+    It first estimates the time and disk space, and refuses to start if the disk is too small. If it is killed or
+    stopped, the same command continues; unfinished work is in FOLDER/.writing. Images that cannot be decoded are listed
+    at the end, when all others are encoded: repair them or add --skip-bad, and the same command finishes quickly.
     """
-    from raysweep.data.compiled import loops
     from raysweep.write.sources import open_source
     from raysweep.write.sources.subset import Subset
     from raysweep.write.write_sets import write_sets
 
-    loops()  # compiled now, so that the first trial finds them
     found: Source = open_source(source, root=root, download=download)
     if per_class:
         found = Subset(found, *per_class)
@@ -128,7 +136,7 @@ def _say(text: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @json_option
 def check(folder: Path, as_json: bool) -> None:
-    """Check the files in FOLDER against their checksums and print what is in them."""
+    """Check the files in FOLDER against their checksums, and print their manifest."""
     from raysweep.data.manifest import read_manifest, verify
 
     manifest = read_manifest(folder)

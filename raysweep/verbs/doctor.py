@@ -50,5 +50,5 @@ def _gpus() -> str:
 
 
 def _reader() -> str:
-    importlib.import_module("raysweep.data.compiled").loops()
+    importlib.import_module("raysweep.data.loops")
     return "ok"

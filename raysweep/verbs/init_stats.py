@@ -1,4 +1,4 @@
-"""`raysweep init-stats`: what each initialisation does to activations and gradients of a network."""
+"""`raysweep init-stats`: measure the effect of initialisations on activations and gradients of a network."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raysweep.arguments import take_request
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import recipe_json
 from raysweep.patch import Patch
 from raysweep.study import Study, Variant, factorial
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
-from raysweep.verbs.options import Command, json_option, print_json, setting_options, take_request
+from raysweep.verbs.options import Command, json_option, print_json, setting_options
 
 if TYPE_CHECKING:
     from raysweep.planning import PlannedTrial
@@ -28,18 +29,18 @@ NORMS: Mapping[str, Patch] = {
     "before": {"network.norm": "batch_affine", "network.norm_position": "before"},
     "after": {"network.norm": "batch", "network.norm_position": "after"},
 }
-"""Batch normalisation by its place, in the form that is usual there."""
+"""Position of batch normalisation -> its usual form there."""
 
 
 def cells(inits: Iterable[str], activations: Iterable[str], norms: Iterable[str]) -> Study:
-    """Every combination as a study, the first one its baseline.
+    """Make a study of every combination, with the first one as its baseline.
 
     Raises:
-        RaysweepError: an unknown place of normalisation.
+        RaysweepError: an unknown position of normalisation.
     """
     for name in norms:
         if name not in NORMS:
-            raise unknown("place of batch normalisation", name, NORMS)
+            raise unknown("position of batch normalisation", name, NORMS)
     variants = factorial(
         {
             "init": [Variant(name, {"init.method": name}, name) for name in inits],
@@ -53,7 +54,7 @@ def cells(inits: Iterable[str], activations: Iterable[str], norms: Iterable[str]
 def _names(context: click.Context, option: click.Parameter, value: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
     if not names:
-        raise RaysweepError(f"--{option.name} is empty: name at least one.")
+        raise RaysweepError(f"--{option.name} is empty: give at least one name.")
     return names
 
 
@@ -61,13 +62,13 @@ def _list_option(name: str, default: Iterable[str], words: str) -> Callable[[Com
     return click.option(f"--{name}", default=",".join(default), show_default=True, callback=_names, help=words)
 
 
-@click.command(name="init-stats", epilog="Combinations that are in the store are not measured again.")
+@click.command(name="init-stats", epilog="Combinations that are already in the store are not measured again.")
 @setting_options
-@_list_option("inits", INITS, "Initialisations, see `raysweep list inits`.")
-@_list_option("activations", ACTIVATIONS, "Non-linearities, see `raysweep list activations`.")
-@_list_option("norms", NORMS, "Batch normalisation: none, before or after the non-linearity.")
-@click.option("--updates", type=click.IntRange(min=0), default=100, show_default=True, help="Updates to follow.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@_list_option("inits", INITS, "Initialisations; see `raysweep list inits`.")
+@_list_option("activations", ACTIVATIONS, "Activation functions; see `raysweep list activations`.")
+@_list_option("norms", NORMS, "Batch normalisation: none, or before or after the activation.")
+@click.option("--updates", type=click.IntRange(min=0), default=100, show_default=True, help="Number of updates.")
+@click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
 @json_option
 def init_stats(
@@ -80,22 +81,24 @@ def init_stats(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure activations and gradients of every layer in the first updates, for every combination.
+    """Measure activations and gradients of every layer in the first updates.
 
-    Per layer: variance of its output and of its non-linearity, magnitude of the gradient relative to the weights;
-    before training, and after 1, 2, 5, 10, 20, 50, ... updates. All numbers are in the store (init_stats/).
+    For every combination and layer: the variance of the layer's output and of its activation, and the magnitude of the
+    gradient relative to the weights, before training and after 1, 2, 5, 10, 20, 50, ... updates. All numbers are in the
+    store, under init_stats/.
 
     \b
     raysweep init-stats --protocol demo --inits lsuv,he,gaussian --activations relu,tanh --updates 20
     raysweep init-stats --protocol cifar10 --data data/cifar10 --network vgg16 --norms none,after
     """
     from raysweep.store.store import Store
-    from raysweep.sweeps.study_sweep import Resources, check
+    from raysweep.sweeps.resources import Resources
+    from raysweep.sweeps.study_sweep import check
 
-    request = take_request(options, studies=(cells(inits, activations, norms),))
+    request = take_request(options, [cells(inits, activations, norms)])
     checked = check(request, Resources(inline=True))
     for planned in checked.omitted:
-        click.echo(f"left out: {planned.members[0].variant}, since {planned.reason}", err=True)
+        click.echo(f"omitted: {planned.members[0].variant}, because {planned.reason}", err=True)
     store = Store.open(request.store or "results", create=True)
     measure(checked, store, request.protocol, updates, device, threads)
     shown = [cell_summary(planned, store, updates) for planned in checked.plan]
@@ -103,10 +106,10 @@ def init_stats(
 
 
 def measure(checked: Checked, store: Store, protocol: str, updates: int, device: str = "cpu", threads: int = 1) -> None:
-    """Measure the trials that the store does not have to that update, each written when it is done.
+    """Measure the trials that the store does not have up to this update; each is written when it is done.
 
     Raises:
-        RaysweepError: images, device or store that do not serve.
+        RaysweepError: unusable images, device or store.
     """
     import torch
 
@@ -117,7 +120,9 @@ def measure(checked: Checked, store: Store, protocol: str, updates: int, device:
 
     torch.set_num_threads(threads)
     waiting = [planned for planned in checked.plan if not has(store, planned.trial, updates)]
-    click.echo(f"{len(checked.plan)} combinations, {len(checked.plan) - len(waiting)} in {store.uri} before", err=True)
+    click.echo(
+        f"{len(checked.plan)} combinations, {len(checked.plan) - len(waiting)} of them already in {store.uri}", err=True
+    )
     with counted("init-stats") as show:
         show(0, len(waiting) * (updates + 1))
         for number, planned in enumerate(waiting):
@@ -133,7 +138,7 @@ def measure(checked: Checked, store: Store, protocol: str, updates: int, device:
 
 
 def has(store: Store, trial: str, updates: int) -> bool:
-    """Whether the trial was followed that far, or to the update in which it diverged."""
+    """Return whether the trial was measured up to this update, or to the one in which it diverged."""
     rows = _rows(store, trial)
     return bool(rows) and (rows[-1]["update"] >= updates or rows[-1]["train_loss"] is None)
 
@@ -175,7 +180,7 @@ def cell_summary(planned: PlannedTrial, store: Store, updates: int) -> dict[str,
 
 
 def summary_table(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The combinations for a terminal."""
+    """Format the combinations for a terminal."""
     keys = ("first_output_variance", "last_output_variance", "first_gradient_to_weight", "last_gradient_to_weight")
     header = (
         "trial",

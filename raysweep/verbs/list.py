@@ -15,7 +15,8 @@ from raysweep.patch import recipe_fields, type_name
 from raysweep.registry import Registry
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_studies, find_study, space_names
-from raysweep.terminal.tables import brief, table
+from raysweep.terminal.tables import table
+from raysweep.units import brief
 from raysweep.verbs.options import json_option, print_json
 
 Row = dict[str, str]

@@ -1,4 +1,4 @@
-"""`raysweep nas`: architecture search, side by side with honest baselines."""
+"""`raysweep nas`: architecture search, compared side by side with baselines."""
 
 from __future__ import annotations
 
@@ -7,81 +7,102 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raysweep.arguments import take_request
 from raysweep.errors import RaysweepError
-from raysweep.terminal.tables import percent, table
-from raysweep.verbs.nas_steps import run_nas, run_winners
-from raysweep.verbs.options import setting_options, take_request
-from raysweep.verbs.resources import resource_options, take_resources
+from raysweep.sweeps.resources import take_resources
+from raysweep.terminal.notes import note
+from raysweep.terminal.tables import table
+from raysweep.units import percent
+from raysweep.verbs.options import EXIT_FAILED, setting_options
+from raysweep.verbs.resources import resource_options
 
 if TYPE_CHECKING:
     from raysweep.nas_trials.nas_request import NasRequest
-
-EXIT_FAILED = 1
-"""A search has failed, see `run_nas`."""
+    from raysweep.nas_trials.one_search import Found
+    from raysweep.sweeps.resources import Resources
 
 
 @click.command(
     name="nas",
-    epilog="The same command continues, with a larger budget too. Trials are shared: what any search of the same "
-    "settings has trained is looked up and charged, not trained again.",
+    epilog="Run the same command again to continue, also with a larger budget. Searches share trials: a trial that "
+    "another search with the same settings has trained is charged to the budget but not trained again.",
 )
 @click.argument("methods", nargs=-1, required=True, metavar="METHOD...")
-@click.option("--space", default="nasnet", show_default=True, help="What is searched, see `raysweep list nas_spaces`.")
+@click.option(
+    "--space",
+    default="nasnet",
+    show_default=True,
+    metavar="NAME",
+    help="Space to search; see `raysweep list nas_spaces`.",
+)
 @click.option(
     "--budget",
     "budgets",
     multiple=True,
     metavar="AMOUNT",
-    help="Of each search: 60 (evaluations), 200epochs, 5e15macs (of training) or 12h (of all workers together). May be "
-    "given often: whichever is reached first. Where weights are shared, epochs are those of the weights, evaluations "
-    "do not count, and none is needed.",
+    help="Budget per search: 60 (evaluations), 200epochs, 5e15macs (of training) or 12h (summed over all workers). "
+    "Repeat to set several limits; the first one reached ends the search. Methods with a supernet need no budget; "
+    "epochs are then those of the supernet, and evaluations are ignored.",
 )
 @click.option(
     "--option",
     "method_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Option of the methods that have it, e.g. population=20. May be given often. Of shared weights: preset "
-    "(enas_code or small), cells, width, bn (batch, running, recalibrated).",
+    help="Set an option for every method that has it, e.g. population=20. Can be repeated. Options of supernets: "
+    "preset (enas_code or small), cells, width, bn (batch, running or recalibrated).",
 )
 @click.option(
     "--holdout",
     type=float,
     default=0.1,
     show_default=True,
-    help="Share of the training images, of every class, that searches choose by. They are not trained on, and the test "
-    "split is not looked at.",
+    metavar="FRACTION",
+    help="Fraction of the training images of each class that searches select on. They are not used for training, and "
+    "searches never use the test split.",
 )
-@click.option("--max-params", type=float, help="Most parameters of a network, e.g. 3.3e6, as the settings build it.")
-@click.option("--max-macs", type=float, help="Most multiply-accumulates of one image, forward, e.g. 600e6.")
+@click.option("--max-params", type=float, metavar="N", help="Largest number of parameters of a network, e.g. 3.3e6.")
+@click.option(
+    "--max-macs",
+    type=float,
+    metavar="N",
+    help="Largest number of multiply-accumulates (forward, one image) of a network, e.g. 600e6.",
+)
 @click.option(
     "--retrain",
     type=int,
     default=0,
     show_default=True,
-    help="Train the best of each search anew with so many seeds, on all training images, and test on the test split.",
+    metavar="SEEDS",
+    help="Retrain the best architecture of each search from scratch with this many seeds on the full training set, and "
+    "evaluate it on the test set.",
 )
 @click.option(
     "--beside",
     default="",
-    help="Networks to train beside the best, comma-separated, as wide as gives them its multiply-accumulates. With "
-    "--retrain.",
+    metavar="NETWORKS",
+    help="With --retrain: also train these hand-designed networks (comma-separated), scaled to the number of MACs of "
+    "the best architecture found.",
 )
 @click.option(
     "--rank",
     type=int,
     default=0,
     show_default=True,
-    help="Train so many cells of each search with shared weights alone too, and say how far both orders agree. 20 or "
-    "more tell something.",
+    metavar="CELLS",
+    help="Also train this many cells of each search with a supernet individually, and report how well the two rankings "
+    "agree. Use at least 20.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what is known and what is likely to come; train nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the state of each search and the estimated cost of the rest; train nothing."
+)
 @setting_options
 @resource_options
 def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: bool, **options: Any) -> None:
-    """Search for architectures with every METHOD, side by side: one search for each of --seeds.
+    """Search for architectures with one or more methods, side by side.
 
-    See `raysweep list methods`. With --seeds 3 each method searches three times; all share workers and trials.
+    Methods are listed by `raysweep list methods`. With --seeds 3 each method searches three times. All searches share
+    workers and trials.
 
     \b
     raysweep nas evolution --space nasnet --budget 60 --protocol cifar10 --data data/cifar10 --workers 2
@@ -94,7 +115,9 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
 
     networks = [name.strip() for name in beside.split(",") if name.strip()]
     if (networks and not retrain) or retrain < 0:
-        raise RaysweepError(f"--retrain is {retrain}: it is a number of seeds, e.g. 3, to train what is found with.")
+        raise RaysweepError(
+            f"--retrain is {retrain}: it must be a number of seeds, e.g. 3, and --beside needs at least 1."
+        )
     check_beside(networks)
     resources = take_resources(options)
     asked = take_nas(options)
@@ -105,32 +128,32 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
     try:
         searches, failed = run_nas(asked, resources, keep_checkpoints, rank)
         if retrain:
-            run_winners(asked, searches, resources, retrain, networks)
+            retrain_best(asked, searches, resources, retrain, networks)
     except KeyboardInterrupt:
-        click.echo("stopped; every finished epoch is in the store. The same command continues.", err=True)
+        note("Stopped; every finished epoch is in the store. Run the same command again to continue.")
         raise
     if failed:
         raise click.exceptions.Exit(EXIT_FAILED)
 
 
 def check_rank(asked: NasRequest, rank: int) -> None:
-    """Refuse a ranking that there cannot be, before anything is trained.
+    """Check the number of cells to rank before anything is trained.
 
     Raises:
-        RaysweepError: too few cells, or no method that shares weights.
+        RaysweepError: too few cells, or no method with a supernet.
     """
-    if rank and (rank < 2 or asked.only(sharing=True) is None):
+    if rank and (rank < 2 or asked.only(supernet=True) is None):
         raise RaysweepError(
-            f"--rank {rank}: it is how many cells, 2 or more, are trained alone to compare scores by shared weights "
-            "with, for the methods enas and random_weight_sharing."
+            f"--rank is {rank}: it must be 2 or more cells, and needs a method with a supernet: enas or "
+            "random_weight_sharing."
         )
 
 
 def take_nas(options: dict[str, Any]) -> NasRequest:
-    """The request that the options make; takes them out of `options`.
+    """The request given by the command-line options, which are removed from `options`.
 
     Raises:
-        RaysweepError: whatever of them does not serve.
+        RaysweepError: an invalid option.
     """
     from raysweep.nas.limits import Limits
     from raysweep.nas_trials.nas_request import NasRequest, parse_budget
@@ -140,16 +163,16 @@ def take_nas(options: dict[str, Any]) -> NasRequest:
     budget = parse_budget(budgets) if budgets else None
     space, holdout = options.pop("space"), options.pop("holdout")
     limits = {name: options.pop(name) for name in ("max_params", "max_macs")}
-    request = take_request(options | {"studies": ()})
+    request = take_request(options, ())
     within = Limits(**{name: None if limit is None else int(limit) for name, limit in limits.items()})
     return NasRequest(space, methods, budget, request, seeds, chosen, holdout, within)
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:
-    """What `--option NAME=VALUE ...` means.
+    """Names and values of `--option NAME=VALUE ...`.
 
     Raises:
-        RaysweepError: a text without an equals sign.
+        RaysweepError: text without an equals sign.
     """
     found = {}
     for text in texts:
@@ -160,11 +183,87 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def print_preview(asked: NasRequest) -> None:
-    """Print what the store has of each search and what is likely to come.
+def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, rank: int) -> tuple[list[Found], bool]:
+    """Run all searches, first those without a supernet, and print the results.
+
+    Returns also whether a search failed: one with a supernet that did not complete, or another one without a single
+    finished trial, since single failed trials are results.
 
     Raises:
-        RaysweepError: whatever of the request cannot be done.
+        RaysweepError: the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.sweeps.nas_sweep import run_by_trials
+    from raysweep.sweeps.supernet_sweep import check_supernets, run_supernets
+
+    by_trials, supernets = asked.only(supernet=False), asked.only(supernet=True)
+    if supernets:
+        check_supernets(supernets, resources)  # before the trials of the other searches are trained
+    searches: list[Found] = []
+    failed = False
+    if by_trials:
+        found, outcome = run_by_trials(by_trials, resources, keep_checkpoints)
+        click.echo(summary(found))
+        searches, failed = [*found], bool(outcome.failed) and not any(search.has_finished for search in found)
+    if supernets:
+        prepared, outcome = run_supernets(supernets, resources)
+        found = prepared.found()
+        click.echo(summary(found))
+        searches, failed = [*searches, *found], failed or bool(outcome.failed)
+        for name in outcome.failed:
+            note(f"{name} failed: see {prepared.store.uri}/searches/{name}.error. Run the same command to retry.")
+        if rank:
+            from raysweep.sweeps.supernet_ranking import rank_cells
+
+            header = ("method", "seed", "cells", "Kendall's tau", "Spearman's rho")
+            click.echo(table(header, rank_cells(prepared, found, resources, rank)))
+    return searches, failed
+
+
+def summary(searches: Sequence[Found]) -> str:
+    """A table of the results of each search, followed by a line for each search that exhausted its space."""
+    header = ("method", "seed", "evaluated", "failed", "best top-1, %", "proposal", "hours", "trial")
+    notes = [
+        f"\n{search.method} seed {search.seed} ended before its budget: it has exhausted the space."
+        for search in searches
+        if search.has_room
+    ]
+    return "".join([table(header, map(_row, searches)), *notes])
+
+
+def _row(search: Found) -> tuple[object, ...]:
+    history = search.history
+    failed = sum(one.status != "finished" for one in history.evaluations)
+    counts = (search.method, search.seed, len(history.evaluations), failed)
+    if not search.has_finished:
+        return (*counts, *"----")
+    best = history.best
+    return (*counts, percent(best.value), best.number, f"{history.spent.hours:.3g}", search.trial or "-")
+
+
+def retrain_best(
+    asked: NasRequest, searches: Sequence[Found], resources: Resources, seeds: int, beside: Sequence[str]
+) -> None:
+    """Retrain the best architecture of each search, as a study.
+
+    Raises:
+        RaysweepError: no evaluation has finished, or the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.nas_trials.retraining import retraining
+    from raysweep.sweeps.study_sweep import run_studies
+
+    request = retraining(asked, asked.trial_space(), searches, seeds, beside)
+    outcome = run_studies(request, resources)
+    (study,) = request.find_studies()
+    note(f"{len(outcome.finished)} trials finished. Report: raysweep report {study.name} --store {request.store}")
+
+
+def print_preview(asked: NasRequest) -> None:
+    """Print the state of each search and the estimated cost of the rest.
+
+    Raises:
+        RaysweepError: the request cannot be carried out.
     """
     from raysweep.nas_trials.preview import preview
 
@@ -184,5 +283,5 @@ def print_preview(asked: NasRequest) -> None:
     )
     click.echo(table(header, rows))
     hours = sum(one.estimated_gpu_h or 0.0 for one in previews)
-    click.echo(f"\n{len(previews)} searches, about {hours:.3g} GPU-hours where no result is shared.")
-    click.echo(f"{typical.sentence}. What is to come is likely, not certain: architectures differ in cost.")
+    click.echo(f"\n{len(previews)} searches, about {hours:.3g} GPU-hours if they share no trials.")
+    click.echo(f"{typical.sentence}. This is an estimate: architectures differ in cost.")

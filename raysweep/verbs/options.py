@@ -1,161 +1,86 @@
-"""Command-line options that verbs share, and how they become a request. Loads neither torch nor ray."""
+"""Command-line options that verbs share. Loads neither torch nor ray."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError
-from raysweep.patch import parse
-from raysweep.proposals import SCHEDULERS, SEARCHERS, SearchOptions
-from raysweep.request import Request
-from raysweep.space import POINTS
-from raysweep.study import Study, space_names
+
+if TYPE_CHECKING:
+    from raysweep.store.store import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-SHORTHANDS: dict[str, tuple[str, Any, str]] = {
-    "network": ("network.name", str, "Network and its own factors, see `raysweep list networks`."),
-    "epochs": ("training.epochs", float, "Passes over the training images."),
-    "width": ("network.width", float, "Multiplier on the width of every layer but the classifier."),
-    "batch_size": ("training.batch_size", int, "Images per update."),
-    "lr": ("solver.lr", float, "Base learning rate."),
-    "classes": ("network.outputs", int, "Network outputs: as many as the data has classes."),
-    "precision": ("training.precision", str, "float32 or bfloat16 (autocast)."),
-    "train_fraction": ("data.train_fraction", float, "Share of the training images used, class-balanced."),
-}
-"""Options that stand for `--set PATH=VALUE` of the fields changed most."""
+EXIT_FAILED = 1
+"""A trial failed. A request that cannot be carried out exits with 2, Ctrl-C with 130."""
+DETERMINISTIC = "Use only algorithms that give the same bits every time: slower on a GPU, no difference on a CPU."
+
+store_option = click.option(
+    "--store", default="results", show_default=True, metavar="URI", help="Results store: a folder or a URI."
+)
+_set_option = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Set any recipe field; see `raysweep list fields`. Can be repeated.",
+)
 
 
-DETERMINISTIC = "Only algorithms that give the same bits each time: slower on a GPU, no difference on a CPU."
+def with_options(command: Command, table: Mapping[str, Argument], note: str = "") -> Command:
+    """The command with an option for each argument of a table; `note` precedes each help text."""
+    for name, argument in reversed(list(table.items())):
+        command = click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            type=_type(argument),
+            default=argument.default,
+            show_default=bool(argument.default),
+            metavar=argument.metavar,
+            help=f"{note}{argument.help}" + (f" Sets {argument.path}." if argument.path else ""),
+        )(command)
+    return command
+
+
+def _type(argument: Argument) -> Any:
+    if argument.kind is Path:
+        return click.Path(path_type=Path)
+    if argument.least is None:
+        return argument.kind
+    return (click.IntRange if argument.kind is int else click.FloatRange)(min=argument.least)
 
 
 def setting_options(command: Command) -> Command:
     """Protocol, settings, data and store."""
-    for name, (path, kind, words) in reversed(SHORTHANDS.items()):
-        option = f"--{name.replace('_', '-')}"
-        command = click.option(option, name, type=kind, default=None, help=f"{words} Sets {path}.")(command)
-    decorators = (
-        click.option(
-            "--protocol",
-            default="imagenet128",
-            show_default=True,
-            help="Baseline recipe, see `raysweep list protocols`.",
-        ),
-        click.option("--seeds", type=int, default=1, show_default=True, help="Repeats: seeds 0 to N-1."),
-        click.option(
-            "--data",
-            type=click.Path(path_type=Path),
-            default=None,
-            help="Folder written by `raysweep data write`.  [default: data/PROTOCOL if it is there]",
-        ),
-        click.option("--store", default="results", show_default=True, help="Results: a folder or s3://, gs:// URI."),
-        click.option(
-            "--set",
-            "assignments",
-            multiple=True,
-            metavar="FIELD=VALUE",
-            help="Change any recipe field, see `raysweep list fields`. May be given often.",
-        ),
-    )
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+    return with_options(_set_option(with_options(command, SHORTHANDS)), REQUEST)
 
 
 def recipe_options(command: Command) -> Command:
-    """Studies and their variants, besides the settings."""
-    command = click.option("--variants", default="", help="Only these variants and the baseline, comma-separated.")(
-        setting_options(command)
-    )
-    command = click.option(
-        "--trunks", default=None, help="Store of trained networks that `transfer` starts from (--keep-checkpoints)."
-    )(command)
+    """Studies and their variants, in addition to the settings."""
+    command = with_options(setting_options(command), STUDIES)
     return click.argument("studies", nargs=-1, required=True, metavar="STUDY...")(command)
 
 
-def settings_from(assignments: Iterable[str]) -> dict[str, Any]:
-    """What `--set FIELD=VALUE ...` means: dotted path -> value.
+def space_options(command: Command) -> Command:
+    """How a search space is explored; refused for studies."""
+    return with_options(command, SPACES, "Search spaces only. ")
+
+
+def open_store(uri: str) -> Store:
+    """The store at a folder or URI.
 
     Raises:
-        RaysweepError: unknown field or a value of the wrong type.
+        RaysweepError: it does not exist or cannot be read.
     """
-    settings: dict[str, Any] = {}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        if not equals:
-            raise RaysweepError(f"--set {assignment}: write it as --set FIELD=VALUE, e.g. --set solver.lr=0.02.")
-        settings[path.strip()] = parse(path.strip(), text.strip())
-    return settings
+    from raysweep.store.store import Store
 
-
-def take_request(options: dict[str, Any], studies: tuple[Study, ...] = ()) -> Request:
-    """The request that the shared options make, of the studies they name or these; takes them out of `options`.
-
-    Raises:
-        RaysweepError: unknown field or a value of the wrong type.
-    """
-    settings: dict[str, Any] = {}
-    for name, (path, _, _) in SHORTHANDS.items():
-        if (value := options.pop(name)) is not None:
-            settings[path] = value
-    settings |= settings_from(options.pop("assignments"))
-    variants = tuple(name.strip() for name in options.pop("variants", "").split(",") if name.strip())
-    named = studies or options.pop("studies")
-    trunks = options.pop("trunks", None)
-    return Request(
-        named, settings=settings, variants=variants, trunks=trunks, **{key: options.pop(key) for key in _KEPT}
-    )
-
-
-_KEPT = ("protocol", "seeds", "data", "store")
-
-
-SEARCH_OPTIONS: dict[str, tuple[type, str]] = {
-    "searcher": (str, f"Who proposes points: {', '.join(SEARCHERS)} (TPE).  [default: random]"),
-    "scheduler": (str, f"Who stops trials early: {', '.join(SCHEDULERS)}.  [default: none]"),
-    "over": (str, "Parameters that a grid combines, comma-separated, others at the baseline.  [default: all]"),
-    "grid_points": (int, f"Points of a range in a grid.  [default: {POINTS}]"),
-    "trials": (int, "Points in all, the baseline and those in the store counted.  [default: 200]"),
-    "search_seed": (int, "Seed of the searcher.  [default: 0]"),
-    "grace_epochs": (int, "Epochs before a trial may be stopped.  [default: a sixteenth]"),
-    "reduction_factor": (float, "One in so many goes on at each rung of asha.  [default: 3]"),
-}
-
-
-def search_options(command: Command) -> Command:
-    """How a search space is searched; refused for studies."""
-    for name, (kind, words) in reversed(SEARCH_OPTIONS.items()):
-        help_text = f"Search spaces only. {words}"
-        command = click.option(f"--{name.replace('_', '-')}", name, type=kind, default=None, help=help_text)(command)
-    return command
-
-
-def take_search(options: dict[str, Any], studies: tuple[str, ...]) -> SearchOptions | None:
-    """The search that is asked for, if the one thing named is a space; takes the options out of `options`.
-
-    Raises:
-        RaysweepError: options of a search without a space, a space among studies, or a value that does not serve.
-    """
-    given = {name: value for name in SEARCH_OPTIONS if (value := options.pop(name)) is not None}
-    spaces = [name for name in studies if name in space_names()]
-    if spaces and len(studies) > 1:
-        raise RaysweepError(f"{spaces[0]} is a search space: name it alone, and run the studies with another command.")
-    if given and not spaces:
-        asked = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise RaysweepError(
-            f"{asked} is for search spaces ({', '.join(space_names())}); a study has its variants: see "
-            f"`raysweep list variants {studies[0]}`."
-        )
-    if "over" in given:
-        given["over"] = tuple(name.strip() for name in given["over"].split(",") if name.strip())
-    if "search_seed" in given:
-        given["seed"] = given.pop("search_seed")
-    return SearchOptions(**given) if spaces else None
+    return Store.open(uri)
 
 
 def json_option(command: Command) -> Command:
@@ -164,5 +89,17 @@ def json_option(command: Command) -> Command:
 
 
 def print_json(rows: Any) -> None:
-    """Print rows as JSON, times as ISO 8601."""
+    """Print rows as JSON."""
     click.echo(json.dumps(rows, indent=2, default=str))
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Write a file that a user named.
+
+    Raises:
+        RaysweepError: it cannot be written.
+    """
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise RaysweepError(f"cannot write {path}: {error.strerror}. Name a file in a folder that exists.") from None

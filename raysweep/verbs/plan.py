@@ -3,83 +3,93 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from raysweep.arguments import take_request, take_space
 from raysweep.cost import accelerator, money
 from raysweep.errors import RaysweepError
 from raysweep.planning import PlannedTrial, to_run
-from raysweep.terminal.tables import brief, short, table
-from raysweep.verbs.options import (
-    json_option,
-    print_json,
-    recipe_options,
-    search_options,
-    take_request,
-    take_search,
-)
+from raysweep.proposals import SearchOptions
+from raysweep.protocols import find_protocol
+from raysweep.recipe import Recipe
+from raysweep.terminal.plans import WIDTH, action_text, changed, paragraph, plan_text, settings_text
+from raysweep.terminal.tables import table
+from raysweep.verbs.options import json_option, print_json, recipe_options, space_options
+
+if TYPE_CHECKING:
+    from raysweep.sweeps.space_sweep import PlannedPoint
 
 
 @click.command()
 @recipe_options
-@search_options
+@space_options
 @json_option
-@click.option("--price", type=float, default=None, help="Price of a GPU-hour, for the estimate.")
-def plan(as_json: bool, price: float | None, **options: Any) -> None:
-    """Print every trial with its action, reason and cost; trains nothing.
+@click.option("--price", type=float, default=None, metavar="AMOUNT", help="Price of one GPU-hour, for the estimate.")
+def plan(studies: tuple[str, ...], as_json: bool, price: float | None, **options: Any) -> None:
+    """Print every trial with its action and cost; train nothing.
+
+    Each study has a heading with what all its trials share, and one row for each trial with what it changes from the
+    study's own baseline.
 
     \b
     raysweep plan activation --protocol imagenet128
     raysweep plan activation --protocol cifar10 --seeds 3 --epochs 10 --json
     raysweep plan joint --protocol cifar10 --trials 200
     """
-    search = take_search(options, options["studies"])
-    request = take_request(options)
-    if search:
-        from raysweep.verbs.searching import plan_search
-
-        if price is not None:
-            raise RaysweepError(f"--price {price:g}: what a search costs is not known before its networks are built.")
-        plan_search(request, search, as_json)
+    space = take_space(options, studies)
+    request = take_request(options, studies)
+    if space is None:
+        planned = request.plan()
+        print_json([entry.to_json() for entry in planned]) if as_json else print_plan(planned, request.protocol, price)
         return
-    planned = request.plan()
-    if as_json:
-        print_json([entry.to_json() for entry in planned])
-    else:
-        print_plan(planned, price)
+    if price is not None:
+        raise RaysweepError(
+            f"--price {price:g}: the cost of a search space is not known before its networks are built."
+        )
+    from raysweep.sweeps.space_sweep import plan_space
+
+    points = plan_space(request, space)
+    print_json([point.to_json() for point in points]) if as_json else print_points(points, request.baseline(), space)
 
 
-def print_plan(plan: Sequence[PlannedTrial], price: float | None) -> None:
-    """The trials, then totals: counts by action, GPU-hours and their assumption, money at a price."""
-    header = ("trial", "study/variant", "seed", "action", "params", "MACs", "epochs", "GPU-h", "differs in")
-    click.echo(table(header, (_row(planned) for planned in plan)))
-    counts = Counter(planned.action for planned in plan)
+def print_plan(plan: Sequence[PlannedTrial], protocol: str, price: float | None) -> None:
+    """Print the trials, then totals: counts by action, GPU-hours with their assumption, and the price."""
+    click.echo(plan_text(plan, find_protocol(protocol)))
     hours = sum(planned.estimated_gpu_h for planned in plan)
     cost = "" if price is None else f", {money(hours, price):.2f} at {price:g} each"
-    actions = ", ".join(f"{count} {action}" for action, count in sorted(counts.items()))
-    click.echo(f"\n{len(plan)} trials: {actions}. About {hours:.3g} GPU-hours{cost}.")
+    click.echo(f"\n{len(plan)} trials: {_counts(plan)}. About {hours:.3g} GPU-hours{cost}.")
     if waiting := to_run(plan):
         click.echo(f"{accelerator(waiting[0].recipe).sentence}.")
 
 
-def _row(planned: PlannedTrial) -> tuple[object, ...]:
-    first = planned.members[0]
-    return (
-        planned.trial,
-        f"{first.study}/{first.variant}",
-        planned.recipe.seed,
-        f"{planned.action}: {planned.reason}",
-        short(planned.cost.params),
-        short(planned.cost.macs),
-        f"{planned.epochs:.4g}",
-        f"{planned.estimated_gpu_h:.2g}",
-        changes(planned.diff),
-    )
+def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: SearchOptions) -> None:
+    """Print the points of a search space that are known before it runs, and why others are not."""
+    if points:
+        for line in paragraph(f"{points[0].space}: what each point changes from the baseline"):
+            click.echo(line)
+        rows = (
+            (
+                point.proposal.trial,
+                point.proposal.variant,
+                action_text(point),
+                settings_text(changed(point.proposal.recipe, baseline), nothing="-"),
+            )
+            for point in points
+        )
+        click.echo(table(("trial", "variant", "action", "changes"), rows, WIDTH))
+    click.echo(f"\n{space.trials} trials in total, {len(points)} known: {_counts(points) or 'none yet'}.")
+    if len(points) < space.trials:
+        click.echo(
+            "The others are not known yet: optuna proposes them from the results."
+            if space.searcher == "optuna"
+            else "The space has no more points."
+        )
+    click.echo("There is no estimate of the cost: networks are built when they are trained.")
 
 
-def changes(diff: Mapping[str, Any]) -> str:
-    """A diff in one line; the seed has its own column."""
-    shown = {path: value for path, value in diff.items() if path != "seed"}
-    return " ".join(f"{path}={brief(value)}" for path, value in shown.items()) or "the protocol as it is"
+def _counts(plan: Sequence[PlannedTrial] | Sequence[PlannedPoint]) -> str:
+    counts = Counter(planned.action for planned in plan)
+    return ", ".join(f"{count} {action}" for action, count in sorted(counts.items()))

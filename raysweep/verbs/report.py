@@ -1,100 +1,53 @@
-"""Verbs that set results beside each other: report, compare."""
+"""`raysweep report`: write the HTML page, figures and tables of studies."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.watch_store import check_every, looks
-from raysweep.verbs.options import json_option, print_json
-from raysweep.verbs.status import open_store, store_option
+from raysweep.terminal.watch_store import check_every, refreshes
+from raysweep.verbs.options import store_option
 
-if TYPE_CHECKING:
-    from analysis.comparing import StoreComparison
-
-LIVE_EVERY_S = 30.0
+EVERY_S = 30.0
 
 
 @click.command()
 @click.argument("studies", nargs=-1, required=True, metavar="STUDY...")
 @store_option
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("report"), show_default=True, help="Folder to write."
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("report"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Folder to write the report to.",
 )
-@click.option("--live", is_flag=True, help="Write it again while a sweep runs, until nothing is left to run.")
-@click.option("--every", type=float, default=None, help="Seconds between two looks of --live.  [default: 30]")
+@click.option("--live", is_flag=True, help="Rewrite the report while a sweep runs, until the sweep is over.")
+@click.option(
+    "--every", type=float, default=None, metavar="SECONDS", help="Seconds between updates with --live.  [default: 30]"
+)
 def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: float | None) -> None:
-    """Write figures and tables of STUDY..., beside the published numbers, as one HTML page; prints its path.
+    """Write figures and tables of STUDY... as one HTML page.
 
-    `all` stands for every study in the store.
+    Published numbers stand next to the measured ones. Prints the path of the page. `all` stands for every study in the
+    store.
+
+    \b
+    raysweep report activation pooling --store results --out report
+    raysweep report all --live
     """
     if every is not None and not live:
-        raise RaysweepError(f"--every {every:g} is for --live: add it.")
-    if live:
-        follow_report(store, studies, out, LIVE_EVERY_S if every is None else every)
-        return
+        raise RaysweepError(f"--every {every:g} has no effect without --live: add --live.")
+    every_s = EVERY_S if every is None else every
+    check_every(every_s)
+    from analysis.page.html_page import ignore
     from analysis.page.report import write_report
     from raysweep.terminal.progress import counted
 
-    with counted(f"drawing {out}") as progress:
-        page = write_report(store, studies, out, progress)
-    click.echo(page)
-
-
-def follow_report(uri: str, studies: tuple[str, ...], out: Path, every_s: float) -> None:
-    """Write the report whenever a look finds something new, until nothing is left to run.
-
-    Raises:
-        RaysweepError: the time between two looks does not serve, no such study, a folder that cannot be written.
-        KeyboardInterrupt: the user has seen enough; the page is the last one that was whole.
-    """
-    check_every(every_s)
-    from analysis.page.live import LiveReport, follow
-
-    store = open_store(uri)
-    following = follow(store)
-    live = LiveReport(following, store, studies, out)
-    for number, (_, changed) in enumerate(looks(following, store, every_s)):
-        page = live.update(changed, every_s)
-        if number == 0:
-            click.echo(page)
-    live.update((), None)
-
-
-@click.command()
-@click.argument("store_a")
-@click.argument("store_b")
-@click.option("--csv", "csv", type=click.Path(path_type=Path), default=None, help="Write the variants as CSV.")
-@json_option
-def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None:
-    """Set the results of STORE_B beside those of STORE_A: trials, gains, and the order of the variants.
-
-    Trials of the same id should have the same numbers, to the bit on the same machine. Gains of the same study differ
-    where the interval of their difference excludes 0.
-    """
-    from analysis.comparing import compare_stores
-
-    found = compare_stores(store_a, store_b)
-    if csv:
-        found.variants.to_csv(csv, index=False)
-    if as_json:
-        print_json(found.as_dict())
-    else:
-        click.echo(comparison_text(found))
-
-
-def comparison_text(found: StoreComparison) -> str:
-    """The comparison as tables."""
-    from analysis import comparing
-
-    parts = [comparing.trials_words(found)]
-    if len(found.unequal):
-        parts.append(comparing.text_table(comparing.readable_trials(found.unequal)))
-    for orders in found.orders.to_dict("records"):
-        own = found.variants[found.variants["pair"] == orders["pair"]]
-        parts.append(comparing.order_words(orders, own))
-        parts.append(comparing.text_table(comparing.readable_variants(own)))
-    return "\n\n".join(parts)
+    with nullcontext(ignore) if live else counted(f"drawing {out}") as progress:
+        write_report(
+            store, studies, out, progress, refreshes=refreshes if live else None, every_s=every_s, ready=click.echo
+        )

@@ -1,4 +1,4 @@
-"""`raysweep trial`: one trial by its id, in this process, without Ray."""
+"""`raysweep trial`: train one trial by its id, in this process, without Ray."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from raysweep.identity import recipe_from_json
 from raysweep.request import default_data
 from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
-from raysweep.verbs.options import DETERMINISTIC
-from raysweep.verbs.status import open_store, store_option, stored_trial
+from raysweep.verbs.options import DETERMINISTIC, open_store, store_option
+from raysweep.verbs.show import stored_trial
 
 
 @click.command()
 @click.argument("trial")
 @store_option
 @click.option(
-    "--data", type=click.Path(path_type=Path), default=None, help="Folder of the images.  [default: data/PROTOCOL]"
+    "--data",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FOLDER",
+    help="Folder of the images.  [default: data/PROTOCOL]",
 )
 @click.option(
-    "--into", default=None, help="Another store: train anew there, to check a number or to keep the original."
+    "--into", default=None, metavar="STORE", help="Train from scratch into another store, and keep the original trial."
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=int, default=1, show_default=True, help="CPU threads.")
-@click.option("--trunks", default="", help="Store of the trained network it starts from, if it starts from one.")
+@click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:N.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@click.option(
+    "--trunks", default="", metavar="STORE", help="Store of the trained network that the trial starts from, if any."
+)
 @click.option("--deterministic", is_flag=True, help=DETERMINISTIC)
-@click.option("--keep-checkpoint", is_flag=True, help="Keep the last checkpoint.")
+@click.option("--keep-checkpoint", is_flag=True, help="Keep the last checkpoint in the store.")
 def trial(
     trial: str,
     store: str,
@@ -40,7 +46,10 @@ def trial(
     deterministic: bool,
     keep_checkpoint: bool,
 ) -> None:
-    """Train TRIAL (an id or its beginning, from a plan that has been run) alone, continuing where it was left."""
+    """Train the single trial TRIAL without Ray, from its last checkpoint.
+
+    TRIAL is an id, or the beginning of one, of a trial in the store.
+    """
     from raysweep.data.image_sets import image_folder
     from raysweep.store.store import Store
     from raysweep.train.run_trial import run_trial
@@ -48,14 +57,16 @@ def trial(
 
     found = stored_trial(open_store(store), trial)
     if found["status"] in DONE and into is None:
-        raise RaysweepError(f"trial {found['trial']} is {found['status']}: train it anew with --into OTHER_STORE.")
+        raise RaysweepError(
+            f"trial {found['trial']} is already {found['status']}: to train it again, use --into OTHER_STORE."
+        )
     target = Store.open(into, create=True).uri if into else store
     recipe = recipe_from_json(found["recipe"])
     folder = image_folder(data or default_data(found["protocol"]), recipe.data)
     protocol = found["protocol"]
     task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
     click.echo(f"trial {task.trial}", err=True)
-    place = Placement(device=device, threads=threads, on_wait=lambda reason: click.echo(f"waits {reason}", err=True))
+    place = Placement(device=device, threads=threads, on_wait=lambda reason: click.echo(f"waiting {reason}", err=True))
     for row in run_trial(task, place, attempt=1):
         click.echo(numbers(row))
     click.echo(row["status"])

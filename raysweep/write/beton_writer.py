@@ -1,14 +1,13 @@
-"""An FFCV file that grows at its end: images one after another, and last the tables and the header.
+"""Writes FFCV files: the images, at places that depend on their sizes only, then the tables, then the header.
 
-FFCV's readers number pages from the start of the file and load whole ones, so no image may lie across the end of a
-page; more they do not ask. A page may therefore become larger while the file is written: the ends of larger pages are
-ends of smaller ones too.
+FFCV's readers number pages from the start of the file and load whole pages, so no image may cross the end of a page;
+they require nothing else. The size of a page can therefore grow within a file: the end of a larger page is also the end
+of a smaller one.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,121 +17,108 @@ from numpy.typing import NDArray
 from raysweep.data.beton import FIELD, FIELDS, HEADER, PLACE, ROW, VERSION
 
 PAGE = 8 << 20
-"""Bytes of a page unless an image needs a larger one; FFCV's own default."""
+"""Bytes per page unless an image needs a larger one; FFCV's own default."""
 ALIGNMENT = 4096
 TABLE_START = HEADER.itemsize + len(FIELDS) * FIELD.itemsize
 
 
 class BetonWriter:
-    """A file under way. What has been added is on the disk after `sync`; it can be read after `finish`."""
+    """A file of known images that are written in any order. It can be read after `finish`."""
 
-    def __init__(self, path: Path, capacity: int) -> None:
-        """Open the file, or begin it with room for the table of `capacity` images.
+    def __init__(self, path: Path, stored: NDArray[Any], capacity: int) -> None:
+        """Open or create the file.
+
+        Args:
+            path: the file; images that it already holds stay.
+            stored: its images in order (see `encode.STORED`).
+            capacity: number of images to leave room for in the first table, at least `len(stored)`.
 
         Raises:
-            OSError: it cannot be opened.
+            OSError: the file cannot be opened.
         """
+        self._stored = stored
+        self._offsets = np.concatenate([[0], np.cumsum(stored["size"], dtype=np.int64)])
+        """Where the bytes of each image would start if nothing were between them."""
+        self._starts, self._end, self._page = lay_out(stored["size"], capacity)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        self._page = PAGE
-        self._first = -(-(TABLE_START + capacity * ROW.itemsize) // ALIGNMENT) * ALIGNMENT
-        self.end = self._first
-        """Where the next image goes, unless it would lie across the end of a page."""
 
-    @property
-    def length(self) -> int:
-        """Bytes the file has."""
-        return os.fstat(self._file).st_size
-
-    def go_on(self, stored: NDArray[Any]) -> None:
-        """Cut the file after these images (see `encoding.STORED`), which it holds, and go on there."""
-        self.end = int((stored["start"] + stored["size"]).max(initial=self._first))
-        self._page = page_size(int(stored["size"].max(initial=0)), PAGE)
-        os.ftruncate(self._file, self.end)
-
-    def read(self, start: int, size: int) -> bytes:
-        """Bytes that have been written; fewer where the file ends."""
-        return os.pread(self._file, size, start)
-
-    def add(self, sizes: Sequence[int], data: bytes) -> NDArray[np.uint64]:
-        """Append images of these sizes, whose bytes follow each other in `data`; returns where they begin.
+    def put(self, first: int, data: bytes | memoryview) -> None:
+        """Write the bytes of consecutive images, from image number `first` on. Can be repeated.
 
         Raises:
-            OSError: no space, or a disk that fails. The file is then as it was before.
+            OSError: the disk is full or fails.
         """
-        starts, end, page = self._places(sizes)
-        offsets = np.concatenate([[0], np.cumsum(np.array(sizes, np.int64))])
-        # Images that lie side by side are written at once.
-        jumps = np.flatnonzero(np.diff(starts - offsets[:-1])) + 1
-        try:
-            for first, last in zip([0, *jumps], [*jumps, len(sizes)], strict=True):
-                if first < last:
-                    self._put(memoryview(data)[offsets[first] : offsets[last]], int(starts[first]))
-        except OSError:
-            os.ftruncate(self._file, min(self.end, self.length))
-            raise
-        self.end, self._page = end, page
-        return starts.astype(np.uint64)
+        end = np.searchsorted(self._offsets, self._offsets[first] + len(data))
+        offsets = self._offsets[first : end + 1] - self._offsets[first]
+        starts = self._starts[first:end].astype(np.int64)
+        # Images that are adjacent in the file are written together.
+        jumps = (np.flatnonzero(np.diff(starts - offsets[:-1])) + 1).tolist()
+        view = memoryview(data)
+        for begin, stop in zip([0, *jumps], [*jumps, len(starts)], strict=True):
+            if begin < stop:
+                self._write(view[offsets[begin] : offsets[stop]], int(starts[begin]))
 
-    def _places(self, sizes: Sequence[int]) -> tuple[NDArray[np.int64], int, int]:
-        starts, end, page = np.empty(len(sizes), np.int64), self.end, self._page
-        for k, size in enumerate(sizes):
-            page = page_size(size, page)
-            if end // page != (end + size - 1) // page:
-                end = -(-end // page) * page
-            starts[k] = end
-            end += size
-        return starts, end, page
-
-    def _put(self, data: memoryview | bytes, at: int) -> None:
+    def _write(self, data: memoryview | bytes, at: int) -> None:
         view = memoryview(data)
         while view:
             count = os.pwrite(self._file, view, at)
             view, at = view[count:], at + count
 
     def sync(self) -> None:
-        """Have the disk hold all that was added.
+        """Flush the file to disk.
 
         Raises:
-            OSError: it cannot.
+            OSError: the disk fails.
         """
         os.fsync(self._file)
 
-    def finish(self, stored: NDArray[Any], labels: NDArray[np.int64]) -> None:
-        """Write tables and header for these images, in this order. Can be repeated.
+    def finish(self, labels: NDArray[np.int64]) -> None:
+        """Write tables and header; `labels` are those of the images in order. Can be repeated.
 
         Raises:
-            OSError: no space, or a disk that fails.
+            OSError: the disk is full or fails.
         """
-        os.ftruncate(self._file, self.end)
-        self._put(_places(stored).tobytes(), self.end)
-        self._put(_rows(stored, labels).tobytes(), TABLE_START)
-        self.sync()  # the header makes it a whole file, so it comes after all else
-        self._put(_header(len(labels), self.end, self._page), 0)
+        os.ftruncate(self._file, self._end)
+        self._write(self._places(), self._end)
+        self._write(self._rows(labels), TABLE_START)
+        self.sync()  # the header makes the file readable, so it comes last
+        self._write(_header(len(labels), self._end, self._page), 0)
         self.sync()
+
+    def _places(self) -> bytes:
+        places = np.zeros(len(self._stored), PLACE)
+        places["image"] = np.arange(len(self._stored))
+        places["start"], places["size"] = self._starts, self._stored["size"]
+        return places.tobytes()
+
+    def _rows(self, labels: NDArray[np.int64]) -> bytes:
+        rows = np.zeros(len(self._stored), ROW)
+        for name in ("mode", "width", "height"):
+            rows["image"][name] = self._stored[name]
+        rows["image"]["start"], rows["label"] = self._starts, labels
+        return rows.tobytes()
 
     def close(self) -> None:
         """Close the file as it is."""
         os.close(self._file)
 
 
+def lay_out(sizes: NDArray[Any], capacity: int) -> tuple[NDArray[np.uint64], int, int]:
+    """The start of each image of these sizes in bytes, the end of the last one, and the size of a page."""
+    end, page = -(-(TABLE_START + capacity * ROW.itemsize) // ALIGNMENT) * ALIGNMENT, PAGE
+    starts = np.empty(len(sizes), np.uint64)
+    for k, size in enumerate(sizes.tolist()):
+        page = page_size(size, page)
+        if end // page != (end + size - 1) // page:
+            end = -(-end // page) * page
+        starts[k] = end
+        end += size
+    return starts, end, page
+
+
 def page_size(size: int, at_least: int) -> int:
-    """A power of two in which an image of this size fits; `at_least` is one."""
+    """The smallest power of two that holds an image of this size and is not below `at_least`, itself a power of two."""
     return max(at_least, 1 << max(0, size - 1).bit_length())
-
-
-def _places(stored: NDArray[Any]) -> NDArray[Any]:
-    places = np.zeros(len(stored), PLACE)
-    places["image"] = np.arange(len(stored))
-    places["start"], places["size"] = stored["start"], stored["size"]
-    return places
-
-
-def _rows(stored: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[Any]:
-    rows = np.zeros(len(stored), ROW)
-    for name in ("mode", "width", "height", "start"):
-        rows["image"][name] = stored[name]
-    rows["label"] = labels
-    return rows
 
 
 def _header(images: int, table: int, page: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Any picture to upright RGB pixels of 8 bits, or a reason why not. Runs when images are written, never in a trial."""
+"""Converts any picture to upright 8-bit RGB pixels. Runs when images are written, never in a trial."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from raysweep.data.opencv import Pixels, resize
 
 Picture = bytes | NDArray[Any]
 """An encoded image file, or pixels (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits."""
-Image.MAX_IMAGE_PIXELS = None  # our own limit holds: Pillow's would be a warning, then another exception
+Image.MAX_IMAGE_PIXELS = None  # replaced by our own limit: Pillow's is a warning first, then another exception
 MAX_SIDE = 65_500
-"""JPEG's limit; FFCV keeps sides in 16 bits."""
+"""The limit of JPEG; FFCV stores sides in 16 bits."""
 MAX_BYTES = 1 << 30
-"""Decoded; FFCV's pages, of which each holds whole images, must stay below 4 GiB."""
+"""Largest decoded image: FFCV's pages hold whole images and must stay below 4 GiB."""
 
 
 class BadImageError(Exception):
-    """A picture that cannot be stored; the text says why."""
+    """A picture that cannot be stored, with the reason."""
 
 
 def to_rgb(picture: Picture, side: int | None = None, rescale: str = "auto") -> Pixels:
-    """Upright RGB pixels (H, W, 3), the short side resized to `side` if one is given, by the method `rescale`.
+    """Upright RGB pixels (H, W, 3), with the short side resized to `side`, if given, by the method `rescale`.
 
     Raises:
         BadImageError: not an image, damaged, or too large to be stored.
@@ -38,7 +38,7 @@ def to_rgb(picture: Picture, side: int | None = None, rescale: str = "auto") -> 
 
 
 def upright(picture: Picture) -> Pixels:
-    """Upright RGB pixels (H, W, 3) in the size they have.
+    """Upright RGB pixels (H, W, 3) in the original size.
 
     Raises:
         BadImageError: not an image, damaged, or too large to be decoded.
@@ -57,9 +57,9 @@ def _from_array(pixels: NDArray[Any]) -> Pixels:
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or 0 in pixels.shape:
-        raise BadImageError(f"pixels of shape {pixels.shape}: (H, W) or (H, W, 1, 3 or 4) can be stored")
+        raise BadImageError(f"pixels of shape {pixels.shape}: only (H, W) and (H, W, 1, 3 or 4) can be stored")
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise BadImageError(f"pixels of type {pixels.dtype}: uint8 or uint16 can be stored")
+        raise BadImageError(f"pixels of type {pixels.dtype}: only uint8 and uint16 can be stored")
     eight_bits = pixels if pixels.dtype == np.uint8 else _to_eight_bits(pixels)
     return np.repeat(eight_bits, 3, axis=2) if pixels.shape[2] == 1 else eight_bits[:, :, :3]
 
@@ -69,7 +69,7 @@ def _to_eight_bits(pixels: NDArray[Any]) -> Pixels:
 
 
 def _from_bytes(data: bytes) -> Pixels:
-    # Pillow refuses a picture that ends early where OpenCV would fill the rest with grey.
+    # Pillow refuses truncated pictures; OpenCV would fill the rest with grey.
     if not data:
         raise BadImageError("empty")
     try:
@@ -82,7 +82,7 @@ def _from_bytes(data: bytes) -> Pixels:
         raise
     except UnidentifiedImageError:
         raise BadImageError("not an image") from None
-    except Exception as error:  # damaged files raise whatever the decoder of their format runs into
+    except Exception as error:  # decoders raise all kinds of errors on damaged files
         raise BadImageError(str(error) or type(error).__name__) from None
 
 
@@ -90,7 +90,7 @@ def _to_rgb_mode(image: Image.Image) -> Pixels:
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
-            raise BadImageError("pixels of 32 bits")
+            raise BadImageError("32-bit pixels")
         return _from_array(values.astype(np.uint16))
     if image.mode == "F":
         raise BadImageError("floating-point pixels")

@@ -1,4 +1,4 @@
-"""One picture in all the sizes it is stored in: decoded once, resized and encoded for each. Runs in a worker."""
+"""Decodes a picture once, then resizes and encodes it for each size to store. Runs in a worker."""
 
 from __future__ import annotations
 
@@ -17,30 +17,28 @@ from raysweep.write.decode import BadImageError, Picture, to_rgb, upright
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Pictures
 
-STORED = np.dtype(
-    [("start", "<u8"), ("size", "<u4"), ("crc", "<u4"), ("height", "<u2"), ("width", "<u2"), ("mode", "u1")]
-)
-"""One image in one size: its place in the file, stored bytes and their CRC-32, sides in px, and JPG or RAW."""
+STORED = np.dtype([("size", "<u4"), ("crc", "<u4"), ("height", "<u2"), ("width", "<u2"), ("mode", "u1")])
+"""One image in one size: number of stored bytes and their CRC-32, sides in px, and JPG or RAW."""
 
 
 def row_type(forms: int) -> np.dtype[Any]:
-    """One image in all its sizes; `source` is the CRC-32 of the picture. A size of 0: it could not be stored."""
+    """One image in all its sizes; `source` is the CRC-32 of the picture. A size of 0 means that it cannot be stored."""
     return np.dtype([("index", "<u4"), ("source", "<u4"), ("stored", STORED, (forms,))])
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Some images: a row each, the stored bytes of each form one after another, and why images could not be stored."""
+    """Some images: a row for each, their stored bytes joined for each form, and the reasons of those not stored."""
 
     rows: NDArray[Any]
     data: list[bytes]
     reasons: dict[int, str]
     seconds: float = 0.0
-    """What it took, wall time of one worker."""
+    """Wall time of one worker."""
 
 
 def encode_all(pictures: Pictures, indices: Sequence[int], forms: Sequence[Form]) -> Encoded:
-    """Encode the pictures of these numbers; one that cannot be stored in all forms is stored in none."""
+    """Encode the pictures with these numbers; one that cannot be stored in all forms is stored in none."""
     rows = np.zeros(len(indices), row_type(len(forms)))
     data: list[list[bytes]] = [[] for _ in forms]
     reasons = {}
@@ -60,12 +58,12 @@ def encode_all(pictures: Pictures, indices: Sequence[int], forms: Sequence[Form]
 
 
 def checksum(picture: Picture) -> int:
-    """CRC-32 of an encoded picture or of its pixels."""
+    """The CRC-32 of an encoded picture or of its pixels."""
     return zlib.crc32(picture if isinstance(picture, bytes) else np.ascontiguousarray(picture).data)
 
 
 def encode(picture: Picture, index: int, forms: Sequence[Form]) -> list[tuple[tuple[int, ...], bytes]]:
-    """What is stored of a picture in each form, as the fields of `STORED` and the bytes.
+    """Encode a picture in each form; returns the fields of `STORED` and the bytes.
 
     Raises:
         BadImageError: it cannot be stored.
@@ -76,20 +74,20 @@ def encode(picture: Picture, index: int, forms: Sequence[Form]) -> list[tuple[tu
         resized = to_rgb(pixels, form.side, form.rescale)
         raw = is_raw(form, index)
         content = resized.tobytes() if raw else jpeg(resized, form.quality)
-        entry = (0, len(content), zlib.crc32(content), *resized.shape[:2], RAW if raw else JPG)
+        entry = (len(content), zlib.crc32(content), *resized.shape[:2], RAW if raw else JPG)
         stored.append((entry, content))
     return stored
 
 
 def is_raw(form: Form, index: int) -> bool:
-    """Whether the image of this number is stored as pixels; of mixed a hash of the number decides."""
+    """Whether the image with this number is stored as pixels; with mixed, a hash of the number decides."""
     if form.encoding != "mixed":
         return form.encoding == "raw"
     return bool(share(bits(key("stored as pixels"), np.array([index])))[0] < form.raw_share)
 
 
 def jpeg(pixels: Pixels, quality: int) -> bytes:
-    """The pixels as a JPEG file, byte for byte as FFCV's own RGBImageField encodes them."""
+    """The pixels as a JPEG file, byte for byte the same as from FFCV's own RGBImageField."""
     cv2 = opencv()
     done, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:

@@ -1,4 +1,4 @@
-"""How long writing will take and how much room, measured on some of the images before any is written."""
+"""Estimates the time and disk space that writing will take, by encoding some of the images first."""
 
 from __future__ import annotations
 
@@ -10,62 +10,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.tables import rough_duration
+from raysweep.units import rough_duration
+from raysweep.write.assembling import SYNC_SHARDS
 from raysweep.write.forms import Form, Forms
 from raysweep.write.sources.base import Samples
 from raysweep.write.workers import Encoders, Task
 
 RAW_BELOW = 1 << 30
-"""`auto` stores pixels as they are when all of them together have fewer bytes: any machine holds them in memory."""
+"""`auto` stores uncompressed pixels if all images together take fewer bytes: any machine can hold them in memory."""
 SAMPLED, RUN = 512, 16
-"""Images that are tried at most, and how many of them lie side by side: a shard of a source is read for each run."""
+"""Largest number of sampled images, and number of adjacent ones among them: each run reads one part of the source."""
 SAMPLING_S = 5.0
-"""Seconds after which no more runs are begun."""
+"""Seconds after which no further run is started."""
 MARGIN = 1.03
-"""Room for what the estimate cannot know."""
-CHUNK_BYTES = 4 << 20
-"""About what a worker hands over at a time: bounds the memory of results that have to wait for their turn."""
+"""Factor for errors of the estimate."""
+SHARD_BYTES = 16 << 20
+"""Largest size of a shard, about; each worker holds one in memory."""
 IMAGE_BYTES = 64
-"""Of tables and journal, per image and size."""
+"""Size of the tables per image and size, in bytes."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Means over the images that were tried and can be stored."""
+    """Means over the sampled images that can be stored."""
 
     images: int
-    """How many of them."""
+    """Number of sampled images."""
     seconds: float
-    """Of one worker, per image."""
+    """Seconds per image with one worker."""
     stored: Mapping[str, float]
-    """Bytes per image by folder; encoded as JPEG where the encoding is still to be chosen."""
+    """Bytes per image by folder; as JPEG if the encoding is still to be chosen."""
     pixels: Mapping[str, float]
     """Bytes per image by folder, decoded."""
     bad: tuple[str, ...]
-    """Images that cannot be stored."""
+    """Sampled images that cannot be stored."""
 
     def choose(self, forms: Forms, images: int) -> dict[str, Form]:
-        """The forms with an encoding where it is left to us: raw or jpg, by what this many images would take."""
-        raw = {name: self.pixels[name] * images < RAW_BELOW for name in forms}
+        """The forms with `auto` replaced by raw or jpg, depending on the space that this many images would take."""
         return {
-            name: replace(form, encoding="raw" if raw[name] else "jpg") if form.encoding == "auto" else form
+            name: replace(form, encoding=choose_encoding(self.pixels[name] * images))
+            if form.encoding == "auto"
+            else form
             for name, form in forms.items()
         }
 
     def bytes_per_image(self, forms: Forms) -> float:
-        """In all forms together."""
+        """Bytes per image in all forms together."""
         return sum(self.pixels[name] if form.encoding == "raw" else self.stored[name] for name, form in forms.items())
 
-    def chunk(self, forms: Forms, at_most: int) -> int:
-        """Images to hand over at a time."""
-        return int(min(at_most, max(1, CHUNK_BYTES // max(1, self.bytes_per_image(forms)))))
+    def shard_images(self, forms: Forms, at_most: int) -> int:
+        """Number of images per shard."""
+        return int(min(at_most, max(1, SHARD_BYTES // max(1, self.bytes_per_image(forms)))))
 
     def need(self, forms: Forms, images: int) -> int:
         """Bytes that this many more images take."""
         return int(images * (self.bytes_per_image(forms) * MARGIN + IMAGE_BYTES * len(forms)))
 
     def text(self, forms: Forms, images: int, workers: int, free: int) -> str:
-        """For people: how many images, how much room, how long."""
+        """A sentence with the number of images, the space and the time they take."""
         size, time_s = self.need(forms, images), self.seconds * images / workers
         processes = "1 process" if workers == 1 else f"{workers} processes"
         return (
@@ -74,46 +76,52 @@ class Estimate:
         )
 
     def refuse_full(self, forms: Forms, images: int, free: int, folder: object) -> None:
-        """Refuse to begin what the disk will not hold.
+        """Refuse to start if the disk does not have enough space.
 
         Raises:
-            RaysweepError: names the space needed and the space there is.
+            RaysweepError: names the space that is needed and the space that is free.
         """
         need = self.need(forms, images)
+        need += min(need, SYNC_SHARDS * SHARD_BYTES)  # shards and their copies in the files
         if need > free:
             raise RaysweepError(
-                f"{folder} has {gigabytes(free)} free, the files need about {gigabytes(need)}: free some space, name "
-                "a folder on another disk, or store less with --encoding jpg, a smaller --side or fewer sizes."
+                f"{folder} has {gigabytes(free)} free, but writing needs about {gigabytes(need)}: free some space, "
+                "use a folder on another disk, or store less with --encoding jpg, a smaller --side or fewer sizes."
             )
 
 
+def choose_encoding(pixel_bytes: float) -> str:
+    """The encoding that `auto` stands for if all images together have this many bytes of pixels."""
+    return "raw" if pixel_bytes < RAW_BELOW else "jpg"
+
+
 def gigabytes(count: float) -> str:
-    """Bytes as GB, with three digits."""
+    """Bytes in GB, with three digits."""
     number = count / 1e9
     return f"{number:.0f} GB" if number >= 100 else f"{number:.1f} GB" if number >= 10 else f"{number:.2f} GB"
 
 
 def measure(splits: Mapping[str, Samples], forms: Forms, encoders: Encoders) -> Estimate:
-    """Encode some of the images as all of them will be."""
+    """Encode some of the images in the same way as all of them will be."""
     tried = tuple(replace(form, encoding="jpg") if form.encoding == "auto" else form for form in forms.values())
     tasks = [Task(split, run, tried) for split, run in _runs({split: len(part) for split, part in splits.items()})]
     _warm_up(encoders, tasks)
     found = list(encoders.encode(_until(SAMPLING_S, tasks)))
-    rows = np.concatenate([encoded.rows for encoded in found])["stored"]
+    rows = np.concatenate([encoded.rows for _, encoded in found])["stored"]
     rows = rows[(rows["size"] > 0).all(axis=1)]
     decoded = rows["height"].astype(np.int64) * rows["width"] * 3
     bad = [
         f"{splits[task.split].name(index)} ({reason})"
-        for task, encoded in zip(tasks, found, strict=False)
+        for task, encoded in found
         for index, reason in encoded.reasons.items()
     ]
-    images = sum(len(encoded.rows) for encoded in found)
+    images = sum(len(encoded.rows) for _, encoded in found)
     return Estimate(
         images,
-        sum(encoded.seconds for encoded in found) / images,
+        sum(encoded.seconds for _, encoded in found) / images,
         dict(zip(forms, _means(rows["size"]), strict=True)),
         dict(zip(forms, _means(decoded), strict=True)),
-        tuple(bad),
+        tuple(sorted(bad)),
     )
 
 
@@ -122,19 +130,19 @@ def _means(values: NDArray[np.int64]) -> Sequence[float]:
 
 
 def _runs(images: Mapping[str, int]) -> list[tuple[str, range]]:
-    """Runs of images from all over the splits, any first few of them too; an eighth of a small set in all."""
+    """Runs of images, spread evenly over the splits however few are taken; in total an eighth of a small set."""
     total = sum(images.values())
     count = min(SAMPLED, max(RUN, total // 8)) // RUN
     places = sorted((split, first) for split, number in images.items() for first in range(0, number, RUN))
     chosen = [places[k] for k in np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int).tolist()]
-    # By the golden ratio, whose multiples spread evenly wherever they are cut off.
+    # Multiples of the golden ratio are spread evenly, however many are taken.
     order = np.argsort(np.arange(len(chosen)) * 0.6180339887 % 1.0)
     chosen = [chosen[k] for k in order.tolist()]
     return [(split, range(first, min(first + RUN, images[split]))) for split, first in chosen]
 
 
 def _warm_up(encoders: Encoders, tasks: Sequence[Task]) -> None:
-    """One image for every worker: the first loads what decodes it."""
+    """Encode one image per worker: the first one loads the decoder."""
     first = Task(tasks[0].split, tasks[0].indices[:1], tasks[0].forms)
     for _ in encoders.encode(iter([first] * len(encoders.workers))):
         pass

@@ -1,4 +1,4 @@
-"""Written images made into image sets: read once more against their checksums, described, put in their place."""
+"""Finished files: read again to verify their checksums, described by a manifest, and moved to their folder."""
 
 from __future__ import annotations
 
@@ -17,21 +17,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.data.beton import Beton, read_beton
-from raysweep.data.manifest import FILE_NAME, MEMORY_NAME, SPLITS, VERSION, Manifest, Split, read_manifest
+from raysweep.data.manifest import (
+    FILE_NAME,
+    JOB_NAME,
+    MEMORY_NAME,
+    SPLITS,
+    VERSION,
+    Manifest,
+    Split,
+    read_manifest,
+    write_manifest,
+)
+from raysweep.disk.whole import sync_file, write_whole
 from raysweep.errors import RaysweepError
+from raysweep.write.assembling import assemble
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Source, check_classes
 from raysweep.write.staging import Staging
 
 LISTED = 10
+"""Number of bad images that an error lists."""
 
 
 def finish(staging: Staging, source: Source) -> dict[str, Any]:
-    """Write tables and headers, check and describe all files; returns the manifests by folder, as JSON values.
+    """Assemble, verify and describe all files; returns the manifests by folder, as JSON values.
 
     Raises:
-        RaysweepError: a class or split has lost all its images, or the disk does not hold what was written to it.
-        OSError: no space, or a disk that fails.
+        RaysweepError: a class or split has lost all its images, or a file does not have the content that was written.
+        OSError: the disk is full or fails.
     """
     labels = {split: samples.labels for split, samples in source.splits.items()}
     counts = {
@@ -39,8 +52,7 @@ def finish(staging: Staging, source: Source) -> dict[str, Any]:
         for split, values in labels.items()
     }
     _check_left(staging, source, counts)
-    for split, values in labels.items():
-        staging.finish(split, values)
+    assemble(staging, labels)
     names = list(staging.job.forms)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         described = {
@@ -53,39 +65,46 @@ def finish(staging: Staging, source: Source) -> dict[str, Any]:
         name: asdict(_manifest(staging, source, name, {split: parts[name, split] for split in SPLITS}))
         for name in names
     }
-    staging.set_done(manifests)
+    staging.set_finished(manifests)
     return manifests
 
 
 def _check_left(staging: Staging, source: Source, counts: Mapping[str, list[int]]) -> None:
     for split in SPLITS:
         if not sum(counts[split]):
-            raise RaysweepError(f"no {split} image can be stored: " + ", ".join(bad_images(staging, source)[:3]))
+            raise RaysweepError(
+                f"none of the {split} images can be stored: " + ", ".join(bad_images(staging, source)[:3])
+            )
     check_classes(source.classes, counts["train"], source.spec)
 
 
 def refuse_bad(staging: Staging, source: Source, skip: bool) -> None:
-    """Refuse images that could not be stored, if they are not to be left out.
+    """Refuse images that could not be stored, unless they are to be skipped.
 
     Raises:
-        RaysweepError: lists them, all of them in a file if they are many.
+        RaysweepError: lists them; if there are many, a file lists all.
     """
     bad = bad_images(staging, source)
     if skip or not bad:
         return
     more = ""
     if len(bad) > LISTED:
-        (staging.place / "bad.txt").write_text("\n".join(bad) + "\n", encoding="utf-8")
-        more = f"\n  and {len(bad) - LISTED:,} more, all of them in {staging.place / 'bad.txt'}"
+        write_whole(staging.place / "bad.txt", "\n".join(bad) + "\n")
+        more = f"\n  and {len(bad) - LISTED:,} more; {staging.place / 'bad.txt'} lists all"
+    advice = (
+        "Add --skip-bad again, or start over with --overwrite."
+        if staging.is_assembling
+        else "Repair these images and give the same command again, which then encodes them and their neighbours only, "
+        "or skip them with --skip-bad."
+    )
     raise RaysweepError(
         f"{len(bad):,} of {staging.total:,} images cannot be stored:\n  " + "\n  ".join(bad[:LISTED]) + more + "\n"
-        f"All others are kept in {staging.place}. Mend these and give the same command, which then reads only them, "
-        "or leave them out with --skip-bad."
+        f"All others are kept in {staging.place}. {advice}"
     )
 
 
 def bad_images(staging: Staging, source: Source) -> list[str]:
-    """Names of the images that could not be stored, and why."""
+    """The images that could not be stored, each with the reason."""
     return [
         f"{samples.name(index)} ({reason})"
         for split, samples in source.splits.items()
@@ -94,8 +113,8 @@ def bad_images(staging: Staging, source: Source) -> list[str]:
 
 
 def _describe(staging: Staging, form: int, name: str, split: str, counts: list[int]) -> tuple[Split, str]:
-    """The manifest's entry of a file, and the digest of what is in it."""
-    beton = read_beton(staging.path(name, split))
+    """The manifest's entry for a file, and the digest of its content."""
+    beton = read_beton(staging.folder(name) / f"{split}.beton")
     rows = staging.rows[split]["stored"][staging.good(split), form]
     content = content_digest(beton, rows["crc"])
     with beton.path.open("rb") as file:
@@ -104,10 +123,10 @@ def _describe(staging: Staging, form: int, name: str, split: str, counts: list[i
 
 
 def content_digest(beton: Beton, checksums: NDArray[np.uint32]) -> str:
-    """Of sides, labels and stored bytes in index order; wherever in the file they lie.
+    """A digest of sides, labels and stored bytes in the order of the images, independent of their places in the file.
 
     Raises:
-        RaysweepError: bytes that have another CRC-32 than when they were encoded.
+        RaysweepError: the bytes of an image do not have the CRC-32 they had when they were encoded.
     """
     content = hashlib.blake2b(digest_size=16)
     heads = np.stack([beton.labels, beton.heights, beton.widths, beton.sizes.astype(np.int64)], 1).astype("<i8")
@@ -115,8 +134,8 @@ def content_digest(beton: Beton, checksums: NDArray[np.uint32]) -> str:
         stored = beton.stored(index).data
         if zlib.crc32(stored) != checksums[index]:
             raise RaysweepError(
-                f"{beton.path} does not hold what was written to it, first at image {index}: the disk or another "
-                "program has changed it. Begin again with --overwrite."
+                f"{beton.path} does not have the content that was written, first at image {index}: the disk or another "
+                "program has changed it. Start over with --overwrite."
             )
         content.update(head.tobytes())
         content.update(stored)
@@ -151,45 +170,39 @@ def _shortest(staging: Staging, form: int) -> int:
 
 
 def set_digest(form: Form, short_side: int, classes: Sequence[str], contents: Mapping[str, str]) -> str:
-    """Digest of an image set: 12 hexadecimal digits that go into the ids of its trials."""
+    """The digest of an image set: 12 hexadecimal digits that are part of the ids of its trials."""
     content = [form.encoding, short_side, list(classes), sorted(contents.items())]
-    if form.rescale != "auto":  # sets written before there was a choice keep their digest
+    if form.rescale != "auto":  # sets that were written before this option existed keep their digest
         content.append(form.rescale)
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=6).hexdigest()
 
 
-def publish(place: Path, folder: Path, manifests: Mapping[str, Any], overwrite: bool) -> None:
-    """Put finished files where they belong and remove the staging folder. What was interrupted can be done again.
+def publish(staging: Staging, folder: Path, manifests: Mapping[str, Any], overwrite: bool) -> None:
+    """Move finished sets to their folders and remove the staging folder. Can be interrupted and repeated.
 
     Raises:
-        RaysweepError: another set has appeared in a folder.
+        RaysweepError: another process has written a set to a folder.
     """
     for name, value in manifests.items():
         manifest = Manifest.from_json(json.dumps(value))
-        _put_in_place(place / (name or "main"), folder / name, manifest, overwrite)
-    (place / "journal").unlink()
-    shutil.rmtree(place)
+        _put_in_place(staging.folder(name), folder / name, manifest, overwrite)
+    (staging.place / JOB_NAME).unlink()
+    shutil.rmtree(staging.place)
 
 
 def _put_in_place(staged: Path, target: Path, manifest: Manifest, overwrite: bool) -> None:
     target.mkdir(exist_ok=True)
     if (target / FILE_NAME).exists() and read_manifest(target) == manifest:
-        return  # done before an interruption
+        return  # moved before an interruption
     if (target / FILE_NAME).exists() and not overwrite:
-        raise RaysweepError(f"{target} has been written by another process meanwhile: replace it with --overwrite.")
-    (staged / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    # Without a manifest from here to the end: a crash between two renames leaves no set that looks whole.
+        raise RaysweepError(
+            f"{target} has been written by another process in the meantime: replace it with --overwrite."
+        )
+    write_manifest(staged, manifest)
+    # No manifest from here to the end, so that a crash between two renames never leaves a set that looks whole.
     for name in (FILE_NAME, MEMORY_NAME):
         (target / name).unlink(missing_ok=True)
     for name in [*(split.file for split in manifest.splits.values()), FILE_NAME]:
         if (staged / name).exists():
             (staged / name).replace(target / name)
-    _sync(target)
-
-
-def _sync(folder: Path) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+    sync_file(target)

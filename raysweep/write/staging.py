@@ -1,18 +1,19 @@
-"""An image set under way, in the folder `.writing` of its own: files that grow, and the journal of what is in them.
+"""Image sets that are being written, in the folder `.writing` of their folder.
 
-The journal never says more than is on the disk: at a checkpoint first the files are synced, then the records of the
-images in them are. A kill or a full disk loses what came after the last checkpoint; the next run cuts that off.
+The images of a split are encoded in shards of consecutive images. A shard consists of two files, the encoded bytes and
+the table of its images, which are written in this order and each renamed when it is whole. A shard with a table is not
+encoded again; everything else that a killed process leaves is.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
-import struct
-import time
+import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,281 +21,257 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.data.manifest import SPLITS
-from raysweep.disk.journal import DONE, IMAGES, Journal, Record, begin_journal, read_journal
-from raysweep.write.beton_writer import BetonWriter
+from raysweep.data.manifest import JOB_NAME, STAGING_NAME
+from raysweep.disk.locks import LockedError, locked
+from raysweep.disk.whole import write_whole
+from raysweep.errors import RaysweepError
 from raysweep.write.encode import Encoded, row_type
 from raysweep.write.forms import Form
 
-CHECKPOINT_S = 5.0
-"""Seconds between checkpoints: about so much of the workers' time a kill loses."""
-_HEAD = struct.Struct("<BI")
+LOCK_NAME = "lock"
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is written how, as the journal's first record keeps it."""
+    """A description of the sets that are being written, kept as JSON."""
 
-    options: Mapping[str, Any]
-    """What must be the same when it is gone on with: source, forms as asked for, decoders. By what a user calls it."""
+    options: Mapping[str, str]
+    """Everything that must be the same for a later call to continue: source, sizes, decoders; under names for users."""
     forms: Mapping[str, Form]
-    """By folder, the encoding decided."""
+    """Sizes and their encodings, `auto` replaced, by folder."""
     images: Mapping[str, int]
-    """Of each split."""
-
-    def to_bytes(self) -> bytes:
-        """As JSON."""
-        return json.dumps(asdict(self)).encode()
+    """Number of images per split."""
+    shard_images: int
+    """Number of images per shard; the last shard of a split has the rest."""
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Job:
-        """From JSON."""
-        value = json.loads(content)
-        return cls(value["options"], {name: Form(**form) for name, form in value["forms"].items()}, value["images"])
+    def from_json(cls, text: str) -> Job:
+        """The job described by such a text.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: not a job.
+        """
+        value = json.loads(text)
+        forms = {name: Form(**form) for name, form in value["forms"].items()}
+        return cls(value["options"], forms, dict(value["images"]), int(value["shard_images"]))
 
 
-@dataclass(frozen=True)
-class Left:
-    """What an earlier process has left."""
-
-    job: Job
-    records: list[Record]
-    """The first is the job's."""
-
-    @property
-    def manifests(self) -> dict[str, Any] | None:
-        """Those of the sets, by folder, if all is written and has only to be put in its place."""
-        last = self.records[-1]
-        return json.loads(last.content) if last.kind == DONE else None
-
-    @property
-    def count(self) -> int:
-        """Images that have been read, stored or bad."""
-        unpacked = [_unpack(record, len(self.job.forms)) for record in self.records if record.kind == IMAGES]
-        seen = {split: [rows["index"] for where, rows, _ in unpacked if where == split] for split in SPLITS}
-        return sum(len(np.unique(np.concatenate(indices))) for indices in seen.values() if indices)
-
-    def some_rows(self, count: int) -> list[tuple[str, int, int]]:
-        """Split, number and source checksum of at most so many images that are stored, the last record's among them."""
-        records = [record for record in self.records if record.kind == IMAGES]
-        chosen = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int).tolist()
-        found: list[tuple[str, int, int]] = []
-        for k in chosen:
-            split, rows, _ = _unpack(records[k], len(self.job.forms))
-            stored = rows[rows["stored"]["size"].all(axis=1)]
-            found += [(split, int(row["index"]), int(row["source"])) for row in stored[-1:]]
-        return found
-
-
-def find_left(place: Path) -> Left | None:
-    """What an earlier process has left in a staging folder.
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """Lock and yield the staging folder of `folder`; if it has no job at the end, it is removed.
 
     Raises:
-        RaysweepError: something that is no journal.
+        RaysweepError: another process is writing to the folder.
+        OSError: the folder cannot be written.
     """
-    if not (place / "journal").exists():
-        return None
-    records = list(read_journal(place / "journal"))
-    return Left(Job.from_bytes(records[0].content), records)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    place = folder / STAGING_NAME
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with locked(place / LOCK_NAME, wait=False):
+            try:
+                yield place
+            finally:
+                if not (place / JOB_NAME).exists():
+                    shutil.rmtree(place, ignore_errors=True)
+    except LockedError as held:
+        raise RaysweepError(
+            f"{folder} is being written by another process ({held.owner}): wait until it has ended."
+        ) from None
+    finally:
+        _remove_empty([place, *made])  # after the lock is released: NFS keeps removed files that are open
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for path in folders:
+        try:
+            path.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return
 
 
 class Staging:
-    """An image set under way."""
+    """The shards that are whole, and the files that are made from them at the end."""
 
-    def __init__(self, place: Path, job: Job, journal: Journal) -> None:
-        """Use `begin` or `go_on`."""
+    def __init__(self, place: Path, job: Job) -> None:
+        """Use `begin` or `find`."""
         self.place = place
         self.job = job
         self.rows = {split: np.zeros(count, row_type(len(job.forms))) for split, count in job.images.items()}
-        self.seen = {split: np.zeros(count, bool) for split, count in job.images.items()}
+        """A row for each image; zeros for images that have not been read."""
         self.bad: dict[str, dict[int, str]] = {split: {} for split in job.images}
-        """Why images could not be stored, by their numbers."""
-        self._pixel_bytes = np.zeros(len(job.forms), np.int64)
-        self.kept = 0
-        """Images that the journal knows of."""
-        self._journal = journal
-        self._unsaved: list[Record] = []
-        self._saver = ThreadPoolExecutor(1, "raysweep-checkpoint")
-        self._saving: tuple[Future[None], list[Record]] | None = None
-        self._saved_at = time.monotonic()
-        for name in job.forms:
-            (place / (name or "main")).mkdir(exist_ok=True)
-        self.files = {
-            split: [BetonWriter(self.path(name, split), count) for name in job.forms]
-            for split, count in job.images.items()
-        }
+        """Images that cannot be stored: the reason for each, by number."""
+        self.count = 0
+        """Number of images in whole shards, including those that cannot be stored."""
+        self._whole: dict[str, set[int]] = {split: set() for split in job.images}
 
     @classmethod
     def begin(cls, place: Path, job: Job) -> Staging:
-        """An empty one, in place of whatever is there."""
+        """Start from nothing; whatever is in the folder is removed."""
         clear(place)
-        return cls(place, job, begin_journal(place / "journal", job.to_bytes()))
+        (place / "shards").mkdir()
+        write_whole(place / JOB_NAME, json.dumps(asdict(job), indent=1))
+        return cls(place, job)
 
     @classmethod
-    def go_on(cls, place: Path, left: Left) -> Staging:
-        """Go on with what an earlier process has left."""
-        first, *records = left.records
-        staging = cls(place, left.job, Journal(place / "journal", left.records[-1].end))
-        records = records[: staging._whole(records)]
-        staging._journal.cut([first, *records][-1].end)
-        for record in records:
-            staging._note(*_unpack(record, len(left.job.forms)))
-        staging.kept = staging.count
-        for split, files in staging.files.items():
-            for k, file in enumerate(files):
-                file.go_on(staging.rows[split]["stored"][:, k])
+    def find(cls, place: Path) -> Staging | None:
+        """The work that an earlier process has left in the folder, if any.
+
+        Raises:
+            RaysweepError: the description of the job is damaged.
+        """
+        try:
+            staging = cls(place, Job.from_json((place / JOB_NAME).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise RaysweepError(f"{place / JOB_NAME} is damaged or was not written by this raysweep.") from None
+        for part in place.rglob("*.part"):
+            part.unlink()
+        for split, indices in staging.shards():
+            staging._load(split, indices)
         return staging
 
-    def _whole(self, records: Sequence[Record]) -> int:
-        """The first how many records agree with the ends of all files; the rest is looked at when the set is whole."""
-        keep, of_split = len(records), dict[str, list[int]]()
-        for k, record in enumerate(records):
-            of_split.setdefault(_unpack(record, len(self.job.forms))[0], []).append(k)
-        while broken := [at[-1] for at in of_split.values() if at and not self._is_whole(records[at[-1]])]:
-            keep = min(broken)
-            for at in of_split.values():
-                while at and at[-1] >= keep:
-                    at.pop()
-        return keep
+    def shards(self) -> Iterator[tuple[str, range]]:
+        """Split and image numbers of all shards, in order."""
+        size = self.job.shard_images
+        for split, count in self.job.images.items():
+            for first in range(0, count, size):
+                yield split, range(first, min(first + size, count))
 
-    def _is_whole(self, record: Record) -> bool:
-        """Whether the images of a record are in the files, as its checksums say."""
-        split, rows, _ = _unpack(record, len(self.job.forms))
-        return all(
-            zlib.crc32(file.read(int(entry["start"]), int(entry["size"]))) == entry["crc"]
-            for k, file in enumerate(self.files[split])
-            for entry in rows["stored"][:, k]
-        )
+    def missing(self) -> list[tuple[str, range]]:
+        """The shards that are not whole."""
+        return [(split, indices) for split, indices in self.shards() if indices[0] not in self._whole[split]]
 
-    def path(self, name: str, split: str) -> Path:
-        """The file of a form and split."""
-        return self.place / (name or "main") / f"{split}.beton"
+    def save(self, split: str, encoded: Encoded) -> None:
+        """Write a shard.
+
+        Raises:
+            OSError: the disk is full or fails. The other shards are kept.
+        """
+        first, data = int(encoded.rows["index"][0]), b"".join(encoded.data)
+        table = io.BytesIO()
+        np.savez(table, rows=encoded.rows, crc=zlib.crc32(data), reasons=json.dumps(encoded.reasons))
+        write_whole(self._data(split, first), data)
+        write_whole(self._table(split, first), table.getvalue())
+        self._note(split, encoded.rows, encoded.reasons)
+
+    def _note(self, split: str, rows: NDArray[Any], reasons: Mapping[int, str]) -> None:
+        first = int(rows["index"][0])
+        self.rows[split][first : first + len(rows)] = rows
+        self.bad[split].update(reasons)
+        self._whole[split].add(first)
+        self.count += len(rows)
+
+    def _load(self, split: str, indices: range) -> None:
+        """Note a shard if it is whole."""
+        try:
+            rows, _, reasons = self._read_table(split, indices[0])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return
+        data, size = self._data(split, indices[0]), int(rows["stored"]["size"].sum(dtype=np.int64))
+        is_whole = data.stat().st_size == size if data.exists() else self.is_assembling
+        if is_whole and rows.dtype == self.rows[split].dtype and rows["index"].tolist() == list(indices):
+            self._note(split, rows, reasons)
+
+    def _read_table(self, split: str, first: int) -> tuple[NDArray[Any], int, dict[int, str]]:
+        with np.load(io.BytesIO(self._table(split, first).read_bytes())) as table:
+            reasons = json.loads(str(table["reasons"]))
+            return table["rows"], int(table["crc"]), {int(index): reason for index, reason in reasons.items()}
+
+    def read(self, split: str, indices: range) -> list[memoryview] | None:
+        """The encoded bytes of a shard, one part per form; none if they have been discarded.
+
+        Raises:
+            RaysweepError: they are not the bytes that were written; the shard is removed.
+        """
+        try:
+            data = memoryview(self._data(split, indices[0]).read_bytes())
+        except FileNotFoundError:
+            return None
+        if zlib.crc32(data) != self._read_table(split, indices[0])[1]:
+            self._forget(split, indices)
+            raise RaysweepError(
+                f"{self._data(split, indices[0])} was damaged by the disk or another program, and is removed: give the "
+                "same command again, which encodes these images again."
+            )
+        sizes = self.rows[split]["stored"][indices[0] : indices[-1] + 1]["size"].sum(axis=0, dtype=np.int64)
+        ends = np.cumsum(sizes)
+        return [data[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+    def discard(self, split: str, indices: range) -> None:
+        """Delete the encoded bytes of a shard, which are in the files of the sets; its table stays."""
+        self._data(split, indices[0]).unlink()
+
+    def forget_bad(self) -> None:
+        """Remove the shards with images that could not be stored, so that they are encoded again."""
+        for split, indices in self.shards():
+            if any(index in self.bad[split] for index in indices):
+                self._forget(split, indices)
+
+    def _forget(self, split: str, indices: range) -> None:
+        self._table(split, indices[0]).unlink(missing_ok=True)
+        self._data(split, indices[0]).unlink(missing_ok=True)
+        self._whole[split].remove(indices[0])
+        self.count -= len(indices)
+        self.rows[split][indices[0] : indices[-1] + 1] = 0
+        for index in indices:
+            self.bad[split].pop(index, None)
+
+    def _data(self, split: str, first: int) -> Path:
+        return self.place / "shards" / f"{split}-{first:08}.bytes"
+
+    def _table(self, split: str, first: int) -> Path:
+        return self.place / "shards" / f"{split}-{first:08}.npz"
+
+    def folder(self, name: str) -> Path:
+        """The folder in which the set of a form is assembled."""
+        return self.place / "sets" / (name or "main")
 
     @property
-    def count(self) -> int:
-        """Images that have been read, stored or bad."""
-        return int(sum(seen.sum() for seen in self.seen.values()))
+    def is_assembling(self) -> bool:
+        """Whether the files of the sets have been begun, so that the sizes of stored images may no longer change."""
+        return (self.place / "sets").exists()
 
     @property
     def total(self) -> int:
-        """Images of the source."""
+        """Number of images of the source."""
         return sum(self.job.images.values())
 
-    def pixel_bytes(self, name: str) -> int:
-        """Bytes that the images of a form have as pixels."""
-        return int(self._pixel_bytes[list(self.job.forms).index(name)])
+    def pixel_bytes(self, form: int) -> int:
+        """Decoded size of all stored images of a form together, in bytes."""
+        stored = [rows["stored"][:, form] for rows in self.rows.values()]
+        return 3 * sum(int((part["height"].astype(np.int64) * part["width"]).sum()) for part in stored)
 
     def good(self, split: str) -> NDArray[np.int64]:
         """Numbers of the images that are stored."""
         return np.flatnonzero((self.rows[split]["stored"]["size"] > 0).all(axis=1))
 
-    def add(self, split: str, encoded: Encoded) -> None:
-        """Append images to the files and note them.
+    @property
+    def manifests(self) -> dict[str, Any] | None:
+        """The manifests of the finished sets as JSON values, by folder; none while any set is unfinished."""
+        try:
+            value: dict[str, Any] = json.loads((self.place / "manifests.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return value
+
+    def set_finished(self, manifests: Mapping[str, Any]) -> None:
+        """Record that all sets are finished and only have to be moved.
 
         Raises:
-            OSError: no space, or a disk that fails. What was added before is kept.
+            OSError: the disk is full or fails.
         """
-        rows = encoded.rows
-        for k, (file, data) in enumerate(zip(self.files[split], encoded.data, strict=True)):
-            stored = rows["stored"][:, k]
-            there = stored["size"] > 0
-            stored["start"][there] = file.add(stored["size"][there].tolist(), data)
-        self._note(split, rows, encoded.reasons)
-        self._unsaved.append(_pack(split, rows, encoded.reasons))
-        if time.monotonic() - self._saved_at >= CHECKPOINT_S:
-            self._checkpoint()
-
-    def _note(self, split: str, rows: NDArray[Any], reasons: Mapping[int, str]) -> None:
-        indices = rows["index"].astype(np.int64)
-        sides = rows["stored"]["height"].astype(np.int64) * rows["stored"]["width"]
-        self._pixel_bytes += 3 * sides.sum(axis=0)
-        self.rows[split][indices] = rows
-        self.seen[split][indices] = True
-        for index in indices[rows["stored"]["size"].all(axis=1)].tolist() if self.bad[split] else ():
-            self.bad[split].pop(index, None)
-        self.bad[split].update(reasons)
-
-    def _checkpoint(self) -> None:
-        """Begin one, unless the last is still under way: encoding goes on while the disk works."""
-        if self._saving and not self._saving[0].done():
-            return
-        self._settle()
-        records, self._unsaved = self._unsaved, []
-        self._saving = self._saver.submit(self._save, records, self.count), records
-        self._saved_at = time.monotonic()
-
-    def _settle(self) -> None:
-        if self._saving:
-            saving, records = self._saving
-            try:
-                saving.result()
-            except OSError:
-                self._saving, self._unsaved[:0] = None, records
-                raise
-            self._saving = None
-
-    def _save(self, records: Sequence[Record], count: int) -> None:
-        for files in self.files.values():
-            for file in files:
-                file.sync()
-        self._journal.add(records)
-        self.kept = count
-
-    def save(self) -> None:
-        """Have the disk hold all that was added.
-
-        Raises:
-            OSError: it cannot.
-        """
-        self._settle()
-        self._save(self._unsaved, self.count)
-        self._unsaved = []
-
-    def finish(self, split: str, labels: NDArray[np.int64]) -> None:
-        """Make whole files of those of a split, `labels` being those of all its images.
-
-        Raises:
-            OSError: no space, or a disk that fails. It can be tried again.
-        """
-        good = self.good(split)
-        for k, file in enumerate(self.files[split]):
-            file.finish(self.rows[split]["stored"][good, k], labels[good])
-
-    def set_done(self, manifests: Mapping[str, Any]) -> None:
-        """Note that all is written, and what its manifests are.
-
-        Raises:
-            OSError: no space, or a disk that fails.
-        """
-        self._journal.add([Record(DONE, json.dumps(manifests).encode())])
-
-    def close(self) -> None:
-        """Close all files."""
-        self._saver.shutdown()
-        self._journal.close()
-        for files in self.files.values():
-            for file in files:
-                file.close()
-
-
-def _unpack(record: Record, forms: int) -> tuple[str, NDArray[Any], dict[int, str]]:
-    """Split, rows, and reasons of those that could not be stored."""
-    number, count = _HEAD.unpack_from(record.content)
-    rows = np.frombuffer(record.content, row_type(forms), count, _HEAD.size)
-    reasons = json.loads(record.content[_HEAD.size + rows.nbytes :])
-    return SPLITS[number], rows, {int(index): reason for index, reason in reasons.items()}
-
-
-def _pack(split: str, rows: NDArray[Any], reasons: Mapping[int, str]) -> Record:
-    content = _HEAD.pack(SPLITS.index(split), len(rows)) + rows.tobytes() + json.dumps(dict(reasons)).encode()
-    return Record(IMAGES, content)
+        write_whole(self.place / "manifests.json", json.dumps(manifests))
 
 
 def clear(place: Path) -> None:
-    """Remove what is in a staging folder but the lock; the journal first, without which the rest is nothing."""
-    (place / "journal").unlink(missing_ok=True)
+    """Empty a staging folder except for its lock; first the job, without which the other files mean nothing."""
+    (place / JOB_NAME).unlink(missing_ok=True)
     for path in place.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != "lock":
+        elif path.name != LOCK_NAME:
             path.unlink()

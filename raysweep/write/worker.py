@@ -1,6 +1,6 @@
-"""The program of a worker that encodes images: `python -m raysweep.write.worker DESCRIPTOR`, see `encoders.py`.
+"""The program of a worker that encodes images: `python -m raysweep.write.worker DESCRIPTOR`, see `workers.py`.
 
-It takes tasks from the socket until that is closed, which the end of the process that writes does as well.
+It takes tasks from a socket until that is closed, as happens when the writing process ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from raysweep.write.encode import encode_all
 
 
 def serve(connection: Connection) -> None:
-    """Answer tasks (pictures, indices, forms) by what is stored of them, the bytes of each form as one message."""
+    """Answer tasks (pictures, indices, forms) with their rows, then the bytes of each form as one message."""
     connection.send("ready")
     while True:
         pictures, indices, forms = connection.recv()
@@ -26,8 +26,8 @@ def serve(connection: Connection) -> None:
 
 
 def main() -> None:
-    """Serve the socket whose descriptor was inherited."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes, which then closes the socket
+    """Serve the inherited socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the writing process, which closes the socket
     try:
         serve(Connection(int(sys.argv[1])))
     except (EOFError, ConnectionError):

@@ -1,8 +1,8 @@
-"""Processes that encode images, and what happens when one of them dies or does not answer.
+"""Processes that encode images, replaced when they die or do not answer.
 
-Each is a new Python, neither forked (this process may have threads) nor started by multiprocessing (which would run a
-user's script again). A worker has one task at a time. The task of one that ends is done again image by image: an image
-that ends its worker once more is named and left out, one that does not was in the wrong place when memory ran out.
+Each is a new Python process, neither forked (this process may have threads) nor started by multiprocessing (which would
+run a user's script again). A worker has one task at a time. If it dies, the images of its task are tried one by one: an
+image that kills another worker is reported as bad; any other was only there when memory ran out.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from raysweep.write.forms import Form
 from raysweep.write.sources.base import Samples
 
 STALL_S = 300.0
-"""Seconds without an answer after which a worker is taken for dead."""
+"""Seconds without an answer after which a worker is considered dead."""
 EXIT_S = 5.0
-"""Seconds a worker that has closed its socket may take to end."""
+"""Seconds that a worker may take to exit after closing its socket."""
 MAX_DEATHS = 20
-"""Workers that may end with no image encoded in between: then it is not the images."""
+"""Number of workers that may die without any image encoded in between; then the images are not the cause."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,21 @@ class Task:
     forms: tuple[Form, ...]
 
     def one_by_one(self) -> list[Task]:
-        """The same images, each by itself."""
+        """The same images as separate tasks."""
         return [Task(self.split, [index], self.forms) for index in self.indices]
 
 
 @dataclass
 class _Job:
-    """A task with its place in the order; `parts` are what is known of it when it had to be taken apart."""
+    """A task, the number of its images that are not encoded yet, and the parts that are if it was split up."""
 
     task: Task
     left: int
     parts: list[Encoded] = field(default_factory=list)
+
+    def add(self, encoded: Encoded) -> None:
+        self.parts.append(encoded)
+        self.left -= len(encoded.rows)
 
     def result(self) -> Encoded:
         if len(self.parts) == 1:
@@ -74,7 +78,7 @@ class _Worker:
     """One process and the socket to it."""
 
     def __init__(self, errors: int) -> None:
-        """`errors` is the descriptor its last words go to."""
+        """`errors` is the descriptor for its stdout and stderr."""
         ours, its = socket.socketpair()
         with its:
             self.process = subprocess.Popen(
@@ -95,17 +99,17 @@ class _Worker:
         return self.is_ready and self.busy is None
 
     def give(self, job: _Job, task: Task, samples: Samples) -> None:
-        """Send a task; that the worker has died meanwhile shows when its answer is read."""
+        """Send a task. If the worker has died, reading its answer fails."""
         message = pickle.dumps((samples.fetch(task.indices), task.indices, task.forms), pickle.HIGHEST_PROTOCOL)
         self.busy, self.since = (job, task), time.monotonic()
         with suppress(ConnectionError):
             self.connection.send_bytes(message)
 
     def answer(self) -> Encoded | None:
-        """What it has done; None when it tells that it is ready.
+        """The encoded images; None if the worker reports that it is ready.
 
         Raises:
-            EOFError, ConnectionError: it has ended.
+            EOFError, ConnectionError: the worker has died.
         """
         message = self.connection.recv()
         if message == "ready":
@@ -116,7 +120,7 @@ class _Worker:
         return Encoded(rows, [self.connection.recv_bytes() for _ in self.busy[1].forms], reasons, seconds)
 
     def end(self, patience_s: float = 0.0) -> str:
-        """Close the socket, kill it if it does not end by itself, and say how it ended."""
+        """Close the socket, kill the process if it does not exit within the time, and return how it ended."""
         self.connection.close()
         try:
             code = self.process.wait(patience_s)
@@ -127,13 +131,13 @@ class _Worker:
 
 
 class Encoders:
-    """The processes; use as a context manager."""
+    """A pool of workers; use it as a context manager."""
 
     def __init__(self, splits: Mapping[str, Samples], workers: int) -> None:
-        """`workers` at least 1."""
+        """Start this many workers, at least 1, for the images of these splits."""
         self._splits = splits
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the workers)
-        self._heard = 0
+        self._output_read = 0
         self._deaths = 0
         self.workers = [_Worker(self._errors.fileno()) for _ in range(workers)]
 
@@ -147,24 +151,22 @@ class Encoders:
             worker.end()
         self._errors.close()
 
-    def encode(self, tasks: Iterator[Task]) -> Iterator[Encoded]:
-        """The results, in the order of the tasks; no more are taken than twice as many as there are workers.
+    def encode(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Encoded]]:
+        """Tasks with their results, in the order in which they finish; few tasks are taken ahead of the workers.
 
         Raises:
-            RaysweepError: workers that end again and again.
+            RaysweepError: workers keep dying.
         """
-        order: deque[_Job] = deque()
         waiting: deque[tuple[_Job, Task]] = deque()
         while True:
-            while len(order) < 2 * len(self.workers) and (task := next(tasks, None)):
-                order.append(_Job(task, len(task.indices)))
-                waiting.append((order[-1], task))
-            if not order:
+            while len(waiting) < len(self.workers) and (task := next(tasks, None)):
+                waiting.append((_Job(task, len(task.indices)), task))
+            if not waiting and not any(worker.busy for worker in self.workers):
                 return
             self._hand_out(waiting)
-            self._collect(waiting)
-            while order and not order[0].left:
-                yield order.popleft().result()
+            for job in self._collect(waiting):
+                if not job.left:
+                    yield job.task, job.result()
 
     def _hand_out(self, waiting: deque[tuple[_Job, Task]]) -> None:
         for worker in self.workers:
@@ -172,56 +174,59 @@ class Encoders:
                 job, task = waiting.popleft()
                 worker.give(job, task, self._splits[task.split])
 
-    def _collect(self, waiting: deque[tuple[_Job, Task]]) -> None:
-        """Take the answers that are there and see to workers that give none."""
+    def _collect(self, waiting: deque[tuple[_Job, Task]]) -> list[_Job]:
+        """Take the answers that have arrived and replace dead workers; returns the jobs that have made progress."""
+        jobs: list[_Job] = []
         answering = wait([worker.connection for worker in self.workers], timeout=1.0)
         for k, worker in enumerate(self.workers):
             if worker.connection in answering:
                 try:
                     if encoded := worker.answer():
-                        self._take(worker, encoded)
+                        jobs.append(self._take(worker, encoded))
                 except (EOFError, ConnectionError):
-                    self._replace(k, waiting)
+                    jobs += self._replace(k, waiting)
             elif not worker.is_free and time.monotonic() - worker.since > STALL_S:
-                self._replace(k, waiting, f"did not answer for {STALL_S:.0f} s")
+                jobs += self._replace(k, waiting, f"did not answer for {STALL_S:.0f} s")
+        return jobs
 
-    def _take(self, worker: _Worker, encoded: Encoded) -> None:
+    def _take(self, worker: _Worker, encoded: Encoded) -> _Job:
         assert worker.busy
         job, worker.busy = worker.busy[0], None
-        job.parts.append(encoded)
-        job.left -= len(encoded.rows)
+        job.add(encoded)
         self._deaths = 0
+        return job
 
-    def _replace(self, number: int, waiting: deque[tuple[_Job, Task]], what: str = "") -> None:
+    def _replace(self, number: int, waiting: deque[tuple[_Job, Task]], what: str = "") -> list[_Job]:
+        """Replace a worker; returns its job if an image of it is given up."""
         worker = self.workers[number]
         ended = worker.end(0.0 if what else EXIT_S)
         what = what or f"ended {ended}"
         self._deaths += 1
         if not worker.is_ready or self._deaths > MAX_DEATHS:
             raise RaysweepError(
-                f"the processes that encode images end: the last one {what}.{self._last_words()} If they are killed "
-                "for memory, use fewer --workers."
-            )
-        if worker.busy:
-            self._take_apart(
-                *worker.busy, waiting, f"the process that decodes it {what}.{self._last_words()}".rstrip(".")
+                f"the processes that encode images keep dying: the last one {what}.{self._last_line()} If they run out "
+                "of memory, use fewer --workers."
             )
         self.workers[number] = _Worker(self._errors.fileno())
-
-    def _take_apart(self, job: _Job, task: Task, waiting: deque[tuple[_Job, Task]], reason: str) -> None:
+        if worker.busy is None:
+            return []
+        job, task = worker.busy
         if len(task.indices) > 1:
             waiting.extendleft((job, single) for single in reversed(task.one_by_one()))
-            return
-        index = task.indices[0]
-        rows = np.zeros(1, row_type(len(task.forms)))
-        rows["index"] = index
-        job.parts.append(Encoded(rows, [b""] * len(task.forms), {index: reason}))
-        job.left -= 1
+            return []
+        job.add(_not_stored(task, f"the process that decodes it {what}.{self._last_line()}".rstrip(".")))
+        return [job]
 
-    def _last_words(self) -> str:
-        # Read by place: workers share the file's position, and what was said before is not about this one.
-        said = os.pread(self._errors.fileno(), 1 << 20, self._heard)
-        self._heard += len(said)
-        lines = said.decode(errors="replace").splitlines()
+    def _last_line(self) -> str:
+        # Workers share the position in the file, and earlier output is from other workers: read from an offset.
+        output = os.pread(self._errors.fileno(), 1 << 20, self._output_read)
+        self._output_read += len(output)
+        lines = output.decode(errors="replace").splitlines()
         last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f" Its last words: {last}." if last else ""
+        return f" Its last output: {last}." if last else ""
+
+
+def _not_stored(task: Task, reason: str) -> Encoded:
+    rows = np.zeros(1, row_type(len(task.forms)))
+    rows["index"] = task.indices[0]
+    return Encoded(rows, [b""] * len(task.forms), {task.indices[0]: reason})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.load import Line
-from analysis.metrics import METRICS, metric
+from analysis.metrics import METRICS
 from analysis.page.words import headline, trust
 from analysis.statistics.comparisons import (
     Estimate,
@@ -28,7 +28,6 @@ from analysis.statistics.comparisons import (
     tops,
 )
 from analysis.statistics.dunnett import critical
-from raysweep.errors import RaysweepError
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=12).filter(lambda values: max(values) - min(values) > 1e-3))
@@ -97,7 +96,7 @@ def test_a_variant_that_diverged_is_not_called_better(line: Line) -> None:
     assert comparisons(cut).of["elu"].gain.n == 2
     assert comparisons(cut).of["elu"].verdict() == "not better: diverged"
     assert "elu (1 of 3)" in headline(cut)
-    assert not re.search(r"Better than relu: [^.]*elu \(", headline(cut))
+    assert re.findall(r"\belu \(([^)]*)\)", headline(cut)) == ["1 of 3"], "its gain is not among the better ones"
     assert ends(cut.trials)["elu"] == "1 of 3 diverged, 2 of 3 finished"
 
 
@@ -128,9 +127,10 @@ def test_doubtful_errors_are_resampled_where_there_are_seeds_enough(line: Line) 
     assert found.doubtful
     low, high = found.of["elu"].bootstrap or (0, 0)
     assert low < found.of["elu"].gain.mean < high
-    assert "bootstrap interval (BCa) excludes 0 too" in " ".join(trust(wild))
+    assert "BCa" in " ".join(trust(wild))
     few = replace(wild, trials=wild.trials[wild.trials["seed"] < 6])
     assert comparisons(few).of["elu"].bootstrap is None
+    assert "BCa" not in " ".join(trust(few))
 
 
 def test_a_contrast_of_two_variants(line: Line) -> None:
@@ -171,5 +171,3 @@ def test_numbers_as_text() -> None:
     assert Estimate(1.0, math.nan, 1).text(gain) == "+1.0"
     assert Estimate(math.nan, math.nan, 0).text(gain) == "–"
     assert METRICS["params"].text(13_300_072) == "13.3 M"
-    with pytest.raises(RaysweepError, match="unknown metric 'gian'.*gain"):
-        metric("gian")

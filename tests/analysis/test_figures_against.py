@@ -6,12 +6,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.figures import _look as look
-from analysis.figures import batch_size, constrained_time, dataset_size, depth, figures, image_size, label_noise, render
-from analysis.figures import width as widths
+from analysis.captions import caption
+from analysis.figures import _style as style
+from analysis.figures import figures, quantities, render
 from analysis.figures._against import PAPER, Against
 from analysis.load import Line
-from analysis.page.words import caption
 from raysweep.store.store import Store
 from tests.analysis.made_up import made
 from tests.analysis.test_figures import overlaps
@@ -35,7 +34,7 @@ def test_number_of_images_ours_and_published(store: Store) -> None:
     line = made(
         store, "dataset_size", top1=lambda variant, seed: {"n200k": 0.3, "n1200k": 0.5}.get(variant, 0.4) + 0.02 * seed
     )
-    frame = dataset_size.AGAINST.data(line)
+    frame = figures()["dataset_size"].data(line)
     row = ours(frame, "n200k")
     assert row["x"] == round(9_469 * 200_000 / 1_281_167)
     assert row["mean"] == pytest.approx(31)
@@ -48,7 +47,7 @@ def test_number_of_images_ours_and_published(store: Store) -> None:
 
 
 def test_noise_that_was_not_published_has_no_published_point(store: Store) -> None:
-    frame = label_noise.AGAINST.data(made(store, "label_noise", seeds=1))
+    frame = figures()["label_noise"].data(made(store, "label_noise", seeds=1))
     assert frame.groupby("source")["x"].apply(list).to_dict() == {
         "ours": [0, 5, 10, 15, 32, 50],
         PAPER: [0, 5, 10, 15, 50],
@@ -57,20 +56,20 @@ def test_noise_that_was_not_published_has_no_published_point(store: Store) -> No
 
 
 def test_the_baseline_batch_is_on_both_lines(store: Store) -> None:
-    frame = batch_size.AGAINST.data(made(store, "batch_size_tanh", seeds=1))
+    frame = figures()["batch_size"].data(made(store, "batch_size_tanh", seeds=1))
     of = frame[frame["source"] == "ours"].groupby("series")["x"].apply(list).to_dict()
     assert of == {
-        batch_size.CONSTANT: [8, 16, 32, 64],
-        batch_size.SCALED: [8, 16, 32, 64],
-        batch_size.OTHER: [8, 16, 32],
+        quantities.CONSTANT: [8, 16, 32, 64],
+        quantities.SCALED: [8, 16, 32, 64],
+        quantities.OTHER: [8, 16, 32],
     }
     assert not ((frame["source"] == PAPER) & (frame["variant"] == "bs64_lr0_04")).any()  # did not converge
 
 
 def test_width_by_its_three_quantities(store: Store) -> None:
     line = made(store, "width", seeds=1, x4="failed", x2="diverged")
-    frame = widths.AGAINST.data(line)
-    names = [quantity.label for quantity in widths.AGAINST.quantities]
+    frame = figures()["width"].data(line)
+    names = [quantity.label for quantity in (quantities.WIDTH, quantities.MACS, quantities.SPEED)]
     at = {
         row["quantity"]: row["x"] for _, row in frame[frame["variant"] == "x0_25"].iterrows() if row["source"] == "ours"
     }
@@ -86,12 +85,14 @@ def test_width_by_its_three_quantities(store: Store) -> None:
 
 
 def test_networks_are_lines_of_their_own(store: Store) -> None:
-    frame = image_size.AGAINST.data(made(store, "image_size_networks", seeds=1, variants=("vgg16_s64", "vgg16_s180")))
+    frame = figures()["image_size"].data(
+        made(store, "image_size_networks", seeds=1, variants=("vgg16_s64", "vgg16_s180"))
+    )
     assert frame[frame["series"] == "vgg16"]["x"].tolist() == [64, 180]
 
 
 def test_depth_has_the_published_networks(store: Store) -> None:
-    frame = depth.AGAINST.data(made(store, "depth", "cifar10", seeds=1))
+    frame = figures()["depth"].data(made(store, "depth", "cifar10", seeds=1))
     assert ours(frame, "resnet101")["x"] == 101
     paper = frame[frame["source"] == PAPER].set_index("variant")
     assert paper.loc["resnet34", "mean"] == pytest.approx(73.314)
@@ -101,8 +102,8 @@ def test_depth_has_the_published_networks(store: Store) -> None:
 
 def test_costs_are_relative_to_model_a(store: Store) -> None:
     line = made(store, "constrained_time", seeds=1)
-    frame = constrained_time.AGAINST.data(line)
-    by_cost = frame[frame["quantity"].str.startswith("multiply")].set_index(["source", "variant"])["x"]
+    frame = figures()["constrained_time"].data(line)
+    by_cost = frame[frame["quantity"] == quantities.COST.label].set_index(["source", "variant"])["x"]
     macs = line.trials.set_index("variant")["macs"]
     assert by_cost["ours", "model_j"] == pytest.approx(macs["model_j"] / macs["model_a"])
     assert by_cost["ours", "model_a"] == by_cost[PAPER, "model_a"] == 1
@@ -144,7 +145,7 @@ def test_other_studies_have_no_such_figure(line: Line, name: str) -> None:
 
 def test_a_line_without_any_result_has_no_such_figure(store: Store) -> None:
     line = made(store, "label_noise", seeds=1, variants=("p05",), p00="waiting", p05="diverged")
-    assert label_noise.AGAINST.data(line).empty
+    assert figures()["label_noise"].data(line).empty
 
 
 def test_a_part_of_the_study_is_drawn(store: Store) -> None:
@@ -154,9 +155,9 @@ def test_a_part_of_the_study_is_drawn(store: Store) -> None:
 
 
 def test_names_are_moved_as_little_as_they_must() -> None:
-    assert look.spread([0.5, 0.1, 0.9], 0.1) == pytest.approx([0.5, 0.1, 0.9])
-    assert look.spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
-    assert look.spread([], 0.1) == []
+    assert style.spread([0.5, 0.1, 0.9], 0.1) == pytest.approx([0.5, 0.1, 0.9])
+    assert style.spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
+    assert style.spread([], 0.1) == []
 
 
 def test_every_figure_of_this_kind_is_tested_here() -> None:

@@ -7,19 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.captions import caption
 from analysis.figures import (
     colorspace_table,
     complexity,
+    contact_sheet,
     figures,
     init_matrix,
-    preprocessing,
+    rate_curves,
     render,
-    schedules,
     training_curves,
     waterfall,
 )
 from analysis.load import Line
-from analysis.page.words import caption
 from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.optim.schedules import learning_rate
 from raysweep.store.store import Store
@@ -40,15 +40,15 @@ DENSEST = {
 
 def test_schedules_are_those_that_training_follows(store: Store) -> None:
     line = made(store, "lr_policy", variants=("linear_cosine", "linear_160k"), linear_160k="diverged")
-    frame = schedules.data(line)
+    frame = rate_curves.data(line)
     assert list(dict.fromkeys(frame["variant"])) == ["step", "linear_cosine", "linear_160k"]
     recipe = find_study("lr_policy").variant("linear_cosine").apply(line.baseline_recipe)
-    rates = frame[(frame["variant"] == "linear_cosine") & (frame["curve"] == schedules.RATE)]
+    rates = frame[(frame["variant"] == "linear_cosine") & (frame["curve"] == rate_curves.RATE)]
     last = recipe.length.iterations
     row = rates.iloc[len(rates) // 3]
     assert row["mean"] == learning_rate(recipe.schedule, recipe.solver.lr, int(row["iteration"]), last)
     assert rates["iteration"].iloc[[0, -1]].tolist() == [0, last - 1]
-    tops = frame[(frame["variant"] == "step") & (frame["curve"] == schedules.TOP1)]
+    tops = frame[(frame["variant"] == "step") & (frame["curve"] == rate_curves.TOP1)]
     own = line.epochs[(line.epochs["variant"] == "step") & (line.epochs["epoch"] == 2)]
     second = tops[tops["iteration"] == own["iteration"].iloc[0]].iloc[0]
     assert second[["low", "mean", "high"]].tolist() == pytest.approx(
@@ -122,7 +122,7 @@ def test_the_matrix_marks_what_did_not_converge(store: Store) -> None:
 
 def test_the_contact_sheet_shows_what_the_network_gets(store: Store) -> None:
     line = made(store, "colorspace", seeds=1, variants=("hsv", "grayscale"), hsv="waiting", grayscale="failed")
-    frame = preprocessing.data(line)
+    frame = contact_sheet.data(line)
     assert frame.groupby("preprocess", sort=False)["image"].count().to_dict() == {"rgb": 3, "hsv": 3, "gray": 3}
     by = frame.set_index(["preprocess", "image"])["pixels"]
     plain = np.stack([by["rgb", 1]])

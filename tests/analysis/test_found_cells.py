@@ -14,9 +14,10 @@ from analysis.figures._graphs import PITCH, Chain, Graph
 from analysis.load import searches_of
 from raysweep.genotypes.cells import GENOTYPES, NASNET_A
 from raysweep.genotypes.nasbench201 import Cell201
-from raysweep.nas import BitString, EnasMacro, Evaluation, NASBench201, cell_space, search
+from raysweep.nas import EnasMacro, Evaluation, NASBench201, cell_space, search
 from raysweep.nas.space import randomness
 from tests.analysis.test_figures_overviews import NO_STATS, legible
+from tests.nas.bits_space import BitString
 
 SPACES: dict[str, Any] = {
     **{name: cell_space(name) for name in ("nasnet", "darts", "enas")},

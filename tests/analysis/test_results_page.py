@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from analysis.load import load_lines
+from analysis.messages import MESSAGES
+from analysis.page.gain_tables import summary
 from analysis.page.results_page import write_results
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
@@ -23,18 +26,27 @@ def test_the_page_says_what_the_store_says_and_the_same_store_the_same_bytes(sto
     assert text == pages[1].read_text()
     (picture,) = re.findall(r"!\[.*\]\((.*)\)", text)
     assert (pages[0].parent / picture).read_bytes() == (pages[1].parent / picture).read_bytes()
-    for words in (
-        *("training.epochs = 4.0", "3 seeds of the baseline", "Kendall's tau", "Published order: elu, *relu*, tanh."),
-        *("Diverged, so not called better: apl5 (3 of 3)", "apl5, seed 0", "ELU where there is no batch norm"),
-        *("../store", "not run: ReLU where there is batch"),
-    ):
+    for words in ("`training.epochs=4`", "3 seeds", "elu, *relu*, tanh", "apl5 (3 of 3)", "apl5, seed 0", "../store"):
         assert words in text, words
+    assert all(message.text in text for message in MESSAGES)
     assert str(tmp_path) not in text
 
 
+def test_every_number_of_the_table_is_that_of_the_summary(store: Store, tmp_path: Path) -> None:
+    fill(store, Request(("activation",), "cifar10", {"training.epochs": 4.0}, seeds=3, variants=("elu", "tanh")))
+    write_results(store.uri, tmp_path / "RESULTS.md", tmp_path / "figures")
+    (line,) = load_lines(store, ["activation"])
+    text = (tmp_path / "RESULTS.md").read_text()
+    for row in summary(line).itertuples():
+        cells = next(part.split(" | ") for part in text.splitlines() if part.startswith(f"| {row.variant} | 3 |"))
+        assert cells[2] == f"{row.top1:.1f} ± {row.top1_half:.1f}"
+        assert row.variant == "relu" or cells[3] == f"{row.gain:+.1f} ± {row.gain_half:.1f}".replace("-", "−")
+
+
 def test_an_empty_store_and_a_page_that_cannot_be_written(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(RaysweepError, match="no results"):
+    with pytest.raises(RaysweepError, match=re.escape(store.uri)):
         write_results(store.uri, tmp_path / "RESULTS.md", tmp_path / "docs")
     fill(store, Request(("activation",), "demo", variants=("elu",)))
-    with pytest.raises(RaysweepError, match="cannot write"):
-        write_results(store.uri, tmp_path / "no" / "RESULTS.md", tmp_path / "docs")
+    page = tmp_path / "no" / "RESULTS.md"
+    with pytest.raises(RaysweepError, match=re.escape(str(page))):
+        write_results(store.uri, page, tmp_path / "docs")

@@ -1,4 +1,4 @@
-"""A trial's reading of images in a process of its own, which does what the test tells it to."""
+"""A process that reads images like a trial, as the test commands."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import read_manifest
 from raysweep.data.shared_stream import SharedStream
-from raysweep.data.stream import Batch, ImageFile, TrainStream
+from raysweep.data.stream import Batch, TrainStream
 
 SIDE = 32
-# Started once and then forked: a process that has loaded the compiled code costs milliseconds instead of seconds.
+# Started once and then forked: loading the compiled loops in each process would take a second.
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
 
@@ -26,7 +27,7 @@ def digest(batch: Batch) -> str:
 
 
 class Sharer:
-    """The test's end of such a process."""
+    """The test's end of the connection to a process."""
 
     def __init__(self, images: Path, memory: Path) -> None:
         self.connection, theirs = CONTEXT.Pipe()
@@ -34,15 +35,15 @@ class Sharer:
         self.process.start()
         theirs.close()
 
-    def tell(self, command: str, *arguments: int) -> None:
-        """Give a command, whose answer is fetched later."""
+    def send(self, command: str, *arguments: int) -> None:
+        """Send a command; `answer` returns its result."""
         self.connection.send((command, arguments))
 
     def answer(self) -> Any:
         return self.connection.recv()
 
     def ask(self, command: str, *arguments: int) -> Any:
-        self.tell(command, *arguments)
+        self.send(command, *arguments)
         return self.answer()
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -62,7 +63,7 @@ class Sharer:
 
 
 class _Reader:
-    """The process's end."""
+    """The process's end of the connection."""
 
     def __init__(self, images: Path, memory: Path) -> None:
         self.file = ImageFile.open(images, read_manifest(images), "train")
@@ -77,10 +78,10 @@ class _Reader:
 
     def counts(self) -> list[int]:
         stream = self.stream
-        return [stream.num_made, stream.num_taken, stream.num_alone, stream.num_waits]
+        return [stream.num_made, stream.num_private, stream.num_waits]
 
     def claim(self, chunk: int) -> str:
-        _, slot = self.stream._cache.look([chunk])
+        _, slot = self.stream._cache.request([chunk])
         assert slot
         return slot.answer.name
 

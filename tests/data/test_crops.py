@@ -1,4 +1,4 @@
-"""Scales and rotations: where crops lie, what they are resized with, and that nothing else decides their pixels."""
+"""Scales and rotations: the positions of crops, their interpolation, and that nothing else affects their pixels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysweep.data.crops import spans, turned
+from raysweep.data.crops import rotated, spans
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.stream import ImageFile, TestStream
+from raysweep.data.stream import TestStream
 from raysweep.data.windows import window_side
 from raysweep.errors import RaysweepError
 from tests.data.test_stream import flat, same, stream
@@ -48,7 +49,7 @@ def test_images_depend_neither_on_batch_size_nor_on_threads(file: ImageFile, cha
     assert same(flat(stream(file, **ALL), 250), flat(stream(file, **ALL, **changes), 250))
 
 
-def test_any_batch_can_be_had_alone(file: ImageFile) -> None:
+def test_any_batch_can_be_read_without_those_before_it(file: ImageFile) -> None:
     used = stream(file, **ALL)
     for k in range(12):
         used.batch(k)
@@ -65,7 +66,7 @@ def test_compressed_images_are_cut_in_the_same_places(stored: Stored) -> None:
     assert np.abs(batches[0] - np.roll(batches[1], 1, 0)).mean() > 30
 
 
-def test_each_scale_is_drawn_as_often_as_it_is_named(file: ImageFile) -> None:
+def test_each_scale_is_drawn_as_often_as_it_is_listed(file: ImageFile) -> None:
     weighed = stream(file, side=20, scales=(0.5, 1.0, 1.0, 1.0))
     drawn = np.concatenate([weighed._windows(epoch, np.arange(120)) for epoch in range(40)])
     assert set(drawn) == {20, 40}
@@ -92,7 +93,7 @@ def test_the_whole_image_is_resized_when_the_window_is_the_image(file: ImageFile
     assert np.abs(batch.images - means).max() <= 0.51
 
 
-def test_enlarged_crops_are_cubic_and_mirrored_as_others(file: ImageFile, whole: Images) -> None:
+def test_enlarged_crops_are_cubic_and_some_are_mirrored(file: ImageFile, whole: Images) -> None:
     batch = stream(file, side=60, scales=(1.5,)).batch(0)
     mirrored = 0
     for image, index in zip(batch.images, batch.indices, strict=True):
@@ -114,8 +115,7 @@ def test_the_test_crop_is_the_centre_at_its_scale(stored: Stored) -> None:
 
 
 @given(st.integers(1, 300), st.floats(-45, 45))
-def test_a_turned_window_lies_inside_what_is_cut(window: int, angle: float) -> None:
-    """And what is cut is no larger than it must be."""
+def test_the_cut_square_is_the_smallest_that_contains_the_rotated_window(window: int, angle: float) -> None:
     (span,) = spans(np.array([window]), np.array([angle]))
     half, turn = (window - 1) / 2, np.deg2rad(abs(angle))
     assert (span - 1) / 2 >= half * (np.cos(turn) + np.sin(turn)) - 1e-6 > (span - 1) / 2 - 1
@@ -123,25 +123,25 @@ def test_a_turned_window_lies_inside_what_is_cut(window: int, angle: float) -> N
 
 
 @pytest.mark.parametrize("angle", [5.0, -5.0, 17.3, 45.0])
-def test_turning_is_opencvs_own_matrix(angle: float) -> None:
+def test_rotation_is_that_of_opencvs_own_matrix(angle: float) -> None:
     smooth = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (150, 150, 3), np.uint8), (0, 0), 3)
     (span,) = (int(side) for side in spans(np.array([60]), np.array([angle])))
     square = np.ascontiguousarray(smooth[10 : 10 + span, 20 : 20 + span])
     matrix = cv2.getRotationMatrix2D(((span - 1) / 2, (span - 1) / 2), angle, 1)
     matrix[:, 2] += (60 - span) / 2
-    assert np.abs(turned(square, 60, angle).astype(int) - cv2.warpAffine(square, matrix, (60, 60))).max() <= 1
+    assert np.abs(rotated(square, 60, angle).astype(int) - cv2.warpAffine(square, matrix, (60, 60))).max() <= 1
 
 
-def test_turning_is_counter_clockwise() -> None:
+def test_rotation_is_counter_clockwise() -> None:
     picture = np.zeros((101, 101, 3), np.uint8)
     picture[45:56, 80:] = 255  # a bar at three o'clock
-    rows, _ = np.nonzero(turned(picture, 61, 30.0)[:, 50:, 0])
+    rows, _ = np.nonzero(rotated(picture, 61, 30.0)[:, 50:, 0])
     assert rows.mean() < 25
 
 
 @pytest.fixture
 def white(file: ImageFile) -> ImageFile:
-    """White images of 40 px: what is black in a batch is no image."""
+    """White images of 40 px: what is black in a batch is outside an image."""
     return replace(file, beton=replace(file.beton, store=np.full_like(file.beton.store, 255)))
 
 
@@ -155,24 +155,23 @@ def test_angles_are_uniform_and_positive_before_mirroring(file: ImageFile) -> No
     np.testing.assert_array_equal(crops.angles < 0, crops.where[:, 3] == 1)
 
 
-def test_a_mirrored_crop_is_the_mirror_image_of_a_turned_one(file: ImageFile, whole: Images) -> None:
-    """Turned, then mirrored."""
+def test_a_mirrored_crop_is_the_mirror_image_of_a_rotated_one(file: ImageFile, whole: Images) -> None:
     turning = stream(file, side=20, rotation=10.0, batch_size=120)
     crops, images = turning._epoch_part(0, np.arange(120)), turning.batch(0).images
     for k in np.flatnonzero(crops.where[:, 3])[:10]:
         index, top, left, _ = crops.where[k]
         span = int(crops.spans[k])
         cut = whole[index][top : top + span, left : left + span]
-        expected = turned(np.ascontiguousarray(cut), 20, -float(crops.angles[k]))[:, ::-1]
+        expected = rotated(np.ascontiguousarray(cut), 20, -float(crops.angles[k]))[:, ::-1]
         assert np.abs(images[k].astype(int) - expected).max() <= 8  # coordinates are rounded to 1/32 px the other way
 
 
-def test_no_corner_is_black_where_there_is_room(white: ImageFile) -> None:
+def test_no_corner_is_black_in_a_large_image(white: ImageFile) -> None:
     assert stream(white, side=32, rotation=10.0).batch(0).images.min() == 255
     assert stream(white, side=20, rotation=45.0, scales=(0.9, 1.0, 1.2)).batch(0).images.min() == 255
 
 
-def test_corners_are_black_where_there_is_no_room(white: ImageFile) -> None:
+def test_corners_are_black_in_a_small_image(white: ImageFile) -> None:
     images = stream(white, side=40, rotation=20.0, mirror=False).batch(0).images
     corners = images[:, [0, 0, -1, -1], [0, -1, 0, -1], 0]
     assert (corners == 0).mean() > 0.5
@@ -180,11 +179,9 @@ def test_corners_are_black_where_there_is_no_room(white: ImageFile) -> None:
 
 
 def test_windows_larger_than_the_image_are_refused_with_their_scale(file: ImageFile) -> None:
-    with pytest.raises(
-        RaysweepError, match=r"side 32 at scale 0.5 \(data.scales\), 64 px, is larger than stored: 120 of"
-    ):
+    with pytest.raises(RaysweepError, match=r"32.*0\.5.*data\.scales.*64 px.*120 of"):
         stream(file, scales=(1.0, 0.5))
-    with pytest.raises(RaysweepError, match=r"scale 0.7 \(data.test_scale\), 46 px"):
+    with pytest.raises(RaysweepError, match=r"0\.7.*data\.test_scale.*46 px"):
         TestStream(file, side=32, batch_size=8, scale=0.7)
     assert stream(file, scales=(1.0, 0.5), pad=12).batch(0).images.shape == (16, 32, 32, 3)
 

@@ -1,8 +1,9 @@
-"""Image sets that are damaged, old or exchanged while a sweep is under way: named, and nobody else's fault."""
+"""Image sets that are damaged, of another version or exchanged during a sweep: only the affected trials fail."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def damaged(stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Manifest]:
-    """A JPEG set too large for memory, of which a training image has been overwritten."""
+    """A JPEG set that is too large for memory, with one training image overwritten."""
     monkeypatch.setattr(in_memory, "LARGEST", 0)
     folder, manifest = stored["jpg"]
     shutil.copytree(folder, tmp_path / "damaged")
@@ -49,7 +50,7 @@ def task_of(recipe: Recipe, data: Path, store: Path) -> TrialTask:
     return TrialTask(trial_id(recipe), recipe, str(data), str(store), "demo")
 
 
-def test_a_damaged_image_fails_the_trial_that_meets_it_and_no_other(
+def test_a_damaged_image_fails_the_trial_that_reads_it_and_no_other(
     damaged: tuple[Path, Manifest], small_recipe: Recipe, tmp_path: Path
 ) -> None:
     folder, manifest = damaged
@@ -63,32 +64,29 @@ def test_a_damaged_image_fails_the_trial_that_meets_it_and_no_other(
     events: list[Event] = []
     outcome = run_inline(tasks, events.append)
     assert (outcome.failed, outcome.finished) == ((tasks[0].trial,), (tasks[1].trial,))
-    (told,) = (event for event in events if event.kind == "failed")
-    sentence = f"train.beton: image {BAD} cannot be decoded; the file has been damaged. Compare it with its manifest"
-    assert f"train.beton: image {BAD} cannot be decoded" in told.text
+    (failure,) = (event for event in events if event.kind == "failed")
+    assert f"image {BAD} " in failure.text
     row = Store.open(tasks[0].store).trial(tasks[0].trial)
     assert row is not None
     assert row["status"] == "failed"
-    assert sentence in row["error"]
+    assert re.search(rf"train\.beton.*image {BAD} .*raysweep data check", row["error"])
 
 
 @pytest.mark.parametrize("version", [0, 1, 3])
-def test_files_of_other_versions_of_ffcv_are_refused_by_their_version(
-    stored: Stored, tmp_path: Path, version: int
-) -> None:
+def test_files_of_other_ffcv_versions_are_refused(stored: Stored, tmp_path: Path, version: int) -> None:
     content = bytearray((stored["jpg"][0] / "train.beton").read_bytes())
     header = np.frombuffer(content, HEADER, 1)
     header["version"] = version
     (tmp_path / "x.beton").write_bytes(content)
-    with pytest.raises(RaysweepError, match=rf"not an FFCV file .*: it has version {version} with 2 fields. Write it"):
+    with pytest.raises(RaysweepError, match=rf"x\.beton.*version {version}\b.*raysweep data write"):
         read_beton(tmp_path / "x.beton")
 
 
 @pytest.mark.parametrize("bound", [True, False])
-def test_a_trial_does_not_go_on_with_other_images_than_it_began_with(
+def test_a_trial_does_not_continue_on_other_images_than_it_began_with(
     stored: Stored, small_recipe: Recipe, tmp_path: Path, bound: bool
 ) -> None:
-    """Also where the recipe itself names no images, as one written by hand may."""
+    """Also if the recipe has no digest of its images, as one written by hand may."""
     folder, first = stored["raw"]
     shutil.copytree(folder, tmp_path / "images")
     recipe = bind_data(patch(small_recipe, {"data.short_side": 40}), first)

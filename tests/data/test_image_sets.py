@@ -23,7 +23,8 @@ from raysweep.protocols import find_protocol
 from raysweep.recipe import DataRecipe
 from raysweep.request import Request
 from raysweep.study import Study, Variant
-from raysweep.sweeps.study_sweep import Resources, execute, prepare
+from raysweep.sweeps.resources import Resources
+from raysweep.sweeps.study_sweep import execute, prepare
 from raysweep.verbs.trial import trial
 from raysweep.write.sources.generated import GeneratedSource
 from raysweep.write.write_sets import write_images, write_sets

@@ -1,4 +1,4 @@
-"""JPEG sets decoded once per node: the same batches, one store for all processes, the file itself where room lacks."""
+"""JPEG sets decoded once per node: the same batches, one file for all processes, decoding as needed without room."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from raysweep.data import in_memory
 from raysweep.data.beton import read_beton
 from raysweep.data.image_file import ImageFile
-from raysweep.data.in_memory import close_stores, open_images
+from raysweep.data.in_memory import close_files, open_images
 from raysweep.data.manifest import Manifest
 from raysweep.data.stream import TestStream, TrainStream
 from raysweep.errors import RaysweepError
@@ -27,11 +27,11 @@ Stored = dict[str, tuple[Path, Manifest]]
 
 @pytest.fixture
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Stands for /dev/shm; the folder of this user in it."""
+    """The folder of this user in a substitute for /dev/shm."""
     (tmp_path / "shm").mkdir()
     monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "shm")
     yield tmp_path / "shm" / f"raysweep-{os.getuid()}"
-    close_stores()
+    close_files()
 
 
 def stores(folder: Path) -> list[Path]:
@@ -53,7 +53,7 @@ def test_batches_are_those_of_the_file(stored: Stored, memory: Path, threads: in
     assert {path.name for path in stores(memory)} == {f"{s.sha256}.pixels" for s in manifest.splits.values()}
 
 
-def test_stored_pixels_need_no_store(stored: Stored, memory: Path) -> None:
+def test_stored_pixels_are_not_copied(stored: Stored, memory: Path) -> None:
     assert not open_images(*stored["raw"], "train").is_encoded
     assert not memory.exists()
 
@@ -69,7 +69,7 @@ def test_a_set_that_does_not_fit_is_decoded_as_it_is_read(
     assert not stores(memory)
 
 
-def test_without_shared_memory_the_cache_folder_serves(
+def test_without_shared_memory_the_cache_folder_is_used(
     stored: Stored, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "none")
@@ -78,7 +78,7 @@ def test_without_shared_memory_the_cache_folder_serves(
     assert len(stores(tmp_path / "cache" / memory.name)) == 1
 
 
-def test_a_disk_that_fills_up_is_no_error(stored: Stored, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_no_error(stored: Stored, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -90,14 +90,14 @@ def test_a_disk_that_fills_up_is_no_error(stored: Stored, memory: Path, monkeypa
 OPEN = """
 import sys, time
 from pathlib import Path
-from raysweep.data import decoded
+from raysweep.data import in_memory
 from raysweep.data.beton import read_beton
 from raysweep.data.manifest import read_manifest
-decoded.SHARED_MEMORY = Path(sys.argv[2])
+in_memory.SHARED_MEMORY = Path(sys.argv[2])
 made = []
-make = decoded._make
-decoded._make = lambda *arguments: made.append(1) or make(*arguments)
-file = decoded.open_images(Path(sys.argv[1]), read_manifest(Path(sys.argv[1])), "train")
+make = in_memory._make
+in_memory._make = lambda *arguments: made.append(1) or make(*arguments)
+file = in_memory.open_images(Path(sys.argv[1]), read_manifest(Path(sys.argv[1])), "train")
 print(len(made), file.is_encoded, flush=True)
 sys.stdin.read()
 """
@@ -113,7 +113,7 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_processes_of_a_node_share_one_store_and_the_last_removes_it(stored: Stored, memory: Path) -> None:
+def test_processes_of_a_node_share_one_file_and_the_last_removes_it(stored: Stored, memory: Path) -> None:
     processes = [start(stored["jpg"][0], memory) for _ in range(2)]
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(said, processes)) == ["0 False", "1 False"]
@@ -123,7 +123,7 @@ def test_processes_of_a_node_share_one_store_and_the_last_removes_it(stored: Sto
     assert not stores(memory)
 
 
-def test_what_killed_processes_left_is_used_again_or_removed_when_stale(stored: Stored, memory: Path) -> None:
+def test_files_of_killed_processes_are_reused_or_removed_when_stale(stored: Stored, memory: Path) -> None:
     killed, open_now = start(stored["jpg"][0], memory), start(stored["jpg"][0], memory)
     assert {said(killed), said(open_now)} == {"0 False", "1 False"}
     (store,) = stores(memory)
@@ -132,18 +132,18 @@ def test_what_killed_processes_left_is_used_again_or_removed_when_stale(stored: 
     hour_ago = time.time() - in_memory.KEEP_S - 1
     os.utime(store, (hour_ago, hour_ago))
     in_memory.remove_stale(memory)
-    assert store.exists()  # somebody has it open
+    assert store.exists()  # a process has it open
     open_now.kill()
     open_now.communicate()
     os.utime(store)
     in_memory.remove_stale(memory)
-    assert store.exists()  # it has just been used
+    assert store.exists()  # it was used recently
     os.utime(store, (hour_ago, hour_ago))
     in_memory.remove_stale(memory)
     assert not store.exists()
 
 
-def test_a_store_with_other_pixels_is_made_again(stored: Stored, memory: Path) -> None:
+def test_a_file_with_wrong_pixels_is_written_again(stored: Stored, memory: Path) -> None:
     folder, manifest = stored["jpg"]
     before = TestStream(open_images(folder, manifest, "test"), side=40, batch_size=50).batch(0).images
     (store,) = stores(memory)
@@ -157,12 +157,12 @@ def test_a_store_with_other_pixels_is_made_again(stored: Stored, memory: Path) -
         assert store.read_bytes() == content
 
 
-def test_a_file_that_is_not_the_manifests_makes_no_store(stored: Stored, memory: Path, tmp_path: Path) -> None:
+def test_images_that_do_not_match_their_manifest_are_not_decoded(stored: Stored, memory: Path, tmp_path: Path) -> None:
     folder, manifest = stored["jpg"]
     for split in manifest.splits.values():
         content, stored_at = bytearray((folder / split.file).read_bytes()), read_beton(folder / split.file)
         content[int(stored_at.starts[5] + stored_at.sizes[5] // np.uint64(2))] ^= 1
         (tmp_path / split.file).write_bytes(content)
-    with pytest.raises(RaysweepError, match="is not the file that was written"):
+    with pytest.raises(RaysweepError, match=r"train\.beton"):
         open_images(tmp_path, manifest, "train")
     assert not stores(memory)

@@ -52,9 +52,7 @@ def test_a_missing_folder_or_manifest_says_how_to_write_one(tmp_path: Path) -> N
         ({"version": None}, "cannot be used"),
     ],
 )
-def test_a_manifest_that_makes_no_sense_is_refused(
-    copied: tuple[Path, Manifest], change: dict[str, Any], message: str
-) -> None:
+def test_an_invalid_manifest_is_refused(copied: tuple[Path, Manifest], change: dict[str, Any], message: str) -> None:
     folder, manifest = copied
     (folder / "manifest.json").write_text(json.dumps(json.loads(manifest.to_json()) | change))
     with pytest.raises(RaysweepError, match=message):
@@ -72,18 +70,18 @@ def test_another_json_file_is_refused(copied: tuple[Path, Manifest], text: str) 
 def test_a_file_outside_the_folder_is_refused(copied: tuple[Path, Manifest]) -> None:
     folder, manifest = copied
     (folder / "manifest.json").write_text(manifest.to_json().replace("train.beton", "../train.beton"))
-    with pytest.raises(RaysweepError, match="not the name of a file"):
+    with pytest.raises(RaysweepError, match=r"\.\./train\.beton"):
         read_manifest(folder)
 
 
-def test_a_truncated_file_is_named_with_both_sizes(copied: tuple[Path, Manifest]) -> None:
+def test_a_truncated_file_is_an_error_with_both_sizes(copied: tuple[Path, Manifest]) -> None:
     folder, manifest = copied
     path = folder / "test.beton"
     path.write_bytes(path.read_bytes()[:-10])
     size = manifest.splits["test"].bytes
-    with pytest.raises(RaysweepError, match=f"test.beton is cut short.*{size:,} bytes, it has {size - 10:,}"):
+    with pytest.raises(RaysweepError, match=f"test.beton is truncated.*{size:,}.*{size - 10:,}"):
         verify(folder, manifest, full=False)
-    with pytest.raises(RaysweepError, match="cut short"):
+    with pytest.raises(RaysweepError, match="test.beton"):
         ImageFile.open(folder, manifest, "test")
     path.unlink()
     with pytest.raises(RaysweepError, match="test.beton"):
@@ -97,7 +95,7 @@ def test_a_changed_byte_is_found_by_the_checksum(copied: tuple[Path, Manifest]) 
     data[len(data) // 2] ^= 1
     (folder / "train.beton").write_bytes(data)
     verify(folder, manifest, full=False)
-    with pytest.raises(RaysweepError, match="train.beton is not the file that was written"):
+    with pytest.raises(RaysweepError, match="train.beton.*sha256"):
         verify(folder, manifest, full=True)
 
 
@@ -112,7 +110,7 @@ def test_a_checksum_is_computed_once_per_file(copied: tuple[Path, Manifest], mon
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"train.beton": 3}'])
-def test_a_damaged_memory_of_checksums_is_not_believed(copied: tuple[Path, Manifest], text: str) -> None:
+def test_a_damaged_memory_of_checksums_is_ignored(copied: tuple[Path, Manifest], text: str) -> None:
     folder, manifest = copied
     (folder / ".verified.json").write_text(text)
     verify(folder, manifest, full=True)
@@ -144,7 +142,7 @@ def test_a_file_that_was_never_finished_is_refused(stored: Stored, tmp_path: Pat
     data = bytearray((stored["jpg"][0] / "train.beton").read_bytes())
     data[16:24] = bytes(8)
     (tmp_path / "x.beton").write_bytes(data)
-    with pytest.raises(RaysweepError, match="not written to its end"):
+    with pytest.raises(RaysweepError, match=r"x\.beton"):
         read_beton(tmp_path / "x.beton")
 
 
@@ -164,9 +162,9 @@ def test_a_recipe_is_bound_to_its_images(stored: Stored) -> None:
     ("changes", "message"),
     [
         ({"data__short_side": 36}, "--side 36.*--set data.short_side=40"),
-        ({"data__side": 50, "data__pad": 2}, "no crop of that size"),
-        ({"data__side": 42, "data__pad": 2}, "test images are not padded"),
-        ({"network__outputs": 9}, "generated has 10 classes: add --classes 10"),
+        ({"data__side": 50, "data__pad": 2}, "side.* 50"),
+        ({"data__side": 42, "data__pad": 2}, "42"),
+        ({"network__outputs": 9}, "--classes 10"),
         ({"data__digest": "abc"}, "digest abc"),
     ],
 )
@@ -183,7 +181,7 @@ def test_a_class_without_training_images_is_refused(copied: tuple[Path, Manifest
     value = json.loads(manifest.to_json())
     value["splits"]["train"]["class_counts"][:2] = [0, 24]
     (folder / "manifest.json").write_text(json.dumps(value))
-    with pytest.raises(RaysweepError, match="no training image of striped disc"):
+    with pytest.raises(RaysweepError, match="striped disc"):
         check_data(fitting(manifest), folder)
 
 

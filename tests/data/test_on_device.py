@@ -1,4 +1,4 @@
-"""Batches cut on a device (here torch's CPU) are the stream's own, bit for bit."""
+"""Batches cut on a device (here torch's CPU) are bit-identical to the stream's."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 from raysweep.data import on_device as device_module
 from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest
-from raysweep.data.on_device import DeviceImages, DeviceStream, can_be_cut_there
+from raysweep.data.on_device import DeviceImages, DeviceStream, can_cut_on_device
 from raysweep.data.preprocess import PREPROCESSINGS, needs_whole_image
-from raysweep.data.stream import TestStream, TrainStream, subset
+from raysweep.data.randomness import subset
+from raysweep.data.stream import TestStream, TrainStream
 
 CPU = torch.device("cpu")
 
@@ -66,21 +67,21 @@ def test_test_batches(mixed: ImageFile) -> None:
 
 @pytest.mark.parametrize("name", [entry.name for entry in PREPROCESSINGS])
 def test_every_pointwise_preprocessing_and_its_border(name: str, stored: dict[str, tuple[Path, Manifest]]) -> None:
-    """Pre-processed before the crop and after it is the same for those that are declared so, and for no other."""
+    """Pre-processing before or after the crop is the same exactly for those that are not marked `whole_image`."""
     file = ImageFile.open(*stored["raw"], "train")
     preprocess = PREPROCESSINGS[name]
     stream = TrainStream(file, side=36, batch_size=40, seed=1, pad=4, preprocess=preprocess)
     try:
         cut = DeviceStream(stream, DeviceImages(file, CPU, preprocess))
         agrees = all(same(stream, cut, number) for number in range(4))
-    except Exception:  # some cannot even work on a row of pixels
+    except Exception:  # some do not work on a row of pixels
         agrees = False
-    assert agrees == can_be_cut_there(stream) != needs_whole_image(preprocess)
+    assert agrees == can_cut_on_device(stream) != needs_whole_image(preprocess)
 
 
-def test_what_is_turned_or_resized_is_left_to_the_host(mixed: ImageFile) -> None:
+def test_rotated_or_resized_crops_are_cut_on_the_host(mixed: ImageFile) -> None:
     shared = {"side": 24, "batch_size": 8, "seed": 0}
-    assert can_be_cut_there(TrainStream(mixed, **shared, indices=subset(mixed.labels, 0.5, 0)))
-    assert not can_be_cut_there(TrainStream(mixed, **shared, scales=(1.0, 0.9)))
-    assert not can_be_cut_there(TrainStream(mixed, **shared, rotation=3.0))
-    assert not can_be_cut_there(TestStream(mixed, side=24, batch_size=8, scale=0.9))
+    assert can_cut_on_device(TrainStream(mixed, **shared, indices=subset(mixed.labels, 0.5, 0)))
+    assert not can_cut_on_device(TrainStream(mixed, **shared, scales=(1.0, 0.9)))
+    assert not can_cut_on_device(TrainStream(mixed, **shared, rotation=3.0))
+    assert not can_cut_on_device(TestStream(mixed, side=24, batch_size=8, scale=0.9))

@@ -1,4 +1,4 @@
-"""Each operation against a formula written down on its own, and the batch against OpenCV image by image."""
+"""Each operation against an independent formula, and the batch against OpenCV image by image."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LEVELS = (0, 1, 15, 64, 127, 128, 200, 254, 255)
 
 
 def corners() -> Images:
-    """Every combination of nine levels, the eight corners of the cube among them, as one image (27, 27, 3)."""
+    """Every combination of nine levels, including the corners of the RGB cube, as one image (27, 27, 3)."""
     return np.array(list(itertools.product(LEVELS, repeat=3)), np.uint8).reshape(1, 27, 27, 3)
 
 
 def random_images(count: int = 5, side: int = 32) -> Images:
-    """Half of them smooth, as pictures are."""
+    """Random images, half of them smooth like photographs."""
     noise = np.random.default_rng(4).integers(0, 256, (count, side, side, 3), np.uint8)
     smooth = [cv2.GaussianBlur(image, (0, 0), 3) for image in noise]
     return np.stack([*noise, *(cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX) for image in smooth)])
@@ -41,7 +41,7 @@ def as_float(images: Images) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_batch_is_its_images_one_by_one(name: str) -> None:
+def test_a_batch_equals_its_images_one_by_one(name: str) -> None:
     images, operation = random_images(), PREPROCESSINGS[name]
     before = images.copy()
     batch = operation(images)
@@ -53,7 +53,7 @@ def test_a_batch_is_its_images_one_by_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("side", [1, 2, 7])
-def test_tiny_images_have_no_special_case(name: str, side: int) -> None:
+def test_tiny_images_work(name: str, side: int) -> None:
     images = random_images(2, 8)[:, :side, :side]  # not contiguous
     assert PREPROCESSINGS[name](images).shape[:3] == (4, side, side)
 
@@ -125,7 +125,7 @@ def test_clahe_equalises_the_lightness_alone() -> None:
 
 
 def equalised(plane: Images) -> Images:
-    """Histogram equalisation in NumPy: levels by their rank among all pixels, the darkest to 0."""
+    """Histogram equalisation in NumPy: levels by their rank among all pixels; the darkest becomes 0."""
     ranks = np.bincount(plane.ravel(), minlength=256).cumsum()
     darkest = ranks[plane.min()]
     table = np.round((ranks - darkest).clip(0) * 255 / (plane.size - darkest))
@@ -171,7 +171,7 @@ def test_a_new_operation_is_one_function(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (PREPROCESSINGS["negative"](colours()) + colours() == 255).all()
 
 
-def test_opencv_is_loaded_only_when_it_is_needed() -> None:
+def test_opencv_is_imported_only_when_needed() -> None:
     code = (
         "import sys, numpy as np\n"
         "from raysweep.data.stream import TrainStream\n"
@@ -185,8 +185,8 @@ def test_opencv_is_loaded_only_when_it_is_needed() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_shared_are_the_operations_that_need_more_than_a_pixel(name: str) -> None:
-    """To an operation on pixels by themselves the other half of the image is nothing."""
+def test_operations_that_need_other_pixels_are_marked(name: str) -> None:
+    """The result of an operation on single pixels does not depend on the other half of the image."""
     images, operation = random_images(), PREPROCESSINGS[name]
     changed = images.copy()
     changed[:, :16] = changed[:, 16:] // 2

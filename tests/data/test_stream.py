@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from raysweep.data.beton import read_beton
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest
-from raysweep.data.stream import Batch, ImageFile, TestStream, TrainStream, held_out, subset
+from raysweep.data.randomness import held_out, subset
+from raysweep.data.stream import Batch, TestStream, TrainStream
 from raysweep.errors import RaysweepError
 from raysweep.write.sources.generated import GeneratedSource
 
@@ -44,7 +46,7 @@ def flat(stream: TrainStream, positions: int) -> Batch:
 FFCV_LOADER = """
 import sys, numpy as np
 import numba.typed
-typed, numba.typed.Dict = numba.typed.Dict, dict  # compiled at import, which takes seconds; a plain one serves
+typed, numba.typed.Dict = numba.typed.Dict, dict  # compiled at import, which takes seconds; a dict is enough
 import ffcv
 numba.typed.Dict = typed
 from ffcv.fields.decoders import IntDecoder
@@ -92,7 +94,7 @@ for path, order, out in zip(*[iter(sys.argv[1:])] * 3):
 
 
 def read_by_both(folder: Path, manifest: Manifest, work: Path) -> tuple[list[str], TrainStream]:
-    """Arguments that have FFCV read what the second epoch of our stream of a file consists of, and the stream."""
+    """Arguments that make FFCV read the second epoch of our stream of a file, and the stream."""
     ours = TrainStream(ImageFile.open(folder, manifest, "train"), side=28, batch_size=8, seed=5)
     crops = ours.crops(np.arange(ours.num_images, 2 * ours.num_images))
     tops, lefts = np.zeros((2, ours.num_images), np.int64)
@@ -102,8 +104,8 @@ def read_by_both(folder: Path, manifest: Manifest, work: Path) -> tuple[list[str
     return [str(path) for path in (folder / "train.beton", work / f"{folder.name}.npz", out)], ours
 
 
-def test_pixels_and_labels_are_those_of_ffcvs_own_loader(mixed_sizes: Stored, tmp_path: Path) -> None:
-    """The same file, indices and windows through FFCV's loader and decoder; only its randomness is replaced."""
+def test_pixels_and_labels_are_those_of_ffcvs_loader(mixed_sizes: Stored, tmp_path: Path) -> None:
+    """FFCV's loader and decoder read the same file, indices and windows; only its randomness is replaced."""
     asked = [read_by_both(*mixed_sizes[encoding], tmp_path) for encoding in ("raw", "jpg")]
     command = [sys.executable, "-c", FFCV_LOADER, *(word for words, _ in asked for word in words)]
     subprocess.run(command, check=True, timeout=250)
@@ -136,7 +138,7 @@ def test_every_image_comes_once_per_epoch(file: ImageFile) -> None:
     assert not np.array_equal(indices[0], indices[1])
 
 
-def test_batches_run_on_over_the_end_of_an_epoch(file: ImageFile) -> None:
+def test_batches_span_the_end_of_an_epoch(file: ImageFile) -> None:
     straddling = stream(file).batch(7)
     assert len(straddling.indices) == 16
     np.testing.assert_array_equal(straddling.indices[8:], stream(file, batch_size=8).batch(15).indices)
@@ -152,7 +154,7 @@ def test_rows_are_rows_of_the_whole_batch(file: ImageFile) -> None:
     assert same(part, Batch(whole.images[5:11], whole.labels[5:11], whole.indices[5:11]))
 
 
-def test_any_batch_can_be_had_without_those_before_it(file: ImageFile) -> None:
+def test_any_batch_can_be_read_without_those_before_it(file: ImageFile) -> None:
     used = stream(file)
     for k in range(12):
         used.batch(k)
@@ -163,7 +165,8 @@ OTHER_PROCESS = """
 import sys, hashlib
 from pathlib import Path
 from raysweep.data.manifest import read_manifest
-from raysweep.data.stream import ImageFile, TrainStream
+from raysweep.data.image_file import ImageFile
+from raysweep.data.stream import TrainStream
 folder = Path(sys.argv[1])
 file = ImageFile.open(folder, read_manifest(folder), "train")
 batch = TrainStream(file, side=32, batch_size=16, seed=5, pad=2, threads=2).batch(9)
@@ -189,7 +192,7 @@ def test_neighbouring_seeds_and_epochs_have_unrelated_orders(file: ImageFile) ->
 
 
 def test_crops_and_mirrors_are_of_the_stored_image(stored: Stored) -> None:
-    """Each crop is found in its image, mirrored or not; all places and both sides occur."""
+    """Each crop is found in its image, mirrored or not; all positions and both orientations occur."""
     file = ImageFile.open(*stored["raw"], "train")
     whole = TestStream(file, side=40, batch_size=120).batch(0).images
     batch = flat(stream(file, side=38), 480)
@@ -261,16 +264,16 @@ def test_testing_a_part_sees_its_images_as_in_the_whole(file: ImageFile) -> None
     assert test.pixels_key() != whole.pixels_key()
 
 
-def test_thread_counts_of_torch_and_numba_stay(file: ImageFile) -> None:
+def test_thread_counts_of_torch_and_numba_are_unchanged(file: ImageFile) -> None:
     before = torch.get_num_threads(), numba.get_num_threads()
     stream(file, threads=2).batch(0)
     assert (torch.get_num_threads(), numba.get_num_threads()) == before
 
 
-def test_images_smaller_than_the_crop_are_refused_with_their_number(file: ImageFile) -> None:
-    with pytest.raises(RaysweepError, match="120 of 120 images"):
+def test_images_smaller_than_the_crop_are_refused_with_their_count(file: ImageFile) -> None:
+    with pytest.raises(RaysweepError, match="120 of 120"):
         stream(file, side=41)
-    with pytest.raises(RaysweepError, match="border of 2 px"):
+    with pytest.raises(RaysweepError, match="2 px"):
         stream(file, side=45, pad=2)
     with pytest.raises(RaysweepError, match="120 of 120"):
         TestStream(file, side=41, batch_size=8)
@@ -278,20 +281,20 @@ def test_images_smaller_than_the_crop_are_refused_with_their_number(file: ImageF
 
 
 @pytest.mark.parametrize("indices", [[-1], [120], [], [True, False], [1, 1]])
-def test_indices_that_are_no_images_are_refused(file: ImageFile, indices: list[int]) -> None:
-    # FFCV reads past the end of the file, or waits for ever.
+def test_invalid_indices_are_refused(file: ImageFile, indices: list[int]) -> None:
+    # FFCV would read beyond the end of the file, or wait forever.
     with pytest.raises(RaysweepError):
         stream(file, indices=np.array(indices))
 
 
 @pytest.mark.parametrize("changes", [{"batch_size": 0}, {"threads": 0}])
-def test_settings_without_meaning_are_refused(file: ImageFile, changes: dict[str, int]) -> None:
+def test_invalid_settings_are_refused(file: ImageFile, changes: dict[str, int]) -> None:
     with pytest.raises(RaysweepError, match="0"):
         stream(file, **changes)
 
 
-def test_a_picture_that_cannot_be_decoded_is_named(stored: Stored, tmp_path: Path) -> None:
-    # FFCV would hand out black or the picture before it.
+def test_an_image_that_cannot_be_decoded_is_an_error(stored: Stored, tmp_path: Path) -> None:
+    # FFCV would return a black image or the previous one.
     folder, manifest = stored["jpg"]
     split = manifest.splits["train"]
     path = tmp_path / split.file
@@ -300,7 +303,7 @@ def test_a_picture_that_cannot_be_decoded_is_named(stored: Stored, tmp_path: Pat
     data[int(beton.starts[17]) : int(beton.starts[17]) + 40] = bytes(40)
     path.write_bytes(data)
     damaged = stream(ImageFile.open(tmp_path, manifest, "train"), threads=2)
-    with pytest.raises(RaysweepError, match=r"image 17 cannot be decoded"):
+    with pytest.raises(RaysweepError, match=r"train\.beton.*\bimage 17\b"):
         flat(damaged, 120)
     good = stream(ImageFile.open(folder, manifest, "train"))
     number = next(k for k in range(8) if 17 not in good.batch(k).indices)

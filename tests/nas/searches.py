@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from raysweep.nas import BitString, Evaluation
+from raysweep.nas import Evaluation
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas.budget import as_budget
 from raysweep.nas.method import make_method
+from tests.nas.bits_space import BitString
 
 BITS = BitString(8)
 METHODS: list[tuple[str, dict[str, Any]]] = [

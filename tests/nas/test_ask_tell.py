@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.nas import BitString, Budget, Evaluation
+from raysweep.nas import Budget, Evaluation
 from raysweep.nas.ask_tell import MAX_ATTEMPTS, REPEATS, AskTell
 from raysweep.nas.log import read_log
+from tests.nas.bits_space import BitString
 from tests.nas.searches import BITS, METHODS, begin, ones
 
 
@@ -37,9 +38,7 @@ def _some_end(bits: str, rng: np.random.Generator) -> Evaluation:
 
 
 @pytest.mark.parametrize(("method", "options"), METHODS, ids=lambda value: str(value))
-def test_a_search_is_rebuilt_from_its_log_and_goes_on_the_same(
-    tmp_path: Path, method: str, options: dict[str, Any]
-) -> None:
+def test_a_search_resumes_identically_from_its_log(tmp_path: Path, method: str, options: dict[str, Any]) -> None:
     first = begin(method, 60, log=tmp_path / "log", **options)
     wander(first, np.random.default_rng(1), 70)
     state = (first.evaluations, first.spent, sorted(first.in_flight, key=lambda proposal: proposal.number))
@@ -58,7 +57,7 @@ def test_a_search_is_rebuilt_from_its_log_and_goes_on_the_same(
     third.close()
 
 
-def test_proposals_depend_on_seed_and_results_alone() -> None:
+def test_proposals_depend_only_on_seed_and_results() -> None:
     def proposed(seed: int) -> list[str]:
         search = begin("evolution", 30, seed, population=5, sample=3)
         return [_step(search) for _ in range(30)]
@@ -78,10 +77,10 @@ def test_a_changed_method_or_space_is_noticed(tmp_path: Path, monkeypatch: pytes
     search = begin("random", log=tmp_path / "log")
     search.ask()
     search.close()
-    with pytest.raises(RaysweepError, match="with method 'RandomSearch"):
+    with pytest.raises(RaysweepError, match="method 'RandomSearch"):
         begin("random_dedup", log=tmp_path / "log")
     monkeypatch.setattr(BitString, "sample", lambda self, rng: "0" * self.length)
-    with pytest.raises(RaysweepError, match="they have changed since"):
+    with pytest.raises(RaysweepError, match="proposal 0 "):
         begin("random", log=tmp_path / "log")
 
 
@@ -93,7 +92,7 @@ def test_a_result_counts_once() -> None:
     assert not search.tell(0, Evaluation(0.9, 1.0))
     assert not search.lose(0)
     assert [one.value for one in search.evaluations] == [0.5]
-    with pytest.raises(RaysweepError, match="proposal 7 was never made"):
+    with pytest.raises(RaysweepError, match="proposal 7"):
         search.tell(7, Evaluation(0.5))
 
 
@@ -108,7 +107,7 @@ def test_the_first_result_counts_after_a_worker_was_given_up_too_early() -> None
     assert following.number == 1
 
 
-def test_a_lost_one_is_handed_out_again_up_to_a_limit_and_its_time_is_charged() -> None:
+def test_a_lost_proposal_is_handed_out_again_up_to_a_limit_and_charged() -> None:
     search = begin("evolution", 3, population=2, sample=1)
     for attempt in range(MAX_ATTEMPTS):
         proposal = search.ask(float(attempt))
@@ -133,7 +132,7 @@ def test_a_lost_one_is_handed_out_again_up_to_a_limit_and_its_time_is_charged() 
         (Evaluation(0.5, 2.0), "finished"),
     ],
 )
-def test_each_way_to_end_is_its_own_class_and_charged(evaluation: Evaluation, status: str) -> None:
+def test_each_outcome_has_a_status_and_is_charged(evaluation: Evaluation, status: str) -> None:
     search = begin("evolution", 2)
     search.ask()
     search.tell(0, evaluation)
@@ -160,7 +159,7 @@ def test_a_budget_ends_a_search(budget: Any, evaluations: int) -> None:
     assert len(search.evaluations) == evaluations
 
 
-def test_what_is_in_flight_is_in_the_budget_of_evaluations() -> None:
+def test_proposals_in_flight_count_towards_the_budget() -> None:
     search = begin("random_dedup", 3)
     assert [search.ask() is None for _ in range(4)] == [False, False, False, True]
 
@@ -179,7 +178,7 @@ def test_equal_architectures_are_evaluated_once(tmp_path: Path) -> None:
     assert len(search.evaluations) == 12
     assert {one.value for one in search.evaluations if one.architecture == "0"} == {0.0}
     assert sum(one.cost_s for one in search.evaluations) == search.spent.cost_s > 0
-    assert read_log(tmp_path / "log")["kind"].to_pylist().count("told") == 2
+    assert [event.kind for event in read_log(tmp_path / "log")].count("told") == 2
     search.close()
 
 
@@ -194,12 +193,12 @@ def test_without_reuse_each_is_evaluated() -> None:
 
 
 def begin_method() -> Any:
-    from raysweep.nas.random_search import RandomSearch
+    from raysweep.nas.methods.random_search import RandomSearch
 
     return RandomSearch()
 
 
-def test_a_space_without_more_ends_a_search_that_has_money_left() -> None:
+def test_an_exhausted_space_ends_a_search_before_its_budget() -> None:
     search = begin("random", Budget(hours=1.0), space=BitString(2))
     while (proposal := search.ask()) is not None:
         search.tell(proposal.number, ones(proposal.architecture))
@@ -208,32 +207,32 @@ def test_a_space_without_more_ends_a_search_that_has_money_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "pattern"),
     [
-        ({"method": "evolutoin"}, "unknown search method 'evolutoin'. Did you mean evolution"),
-        ({"method": "evolution", "popluation": 3}, "unknown option of evolution 'popluation'. Did you mean population"),
-        ({"method": "evolution", "population": 0}, "population 0, sample 15"),
-        ({"method": "evolution", "replacement": False, "sample": 99}, "a sample of 99 without replacement from 30"),
-        ({"method": "evolution", "age": "size"}, "age 'size'"),
-        ({"method": "reinforce", "controller": "enas"}, "unknown controller 'enas'. Did you mean enas_code or"),
-        ({"method": "successive_halving", "eta": 1}, "eta is 1"),
-        ({"method": "successive_halving", "lowest": 0.0}, "rungs from 0.0"),
-        ({"method": "successive_halving", "inner": "successive_halving"}, "name another inner method"),
-        ({"method": "local_search", "space": object()}, "needs a space with `neighbours`"),
-        ({"method": "random", "seed": -1}, "seed -1"),
-        ({"method": "random", "budget": 0}, "a budget of 0 evaluations"),
+        ({"method": "evolutoin"}, "evolutoin.*evolution"),
+        ({"method": "evolution", "popluation": 3}, "popluation.*population"),
+        ({"method": "evolution", "population": 0}, "population.* 0 .*15"),
+        ({"method": "evolution", "replacement": False, "sample": 99}, "99.*30"),
+        ({"method": "evolution", "age": "size"}, "'size'"),
+        ({"method": "reinforce", "controller": "enas"}, "'enas'.*enas_code"),
+        ({"method": "successive_halving", "eta": 1}, "eta.*1"),
+        ({"method": "successive_halving", "lowest": 0.0}, "0.0.*27.0"),
+        ({"method": "successive_halving", "inner": "successive_halving"}, "successive_halving"),
+        ({"method": "local_search", "space": object()}, "local_search.*neighbours"),
+        ({"method": "random", "seed": -1}, "seed.*-1"),
+        ({"method": "random", "budget": 0}, "0 evaluations"),
     ],
 )
-def test_what_cannot_be_searched_is_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(RaysweepError, match=words):
+def test_invalid_options_are_errors(options: dict[str, Any], pattern: str) -> None:
+    with pytest.raises(RaysweepError, match=pattern):
         begin(**options)
 
 
-def test_values_that_are_none_are_refused() -> None:
-    with pytest.raises(RaysweepError, match="cost_s is -1"):
+def test_invalid_values_are_errors() -> None:
+    with pytest.raises(RaysweepError, match="cost_s.*-1"):
         Evaluation(0.5, -1.0)
-    with pytest.raises(RaysweepError, match="status 'lost'"):
+    with pytest.raises(RaysweepError, match="'lost'"):
         Evaluation(0.5, 1.0, "lost")
-    with pytest.raises(RaysweepError, match="a budget without limits"):
+    with pytest.raises(RaysweepError, match="budget"):
         Budget()
     assert BITS.name == "bits-8"

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raysweep.nas import BitString, Budget, Evaluation, NASBench201, search
+from raysweep.nas import Budget, Evaluation, NASBench201, search
 from raysweep.nas.ask_tell import MAX_ATTEMPTS, AskTell, Proposal
 from raysweep.nas.driver import simulate
 from raysweep.nas.method import make_method
 from raysweep.nas.space import randomness
+from tests.nas.bits_space import BitString
 from tests.nas.landscape import table
 
 SEEDS, BUDGET = range(100), 200
@@ -70,7 +71,7 @@ def test_methods_that_learn_beat_random_search_by_a_wide_margin(method: str) -> 
 
 @pytest.mark.long
 @pytest.mark.parametrize("budget", [150, 300])
-def test_they_do_so_after_150_and_300_evaluations(budget: int) -> None:
+def test_learning_methods_lead_after_150_and_300_evaluations(budget: int) -> None:
     random = regret("random", budget=budget)
     for method in ("evolution", "local_search"):
         learned = regret(method, budget=budget)

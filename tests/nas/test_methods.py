@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,15 @@ import numpy as np
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.nas import BitString, Evaluation, cell_space, search
+from raysweep.nas import Evaluation, cell_space, search
+from raysweep.nas.controllers import CONTROLLERS
 from raysweep.nas.evaluation import FAILED, Evaluated
-from raysweep.nas.evolution import Evolution, EvolutionProposer
-from raysweep.nas.method import methods
-from raysweep.nas.reinforce import CONTROLLERS, TabularPolicy, make_policy
+from raysweep.nas.method import make_method, method_text, methods
+from raysweep.nas.methods.evolution import Evolution, EvolutionProposer
+from raysweep.nas.methods.reinforce import make_policy
 from raysweep.nas.space import Decision, randomness
+from raysweep.nas.tabular_policy import TabularPolicy
+from tests.nas.bits_space import BitString
 from tests.nas.searches import BITS, ones
 
 
@@ -37,13 +42,13 @@ def evolved(options: Evolution) -> EvolutionProposer[str]:
     return proposer
 
 
-def test_who_leaves_the_population() -> None:
+def test_which_individual_leaves_the_population() -> None:
     assert members(evolved(Evolution(3, 2))) == {2, 4, 3}
     assert members(evolved(Evolution(2, 2, age="proposal"))) == {4, 3}
     assert members(evolved(Evolution(3, 2, aging=False))) == {0, 2, 4}
 
 
-def test_the_failed_are_in_the_population_and_the_lost_are_not() -> None:
+def test_failed_evaluations_join_the_population_but_lost_ones_do_not() -> None:
     proposer = Evolution(3, 2).begin(BITS)
     proposer.observe(ended(0, FAILED, "diverged"))
     proposer.observe(ended(1, FAILED, "out_of_memory"))
@@ -79,7 +84,7 @@ def test_evolution_whose_population_is_the_budget_is_random_search() -> None:
     assert evolution.evaluations == random.evaluations
 
 
-def test_a_climb_moves_to_better_neighbours_and_begins_anew_at_a_summit() -> None:
+def test_a_climb_moves_to_better_neighbours_and_restarts_at_a_summit() -> None:
     history = search(BITS, ones, method="local_search", budget=200, seed=3)
     strings = [one.architecture for one in history.evaluations]
     summit = strings.index("1" * 8)
@@ -129,7 +134,7 @@ def test_a_failed_training_is_not_promoted() -> None:
 
     history = search(BITS, evaluate, method="successive_halving", budget=30, seed=0)
     assert {one.fidelity for one in history.evaluations} == {1.0}
-    with pytest.raises(RaysweepError, match="none of 30 evaluations has finished"):
+    with pytest.raises(RaysweepError, match="30 evaluations"):
         _ = history.best
 
 
@@ -223,7 +228,7 @@ def test_the_tabular_gradient_is_that_of_the_log_probability_and_entropy() -> No
         assert policy.gradient[tuple(at)] == pytest.approx(slope, rel=1e-4, abs=1e-6)
 
 
-def test_a_controller_whose_codes_the_space_does_not_have_writes_others() -> None:
+def test_a_controller_redraws_invalid_codes() -> None:
     space = cell_space("darts")
     history = search(space, lambda cell: Evaluation(0.5), method="reinforce", budget=5, seed=0)
     assert len(history.evaluations) == 5
@@ -235,3 +240,43 @@ def test_every_method_is_named_and_cited() -> None:
         *("random_weight_sharing", "enas"),
     }
     assert all(entry.summary and "arXiv" in entry.paper for entry in methods())
+
+
+def test_looking_up_a_method_loads_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys; from raysweep.nas.method import make_method; make_method('evolution')\n"
+        "assert not {'torch', 'ray', 'pyarrow', 'pandas', 'scipy'} & {*sys.modules}, sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in methods()])
+def test_the_identity_of_a_method_is_what_it_was_in_stored_logs(name: str) -> None:
+    assert method_text(make_method(name)) == repr(make_method(name))
+
+
+def test_the_identity_of_a_nested_method_is_what_it_was() -> None:
+    made = make_method("successive_halving", {"inner": make_method("evolution", {"population": 8}), "eta": 2})
+    assert method_text(made) == repr(made)
+
+
+def test_a_new_option_with_a_neutral_default_leaves_the_identity_of_searches_as_it_is() -> None:
+    @dataclass(frozen=True)
+    class Longer(Evolution):
+        elitism: float = 0.0
+        weights: tuple[float, ...] = field(default_factory=tuple)
+
+    Longer.__qualname__ = "Evolution"
+    assert method_text(Longer(population=8)) == method_text(Evolution(population=8)) == repr(Evolution(population=8))
+    assert method_text(Longer(elitism=0.1)).endswith("distinct=True, elitism=0.1)")
+
+
+def test_the_identity_of_a_method_from_outside_is_what_differs_from_its_defaults() -> None:
+    @dataclass(frozen=True)
+    class Own:
+        size: int
+        rate: float = 0.5
+
+    Own.__qualname__ = "Own"
+    assert method_text(Own(3)) == "Own(size=3)"
+    assert method_text(Own(3, 0.25)) == "Own(size=3, rate=0.25)"

@@ -12,21 +12,27 @@ from scipy import stats
 
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import GENOTYPES, OPERATIONS, Cell
-from raysweep.genotypes.nasbench201 import EDGES
+from raysweep.genotypes.nasbench201 import EDGES, Cell201
 from raysweep.genotypes.nasbench201 import OPERATIONS as OPERATIONS_201
-from raysweep.nas import BitString, EnasMacro, Limits, NASBench201, cell_space, design_choices
-from raysweep.nas.limited import Limited
+from raysweep.nas import EnasMacro, Limited, Limits, NASBench201, cell_space, design_choices
+from tests.nas.bits_space import BitString
+from tests.nas.cell_arithmetic import CellNetwork, MacroForm, NetworkCost, nasbench201_cost
 
+
+def cost201(cell: Cell201) -> NetworkCost:
+    return nasbench201_cost(cell.operations)
+
+
+SMALL = Limited(NASBench201(), Limits(max_params=400_000, max_macs=60_000_000), cost201)
 SPACES: list[Any] = [
     BitString(12),
     NASBench201(),
-    NASBench201(Limits(max_params=400_000, max_macs=60_000_000)),
+    SMALL,
     EnasMacro(6),
-    EnasMacro(6, limits=Limits(max_params=400_000)),
+    Limited(EnasMacro(6), Limits(max_params=400_000), MacroForm().cost),
     *(cell_space(name) for name in OPERATIONS),
-    cell_space("amoebanet", limits=Limits(max_params=3_000_000)),
+    Limited(cell_space("amoebanet"), Limits(max_params=3_000_000), CellNetwork().cost),
     design_choices("joint"),
-    Limited(NASBench201(), Limits(max_macs=60_000_000), NASBench201().cost),
 ]
 FIXED = [space for space in SPACES if space.name != "joint"]
 
@@ -64,26 +70,22 @@ def test_a_code_decides_the_architecture_and_changes_are_of_one_decision(space: 
         assert distance(code, space.encode(space.mutate(architecture, rng))) <= 1
 
 
-def test_constraints_hold_for_all_that_comes_out() -> None:
-    limits = Limits(max_params=400_000, max_macs=60_000_000)
-    space, rng = NASBench201(limits), np.random.default_rng(2)
-    free = NASBench201()
-    assert not all(limits.hold(free.cost(free.sample(rng))) for _ in range(50))
-    cell = space.sample(rng)
+def test_whatever_a_limited_space_returns_is_within_the_limits() -> None:
+    rng, free = np.random.default_rng(2), NASBench201()
+    assert not all(SMALL.allows(free.sample(rng)) for _ in range(50))
+    cell = SMALL.sample(rng)
     for _ in range(50):
-        assert all(limits.hold(space.cost(other)) for other in [cell, *space.neighbours(cell)])
-        cell = space.mutate(cell, rng)
-    with pytest.raises(RaysweepError, match="is not in this space"):
-        space.decode([3] * 6)
-    with pytest.raises(RaysweepError, match="none within its limits: widen them"):
-        NASBench201(Limits(max_params=1000)).sample(rng)
-    with pytest.raises(RaysweepError, match="max_macs is 0"):
+        assert all(SMALL.allows(other) for other in [cell, *SMALL.neighbours(cell)])
+        cell = SMALL.mutate(cell, rng)
+    with pytest.raises(RaysweepError, match="max_params=400000"):
+        SMALL.decode([3] * 6)
+    with pytest.raises(RaysweepError, match="max_macs.*0"):
         Limits(max_macs=0)
-    assert NASBench201(limits).name != free.name
+    assert SMALL.name != free.name
 
 
 @pytest.mark.parametrize("code", [[0] * 5, [0] * 5 + [5], [-1] + [0] * 5])
-def test_codes_that_are_none_are_refused(code: list[int]) -> None:
+def test_invalid_codes_are_errors(code: list[int]) -> None:
     with pytest.raises(RaysweepError, match="6 numbers below 5, 5"):
         NASBench201().decode(code)
 
@@ -101,7 +103,7 @@ def check(found: Counter[Any], expected: dict[Any, float]) -> None:
     assert result.pvalue > 0.001
 
 
-def test_a_mutation_of_bits_flips_each_as_often() -> None:
+def test_a_mutation_flips_each_bit_equally_often() -> None:
     space = BitString(10)
     check(mutants(space, "0" * 10), {"0" * at + "1" + "0" * (9 - at): 0.1 for at in range(10)})
 
@@ -113,7 +115,7 @@ def test_a_mutation_of_a_nasbench201_cell_changes_each_edge_to_each_other_operat
     check(mutants(space, cell), dict.fromkeys(space.neighbours(cell), shares))
 
 
-def test_a_mutation_of_cells_is_amoebanets() -> None:
+def test_the_mutation_of_cells_is_that_of_amoebanet() -> None:
     """.05 nothing; else a cell, a node, a side; then half the time the input, half the time the operation."""
     space = replace(cell_space("enas"), nodes=2)
     parent = space.sample(np.random.default_rng(4))
@@ -162,34 +164,34 @@ def test_published_cells_are_in_their_spaces(name: str, space: str) -> None:
         assert found == genotype
 
 
-def test_a_cell_of_states_that_are_not_there_is_refused() -> None:
-    with pytest.raises(RaysweepError, match="state 2 is made of"):
+def test_a_cell_with_missing_states_is_an_error() -> None:
+    with pytest.raises(RaysweepError, match="state 2"):
         Cell(((("conv", 0), ("conv", 2)),), (2,))
-    with pytest.raises(RaysweepError, match="concat is"):
+    with pytest.raises(RaysweepError, match="concat"):
         Cell(((("conv", 0), ("conv", 1)),), (3,))
-    with pytest.raises(RaysweepError, match="unknown cell space 'nasnat'"):
+    with pytest.raises(RaysweepError, match="nasnat.*nasnet"):
         cell_space("nasnat")
-    with pytest.raises(RaysweepError, match="unknown operation of darts"):
+    with pytest.raises(RaysweepError, match="darts"):
         cell_space("darts").encode(GENOTYPES["nasnet_a"])
 
 
-def test_designs_of_the_table_are_assignments_of_it() -> None:
+def test_designs_are_assignments_of_their_space() -> None:
     joint, rng = design_choices("joint"), np.random.default_rng(7)
     design = joint.sample(rng)
     for _ in range(40):
-        assert joint.space.holds(design.assignment)
+        assert joint.space.contains(design.assignment)
         child = joint.mutate(design, rng)
         shared = child.assignment.keys() & design.assignment.keys()
         assert sum(child.assignment[name] != design.assignment[name] for name in shared) <= 1
         design = child
     near = joint.neighbours(design)
-    assert all(joint.space.holds(other.assignment) for other in near)
+    assert all(joint.space.contains(other.assignment) for other in near)
     assert len({joint.key(other) for other in near}) == len(near) > 100
     baseline = joint.decode([0] * len(joint.decisions))
-    assert all(joint.space.holds(joint.decode(joint.encode(one)).assignment) for one in (design, baseline))
+    assert all(joint.space.contains(joint.decode(joint.encode(one)).assignment) for one in (design, baseline))
 
 
-def test_a_mutation_of_a_design_takes_each_parameter_as_often() -> None:
+def test_a_mutation_of_a_design_changes_each_parameter_equally_often() -> None:
     joint, rng = design_choices("joint"), np.random.default_rng(8)
     names = [parameter.name for parameter in joint.space.parameters]
     design = joint.sample(rng)
@@ -203,26 +205,19 @@ def test_a_mutation_of_a_design_takes_each_parameter_as_often() -> None:
     assert stats.chisquare(counts).pvalue > 0.001
 
 
-def test_limits_from_outside_are_those_of_the_space() -> None:
-    limits = Limits(max_params=400_000, max_macs=60_000_000)
-    inside, outside = NASBench201(limits), Limited(NASBench201(), limits, NASBench201().cost)
-    assert outside.name == inside.name
+def test_limits_keep_the_order_of_what_the_space_draws() -> None:
+    free = NASBench201()
     for number in range(30):
-        one = inside.sample(np.random.default_rng(number))
-        assert outside.sample(np.random.default_rng(number)) == one
-        assert outside.mutate(one, np.random.default_rng(number)) == inside.mutate(one, np.random.default_rng(number))
-        assert outside.neighbours(one) == inside.neighbours(one)
-    large = next(cell for cell in map(NASBench201().sample, map(np.random.default_rng, range(99)))
-                 if not outside.holds(cell))  # fmt: skip
-    with pytest.raises(RaysweepError, match="is not within the limits of nasbench201 max_params=400000"):
-        outside.decode(outside.encode(large))
+        rng = np.random.default_rng(number)
+        drawn = (free.sample(rng) for _ in range(1000))
+        assert SMALL.sample(np.random.default_rng(number)) == next(filter(SMALL.allows, drawn))
 
 
-def test_limits_that_nothing_keeps_are_told() -> None:
+def test_limits_that_exclude_everything_are_an_error() -> None:
     def unbuildable(cell: Any) -> Any:
         raise RaysweepError("images too small")
 
-    nothing = Limited(NASBench201(), Limits(max_macs=1), NASBench201().cost)
+    nothing = Limited(NASBench201(), Limits(max_macs=1), cost201)
     for space in (nothing, Limited(NASBench201(), Limits(max_macs=10**9), unbuildable)):
-        with pytest.raises(RaysweepError, match="none within its limits: widen them"):
+        with pytest.raises(RaysweepError, match="nasbench201 max_macs"):
             space.sample(np.random.default_rng(0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from raysweep.cost import find_cost
@@ -23,8 +24,10 @@ from raysweep.recipe import Recipe
 from raysweep.request import Request
 from tests.nas_trials.trained import ask_for
 
+STORE = Path(__file__).parents[2] / "docs/study/store"
 
-def test_a_budget_is_read_as_it_is_written() -> None:
+
+def test_budgets_are_parsed() -> None:
     assert parse_budget(["60"]) == Budget(evaluations=60)
     assert parse_budget(["200epochs", "12 h"]) == Budget(epochs=200.0, hours=12.0)
     assert parse_budget(["5e15macs"]) == Budget(macs=5e15)
@@ -32,18 +35,18 @@ def test_a_budget_is_read_as_it_is_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "sentence"),
+    ("texts", "pattern"),
     [
-        (["0"], "a budget of 0 evaluations: it must be more than 0"),
-        (["60 trials"], "--budget 60 trials: write it as a number of evaluations, or with a unit"),
-        (["1.5"], "a number of evaluations is whole"),
-        (["1.2.3h"], "1.2.3 is no number"),
-        (["5", "6evaluations"], "a budget of evaluations is named already"),
-        ([], "a budget without limits"),
+        (["0"], "0 evaluations"),
+        (["60 trials"], "--budget 60 trials.*200epochs"),
+        (["1.5"], "--budget 1.5"),
+        (["1.2.3h"], "--budget 1.2.3h"),
+        (["5", "6evaluations"], "--budget 6evaluations"),
+        ([], "budget"),
     ],
 )
-def test_a_budget_that_does_not_serve_is_refused(texts: list[str], sentence: str) -> None:
-    with pytest.raises(RaysweepError, match=sentence):
+def test_invalid_budgets_are_errors(texts: list[str], pattern: str) -> None:
+    with pytest.raises(RaysweepError, match=pattern):
         parse_budget(texts)
 
 
@@ -70,34 +73,34 @@ def test_rungs_lead_to_the_length_of_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "pattern"),
     [
-        ({"methods": ("evolutoin",)}, "unknown search method 'evolutoin'. Did you mean evolution"),
-        ({"methods": ("enas",)}, "--space nasnet: enas shares the weights of ENAS' cells. Use --space enas"),
-        ({"methods": ("enas",), "budget": Budget(macs=1e9)}, r"--budget 1e\+09macs: enas does not count them"),
-        ({"methods": ("enas",), "options": {"preset": "smal"}, "space": "enas"}, "unknown preset 'smal'. Did you mean"),
+        ({"methods": ("evolutoin",)}, "evolutoin.*evolution"),
+        ({"methods": ("enas",)}, "--space nasnet.* enas"),
+        ({"methods": ("enas",), "budget": Budget(macs=1e9)}, r"--budget 1e\+09macs.*enas"),
+        ({"methods": ("enas",), "options": {"preset": "smal"}, "space": "enas"}, "smal.*small"),
         (
             {"methods": ("enas",), "options": {"cells": "x"}, "space": "enas"},
-            "--option cells=x: it must be a whole num",
+            "--option cells=x",
         ),
-        ({"methods": ("enas",), "options": {"bn": "none"}, "space": "enas"}, "unknown bn 'none'"),
-        ({"methods": ("enas",), "limits": Limits(max_macs=1)}, "enas trains one network for all cells: --max-params"),
-        ({"budget": None}, "--budget is missing: evolution goes on for as long as it may"),
-        ({"space": "nasnett"}, "unknown architecture space 'nasnett'. Did you mean nasnet"),
-        ({"options": {"populaton": "3"}}, "unknown option of evolution 'populaton'. Did you mean population"),
-        ({"options": {"population": "many"}}, "--option population=many: it must be a whole number"),
-        ({"options": {"aging": "yes"}}, "--option aging=yes: it must be true or false"),
-        ({"seeds": 0}, "--seeds is 0"),
-        ({"holdout": 0.0}, "--holdout is 0: a search chooses by images that it does not train on"),
-        ({"methods": ("random", "random")}, "name each method once"),
-        ({"settings": {"network.name": "vgg16"}}, "network.name is what the space nasnet searches over"),
-        ({"space": "joint", "settings": {"network.norm": "batch"}}, "network.norm is one of the choices that joint"),
+        ({"methods": ("enas",), "options": {"bn": "none"}, "space": "enas"}, "bn.*none"),
+        ({"methods": ("enas",), "limits": Limits(max_macs=1)}, "--max-params.*enas"),
+        ({"budget": None}, "--budget.*evolution"),
+        ({"space": "nasnett"}, "nasnett.*nasnet"),
+        ({"options": {"populaton": "3"}}, "populaton.*population"),
+        ({"options": {"population": "many"}}, "--option population=many"),
+        ({"options": {"aging": "yes"}}, "--option aging=yes.*true or false"),
+        ({"seeds": 0}, "--seeds.*0"),
+        ({"holdout": 0.0}, "--holdout.*0"),
+        ({"methods": ("random", "random")}, "random random"),
+        ({"settings": {"network.name": "vgg16"}}, "network.name.*nasnet"),
+        ({"space": "joint", "settings": {"network.norm": "batch"}}, "joint.*network.norm"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], sentence: str) -> None:
+def test_invalid_requests_are_errors_that_name_the_value(changes: dict[str, Any], pattern: str) -> None:
     settings = changes.pop("settings", {})
     words = {"space": "nasnet", "methods": ("evolution",), "budget": Budget(5)} | changes
-    with pytest.raises(RaysweepError, match=sentence):
+    with pytest.raises(RaysweepError, match=pattern):
         _use(words, Request((), "demo", settings))
 
 
@@ -107,7 +110,7 @@ def _use(words: dict[str, Any], request: Request) -> None:
     asked.named(Recipe())
 
 
-def test_a_search_is_known_by_what_decides_its_proposals() -> None:
+def test_the_name_of_a_search_follows_from_what_determines_its_proposals() -> None:
     space, plain = find_trial_space("nasnet"), make_named("evolution", {}, 9.0)
     name = search_name(space, "line", plain, "evolution", 0)
     assert name.startswith("nas-nasnet-evolution-s0-")
@@ -117,6 +120,14 @@ def test_a_search_is_known_by_what_decides_its_proposals() -> None:
         search_name(find_trial_space("darts"), "line", plain, "evolution", 0),
     ]
     assert len({name, *others}) == 4
+
+
+@pytest.mark.parametrize("path", sorted(STORE.glob("searches/*.log")), ids=lambda path: path.stem)
+def test_names_of_stored_searches_stay(path: Path) -> None:
+    row = pq.read_table(path.with_suffix(".parquet")).to_pylist()[0]
+    name, _, _ = row["method"].partition("+")
+    method = make_named(name, {"population": "8"} if name == "evolution" else {}, 9.0)
+    assert search_name(find_trial_space("nasbench201"), row["line"], method, name, row["seed"]) == path.stem
 
 
 def test_limits_are_of_networks_as_the_settings_build_them(small_images: Path) -> None:
@@ -145,7 +156,7 @@ def test_an_architecture_is_a_recipe_whose_network_can_be_built(name: str) -> No
     assert find_cost(one).params > 0
 
 
-def test_what_is_left_of_a_budget_is_what_its_tightest_limit_allows() -> None:
+def test_the_rest_of_a_budget_follows_from_its_tightest_limit() -> None:
     assert evaluations_left(Budget(evaluations=60), 10, 3.0, 1e9) == 50
     assert evaluations_left(Budget(evaluations=60, epochs=90), 10, 3.0, 1e9) == 20
     assert evaluations_left(Budget(macs=5e9), 10, 3.0, 1e9) == 0

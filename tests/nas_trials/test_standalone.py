@@ -12,13 +12,13 @@ from raysweep.identity import recipe_from_json
 from raysweep.nas.cells_space import cell_space
 from raysweep.nas.ranking import compare
 from raysweep.nas.space import randomness
-from raysweep.nas_trials.standalone import StandAlone
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.store.store import Store
-from raysweep.train.supernet import SharedTraining
+from raysweep.train.supernet import SupernetTraining
 from raysweep.train.supernet_recipe import small
+from tests.nas_trials.standalone import StandAlone
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = cell_space("enas")
@@ -60,7 +60,7 @@ def test_a_training_that_diverges_is_a_result(small_images: Path, tmp_path: Path
 def test_both_ways_to_score_are_compared(small_images: Path, tmp_path: Path) -> None:
     recipe = small(short(small_images), cells=3, width=4)
     recipe = type(recipe)(**{**vars(recipe), "training": patch(recipe.training, {"training.epochs": 1.0})})
-    shared = SharedTraining(SPACE, recipe, small_images, tmp_path / "shared")
+    shared = SupernetTraining(SPACE, recipe, small_images, tmp_path / "shared")
     shared.train(lambda update: SPACE.sample(randomness(1, update)))
     alone = StandAlone(short(small_images), str(small_images), str(tmp_path / "alone"))
     ranking = compare(SPACE, shared, alone, seed=0, pairs=3)

@@ -10,13 +10,13 @@ import torch
 
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.genotypes.cells import AMOEBANET_A, DARTS_V2, GENOTYPES, NASNET_A, Cell, Genotype
-from raysweep.nas.cell_cost import CellNetwork
 from raysweep.nas.cells_space import cell_space
 from raysweep.nn.blocks import DropPath
 from raysweep.nn.inits import lsuv
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.recipe import Recipe
 from raysweep.train.update import loss_of
+from tests.nas.cell_arithmetic import CellNetwork
 from tests.networks.comparison import built, native, size
 
 STYLES = {"nasnet": "slim", "amoebanet": "slim", "pnas": "slim", "enas": "enas", "darts": "darts"}

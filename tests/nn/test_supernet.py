@@ -13,7 +13,7 @@ from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.genotypes.cells import Cell, Genotype, Step
 from raysweep.nas.cells_space import CellSpace, cell_space
 from raysweep.nas.space import randomness
-from raysweep.nn.supernet import SharedCells
+from raysweep.nn.supernet import Supernet
 from raysweep.recipe import NetworkRecipe
 
 SPACE = CellSpace("two nodes", ("sep_conv_3x3", "avg_pool_3x3", "max_pool_3x3", "identity"), nodes=2)
@@ -38,9 +38,9 @@ def recipe(norm: str = "batch_affine_current", aux_weight: float = 0.0) -> Netwo
     )
 
 
-def network(norm: str = "batch_affine_current") -> SharedCells:
+def network(norm: str = "batch_affine_current") -> Supernet:
     torch.manual_seed(0)
-    made = SharedCells(recipe(norm), (3, 8, 8), SPACE, cells=3, width=4)
+    made = Supernet(recipe(norm), (3, 8, 8), SPACE, cells=3, width=4)
     for name, parameter in made.named_parameters():
         if parameter.dim() == 1:  # of normalisations, so that a missing one shows
             torch.nn.init.uniform_(parameter, 0.5, 1.5, generator=torch.Generator().manual_seed(len(name)))
@@ -54,7 +54,7 @@ def images(count: int = 6) -> Tensor:
 class ByHand:
     """The same network in plain functions, from the weights by name."""
 
-    def __init__(self, shared: SharedCells) -> None:
+    def __init__(self, shared: Supernet) -> None:
         self.weights = dict(shared.named_parameters())
 
     def unit(self, x: Tensor, name: str, **options: int) -> Tensor:
@@ -121,7 +121,7 @@ def test_a_cell_is_computed_from_its_own_weights() -> None:
     torch.testing.assert_close(found, ByHand(shared).logits(images()), rtol=1e-4, atol=1e-5)
 
 
-def used(shared: SharedCells, genotype: Genotype) -> set[str]:
+def used(shared: Supernet, genotype: Genotype) -> set[str]:
     shared.zero_grad()
     shared(images(), genotype).square().sum().backward()
     return {name for name, weight in shared.named_parameters() if weight.grad is not None}
@@ -160,7 +160,7 @@ def test_the_same_operation_on_another_input_or_side_has_other_weights(steps: tu
     assert not mine & other
 
 
-def test_an_update_leaves_what_it_does_not_use_as_it_is() -> None:
+def test_an_update_leaves_unused_weights_unchanged() -> None:
     shared = network()
     solver = torch.optim.SGD(shared.parameters(), 0.1, 0.9, weight_decay=0.1, nesterov=True)
     names = used(shared, GENOTYPE)
@@ -175,7 +175,7 @@ def test_an_update_leaves_what_it_does_not_use_as_it_is() -> None:
     ("norm", "depends"),
     [("batch_affine_current", True), ("batch_affine", False)],
 )
-def test_at_test_an_image_depends_on_the_others_where_that_is_declared(norm: str, depends: bool) -> None:
+def test_in_testing_an_image_depends_on_others_only_with_batch_statistics(norm: str, depends: bool) -> None:
     shared = network(norm)
     shared(images(), GENOTYPE)
     shared.eval()
@@ -183,18 +183,18 @@ def test_at_test_an_image_depends_on_the_others_where_that_is_declared(norm: str
     assert torch.allclose(alone, together, atol=1e-5) is not depends
 
 
-def test_the_auxiliary_head_answers_in_training_alone() -> None:
-    shared = SharedCells(recipe(aux_weight=0.4), (3, 32, 32), SPACE, cells=5, width=4)
+def test_the_auxiliary_head_is_used_only_in_training() -> None:
+    shared = Supernet(recipe(aux_weight=0.4), (3, 32, 32), SPACE, cells=5, width=4)
     both = shared(torch.randn(2, 3, 32, 32), GENOTYPE)
     assert both.shape == (2, 2, 3)
     assert shared.eval()(torch.randn(2, 3, 32, 32), GENOTYPE).shape == (2, 3)
     with pytest.raises(InapplicableError):
-        SharedCells(recipe(aux_weight=0.4), (3, 8, 8), SPACE, cells=5, width=4)
+        Supernet(recipe(aux_weight=0.4), (3, 8, 8), SPACE, cells=5, width=4)
 
 
 def test_the_network_of_the_released_script_has_its_reductions_and_widths() -> None:
     with torch.device("meta"):
-        shared = SharedCells(recipe(), (3, 32, 32), SPACE)
+        shared = Supernet(recipe(), (3, 32, 32), SPACE)
         assert shared(torch.empty(2, 3, 32, 32), GENOTYPE).shape == (2, 3)
     assert shared.reductions == (2, 5)
     assert [cell.norm.weight.shape[0] for cell in shared.cells] == [20] * 2 + [40] * 3 + [80] * 3  # type: ignore
@@ -203,11 +203,11 @@ def test_the_network_of_the_released_script_has_its_reductions_and_widths() -> N
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SharedCells(recipe(), (3, 8, 8), SPACE, cells=2), "cells is 2"),
-        (lambda: SharedCells(recipe(), (3, 8, 8), cell_space("nasnet"), cells=3), "not known to networks of style"),
-        (lambda: network()(images(), cell_space("darts").sample(randomness(0, 0))), "is not in the space two nodes"),
+        (lambda: Supernet(recipe(), (3, 8, 8), SPACE, cells=2), "cells.*2"),
+        (lambda: Supernet(recipe(), (3, 8, 8), cell_space("nasnet"), cells=3), "enas"),
+        (lambda: network()(images(), cell_space("darts").sample(randomness(0, 0))), "two nodes"),
     ],
 )
-def test_what_does_not_fit_is_refused(make: Callable[[], object], message: str) -> None:
+def test_invalid_supernet_arguments_are_errors(make: Callable[[], object], message: str) -> None:
     with pytest.raises(RaysweepError, match=message):
         make()

@@ -16,7 +16,7 @@ class Nodes:
     """One cluster; its head trains nothing, its other nodes have one CPU each."""
 
     def __init__(self, workers: int) -> None:
-        from ray.cluster_utils import Cluster
+        from raysweep.orchestrate.ray_private import Cluster
 
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         self.workers: list[Any] = []

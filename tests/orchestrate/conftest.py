@@ -21,7 +21,7 @@ RAYS_OWN_WARNINGS = [
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
     """Address of the cluster."""
-    from ray.cluster_utils import Cluster
+    from raysweep.orchestrate.ray_private import Cluster
 
     # Without this Ray would write a token into the home folder, and later clusters on this machine would ask for it.
     before = os.environ.get("RAY_AUTH_MODE")

@@ -20,7 +20,7 @@ pytestmark = RAYS_OWN_WARNINGS
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
 def test_an_address_where_no_ray_answers_is_refused_at_once(address: str) -> None:
-    with pytest.raises(RaysweepError, match=rf"cannot use Ray at {address}"), connect(address, {}, None):
+    with pytest.raises(RaysweepError, match=rf"Ray at {address}"), connect(address, {}, None):
         pytest.fail("connected")
 
 
@@ -48,7 +48,7 @@ def test_auto_is_the_cluster_of_this_machine_and_no_other(tmp_path: Path, monkey
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     monkeypatch.setenv("RAY_ADDRESS", "auto")
     monkeypatch.setattr("ray.init", lambda **settings: pytest.fail("started"))
-    with pytest.raises(RaysweepError, match="no Ray cluster runs on this machine"), connect(None, {}, None):
+    with pytest.raises(RaysweepError, match="auto.*ray start --head"), connect(None, {}, None):
         pytest.fail("connected")
 
 

@@ -104,7 +104,7 @@ def test_the_trials_of_a_lost_node_wait_for_another_and_go_on(
     with cluster_of(1) as nodes:
         listener = disturb(nodes, tmp_path, on_the_long_trial(die), then=join)
         (again,) = (event for event in listener.events if event.kind == "retried")
-        assert again.text.startswith("again after"), "a lost node is no attempt of the trial"
+        assert "attempt" not in again.text, "a lost node does not count as an attempt of the trial"
 
 
 def test_with_spare_room_the_trials_of_a_lost_node_go_on_elsewhere(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_trial_leaves_a_node_that_is_about_to_be_taken_away(tmp_path: Path) ->
         act = on_the_long_trial(lambda nodes, node: nodes.drain(node, 60))
         listener = disturb(nodes, tmp_path, act)
     (again,) = (event for event in listener.events if event.kind == "retried")
-    assert "about to be taken away" in again.text
+    assert "another node" in again.text
     assert (tmp_path / "long").read_text().split() == [str(epoch) for epoch in range(1, LONG + 1)]
 
 
@@ -136,7 +136,7 @@ def test_a_gang_that_hangs_is_replaced_and_one_that_trains_for_long_is_not(
     assert outcome.finished == names
     for name in names[:2]:
         assert listener.kinds(name) == ["started", "epoch", "retried", "epoch", "epoch", "finished"]
-        assert any("the worker hangs" in event.text for event in listener.events if event.trial == name)
+        assert any("hangs" in event.text for event in listener.events if event.trial == name)
     assert "retried" not in listener.kinds("slow")
 
 
@@ -168,7 +168,7 @@ def test_a_lost_head_ends_the_sweep_with_a_sentence_and_a_new_cluster_continues_
             head.kill_gcs_server() if lose == "gcs" else nodes.cluster.remove_node(head, allow_graceful=False)
             _, errors = process.communicate(timeout=90)
         assert process.returncode == 1
-        assert "Every finished epoch is in the store: start a cluster and run the same command" in errors
+        assert "run the same command to continue" in errors
     with cluster_of(1) as nodes:
         monkeypatch.setenv("RAY_ADDRESS", nodes.address)
         with driver(tmp_path, "a") as process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,22 @@ Play = Callable[[Pool], Coroutine[Any, Any, None]]
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "PAUSE_S", 0.0)
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def others_run() -> None:
+    """Let all other tasks run until they wait for something."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 def play(scene: Play, *trials: str, gangs: int = 1, **options: Any) -> Pool:
@@ -158,7 +175,7 @@ def test_a_stopped_trial_ends_at_its_next_report() -> None:
         await take(pool)
         assert await pool.report("gang-0", "a", 1, make_row("a", 1))
         stop = asyncio.create_task(pool.stop("a"))
-        await asyncio.sleep(0.01)
+        await others_run()
         assert not await pool.report("gang-0", "a", 1, make_row("a", 2))
         assert not stop.done(), "Tune must not take the trial for over before it is"
         await pool.release("gang-0", "a", 1)
@@ -186,7 +203,7 @@ def test_what_tune_has_left_when_it_is_done_is_stopped_before_the_pool_closes() 
         await pool.submit("a")
         await take(pool)
         report = asyncio.create_task(pool.report("gang-0", "a", 1, make_row("a", 1)))
-        await asyncio.sleep(0.01)
+        await others_run()
         finish = asyncio.create_task(pool.finish())
         assert not await report
         assert not pool.closed
@@ -214,7 +231,7 @@ def test_a_patient_pool_lets_tune_judge_each_epoch_before_the_next() -> None:
         await take(pool)
         report = asyncio.create_task(pool.report("gang-0", "a", 1, make_row("a", 1)))
         assert await pool.fetch("a", 0) == ([make_row("a", 1)], False)
-        await asyncio.sleep(0.01)
+        await others_run()
         assert not report.done()
         stop = asyncio.create_task(pool.stop("a"))
         assert not await report
@@ -232,7 +249,7 @@ def test_a_new_tune_actor_takes_up_where_the_old_one_was() -> None:
         await pool.report("gang-0", "a", 1, make_row("a", 2))
         asyncio.create_task(pool.fetch("a", 1)).cancel()
         waiting = asyncio.create_task(pool.fetch("a", 2))
-        await asyncio.sleep(0.01)
+        await others_run()
         waiting.cancel()
         assert await pool.submit("a") == 2
 
@@ -254,7 +271,7 @@ def test_closing_ends_every_wait() -> None:
         await take(pool, "gang-0")
         waits = [pool.take("gang-1"), pool.fetch("a", 0), pool.next_events()]
         tasks = [asyncio.create_task(wait) for wait in waits]
-        await asyncio.sleep(0.01)
+        await others_run()
         await pool.close()
         idle, (rows, over), events = [await task for task in tasks]
         assert (idle, rows, over) == (None, [], True)
@@ -281,10 +298,9 @@ def test_a_gang_that_never_gets_to_work_is_given_up_and_the_last_one_ends_the_sw
         assert await pool.why_closed() == "ImportError: no torch"
 
     pool = play(scene, "a", gangs=2)
-    assert [event.text.partition(" after")[0] for event in pool.events[3:5]] == [
-        "gang-0 is given up",
-        "gang-1 starts again",
-    ]
+    given_up, restarts = (event.text for event in pool.events[3:5])
+    assert re.match("gang-0 is given up", given_up)
+    assert re.match("gang-1 restarts", restarts)
 
 
 def test_crashes_between_trials_are_not_added_up() -> None:
@@ -337,7 +353,8 @@ def test_the_loss_of_a_node_is_no_attempt_but_a_trial_that_takes_every_node_with
 
     pool = play(scene, "a", max_attempts=1)
     assert pool.leases["a"].end == "failed"
-    assert pool.events[1].text == "again after the node has died"
+    assert "attempt" not in pool.events[1].text
+    assert "the node has died" in pool.events[1].text
 
 
 def test_a_stopped_trial_whose_gang_dies_is_not_tried_again() -> None:
@@ -345,7 +362,7 @@ def test_a_stopped_trial_whose_gang_dies_is_not_tried_again() -> None:
         await pool.submit("a")
         await take(pool)
         stop = asyncio.create_task(pool.stop("a"))
-        await asyncio.sleep(0.01)
+        await others_run()
         await pool.crashed("gang-0", "killed")
         await stop
 
@@ -404,7 +421,7 @@ def test_a_gang_goes_once_the_search_proposes_no_more_and_leaves_its_place_to_wh
         assert await take(pool) == ("a", 1)
         await pool.release("gang-0", "a", 1, "no memory beside others", short=True)
         waiting = asyncio.ensure_future(pool.take("gang-0"))
-        await asyncio.sleep(0.01)
+        await others_run()
         assert not waiting.done(), "more trials may come"
         await pool.expect(0)
         assert await waiting is None
@@ -434,36 +451,41 @@ def test_a_gang_on_a_node_that_goes_lets_go_after_the_epoch_and_leaves() -> None
     assert kinds(pool, "a") == ["started", "epoch", "epoch", "retried"]
 
 
-def test_a_gang_of_which_nothing_is_heard_loses_its_trial_and_is_named_once() -> None:
+def test_a_silent_gang_loses_its_trial_and_is_reported_once() -> None:
+    clock = Clock()
+
     async def scene(pool: Pool) -> None:
         assert await pool.tend([]) == [], "one that has nothing owes no sign"
         await pool.submit("a")
         await take(pool)
         for _ in range(3):
-            await asyncio.sleep(0.06)
+            clock.now += 60.0
             await pool.beat("gang-0", "for the store")
             assert await pool.tend([]) == []
-        await asyncio.sleep(0.12)
+        clock.now += 101.0
         assert await pool.tend([]) == ["gang-0"]
         assert await pool.tend([]) == []
         assert await take(pool) == ("a", 2)
 
-    pool = play(scene, "a", silence_s=0.1)
+    pool = play(scene, "a", silence_s=100.0, clock=clock)
     assert "hangs" in next(event.text for event in pool.events if event.kind == "retried")
 
 
-def test_a_gang_that_waits_for_tunes_word_does_not_hang() -> None:
+def test_a_gang_that_waits_for_tunes_decision_does_not_hang() -> None:
+    clock = Clock()
+
     async def scene(pool: Pool) -> None:
         await pool.submit("a")
         await take(pool)
         report = asyncio.create_task(pool.report("gang-0", "a", 1, make_row("a", 1)))
-        await asyncio.sleep(0.05)
+        await others_run()
+        clock.now += 1000.0
         assert await pool.tend([]) == []
         judged = asyncio.create_task(pool.fetch("a", 1))
         assert await report
         judged.cancel()
 
-    play(scene, "a", patient=True, silence_s=0.01)
+    play(scene, "a", patient=True, silence_s=100.0, clock=clock)
 
 
 def test_the_task_that_shows_an_attempt_lasts_as_long_and_fails_with_it() -> None:
@@ -472,7 +494,7 @@ def test_the_task_that_shows_an_attempt_lasts_as_long_and_fails_with_it() -> Non
         assert await take(pool) == ("a", 1)
         first = asyncio.create_task(pool.show("gang-0", "a", 1))
         await pool.report("gang-0", "a", 1, make_row("a", 1))
-        await asyncio.sleep(0)
+        await others_run()
         assert not first.done()
         await pool.release("gang-0", "a", 1, "Traceback\nValueError: bad luck")
         with pytest.raises(RuntimeError, match="^ValueError: bad luck$"):

@@ -130,16 +130,14 @@ def test_two_workers_train_one_trial_together(cluster: str, listener: Listener, 
 def test_what_the_cluster_does_not_have_is_refused_before_anything_starts(
     cluster: str, listener: Listener, tmp_path: Path
 ) -> None:
-    with pytest.raises(RaysweepError, match=r"asked for 2 GPUs.* has 0 GPUs and 2 CPUs"):
+    with pytest.raises(RaysweepError, match=r"2 GPUs.* has 0 GPUs and 2 CPUs"):
         run_on_ray(make_tasks(tmp_path, "a"), listener.on_event, address=cluster, gpus_per_worker=2.0)
     assert not listener.events
 
 
 @pytest.mark.long
 def test_a_worker_that_cannot_start_ends_the_sweep(cluster: str, listener: Listener, tmp_path: Path) -> None:
-    with pytest.raises(
-        RaysweepError, match=r"1 of 1 trials did not run .ImportError: this train function cannot be loaded"
-    ):
+    with pytest.raises(RaysweepError, match=r"1 of 1 trials .*ImportError: this train function cannot be loaded"):
         run_on_ray(make_tasks(tmp_path, "a"), listener.on_event, address=cluster, train=_Unloadable())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,15 +95,16 @@ def test_the_baseline_is_not_stopped(name: str) -> None:
 def test_reasons_name_epoch_rung_and_numbers() -> None:
     good = [Seen(trial, e, 0.5 + 0.1 * k) for k, trial in enumerate("abcd") for e in range(1, 9)]
     for name, reason in (
-        ("asha", "asha: epoch 3, rung 3: top-1 0.4100 is below 0.7000, the least of the best 1 in 3"),
-        ("median", "median: epoch 3: the best top-1 so far, 0.4100, is below 0.6500, the median of 4 others' means"),
+        ("asha", "asha: epoch 3, rung 3: .*0.4100 is below 0.7000.* 1 in 3"),
+        ("median", "median: epoch 3: .*0.4100, is below 0.6500, .* 4 "),
     ):
         scheduler = scheduler_of(name, tuple(good), grace_epochs=3)
         tune = Tune(scheduler, {"new": 0})
         for epoch in (1, 2, 3):
             assert not scheduler.why
             scheduler.on_trial_result(None, tune.running["new"], {"epoch": epoch, "top1": 0.41})
-        assert scheduler.why == {"new": reason}
+        assert scheduler.why.keys() == {"new"}
+        assert re.match(reason, scheduler.why["new"])
 
 
 @pytest.mark.parametrize(("num_epochs", "first_rung"), [(1, 1), (4, 1), (64, 4)])

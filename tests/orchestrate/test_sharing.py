@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from raysweep.nas_trials.supernet_task import train_shared, write_failure
+from raysweep.nas_trials.supernet_task import train_supernet, write_failure
 from raysweep.orchestrate.ray_sweep import run_on_ray
-from raysweep.sweeps.study_sweep import Resources
-from raysweep.sweeps.supernet_sweep import execute_sharing
+from raysweep.sweeps.resources import Resources
+from raysweep.sweeps.supernet_sweep import execute_supernets
 from raysweep.train.task import Placement, TrialTask
-from tests.nas_trials.shared import found, prepare
+from tests.nas_trials.supernets import found, prepare
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import Listener
 
@@ -24,7 +24,7 @@ pytestmark = [*RAYS_OWN_WARNINGS, pytest.mark.usefixtures("one_thread")]
 
 def train_and_die(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
     """The first attempt at the first seed is gone without a word after an epoch."""
-    for row in train_shared(task, place, attempt):
+    for row in train_supernet(task, place, attempt):
         yield row
         if attempt == 1 and task.recipe.seed == 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -41,5 +41,5 @@ def test_a_killed_worker_changes_nothing_that_is_found(
     assert sorted(outcome.finished) == sorted(task.trial for task in prepared.tasks)
     (retried,) = [event for event in listener.events if event.kind == "retried"]
     assert retried.trial == prepared.tasks[0].trial
-    execute_sharing(prepare(small_images, tmp_path / "whole", seeds=2), Resources(inline=True))
+    execute_supernets(prepare(small_images, tmp_path / "whole", seeds=2), Resources(inline=True))
     assert found(tmp_path / "ray") == found(tmp_path / "whole")

@@ -123,7 +123,7 @@ def test_a_store_that_is_away_for_a_minute_is_waited_for(
         away = Away(tmp_path / "store", 60.0)
         outcome = run_on_ray(tasks, away.on_event, address=nodes.address)
     assert outcome.finished == tuple(task.trial for task in tasks)
-    assert any(event.text.startswith("waits: for the store") for event in away.events)
+    assert any(event.text.startswith("waiting for the store") for event in away.events)
     assert "retried" not in [event.kind for event in away.events]
     assert table(tmp_path / "store") == table(tmp_path / "whole")
 
@@ -160,7 +160,7 @@ def test_a_full_disk_is_waited_for(small_recipe: Recipe, small_images: Path, dis
     with cluster_of(1) as nodes:
         outcome = run_on_ray(tasks, fill_then_free, address=nodes.address)
     assert outcome.finished == tuple(task.trial for task in tasks)
-    assert any(event.text.startswith("waits: for the store") for event in listener.events)
+    assert any(event.text.startswith("waiting for the store") for event in listener.events)
     assert table(disk / "store") == table(tmp_path / "whole")
 
 

@@ -215,7 +215,7 @@ def test_optuna_learns_the_better_half(pool: Played, tmp_path: Path) -> None:
     end_all(search, pool, search.make_searcher(pool, Event()), "".join(map(chr, range(200, 300))))
     rates = [float(str(point.assignment["solver.lr"])) for point in search.proposals.points.values()]
     assert sum(2 < rate < 4.5 for rate in rates[20:]) > 20
-    assert all(RATES.holds(point.assignment) for point in search.proposals.points.values())
+    assert all(RATES.contains(point.assignment) for point in search.proposals.points.values())
 
 
 def test_searchers_are_of_tune() -> None:
@@ -277,7 +277,7 @@ def test_a_random_search_with_asha_on_ray(sweep: Sweep, listener: Listener, tmp_
             assert result.end in ("diverged", "stopped")
     why = {trial: why or "" for trial, (end, why) in listener.recorded.items() if end == "stopped"}
     assert why.keys() == set(outcome.stopped)
-    reason = r"asha: epoch \d, rung \d: top-1 0\.\d{4} is below 0\.\d{4}, the least of the best 1 in 2"
+    reason = r"asha: epoch \d, rung \d: top-1 0\.\d{4} is below 0\.\d{4}.* 1 in 2"
     assert all(re.fullmatch(reason, words) for words in why.values())
     assert sweep(search) == Outcome(), "nothing is left to train"
     assert all(len(file.read_text().split()) == 1 + (file.name in outcome.failed) for file in tmp_path.iterdir())
@@ -305,5 +305,5 @@ def test_a_searcher_that_breaks_ends_the_sweep_with_its_reason(sweep: Sweep, tmp
         raise OSError("no space left on device")
 
     search.proposals.note = refuse
-    with pytest.raises(RaysweepError, match=r"the search ended early .*no space left on device"):
+    with pytest.raises(RaysweepError, match=r"ended early .*no space left on device"):
         sweep(search)

@@ -1,4 +1,4 @@
-"""Compaction against kills, readers and writers; what a store tells is never changed by it."""
+"""Compaction against kills, readers and writers: it never changes what a store contains."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from raysweep.__main__ import raysweep
 from raysweep.errors import RaysweepError
 from raysweep.store import compaction
 from raysweep.store.compaction import Compacted, compact, compact_if_many, count_small
 from raysweep.store.files import Files, Stamp
 from raysweep.store.store import Store
+from raysweep.verbs.entry import raysweep
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NUM_EPOCHS = 3
@@ -45,8 +45,8 @@ def fill(store: Store, trials: int) -> None:
         store.write_members([{"study": "s", "variant": trial, "trial": trial, "order": number}])
 
 
-def told(store: Store) -> tuple[pa.Table, ...]:
-    """All that a store tells, read by somebody who has just come."""
+def contents(store: Store) -> tuple[pa.Table, ...]:
+    """Everything in a store, as a new reader sees it."""
     fresh = Store(store.files)
     tables = fresh.trials(), fresh.epochs(), fresh.members().sort_by("trial")
     assert fresh.problems == []
@@ -59,14 +59,14 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize("remote", [False, True])
-def test_what_a_store_tells_stays_the_same(store: Store, tmp_path: Path, remote: bool) -> None:
+def test_the_content_of_a_store_stays_the_same(store: Store, tmp_path: Path, remote: bool) -> None:
     if remote:  # a file system that is not local, as object storage is
         base = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
         store = Store(Files("sub://store", base, "store"))
     fill(store, 50)
-    before = told(store)
+    before = contents(store)
     assert compact(store, per_segment=20) == Compacted(trials=40, deleted=40 + 40 + 50, left=10 + 10)
-    assert told(store) == before
+    assert contents(store) == before
     assert store.trial("t0003") == next(row for row in before[0].to_pylist() if row["trial"] == "t0003")
     assert store.epochs(["t0003"])["top1"].to_pylist() == [0.1, 0.2, 0.3]
     assert store.epochs(["t0003", "t0004", "none"]).num_rows == 2 * NUM_EPOCHS
@@ -74,10 +74,10 @@ def test_what_a_store_tells_stays_the_same(store: Store, tmp_path: Path, remote:
     assert store.find_trial("t0003") == "t0003"
     assert store.trials(["trial", "status"]).equals(before[0].select(["trial", "status"]))
     assert compact(store) == Compacted(left=20), "nothing is left to do"
-    assert told(store) == before
+    assert contents(store) == before
 
 
-def test_the_loss_of_a_diverged_trial_is_no_number_and_no_obstacle(store: Store) -> None:
+def test_the_nan_of_a_diverged_trial_is_kept(store: Store) -> None:
     write(store, "wild", "diverged", epochs=0)
     lost = {"trial": "wild", "epoch": 1, "train_loss": math.nan, "top1": None}
     store.write_epochs("wild", [lost])
@@ -87,7 +87,7 @@ def test_the_loss_of_a_diverged_trial_is_no_number_and_no_obstacle(store: Store)
     assert row["top1"] is None
 
 
-def test_a_trial_that_is_trained_on_after_it_was_compacted(store: Store) -> None:
+def test_a_trial_that_is_trained_further_after_its_compaction(store: Store) -> None:
     write(store, "a", "failed", epochs=2)
     write(store, "b", "finished")
     compact(store)
@@ -131,10 +131,10 @@ def test_a_file_changed_while_it_is_compacted_stays(store: Store, monkeypatch: p
 
 def test_a_segment_that_reads_differently_keeps_the_small_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(store, 5)
-    before = told(store)
+    before = contents(store)
     put = store.files.write
     monkeypatch.setattr(store.files, "write", lambda name, content: put(name, content[: len(content) // 2]))
-    with pytest.raises(RaysweepError, match=r"compacted/trials-.*is damaged"):
+    with pytest.raises(RaysweepError, match=r"compacted/trials-"):
         compact(store)
     assert count_small(store) == 15
     assert Store(store.files).trials().equals(before[0])
@@ -157,8 +157,8 @@ def test_a_damaged_segment_is_named_and_the_others_are_read(store: Store) -> Non
     first = sorted(Path(store.uri, "compacted").glob("trials-*"))[0]
     first.write_bytes(b"PAR1 torn")
     assert store.trials().num_rows == 2 + 4
-    assert "trains its trials again" in store.problems[0]
-    with pytest.raises(RaysweepError, match=r"compacted/trials-.* is damaged"):
+    assert f"compacted/{first.name}" in store.problems[0]
+    with pytest.raises(RaysweepError, match=r"compacted/trials-"):
         store.trial("none")
 
 
@@ -205,7 +205,7 @@ compact(store, per_segment=7)
 
 
 def compactor(store: Store) -> subprocess.Popen[bytes]:
-    """A compaction in a process of its own that is just about to begin."""
+    """A compaction in a process of its own that is about to begin."""
     process = subprocess.Popen([sys.executable, "-c", COMPACTOR, store.uri], stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
@@ -221,31 +221,31 @@ def kill(process: subprocess.Popen[bytes]) -> bool:
 
 def killed_compactions(store: Store, kills: int, rng: random.Random) -> int:
     """Reads all the time, kills when a random share of the files is gone; returns how many were at work."""
-    before, at_work = told(store), 0
+    before, at_work = contents(store), 0
     for _ in range(kills):
         process, few = compactor(store), rng.uniform(0.2, 0.99) * count_small(store)
         while process.poll() is None and count_small(store) > few:
-            assert told(store) == before
+            assert contents(store) == before
         time.sleep(rng.uniform(0, 0.005))
         at_work += kill(process)
-        assert told(store) == before
+        assert contents(store) == before
     return at_work
 
 
 def test_kill_of_a_compaction_at_random_moments(store: Store) -> None:
     fill(store, 100)
-    before = told(store)
+    before = contents(store)
     assert killed_compactions(store, 3, random.Random(0)) >= 1
     compact(store)
-    assert told(store) == before
+    assert contents(store) == before
     assert count_small(store) == 40
 
 
-def test_what_a_kill_after_the_first_deletion_leaves_is_taken_the_next_time(
+def test_files_left_by_a_kill_after_the_first_deletion_are_taken_the_next_time(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(store, 10)
-    before = told(store)
+    before = contents(store)
     delete = compaction._delete
 
     def delete_and_die(store: Store, stamps: Mapping[str, Stamp]) -> int:
@@ -256,9 +256,9 @@ def test_what_a_kill_after_the_first_deletion_leaves_is_taken_the_next_time(
     with pytest.raises(KeyboardInterrupt):
         compact(store)
     monkeypatch.undo()
-    assert told(store) == before
+    assert contents(store) == before
     compact(store)
-    assert told(store) == before
+    assert contents(store) == before
     ended = [row["trial"] for row in store.trials().to_pylist() if row["status"] in compaction.ENDED]
     assert not [name for name in store.files.names("epochs", ".parquet") if Path(name).stem in ended]
 
@@ -288,7 +288,7 @@ for number in range(first, 160, 2):
 
 
 @pytest.mark.long
-def test_two_sweeps_go_on_while_one_store_is_compacted_again_and_again(store: Store) -> None:
+def test_two_sweeps_continue_while_their_store_is_compacted_repeatedly(store: Store) -> None:
     """Both retry failed trials; each ends as its own sweep wrote it, and no epoch is of an earlier attempt."""
     for number in range(160):
         write(store, f"t{number:04}", "failed", epochs=5)
@@ -300,7 +300,7 @@ def test_two_sweeps_go_on_while_one_store_is_compacted_again_and_again(store: St
         passes += 1
     assert [sweep.returncode for sweep in sweeps] == [0, 0]
     assert passes > 5
-    trials, epochs, _ = told(store)
+    trials, epochs, _ = contents(store)
     assert set(trials["status"].to_pylist()) == {"finished"}
     assert set(trials["seed"].to_pylist()) == {4}
     assert epochs["top1"].to_pylist() == [e / 10 + 4 for _ in range(160) for e in range(1, 5)]

@@ -55,18 +55,18 @@ def test_only_what_has_changed_is_read_again(store: Store, read: list[str]) -> N
     assert following.refresh() == []
     read.clear()
     assert following.refresh() == []
-    assert read == [], "what has been looked at twice is not read again"
+    assert read == [], "files that did not change twice are not read again"
     assert following.trials["t007"]["epochs"] == 2
 
 
 def test_a_change_within_the_resolution_of_a_clock_is_seen(store: Store) -> None:
-    """Object stores tell seconds: a row replaced by one of the same size in the same second looks the same."""
+    """Times in object storage are whole seconds: a row of the same size in the same second has the same stamp."""
     write_members(store, "a")
     write_trial(store, "a", "running", 3)
     following = Following(store)
     following.refresh()
     path = Path(store.uri) / "trials/a.parquet"
-    for status in ("stopped", "running"):  # at the first look, and at a later one
+    for status in ("stopped", "running"):  # at the first refresh, and at a later one
         before = path.stat()
         write_trial(store, "a", status, 3)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -87,7 +87,7 @@ def test_members_that_a_search_adds_are_found(store: Store) -> None:
     assert studies == {"a": ["activation", "depth"], "b": ["activation"], "c": ["joint"]}
 
 
-def test_where_files_have_gone_everything_is_read(store: Store, read: list[str]) -> None:
+def test_everything_is_read_again_when_files_are_gone(store: Store, read: list[str]) -> None:
     for name in ("a", "b", "c"):
         write_trial(store, name, "finished", 10)
     long_ago(store)
@@ -100,7 +100,7 @@ def test_where_files_have_gone_everything_is_read(store: Store, read: list[str])
     assert following.trials.keys() == {"a", "b", "c"}, "a row once known stays known"
 
 
-def test_a_compaction_between_two_looks_hides_nothing(store: Store) -> None:
+def test_a_compaction_between_two_refreshes_hides_nothing(store: Store) -> None:
     write_members(store, "a", "b")
     write_members(store, "c", study="depth")
     write_trial(store, "a", "finished", 10)

@@ -53,9 +53,9 @@ def test_all_formats_hold_the_same_rows(store: Store) -> None:
 
 
 def test_unknown_study_and_format(store: Store) -> None:
-    with pytest.raises(RaysweepError, match="no results of study 'activatio'.*Did you mean activation"):
+    with pytest.raises(RaysweepError, match="'activatio'.* activation"):
         results_table(store, "activatio")
-    with pytest.raises(RaysweepError, match="unknown format 'xml'"):
+    with pytest.raises(RaysweepError, match="'xml'"):
         render(results_table(store, "activation"), "xml")
     assert "xml" not in FORMATS
 

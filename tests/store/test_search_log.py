@@ -10,10 +10,10 @@ from raysweep.errors import RaysweepError
 from raysweep.nas.ask_tell import AskTell
 from raysweep.nas.budget import Budget
 from raysweep.nas.evaluation import Evaluated
-from raysweep.nas.log import Event, EventLog, OpenLog
-from raysweep.nas.supernet_methods import run_with_shared_weights
+from raysweep.nas.log import Event, EventLog, OpenLog, read_log
+from raysweep.nas.methods.supernet_methods import run_supernet
+from raysweep.nas_trials.search_logs import ObjectLog, log_of
 from raysweep.store.files import Files
-from raysweep.store.search_logs import ObjectLog, log_of
 from raysweep.store.store import Store
 from tests.nas.test_supernet_methods import BITS, ENAS, KilledError, MadeUpWeights
 from tests.nas_trials.trained import ask_for, open_all, run_all
@@ -39,14 +39,14 @@ def test_a_folder_and_object_storage_hold_the_same_bytes(uri: str, tmp_path: Pat
 def test_two_drivers_of_a_search_on_object_storage_are_noticed(uri: str) -> None:
     one, other = (log_of(Files.at(uri), "name")(SEARCH) for _ in range(2))
     one.add(ASKED)
-    with pytest.raises(RaysweepError, match="has been written by another driver"):
+    with pytest.raises(RaysweepError, match="searches/name.log.*another driver"):
         other.add(ASKED)
     one.add(TOLD)
-    with pytest.raises(RaysweepError, match="with seed 0, not 1"):
+    with pytest.raises(RaysweepError, match="seed 0, not 1"):
         log_of(Files.at(uri), "name")(SEARCH | {"seed": 1})
 
 
-def test_a_lazy_log_is_put_when_it_is_flushed_and_when_it_is_closed(uri: str) -> None:
+def test_a_lazy_log_is_written_when_flushed_or_closed(uri: str) -> None:
     files = Files.at(uri)
     log = log_of(files, "name", lazy=True)(SEARCH)
     log.add(ASKED)
@@ -62,17 +62,35 @@ def test_a_lazy_log_is_put_when_it_is_flushed_and_when_it_is_closed(uri: str) ->
     other = log_of(files, "name")(SEARCH)
     other.add(ASKED)
     again.add(ASKED)
-    with pytest.raises(RaysweepError, match="has been written by another driver"):
+    with pytest.raises(RaysweepError, match="searches/name.log.*another driver"):
         again.flush()
 
 
-def test_scores_that_a_lazy_log_has_lost_are_found_again(uri: str, tmp_path: Path) -> None:
+def test_a_log_of_version_1_on_object_storage_is_converted_with_its_next_event(uri: str) -> None:
+    files, path = (
+        Files.at(uri),
+        next((Path(__file__).parents[2] / "docs/study/store/searches").glob("*-random-s0-*.log")),
+    )
+    files.write("searches/name.log", path.read_bytes())
+    search = {"method": "RandomSearch()", "reuse": True, "seed": 0, "space": "nasbench201"}
+    log = log_of(files, "name")(search)
+    known = list(log.events)
+    assert known == read_log(path)
+    log.close()
+    assert files.read("searches/name.log") == path.read_bytes()
+    log = log_of(files, "name")(search)
+    log.add(ASKED)
+    assert files.read("searches/name.log").startswith(b'{"raysweep search log":2')
+    assert list(log_of(files, "name")(search).events) == [*known, ASKED]
+
+
+def test_scores_lost_by_a_lazy_log_are_repeated(uri: str, tmp_path: Path) -> None:
     """Killed anywhere: what is lost was scored with weights that are still there."""
 
     def run(weights: Path, log: OpenLog, most: int = 10**9) -> list[Evaluated[str]]:
         shared = MadeUpWeights(weights, ENAS.epochs, most)
         asking = AskTell(BITS, ENAS, budget=Budget(ENAS.evaluations), seed=3, log=log, reuse=False)
-        run_with_shared_weights(asking, ENAS, shared)
+        run_supernet(asking, ENAS, shared)
         asking.close()
         return asking.evaluations
 
@@ -84,7 +102,7 @@ def test_scores_that_a_lazy_log_has_lost_are_found_again(uri: str, tmp_path: Pat
         assert run(weights, lazy) == whole
 
 
-def test_a_search_on_object_storage_goes_on_where_it_was(uri: str, tmp_path: Path) -> None:
+def test_a_search_on_object_storage_resumes(uri: str, tmp_path: Path) -> None:
     for place in (uri, str(tmp_path)):
         for most in (3, 2, None):
             searches = open_all(ask_for(place, "evolution", budget="8"))

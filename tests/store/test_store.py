@@ -85,9 +85,9 @@ def test_a_trial_is_found_by_the_beginning_of_its_id(store: Store) -> None:
     store.write_members([member_row("bb33")])
     assert store.find_trial("aa1") == "aa11"
     assert store.find_trial("b") == "bb33"
-    with pytest.raises(RaysweepError, match="2 trials begin with 'aa': aa11, aa22"):
+    with pytest.raises(RaysweepError, match="2 .*'aa'.*aa11, aa22"):
         store.find_trial("aa")
-    with pytest.raises(RaysweepError, match="no trial 'cc'"):
+    with pytest.raises(RaysweepError, match="'cc'"):
         store.find_trial("cc")
 
 
@@ -100,11 +100,11 @@ def test_no_store_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(RaysweepError, match="is a file"):
+    with pytest.raises(RaysweepError, match=f"{tmp_path}/file"):
         Store.open(str(tmp_path / "file"), create=True)
-    with pytest.raises(RaysweepError, match="cannot write store.json"):
+    with pytest.raises(RaysweepError, match=r"store\.json.*/proc/nowhere/store"):
         Store.open("/proc/nowhere/store", create=True)
-    with pytest.raises(RaysweepError, match="no address of a results store"):
+    with pytest.raises(RaysweepError, match="nosuch://bucket/store"):
         Store.open("nosuch://bucket/store", create=True)
 
 
@@ -148,7 +148,7 @@ def test_a_damaged_file_does_not_hide_the_others(store: Store) -> None:
     assert store.trials().num_rows == 1
     assert len(store.problems) == 1, "named once, however often it is read"
     assert "trials/bad.parquet" in store.problems[0]
-    with pytest.raises(RaysweepError, match=r"trials/bad\.parquet.*damaged"):
+    with pytest.raises(RaysweepError, match=r"trials/bad\.parquet"):
         store.trial("bad")
 
 
@@ -190,7 +190,7 @@ def test_a_trial_file_is_small(store: Store) -> None:
     "uri", ["s3://", "s3://bucket/store?endpoint_override=127.0.0.1:1&scheme=http&region=us-east-1"]
 )
 def test_an_address_that_cannot_be_reached(uri: str) -> None:
-    with pytest.raises(RaysweepError, match="cannot"):
+    with pytest.raises(RaysweepError, match="s3://"):
         Store.open(uri)
 
 
@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_what_was_written(tmp_path: Path) -> None:
         store = Store.open(str(small / "store"), create=True)
         store.write_trial(trial_row())
         store.write_checkpoint("a", b"small")
-        with pytest.raises(RaysweepError, match="The disk is full: free some space"):
+        with pytest.raises(RaysweepError, match="checkpoints/a.pt.*disk is full"):
             store.write_checkpoint("a", os.urandom(2**21))
         assert store.read_checkpoint("a") == b"small"
         assert store.trial("0123456789ab") is not None

@@ -22,7 +22,7 @@ from tests.verbs.test_cli import good, refused
 SOON = (
     "from raysweep.terminal import watch_store; watch_store.SETTLE_S = 0.5; from raysweep.__main__ import main; main()"
 )
-"""The command, which takes a sweep for over sooner."""
+"""The command, with a shorter time until a sweep counts as over."""
 WORDS = ("status", "--watch", "--every", "0.2", "--store")
 WATCH = (sys.executable, "-c", SOON, *WORDS)
 
@@ -37,7 +37,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def read_until(stream: int, text: str, seen: str = "") -> str:
-    """What a terminal shows until it shows this, or until it is closed."""
+    """The output of a terminal until it contains a text, or until it is closed."""
     while text not in seen:
         with suppress(OSError):  # how Linux tells that the other side is closed
             if part := os.read(stream, 65536):
@@ -59,7 +59,7 @@ def test_lines_in_a_pipe_until_nothing_is_left(store: Store) -> None:
         assert "c activation/vc seed 0  running  epoch 9/10  1,000 images/s  top-1 45.0 %" in process.stdout.readline()
         write_trial(store, "c", "finished", 10, age_s=100)
         rest = process.stdout.read()
-    assert process.returncode == 0, "it ends by itself"
+    assert process.returncode == 0, "it ends at the end of the sweep"
     assert rest.splitlines()[0].startswith("c activation/vc seed 0  finished  epoch 10/10")
     assert rest.splitlines()[1:] == ["activation demo  3/3 ended  2 finished, 1 failed  ETA -"]
 
@@ -99,7 +99,7 @@ def test_a_table_on_a_terminal_and_ctrl_c(store: Store) -> None:
     assert seen.rindex("\x1b[?25h") > seen.rindex("\x1b[?25l"), "and shown again at the end"
 
 
-def test_a_store_that_is_away_for_a_while_is_asked_again(store: Store, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_reached_for_a_while_is_read_again(store: Store, tmp_path: Path) -> None:
     write_trial(store, "c", "running", 5)
     process = subprocess.Popen([*WATCH, store.uri], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
@@ -116,7 +116,7 @@ def test_a_store_that_is_away_for_a_while_is_asked_again(store: Store, tmp_path:
     assert "3/3 ended" in out
 
 
-def test_a_store_that_is_away_at_the_first_look_is_not_taken_for_an_empty_one(
+def test_a_store_that_cannot_be_reached_at_first_is_not_taken_for_an_empty_one(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     following = Following(store)
@@ -129,19 +129,22 @@ def test_a_store_that_is_away_at_the_first_look_is_not_taken_for_an_empty_one(
         return answer()
 
     monkeypatch.setattr(following, "refresh", refresh)
-    looks = (changed for _, changed in watch_store.looks(following, store, 0.0))
-    assert next(looks) == []
+    refreshes = (changed for _, changed in watch_store.refreshes(following, store, 0.0))
+    assert next(refreshes) == []
     assert store.problems[0].endswith("away")
-    assert {row["trial"] for row in next(looks)} == {"a", "b"}
+    assert {row["trial"] for row in next(refreshes)} == {"a", "b"}
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "values"),
     [
-        (("--every", "3"), "--every 3 is for --watch"),
-        (("--watch", "--json"), "--watch shows tables, or lines in a pipe: leave out --json"),
-        (("--watch", "--every", "0"), "--every 0: at least 0.2 seconds"),
+        (("--every", "3"), ("--every 3", "--watch")),
+        (("--watch", "--json"), ("--watch", "--json")),
+        (("--watch", "--every", "0"), ("--every 0", "0.2")),
     ],
 )
-def test_what_cannot_be_watched(words: tuple[str, ...], sentence: str, store: Store) -> None:
-    assert sentence in refused("status", "--store", store.uri, *words)
+def test_options_that_contradict_each_other_are_refused(
+    words: tuple[str, ...], values: tuple[str, ...], store: Store
+) -> None:
+    message = refused("status", "--store", store.uri, *words)
+    assert all(value in message for value in values), message

@@ -6,7 +6,8 @@ from raysweep.cost import native_recipe
 from raysweep.identity import recipe_json
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
-from raysweep.train.probe import Question, carried, fewest_that_pay
+from raysweep.train.probe import carried, fewest_that_pay
+from raysweep.train.work import Question
 
 
 def question(batch: int, **changes: object) -> Question:

@@ -18,7 +18,7 @@ from raysweep.identity import recipe_json, trial_id
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.store.store import Store
-from raysweep.train.run_trial import record_end, run_trial
+from raysweep.train.run_trial import Record, record_end, run_trial
 from raysweep.train.task import Placement, TrialTask
 
 EXACT = ("epoch", "iteration", "train_loss", "top1", "logloss")
@@ -70,6 +70,41 @@ def test_a_checkpoint_is_kept_where_asked(small_recipe: Recipe, small_images: Pa
     task = make_task(small_recipe, small_images, tmp_path / "store", keep_checkpoint=True)
     list(run_trial(task, Placement(), 1))
     assert Store.open(task.store).read_checkpoint(task.trial)
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("changes", [{}, {"solver.lr": 1e20, "network.activation": "linear"}])
+def test_a_trial_killed_between_its_last_checkpoint_and_its_row_is_finished_by_the_next_attempt(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """A finished one and a diverged one; nothing of them is left to train."""
+    recipe = patch(small_recipe, changes)
+    whole = make_task(recipe, small_images, tmp_path / "whole", keep_checkpoint=True)
+    expected = list(run_trial(whole, Placement(), 1))[-1]
+    cut = make_task(recipe, small_images, tmp_path / "cut", keep_checkpoint=True)
+    write = Record.write
+
+    def kill_at_the_end(record: Record, status: str, **changes: Any) -> None:
+        if status != "running":
+            raise KilledError
+        write(record, status, **changes)
+
+    monkeypatch.setattr(Record, "write", kill_at_the_end)
+    with pytest.raises(KilledError):
+        list(run_trial(cut, Placement(), 1))
+    monkeypatch.setattr(Record, "write", write)
+    store = Store.open(cut.store)
+    assert (store.trial(cut.trial) or {})["status"] == "running"
+    (row,) = run_trial(cut, Placement(), 2)
+    assert (row["epoch"], row["status"]) == (expected["epoch"], expected["status"])
+    assert repr(stored(tmp_path / "cut", cut.trial)) == repr(stored(tmp_path / "whole", whole.trial))
+    found, wanted = (Store.open(task.store).trial(task.trial) or {} for task in (cut, whole))
+    for key in ("status", "epochs", "planned_epochs", "top1", "best_top1", "diverged_epoch"):
+        assert found[key] == wanted[key], key
+    assert store.read_checkpoint(cut.trial)
 
 
 def test_a_closed_trial_continues_from_its_last_epoch(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
@@ -222,7 +257,7 @@ def test_a_trial_that_is_stopped_or_fails_leaves_no_shared_memory(
     steps.close()  # type: ignore[attr-defined]
     assert not list(memory.iterdir())
     no_trunk = patch(recipe, {"init.trunk": "frozen"})
-    with pytest.raises(RaysweepError, match="no trained network"):
+    with pytest.raises(RaysweepError, match="--trunks"):
         next(run_trial(make_task(no_trunk, small_images, tmp_path / "failed"), SHARING, 1))
     assert not list(memory.iterdir())
 

@@ -16,37 +16,37 @@ from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import Genotype
 from raysweep.nas import search
 from raysweep.nas.cells_space import CellSpace
+from raysweep.nas.methods.supernet_methods import ALL, Enas
 from raysweep.nas.space import randomness
-from raysweep.nas.supernet_methods import ALL, Enas
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
-from raysweep.train.supernet import SharedTraining
-from raysweep.train.supernet_recipe import ENAS_CODE, SharedRecipe, enas_code, small
+from raysweep.train.supernet import SupernetTraining
+from raysweep.train.supernet_recipe import ENAS_CODE, SupernetRecipe, enas_code, small
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = CellSpace("one node", ("sep_conv_3x3", "avg_pool_3x3", "identity"), nodes=1)
 TINY = {"data.side": 8, "training.epochs": 3.0, "training.batch_size": 30, "schedule.cycles": 2}
 
 
-def tiny(images: Path, bn: str = "batch", **changes: Any) -> SharedRecipe:
+def tiny(images: Path, bn: str = "batch", **changes: Any) -> SupernetRecipe:
     """Three cells of 4 channels on 270 images of 8 px, 30 held out."""
     made = small(bind_data(find_protocol("demo"), read_manifest(images)), bn=bn, cells=3, width=4, recalibration=2)
-    return SharedRecipe(**{**vars(made), "training": patch(made.training, TINY | changes)})
+    return SupernetRecipe(**{**vars(made), "training": patch(made.training, TINY | changes)})
 
 
-def begin(images: Path, store: Path, bn: str = "batch", **changes: Any) -> SharedTraining:
-    return SharedTraining(SPACE, tiny(images, bn, **changes), images, store)
+def begin(images: Path, store: Path, bn: str = "batch", **changes: Any) -> SupernetTraining:
+    return SupernetTraining(SPACE, tiny(images, bn, **changes), images, store)
 
 
 def sample(update: int) -> Genotype:
     return SPACE.sample(randomness(9, update))
 
 
-def weights(shared: SharedTraining) -> dict[str, torch.Tensor]:
+def weights(shared: SupernetTraining) -> dict[str, torch.Tensor]:
     return {name: weight.clone() for name, weight in shared.network.state_dict().items() if torch.is_tensor(weight)}
 
 
-def test_images_that_score_are_neither_trained_on_nor_tested(small_images: Path, tmp_path: Path) -> None:
+def test_scoring_images_are_used_neither_for_training_nor_testing(small_images: Path, tmp_path: Path) -> None:
     shared = begin(small_images, tmp_path)
     trained, scored = shared.trial.train.indices, shared.trial.test.indices
     assert (len(trained), len(scored)) == (270, 30)
@@ -57,7 +57,7 @@ def test_images_that_score_are_neither_trained_on_nor_tested(small_images: Path,
     assert sorted(np.concatenate(read).tolist()) == sorted(scored.tolist())
 
 
-def test_a_training_that_is_taken_up_again_is_the_same_to_the_bit(small_images: Path, tmp_path: Path) -> None:
+def test_a_resumed_training_is_bit_identical(small_images: Path, tmp_path: Path) -> None:
     whole = begin(small_images, tmp_path / "whole")
     for _ in range(3):
         whole.train(sample)
@@ -72,7 +72,7 @@ def test_a_training_that_is_taken_up_again_is_the_same_to_the_bit(small_images: 
     for (name, mine), other in zip(weights(part).items(), weights(whole).values(), strict=True):
         assert torch.equal(mine, other), name
     assert part(sample(5)).value == whole(sample(5)).value
-    with pytest.raises(RaysweepError, match="of another recipe or space"):
+    with pytest.raises(RaysweepError, match="shared.pt"):
         begin(small_images, tmp_path / "part", **{"solver.lr": 0.01})
 
 
@@ -96,7 +96,7 @@ def test_every_update_is_of_the_architecture_with_its_number(small_images: Path,
 
 
 @pytest.mark.parametrize("bn", ["batch", "running", "recalibrated"])
-def test_the_statistics_that_score_are_those_declared(small_images: Path, tmp_path: Path, bn: str) -> None:
+def test_scoring_uses_the_declared_statistics(small_images: Path, tmp_path: Path, bn: str) -> None:
     """By the running averages of the training, whatever was scored in between; or by none of them."""
     shared = begin(small_images, tmp_path, bn)
     shared.train(sample)
@@ -111,7 +111,7 @@ def test_the_statistics_that_score_are_those_declared(small_images: Path, tmp_pa
     assert (shared(sample(3)).value == score) is (bn != "running")
 
 
-def spoil(shared: SharedTraining) -> None:
+def spoil(shared: SupernetTraining) -> None:
     """Running averages that nothing was trained with."""
     for name, weight in shared.network.state_dict().items():
         if "running" in name and torch.is_tensor(weight):
@@ -126,7 +126,7 @@ def test_minibatches_are_drawn_for_each_architecture(small_images: Path, tmp_pat
     assert list(shared._minibatches(sample(0), None)) == list(shared._minibatches(sample(0), ALL)) == list(range(8))
 
 
-def test_a_rate_that_is_far_too_high_is_a_result(small_images: Path, tmp_path: Path) -> None:
+def test_divergence_is_a_result(small_images: Path, tmp_path: Path) -> None:
     wild = {"solver.lr": 1e30, "solver.clip_norm": 0.0}
     method = Enas(epochs=3, rewards=2, sampled=2, rescored=1, controller="tabular")
     shared = begin(small_images, tmp_path, **wild)
@@ -136,7 +136,7 @@ def test_a_rate_that_is_far_too_high_is_a_result(small_images: Path, tmp_path: P
     assert begin(small_images, tmp_path, **wild).diverged
 
 
-def test_a_search_trains_and_scores_in_turns_and_is_resumed(small_images: Path, tmp_path: Path) -> None:
+def test_a_search_trains_and_scores_in_turn_and_resumes(small_images: Path, tmp_path: Path) -> None:
     method = Enas(epochs=3, rewards=4, sampled=6, rescored=3, controller="tabular", lr=0.1)
 
     def run(folder: Path, budget: int) -> Any:
@@ -156,15 +156,13 @@ def test_a_search_trains_and_scores_in_turns_and_is_resumed(small_images: Path, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data.holdout": 0.0}, "data.holdout does not serve"),
-        ({"init.method": "lsuv"}, "init.method does not serve"),
-        ({"training.accumulate": 2}, "training.accumulate does not serve"),
-        ({"training.batch_size": 280}, "more than the 270 images"),
+        ({"data.holdout": 0.0}, "data.holdout"),
+        ({"init.method": "lsuv"}, "init.method"),
+        ({"training.accumulate": 2}, "training.accumulate"),
+        ({"training.batch_size": 280}, "280.* 270 images"),
     ],
 )
-def test_recipes_that_do_not_serve_are_refused(
-    small_images: Path, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
+def test_unusable_recipes_are_errors(small_images: Path, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RaysweepError, match=message):
         begin(small_images, tmp_path, **changes)
 
@@ -177,5 +175,5 @@ def test_the_preset_of_the_released_code_has_its_values() -> None:
     assert 10 * (2**recipe.schedule.cycles - 1) == recipe.training.epochs == ENAS_CODE["training.epochs"]
     assert recipe.solver.lr * recipe.schedule.floor == pytest.approx(0.0005)
     assert recipe.network.norm == "batch_affine_current"
-    with pytest.raises(RaysweepError, match="unknown bn 'bach'"):
+    with pytest.raises(RaysweepError, match="bach"):
         _ = enas_code(find_protocol("cifar10"), bn="bach").recipe

@@ -115,9 +115,9 @@ def test_a_trunk_takes_another_number_of_classes_and_refuses_other_layers(
     recipe: Callable[..., Recipe], other_images: Path, saved: bytes
 ) -> None:
     open_trial(recipe("frozen", **{"network.outputs": 12}), other_images, saved)
-    with pytest.raises(RaysweepError, match="where conv1.layers.0.weight of this network has"):
+    with pytest.raises(RaysweepError, match="conv1.layers.0.weight"):
         open_trial(recipe("frozen", **{"network.width": 0.125}), other_images, saved)
-    with pytest.raises(RaysweepError, match="has nothing where"):
+    with pytest.raises(RaysweepError, match="nothing"):
         open_trial(recipe("frozen", **{"network.activation": "prelu"}), other_images, saved)
     with pytest.raises(RaysweepError, match="cannot be read"):
         open_trial(recipe("frozen"), other_images, saved[: len(saved) // 2])
@@ -160,5 +160,5 @@ def test_a_trial_that_was_stopped_goes_on_without_the_store_of_its_trunk(
 def test_weights_that_have_gone_are_told(recipe: Callable[..., Recipe], other_images: Path, tmp_path: Path) -> None:
     trunks = Store.open(str(tmp_path / "trunks"), create=True)
     task = make_task(recipe("frozen"), other_images, tmp_path / "store", trunks=trunks.uri)
-    with pytest.raises(RaysweepError, match="are no longer in"):
+    with pytest.raises(RaysweepError, match=str(tmp_path / "trunks")):
         list(run_trial(task, Placement(), 1))

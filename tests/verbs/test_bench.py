@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from raysweep.__main__ import raysweep as command
 from raysweep.cost import compute_cost, native_recipe
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.train.bench import Question, measure
 from raysweep.verbs import bench as module
+from raysweep.verbs.entry import raysweep as command
 
 TINY = ("--side", "64", "--batch-size", "4", "--repeats", "2", "--set", "network.width=0.0625")
 
@@ -55,7 +55,7 @@ def test_a_larger_batch_takes_more_memory() -> None:
 
 @pytest.mark.parametrize(
     ("script", "said"),
-    [("kill -9 $$", "killed by signal 9: not enough memory"), ("echo out of memory >&2; exit 1", "out of memory")],
+    [("kill -9 $$", "killed by signal 9"), ("echo out of memory >&2; exit 1", "out of memory")],
 )
 def test_a_process_that_dies_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str) -> None:
     dying = tmp_path / "python"
@@ -81,8 +81,8 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("cafenet",), "Did you mean caffenet"),
-        (("caffenet", "--out", "speed.txt"), "must end in .json, .csv, .parquet"),
+        (("cafenet",), "caffenet"),
+        (("caffenet", "--out", "speed.txt"), "speed.txt.*json, .csv, .parquet"),
         (("caffenet", "--device", "gpu"), "--device gpu"),
         (("caffenet", "--set", "network.wide=2"), "network.width"),
     ],

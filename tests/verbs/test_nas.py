@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analysis.load import load_searches
-from raysweep.__main__ import raysweep
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.macro import MacroNetwork
 from raysweep.store.store import Store
+from raysweep.verbs.entry import raysweep
 
 SMALL = ("--space", "nasbench201", "--protocol", "demo", "--width", "0.25", "--epochs", "1", "--inline")
 
@@ -42,7 +43,7 @@ def test_a_search_is_previewed_run_and_continued(
 ) -> None:
     monkeypatch.setattr("raysweep.nas_trials.preview.EXAMPLES", 1)
     before = good(*search, "2", "--dry-run")
-    assert "2 searches, about" in before
+    assert "2 searches" in before
     assert not (tmp_path / "s").exists(), "a preview writes nothing"
     good(*search, "1")
     assert good(*search, "2", "--dry-run").splitlines()[1].split()[1:3] == ["0", "1"]
@@ -67,7 +68,7 @@ def test_whole_networks_of_the_macro_space_are_searched(small_images: Path, tmp_
     assert len(MacroNetwork.parse(one["architecture"]).layers) == 12
 
 
-def test_weights_are_shared_and_their_scores_compared_with_trainings_alone(small_images: Path, tmp_path: Path) -> None:
+def test_a_supernet_is_searched_and_ranked_against_individual_trainings(small_images: Path, tmp_path: Path) -> None:
     lengths = ("epochs=2", "rewards=2", "sampled=3", "rescored=2", "preset=small", "cells=3", "width=4")
     options = [word for length in lengths for word in ("--option", length)]
     words = ("nas", "enas", *options, "--space", "enas", *SMALL[2:], "--set", "network.cell_repeats=1")
@@ -84,30 +85,30 @@ def test_weights_are_shared_and_their_scores_compared_with_trainings_alone(small
     tops = [(store.trial(rows[row["architecture"]]) or {})["top1"] for row in ranking]
     assert [row["standalone_top1"] for row in ranking] == tops
     again = call(*words, "--retrain", "1")
-    assert "1 ended before" in again.stderr
-    assert "3 trials, 3 finished before" in again.stderr
+    assert re.search(r"^1 searches with a supernet, 1 of them", again.stderr, re.M)
+    assert re.search(r"^3 trials, 3 of them", again.stderr, re.M)
     assert again.stdout.startswith(found)
     shared = store.rankings()["shared_top1"].to_pylist()
     assert shared == [row["shared_top1"] for row in ranking], "scores do not depend on who scores"
 
 
-def test_a_search_with_shared_weights_that_fails_is_a_failure(
+def test_a_failed_supernet_search_fails_the_command(
     small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(*place: object) -> Iterator[dict[str, Any]]:
         raise RaysweepError("no room on the disk")
 
-    monkeypatch.setattr("raysweep.sweeps.supernet_sweep.train_shared", train)
+    monkeypatch.setattr("raysweep.sweeps.supernet_sweep.train_supernet", train)
     words = ("nas", "enas", "--space", "enas", *SMALL[2:], "--data", small_images, "--store", tmp_path / "s")
     done = call(*words, "--option", "preset=small")
     assert done.exit_code == 1
     (left,) = (tmp_path / "s" / "searches").glob("*.error")
-    assert f"why: {left}; the same command tries again" in done.stderr
+    assert str(left) in done.stderr
     assert "no room on the disk" in left.read_text()
 
 
 @pytest.mark.long
-def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp_path: Path) -> None:
+def test_the_best_architectures_are_retrained_and_reported(search: tuple[object, ...], tmp_path: Path) -> None:
     good(*search, "3", "--retrain", "2", "--beside", "resnet20_cifar")
     rows = json.loads(good("results", "nas-nasbench201-best", "--store", tmp_path / "s", "--json"))
     assert {row["seed"] for row in rows} == {0, 1}
@@ -123,40 +124,41 @@ def test_what_is_found_is_retrained_and_reported(search: tuple[object, ...], tmp
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "pattern"),
     [
-        (("random",), "--budget is missing: random goes on for as long as it may"),
-        (("random", "--budget", "3", "--rank", "20"), "--rank 20: it is how many cells, 2 or more"),
-        (("enas",), "--space nasbench201: enas shares the weights of ENAS' cells. Use --space enas"),
-        (("random", "enas", "--budget", "3"), "--space nasbench201: enas shares the weights of ENAS' cells"),
-        (("random", "--budget", "0"), "it must be more than 0"),
-        (("randon", "--budget", "3"), "unknown search method 'randon'. Did you mean random"),
-        (("random", "--budget", "3", "--space", "nasnett"), "Did you mean nasnet"),
-        (("evolution", "--budget", "3", "--option", "population"), "write it as --option NAME=VALUE"),
-        (("random", "--budget", "3", "--option", "population=3"), "unknown option of random 'population'"),
-        (("random", "--budget", "3", "--beside", "vgg16"), "--retrain is 0"),
-        (("random", "--budget", "3", "--retrain", "1", "--beside", "vgg61"), "unknown network 'vgg61'"),
-        (("random", "--budget", "3", "--holdout", "0"), "--holdout is 0"),
-        (("random", "--budget", "3", "--holdout", "0.0001"), "leaves none to test on"),
-        (("random", "--budget", "3", "--network", "vgg16"), "network.name is what the space nasbench201 searches"),
+        (("random",), "--budget.*random"),
+        (("random", "--budget", "3", "--rank", "20"), "--rank.*20"),
+        (("enas",), "--space nasbench201.*enas"),
+        (("random", "enas", "--budget", "3"), "--space nasbench201.*enas"),
+        (("random", "--budget", "0"), "0 evaluations"),
+        (("randon", "--budget", "3"), "randon.*random"),
+        (("random", "--budget", "3", "--space", "nasnett"), "nasnett.*nasnet"),
+        (("evolution", "--budget", "3", "--option", "population"), "--option population:"),
+        (("random", "--budget", "3", "--option", "population=3"), "random.*population"),
+        (("random", "--budget", "3", "--beside", "vgg16"), "--retrain.*0"),
+        (("random", "--budget", "3", "--retrain", "1", "--beside", "vgg61"), "vgg61"),
+        (("random", "--budget", "3", "--holdout", "0"), "--holdout.*0"),
+        (("random", "--budget", "3", "--holdout", "0.0001"), "holdout.*0.0001"),
+        (("random", "--budget", "3", "--network", "vgg16"), "network.name.*nasbench201"),
     ],
 )
-def test_mistakes_get_a_sentence_before_anything_is_trained(
-    words: tuple[str, ...], sentence: str, small_images: Path, tmp_path: Path
+def test_mistakes_are_reported_before_anything_is_trained(
+    words: tuple[str, ...], pattern: str, small_images: Path, tmp_path: Path
 ) -> None:
     more = () if "--space" in words else ("--space", "nasbench201")
     settings = (*more, "--protocol", "demo", "--data", small_images, "--store", tmp_path / "s", "--inline")
     done = CliRunner().invoke(raysweep, ["nas", *words, *map(str, settings)])
-    assert sentence in (str(done.exception) if isinstance(done.exception, RaysweepError) else done.output)
+    message = str(done.exception) if isinstance(done.exception, RaysweepError) else done.output
+    assert re.search(pattern, message), message
     assert not (tmp_path / "s").exists()
 
 
-def test_a_population_that_is_never_complete_is_warned_of(small_images: Path, tmp_path: Path) -> None:
+def test_a_population_larger_than_the_budget_gives_a_warning(small_images: Path, tmp_path: Path) -> None:
     words = ("nas", "evolution", *SMALL, "--data", small_images, "--store", tmp_path / "s", "--budget", "1")
-    assert "its population of 30 is never complete with 1 evaluations" in call(*words).stderr
+    assert "population of 30" in call(*words).stderr
 
 
-def test_a_space_that_has_no_more_ends_the_search(
+def test_an_exhausted_space_ends_the_search(
     small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from raysweep.genotypes.nasbench201 import Cell201
@@ -165,5 +167,5 @@ def test_a_space_that_has_no_more_ends_the_search(
     only = Cell201(("skip_connect",) * 6)
     monkeypatch.setattr(NASBench201, "sample", lambda space, rng: only)
     words = ("nas", "random_dedup", *SMALL, "--data", small_images, "--store", tmp_path / "s", "--budget", "9")
-    assert "the space has no more architectures for it" in good(*words)
+    assert "random_dedup seed 0 ended before its budget" in good(*words)
     assert len(load_searches(Store.open(str(tmp_path / "s")))) == 1

@@ -76,7 +76,7 @@ def read(path: str, way: str, crop: int) -> tuple[Any, Any]:
 
 
 def main(path: str, out: str, crop: str) -> None:
-    """Read it in all ways; also encode the first crop, and say where the stored bytes lie."""
+    """Read it in all ways; also encode the first crop, and record where the stored bytes are."""
     Compiler.set_enabled(False)
     found: dict[str, Any] = {}
     for way in WAYS:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -66,76 +66,60 @@ def read_by_ffcv(path: Path, tmp_path: Path) -> dict[str, np.ndarray]:  # type: 
         return dict(found)
 
 
-def stored(starts: list[int], sizes: list[int]) -> np.ndarray:  # type: ignore[type-arg]
-    rows = np.zeros(len(starts), STORED)
-    rows["start"], rows["size"], rows["mode"] = starts, sizes, JPG
+def stored(sizes: list[int]) -> np.ndarray:  # type: ignore[type-arg]
+    rows = np.zeros(len(sizes), STORED)
+    rows["size"], rows["mode"] = sizes, JPG
     rows["height"] = rows["width"] = 1
     return rows
 
 
-def written(path: Path, batches: list[list[int]], stop_after: int | None = None) -> list[int]:
-    """Write images of these sizes; after some batches as another process that goes on with those."""
-    file, starts, sizes = BetonWriter(path, 20), [], []
-    for number, batch in enumerate(batches):
-        if number == stop_after:
-            file.add([7, 9], bytes(16))
-            file.close()
-            file = BetonWriter(path, 20)
-            file.go_on(stored(starts, sizes))
-        starts += file.add(batch, b"".join(bytes([len(sizes) + k + 1]) * size for k, size in enumerate(batch))).tolist()
-        sizes += batch
-    file.finish(stored(starts, sizes), np.arange(len(sizes)))
-    file.finish(stored(starts, sizes), np.arange(len(sizes)))
-    file.close()
-    beton = read_beton(path)
-    assert beton.labels.tolist() == list(range(len(sizes)))
-    assert [beton.stored(k).tolist() for k in range(len(sizes))] == [[k + 1] * size for k, size in enumerate(sizes)]
-    return starts
-
-
 BATCHES = [[3000, 1000], [], [200, 4000, 1], [9000], [16384, 100]]
+SIZES = list(chain(*BATCHES))
+
+
+def write(path: Path, order: Sequence[int], *, finished: bool = True) -> None:
+    """Write these batches of images, in this order."""
+    file = BetonWriter(path, stored(SIZES), 20)
+    for number in order:
+        first = sum(map(len, BATCHES[:number]))
+        file.put(first, b"".join(bytes([first + k + 1]) * size for k, size in enumerate(BATCHES[number])))
+    if finished:
+        file.finish(np.arange(len(SIZES)))
+        file.finish(np.arange(len(SIZES)))
+    file.close()
 
 
 def test_no_image_lies_across_the_end_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beton_writer, "PAGE", 4096)
-    starts = written(tmp_path / "a", BATCHES)
-    for start, size in zip(starts, chain(*BATCHES), strict=True):
+    write(tmp_path / "a", range(len(BATCHES)))
+    beton = read_beton(tmp_path / "a")
+    assert beton.labels.tolist() == list(range(len(SIZES)))
+    assert [beton.stored(k).tolist() for k in range(len(SIZES))] == [[k + 1] * size for k, size in enumerate(SIZES)]
+    starts = beton.starts.tolist()
+    for start, size in zip(starts, SIZES, strict=True):
         assert start // 16384 == (start + size - 1) // 16384
     assert starts == sorted(starts)
-    assert starts[0] == 4096  # behind the header and room for the table, 3 kB
+    assert starts[0] == 4096  # after the header and room for the table, 3 kB
 
 
-@pytest.mark.parametrize("stop_after", range(1, len(BATCHES)))
-def test_a_file_that_is_gone_on_with_has_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+@pytest.mark.parametrize("first", [[0], [1, 4], [4, 2, 0], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("finished", [False, True])
+def test_batches_can_be_written_in_any_order_by_several_writers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: list[int], finished: bool
 ) -> None:
     monkeypatch.setattr(beton_writer, "PAGE", 4096)
-    written(tmp_path / "a", BATCHES)
-    written(tmp_path / "b", BATCHES, stop_after)
+    write(tmp_path / "a", range(len(BATCHES)))
+    write(tmp_path / "b", first, finished=finished)
+    write(tmp_path / "b", [k for k in range(len(BATCHES)) if k not in first[1:]])
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_what_does_not_fit_on_the_disk_leaves_the_file_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = BetonWriter(tmp_path / "a", 4)
-    file.add([5], b"first")
-    length, put, calls = file.length, os.pwrite, []
-
-    def full(descriptor: int, data: bytes, at: int) -> int:
-        calls.append(at)
-        if len(calls) > 1:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return put(descriptor, data[:3], at)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "pwrite", full)
-        with pytest.raises(OSError, match="No space"):
-            file.add([6], b"second")
-    assert len(calls) == 2
-    assert file.length == length
-    assert file.add([6], b"second").tolist() == [length]
-    file.close()
+def test_a_disk_that_takes_a_part_at_a_time_gets_all_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = os.pwrite
+    write(tmp_path / "a", range(len(BATCHES)))
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: put(file, data[:1000], at))
+    write(tmp_path / "b", range(len(BATCHES)))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 @pytest.mark.parametrize(("size", "page"), [(0, 4096), (4096, 4096), (4097, 8192), (100_000, 131_072)])

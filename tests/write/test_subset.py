@@ -8,9 +8,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from raysweep.__main__ import raysweep
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
+from raysweep.verbs.entry import raysweep
 from raysweep.write.sources import open_source
 from raysweep.write.sources.subset import Subset
 from tests.images import Folder, encoded, noise
@@ -40,7 +40,7 @@ def test_the_first_of_each_class_in_the_order_of_the_source(real_images: Path) -
 def test_a_class_with_fewer_is_named(class_folder: Folder, train: int, test: int) -> None:
     train_images = {f"train/{name}/{k}.png": _png(k) for name, last in (("cat", 3), ("dog", 2)) for k in range(last)}
     root = class_folder(train_images | {f"val/{name}/1.png": _png(5) for name in ("cat", "dog")})
-    with pytest.raises(RaysweepError, match=r"images of each class: (dog has 2|cat has 1)\. Ask for 1 to (2|1)\."):
+    with pytest.raises(RaysweepError, match=r"(dog has 2|cat has 1)\b.* 1 to (2|1)\b"):
         Subset(open_source(str(root)), train, test)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -26,7 +27,7 @@ FORMS = (Form(side=16, encoding="raw"), Form(side=20, encoding="jpg"))
 
 
 class Faulty(GeneratedSamples):
-    """Does something at some images: always, or until it has left a mark."""
+    """Fails at some images: always, or until it has left a mark."""
 
     def __init__(self, fault: Callable[[], None], at: tuple[int, ...], mark: Path | None = None) -> None:
         super().__init__("train", 40, 20, 0)
@@ -59,27 +60,29 @@ def source_of(samples: Samples) -> GeneratedSource:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_results_come_in_the_order_of_the_tasks_and_whole(workers: int) -> None:
+def test_every_task_has_its_whole_result(workers: int) -> None:
     samples = GeneratedSamples("train", 40, 20, 0)
     tasks = [Task("train", list(range(first, min(first + 7, 40))), FORMS) for first in range(0, 40, 7)]
     with Encoders({"train": samples}, workers) as pool:
-        found = list(pool.encode(iter(tasks)))
-        again = list(pool.encode(iter(tasks[:2])))
+        found = {task.indices[0]: encoded for task, encoded in pool.encode(iter(tasks))}
+        again = {task.indices[0]: encoded for task, encoded in pool.encode(iter(tasks[:2]))}
         processes = [worker.process for worker in pool.workers]
     assert all(process.poll() is not None for process in processes)
-    for task, encoded in zip(tasks, found, strict=True):
+    assert len(found) == len(tasks)
+    for task in tasks:
+        encoded = found[task.indices[0]]
         expected = encode_all(samples, task.indices, FORMS)
         np.testing.assert_array_equal(encoded.rows, expected.rows)
         assert encoded.data == expected.data
         assert encoded.seconds > 0
-    assert [encoded.data for encoded in again] == [encoded.data for encoded in found[:2]]
+    assert {first: encoded.data for first, encoded in again.items()} == {k: found[k].data for k in (0, 7)}
 
 
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (die, "the process that decodes it ended by SIGKILL"),
-        (fail, "with exit status 1. Its last words: ValueError: a bug"),
+        (die, "SIGKILL"),
+        (fail, r"exit status 1\b.*ValueError: a bug"),
     ],
 )
 def test_images_that_end_their_process_are_named(tmp_path: Path, fault: Callable[[], None], words: str) -> None:
@@ -87,10 +90,10 @@ def test_images_that_end_their_process_are_named(tmp_path: Path, fault: Callable
     with pytest.raises(RaysweepError) as caught:
         write_images(source, tmp_path / "out")
     lines = str(caught.value).splitlines()
-    assert lines[0] == "2 of 50 images cannot be stored:"
+    assert lines[0].startswith("2 of 50 images")
     assert [line.partition(" (")[0] for line in lines[1:3]] == [f"  generated train image {k}" for k in (0, 30)]
-    assert words in lines[1]
-    assert words in lines[2]
+    assert re.search(words, lines[1])
+    assert re.search(words, lines[2])
     manifest = write_images(source, tmp_path / "out", skip_bad=True)
     assert manifest.splits["train"].images == 38
 
@@ -102,30 +105,29 @@ def test_a_worker_that_was_killed_by_chance_is_replaced(tmp_path: Path) -> None:
     assert manifest == write_images(GeneratedSource(40, 10, side=20), tmp_path / "plain")
 
 
-def test_an_image_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_never_finishes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "STALL_S", 5.0)
     tasks = [Task("train", [index], FORMS) for index in (29, 30, 31)]
     with Encoders({"train": Faulty(hang, (30,))}, 2) as pool:
-        found = list(pool.encode(iter(tasks)))
-    assert [encoded.reasons for encoded in found] == [
-        {},
-        {30: "the process that decodes it did not answer for 5 s"},
-        {},
-    ]
-    assert [len(part.data[0]) > 0 for part in found] == [True, False, True]
+        found = {task.indices[0]: encoded for task, encoded in pool.encode(iter(tasks))}
+    assert {index: list(encoded.reasons) for index, encoded in found.items()} == {29: [], 30: [30], 31: []}
+    assert "5 s" in found[30].reasons[30]
+    assert {index: len(encoded.data[0]) > 0 for index, encoded in found.items()} == {29: True, 30: False, 31: True}
 
 
 def test_workers_that_end_again_and_again_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "MAX_DEATHS", 3)
-    with pytest.raises(RaysweepError, match=r"the last one ended by SIGKILL.*fewer --workers"):
+    with pytest.raises(RaysweepError, match=r"SIGKILL.*--workers"):
         write_images(source_of(Faulty(die, tuple(range(40)))), tmp_path / "out")
 
 
-def test_a_worker_that_cannot_start_is_an_error_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_start_is_an_error_with_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cv2.py").write_text("raise ImportError('no libGL')")
     (tmp_path / "PIL.py").write_text("raise ImportError('no libjpeg')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(RaysweepError, match=r"ended with exit status 1.*ImportError: no libjpeg"):
+    with pytest.raises(RaysweepError, match=r"exit status 1\b.*ImportError: no libjpeg"):
         write_images(GeneratedSource(40, 10, side=20), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

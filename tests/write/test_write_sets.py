@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import Manifest, read_manifest, verify
-from raysweep.data.stream import ImageFile, TestStream
+from raysweep.data.stream import TestStream
 from raysweep.errors import RaysweepError
-from raysweep.write import beton_writer, estimate, one_pass
+from raysweep.write import beton_writer, estimate
+from raysweep.write import write_sets as writing
 from raysweep.write.forms import Form
 from raysweep.write.publishing import set_digest
 from raysweep.write.sources import open_source
@@ -100,7 +102,7 @@ def test_bad_images_are_named_when_all_others_are_written(class_folder: Folder, 
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".writing"}
 
 
-def test_bad_images_are_left_out_where_that_is_asked(class_folder: Folder, tmp_path: Path) -> None:
+def test_bad_images_are_skipped_with_skip_bad(class_folder: Folder, tmp_path: Path) -> None:
     source = open_source(str(class_folder(tiny() | BAD)))
     steps: list[tuple[int, int]] = []
     manifest = write_images(source, tmp_path / "out", skip_bad=True, progress=lambda *step: steps.append(step))
@@ -123,7 +125,7 @@ def test_after_a_refusal_skip_bad_finishes_at_once(class_folder: Folder, tmp_pat
     assert manifest == plain
 
 
-def test_after_a_refusal_mended_images_take_their_place(class_folder: Folder, tmp_path: Path) -> None:
+def test_after_a_refusal_repaired_images_take_their_place(class_folder: Folder, tmp_path: Path) -> None:
     root = class_folder(tiny() | BAD)
     for _ in range(2):
         with pytest.raises(RaysweepError, match="2 of 10"):
@@ -131,12 +133,13 @@ def test_after_a_refusal_mended_images_take_their_place(class_folder: Folder, tm
     class_folder({name: encoded(picture(seed=50)) for name in BAD})
     manifest = write_images(open_source(str(root)), tmp_path / "out")
     assert manifest.skipped == ()
-    assert manifest.digest == write_images(open_source(str(root)), tmp_path / "plain").digest
+    plain = write_images(open_source(str(root)), tmp_path / "plain")
+    assert manifest == plain  # to the byte: the files have the order of the images
 
 
 def test_many_bad_images_are_all_named_in_a_file(class_folder: Folder, tmp_path: Path) -> None:
     bad = {f"train/cat/bad{k:02}.png": b"" for k in range(13)}
-    with pytest.raises(RaysweepError, match=r"13 of 21(.|\n)*and 3 more, all of them in (.*)bad.txt"):
+    with pytest.raises(RaysweepError, match=r"13 of 21(.|\n)* 3 more(.*)bad.txt"):
         write_images(open_source(str(class_folder(tiny() | bad))), tmp_path / "out")
     assert (tmp_path / "out/.writing/bad.txt").read_text().splitlines() == [f"{name} (empty)" for name in bad]
 
@@ -166,7 +169,7 @@ def test_images_larger_than_ffcvs_page_are_stored(class_folder: Folder, tmp_path
     assert file.sizes(np.arange(file.num_images)).max() == 2200
 
 
-def test_a_set_that_is_there_is_kept_unless_told(tmp_path: Path, class_folder: Folder) -> None:
+def test_an_existing_set_is_replaced_only_with_overwrite(tmp_path: Path, class_folder: Folder) -> None:
     source = open_source(str(class_folder(tiny())))
     first = write_images(source, tmp_path / "out")
     with pytest.raises(RaysweepError, match="--overwrite"):
@@ -181,12 +184,12 @@ def test_a_set_that_is_there_is_kept_unless_told(tmp_path: Path, class_folder: F
 def test_a_disk_that_is_too_small_is_refused_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1_000_000))
-    with pytest.raises(RaysweepError, match=r"0\.00 GB free.* need about 0\.01 GB"):
+    with pytest.raises(RaysweepError, match=r"0\.00 GB.* 0\.02 GB"):
         write_images(GeneratedSource(1500, 500), tmp_path / "new" / "out", encoding="raw")
     assert not (tmp_path / "new").exists()
 
 
-def test_what_to_expect_is_said_first(tmp_path: Path) -> None:
+def test_the_estimate_is_reported_first(tmp_path: Path) -> None:
     said: list[str] = []
     write_sets(GeneratedSource(1500, 500), tmp_path / "out", side=36, also=["24"], encoding="raw", say=said.append)
     files = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*.beton"))
@@ -201,16 +204,16 @@ def test_what_to_expect_is_said_first(tmp_path: Path) -> None:
         ({"encoding": "png"}, "'png'"),
         ({"quality": 101}, "101"),
         ({"workers": 0}, "workers"),
-        ({"side": 20, "also": ["40", "40-auto"]}, "40-auto.*named twice"),
-        ({"side": 20, "also": ["20"]}, "images of 20 px, rescaled auto, are named twice"),
-        ({"also": ["x"]}, "'x': give short sides in pixels, such as 80,110 or 144-nearest"),
+        ({"side": 20, "also": ["40", "40-auto"]}, "40-auto.*twice"),
+        ({"side": 20, "also": ["20"]}, "20 px, rescaled auto,.*twice"),
+        ({"also": ["x"]}, "'x'.*144-nearest"),
         ({"also": ["20-bicubic"]}, "'bicubic': use auto, nearest"),
         ({"encoding": "mixed", "raw_share": 1.0}, "raw_share is 1.0"),
         ({"side": 20, "rescale": "bicubic"}, "'bicubic': use auto, nearest"),
-        ({"rescale": "nearest"}, "without a side nothing is resized"),
+        ({"rescale": "nearest"}, "nearest.*--side"),
     ],
 )
-def test_options_without_meaning_are_refused(tmp_path: Path, changes: dict[str, Any], names: str) -> None:
+def test_invalid_options_are_refused(tmp_path: Path, changes: dict[str, Any], names: str) -> None:
     with pytest.raises(RaysweepError, match=names):
         write_images(GeneratedSource(20, 10), tmp_path / "out", **changes)
 
@@ -230,15 +233,17 @@ def test_labels_out_of_range_are_named_with_their_number(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("limit", "encoding"), [(1, "raw"), (0, "jpg")])
 @pytest.mark.parametrize("guess", [0.5, 2.0])
-def test_auto_encoding_is_raw_for_small_sets_whatever_the_sample_said(
+def test_auto_encoding_is_raw_for_small_sets_whatever_the_estimate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, encoding: str, guess: float
 ) -> None:
-    monkeypatch.setattr(one_pass, "RAW_BELOW", 30 * 20 * 20 * 3 + limit)
     monkeypatch.setattr(estimate, "RAW_BELOW", guess * 30 * 20 * 20 * 3)
+    monkeypatch.setattr(
+        writing, "choose_encoding", lambda size: "raw" if size < 30 * 20 * 20 * 3 + limit else "jpg"
+    )  # with all images
     said: list[str] = []
     manifest = write_images(GeneratedSource(20, 10, side=20), tmp_path / "out", say=said.append)
     assert manifest.encoding == encoding
-    assert ("beginning again" in " ".join(said)) == ((guess > 1) != bool(limit))
+    assert ("starting over" in " ".join(said)) == ((guess > 1) != bool(limit))
     assert manifest == write_images(GeneratedSource(20, 10, side=20), tmp_path / "asked", encoding=encoding)
 
 
@@ -302,16 +307,16 @@ def test_sets_that_are_there_are_kept_where_further_sizes_are_asked_for(tmp_path
     first = write_images(source, tmp_path / "out", side=40)
     inode = (tmp_path / "out" / "train.beton").stat().st_ino
     sets = write_sets(source, tmp_path / "out", side=40, also=["24"], say=said.append)
-    assert said[0] == f"{tmp_path / 'out'} is there already: kept"
+    assert str(tmp_path / "out") in said[0]
     assert (sets[tmp_path / "out"], (tmp_path / "out" / "train.beton").stat().st_ino) == (first, inode)
     assert read_manifest(tmp_path / "out" / "short24").short_side == 24
     assert write_sets(source, tmp_path / "out", side=40, also=["24"]) == sets
-    with pytest.raises(RaysweepError, match=r"out already has an image set, with side 40, not 36.*--overwrite"):
+    with pytest.raises(RaysweepError, match=r"out.*side 40, not 36.*--overwrite"):
         write_sets(source, tmp_path / "out", side=36, also=["20"])
-    with pytest.raises(RaysweepError, match=r"with 50 images, not 51: ask for what is there, or"):
+    with pytest.raises(RaysweepError, match=r"50 images, not 51"):
         write_sets(GeneratedSource(41, 10, side=40), tmp_path / "out", side=40, also=["20"])
     source.classes = source.classes[::-1]
-    with pytest.raises(RaysweepError, match="with other classes than generated"):
+    with pytest.raises(RaysweepError, match="other classes than generated"):
         write_sets(source, tmp_path / "out", side=40, also=["20"])
     assert not (tmp_path / "out" / "short20").exists()
 

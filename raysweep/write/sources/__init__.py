@@ -1,4 +1,4 @@
-"""Where images come from: class folders, Parquet, torchvision's CIFAR sets."""
+"""Sources of images: class folders, Parquet, and torchvision's CIFAR sets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ TORCHVISION = "torchvision:"
 
 
 def open_source(spec: str, *, root: Path | None = None, download: bool = False) -> Source:
-    """The source that a text names: a class folder, a Parquet file or folder, or `torchvision:CIFAR10`.
+    """Open a source: a class folder, a Parquet file or folder, or `torchvision:CIFAR10`.
 
-    `root` is where torchvision's sets lie; with `download` one that is not there is fetched.
+    Args:
+        spec: its path or name.
+        root: folder of torchvision's sets.
+        download: download a torchvision set if it is missing.
 
     Raises:
-        RaysweepError: nothing there, or nothing that can be read.
+        RaysweepError: the source does not exist or cannot be read.
     """
     if spec.startswith(TORCHVISION):
         from raysweep.write.sources.torchvision_sets import TorchvisionSource
@@ -25,7 +28,7 @@ def open_source(spec: str, *, root: Path | None = None, download: bool = False) 
     path = Path(spec)
     if not path.exists():
         raise RaysweepError(
-            f"there is no file or folder {spec}: name a class folder, a Parquet file or folder, or torchvision:CIFAR10."
+            f"there is no file or folder {spec}: use a class folder, a Parquet file or folder, or torchvision:CIFAR10."
         )
     if path.is_file() or any(next(path.glob(pattern), None) for pattern in ("*.parquet", "*/*.parquet")):
         from raysweep.write.sources.parquet import ParquetSource

@@ -1,4 +1,4 @@
-"""What `write_images` needs of a source of images, and checks that hold for all of them."""
+"""The interface of a source of images, and checks that apply to all sources."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from raysweep.errors import RaysweepError
 
 TEST_NAMES = ("val", "validation", "test")
-"""Names of the test split, the first of them that is there. ImageNet's own `test` has no labels, its `val` has."""
+"""Names of the test split; the first one that exists is used. ImageNet's `val` has labels, its `test` has none."""
 
 
 class Pictures(Protocol):
-    """A way to some images of a split, which crosses into a worker pickled."""
+    """Access to some images of a split; it is pickled and sent to a worker."""
 
     def picture(self, index: int) -> bytes | NDArray[Any]:
         """The encoded image file, or its pixels."""
 
 
 class Held:
-    """Pictures that are in memory already."""
+    """Pictures that are in memory."""
 
     def __init__(self, pictures: dict[int, bytes | NDArray[Any]]) -> None:
-        """`pictures` by their numbers."""
+        """`pictures` by the numbers of the images."""
         self._pictures = pictures
 
     def picture(self, index: int) -> bytes | NDArray[Any]:
@@ -39,21 +39,21 @@ class Samples(Protocol):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Class number of every image, in order."""
+        """The class numbers of all images, in order."""
 
     def __len__(self) -> int: ...
 
     def label(self, index: int) -> int:
-        """Class number of an image."""
+        """The class number of an image."""
 
     def name(self, index: int) -> str:
-        """What a user finds the image by."""
+        """A name by which a user can find the image."""
 
     def picture(self, index: int) -> bytes | NDArray[Any]:
         """The encoded image file, or its pixels."""
 
     def fetch(self, indices: Sequence[int]) -> Pictures:
-        """What a worker needs to get at these images, and not much more: every task carries it."""
+        """Access to these images for a worker; it should be small, because every task carries it."""
 
 
 class Source(Protocol):
@@ -61,11 +61,11 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """Short name for tables and figures."""
+        """A short name for tables and figures."""
 
     @property
     def spec(self) -> str:
-        """What it was opened by."""
+        """The text by which the source was opened."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -73,11 +73,11 @@ class Source(Protocol):
 
     @property
     def splits(self) -> Mapping[str, Samples]:
-        """`train` and `test`."""
+        """The images of the splits `train` and `test`."""
 
 
 class Labelled:
-    """Base of samples that know their labels from the start."""
+    """Base class of samples whose labels are known from the start."""
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         """`labels` (N,)."""
@@ -85,26 +85,26 @@ class Labelled:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Class number of every image, in order."""
+        """The class numbers of all images, in order."""
         return self._labels
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def label(self, index: int) -> int:
-        """Class number of an image."""
+        """The class number of an image."""
         return int(self._labels[index])
 
     def fetch(self, indices: Sequence[int]) -> Any:
-        """The samples themselves: they are small, and know their pictures by number."""
+        """The samples themselves, which are small and produce pictures by number."""
         return self
 
 
 def check_labels(source: Source) -> None:
-    """Refuse labels without a class and classes without training images.
+    """Refuse labels without a class, and classes without training images.
 
     Raises:
-        RaysweepError: names the labels with their count, or the classes.
+        RaysweepError: lists the labels with their counts, or the classes.
     """
     for split in ("train", "test"):
         labels = source.splits[split].labels
@@ -116,10 +116,10 @@ def check_labels(source: Source) -> None:
 
 
 def check_range(labels: NDArray[np.int64], classes: int, where: str) -> None:
-    """Refuse labels outside 0 .. classes - 1.
+    """Refuse labels outside 0 to `classes` - 1.
 
     Raises:
-        RaysweepError: names them with their count.
+        RaysweepError: lists them with their counts.
     """
     wrong, counts = np.unique(labels[(labels < 0) | (labels >= classes)], return_counts=True)
     if len(wrong):
@@ -129,25 +129,25 @@ def check_range(labels: NDArray[np.int64], classes: int, where: str) -> None:
 
 
 def check_classes(classes: Sequence[str], counts: Sequence[int], where: str) -> None:
-    """Refuse classes of which there is no training image.
+    """Refuse classes without training images.
 
     Raises:
-        RaysweepError: names them.
+        RaysweepError: lists them.
     """
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if empty:
-        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        names = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
         raise RaysweepError(
-            f"{where}: no training image of {len(empty)} of the {len(classes)} classes: {', '.join(empty[:5])}{more}. "
-            "Add images of them, or leave the classes out of both splits."
+            f"{where}: {len(empty)} of the {len(classes)} classes have no training images: {names}. "
+            "Add images, or remove these classes from both splits."
         )
 
 
 def test_split(names: Sequence[str]) -> str | None:
-    """Which of these names is the test split."""
+    """The name of the test split among these names."""
     return next((name for name in TEST_NAMES if name in names), None)
 
 
 def stem(spec: str) -> str:
-    """A short name from a path."""
+    """A short name derived from a path."""
     return Path(spec).resolve().stem or "images"

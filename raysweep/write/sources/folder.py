@@ -13,14 +13,14 @@ from raysweep.errors import RaysweepError
 from raysweep.write.sources.base import TEST_NAMES, Labelled, stem
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
-"""Other files (checksums, lists, thumbnails) lie in class folders too and are no images."""
+"""Suffixes of images; class folders also contain other files, such as checksums and lists."""
 
 
 class Files:
-    """Some files below a folder."""
+    """Some files in a folder."""
 
     def __init__(self, root: Path, paths: dict[int, str]) -> None:
-        """`paths` below `root` by the numbers of the images."""
+        """`paths` relative to `root`, by the numbers of the images."""
         self._root = root
         self._paths = paths
 
@@ -30,10 +30,10 @@ class Files:
 
 
 class FolderSamples(Labelled):
-    """The image files of one split, class after class in the order of their names."""
+    """The image files of one split, sorted by class and path."""
 
     def __init__(self, root: Path, files: Iterable[tuple[int, str]]) -> None:
-        """`files` are class numbers and paths below `root`. A million paths lie in one string, not in a million."""
+        """`files` are class numbers and paths relative to `root`, stored in one string: there may be millions."""
         labels, ends, paths = array("q"), array("q"), bytearray()
         for label, path in files:
             paths += os.fsencode(path)
@@ -45,7 +45,7 @@ class FolderSamples(Labelled):
         self._ends = np.array([0, *ends], np.int64)
 
     def name(self, index: int) -> str:
-        """The path below the folder of the set, as it can be printed."""
+        """The path relative to the folder of the set, printable."""
         return self._bytes(index).decode(errors="replace")
 
     def picture(self, index: int) -> bytes:
@@ -53,7 +53,7 @@ class FolderSamples(Labelled):
         return self.fetch([index]).picture(index)
 
     def fetch(self, indices: Sequence[int]) -> Files:
-        """Their paths: workers read the files."""
+        """The paths of these images: workers read the files."""
         return Files(self._root, {index: os.fsdecode(self._bytes(index)) for index in indices})
 
     def _bytes(self, index: int) -> bytes:
@@ -61,13 +61,13 @@ class FolderSamples(Labelled):
 
 
 class FolderSource:
-    """Classes are the folders in `train`, sorted by name; the test split is `val`, `validation` or `test`."""
+    """A set whose classes are the folders in `train`, sorted; its test split is `val`, `validation` or `test`."""
 
     def __init__(self, root: Path) -> None:
-        """`root` holds the folders of the splits.
+        """`root` contains the folders of the splits.
 
         Raises:
-            RaysweepError: a split is not there, or its classes are others than those of the training images.
+            RaysweepError: a split is missing, or the splits have different classes.
         """
         self.name, self.spec = stem(str(root)), str(root)
         folders = {"train": root / "train", "test": _test_folder(root)}
@@ -80,7 +80,7 @@ def _test_folder(root: Path) -> Path:
     found = [name for name in TEST_NAMES if (root / name).is_dir() and _classes(root / name)]
     if not found or not (root / "train").is_dir():
         raise RaysweepError(
-            f"{root} is no set of class folders: it needs train/CLASS/*.jpg and one of "
+            f"{root} is not a set of class folders: it needs train/CLASS/*.jpg and one of "
             f"{', '.join(f'{name}/CLASS/*.jpg' for name in TEST_NAMES)}."
         )
     return root / found[0]
@@ -99,14 +99,14 @@ def _check_same(classes: tuple[str, ...], folders: dict[str, Path]) -> None:
         if names:
             first = ", ".join(sorted(names)[:5]) + (" ..." if len(names) > 5 else "")
             raise RaysweepError(
-                f"{folders[here]} has {len(names)} classes that {folders[there]} has not: {first}. "
-                "Both need the same class folders; an empty one is enough in the test split."
+                f"{folders[here]} has {len(names)} classes that are missing from {folders[there]}: {first}. "
+                "Both need the same class folders; in the test split they may be empty."
             )
 
 
 def _files(root: Path, folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     for label, name in enumerate(classes):
-        # Strings, since a million paths as objects take half a minute; parts are compared, as paths are.
+        # Strings, because a million Path objects take half a minute; compared by parts, like paths.
         found = [
             f"{below}/{file}"
             for parent, _, files in os.walk(folder / name)

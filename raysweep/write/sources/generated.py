@@ -1,7 +1,7 @@
-"""Images made by a formula, for the demo and for tests: no download, any number of them, the same on every machine.
+"""Generated images for the demo and for tests: any number of them, without a download, the same on every machine.
 
-Ten classes: five shapes, each striped or checked. Colours, place, size, angle, contrast and noise are random and say
-nothing of the class, so that a linear classifier learns next to nothing while a small network learns it in epochs.
+Ten classes: five shapes, each striped or checked. Colours, position, size, angle, contrast and noise are random and
+independent of the class, so that a linear classifier learns next to nothing and a small network learns in a few epochs.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _turned(x: Grid, y: Grid, angle: float) -> tuple[Grid, Grid]:
 
 
 def _pattern(texture: str, x: Grid, y: Grid, side: int, random: np.random.Generator) -> Grid:
-    """0 or 1, in bands of 2.5 to 3.5 px, or squares of that side, turned and shifted at random."""
+    """0 or 1 in bands of 2.5 to 3.5 px, or in squares of that side, randomly rotated and shifted."""
     pitch = random.uniform(2.5, 3.5) * 2 / side
     shift = random.uniform(0, 2, 2)
     columns, rows = np.floor(x / pitch + shift[0]), np.floor(y / pitch + shift[1])
@@ -81,23 +81,23 @@ def _pattern(texture: str, x: Grid, y: Grid, side: int, random: np.random.Genera
 
 
 def _light(x: Grid, y: Grid, random: np.random.Generator) -> Grid:
-    """A slope of light over the image."""
+    """A linear gradient of brightness over the image."""
     slope = random.normal(0, 18, 2)
     return np.asarray(slope[0] * x + slope[1] * y)
 
 
 def _colours(random: np.random.Generator) -> NDArray[np.float64]:
-    """Dark and light of the shape, and the ground (3, 3)."""
+    """The dark and light colours of the shape, and that of the background (3, 3)."""
     colours = random.uniform(40, 215, (2, 3))
     contrast = random.uniform(35, 80)
     return np.stack([colours[0] - contrast, colours[0] + contrast, colours[1]])
 
 
 class GeneratedSamples(Labelled):
-    """Images made when they are asked for; each depends on its number alone."""
+    """Images that are generated on demand; each depends on its number and the seed only."""
 
     def __init__(self, split: str, count: int, side: int, seed: int) -> None:
-        """`count` images, the same number of every class to one."""
+        """Generate `count` images; the numbers of images per class differ by at most one."""
         order = np.random.Generator(np.random.PCG64(int(key(f"labels of {split}", seed))))
         super().__init__(order.permutation(np.arange(count) % len(CLASSES)).astype(np.int64))
         self._split = split
@@ -105,7 +105,7 @@ class GeneratedSamples(Labelled):
         self._seed = seed
 
     def name(self, index: int) -> str:
-        """Split and number."""
+        """Split and number of the image."""
         return f"generated {self._split} image {index}"
 
     def picture(self, index: int) -> NDArray[np.uint8]:
@@ -115,21 +115,21 @@ class GeneratedSamples(Labelled):
 
 
 class GeneratedSource:
-    """A source for `write_images`."""
+    """A source of generated images."""
 
     def __init__(self, num_train: int, num_test: int, side: int = 36, seed: int = 0) -> None:
-        """Numbers of images of `side` px; other seeds make other images.
+        """Numbers of images, their side in px, and a seed.
 
         Raises:
-            RaysweepError: fewer training images than classes, or too small ones.
+            RaysweepError: fewer training images than classes, no test image, or images that are too small.
         """
         if num_train < len(CLASSES) or num_test < 1:
             raise RaysweepError(
-                f"{num_train} training and {num_test} test images were asked for: generated sets have {len(CLASSES)} "
-                f"classes, so at least {len(CLASSES)} and 1."
+                f"cannot generate {num_train} training and {num_test} test images: a generated set has {len(CLASSES)} "
+                f"classes and needs at least {len(CLASSES)} and 1."
             )
         if side < MIN_SIDE:
-            raise RaysweepError(f"generated images of {side} px show nothing: use at least {MIN_SIDE}.")
+            raise RaysweepError(f"generated images of {side} px are too small: use at least {MIN_SIDE}.")
         self.name = "generated"
         self.spec = f"generated: {num_train} + {num_test} of {side} px, seed {seed}"
         self.classes = CLASSES

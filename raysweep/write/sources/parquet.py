@@ -1,4 +1,4 @@
-"""Images from Parquet: a file, or a folder of shards as the Hugging Face Hub has them."""
+"""Images from Parquet: a file, or a folder of files as on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from raysweep.errors import RaysweepError
 from raysweep.write.sources.base import Held, Labelled, check_range, stem, test_split
 
 KEEP_WHOLE = 2 << 30
-"""Bytes of a set that is held in memory whole; of a larger one the row groups in use."""
+"""Largest set in bytes that is kept in memory as a whole; otherwise only the row groups in use are."""
 GROUPS_IN_USE = 2
 
 
 class _Groups:
-    """Row groups of the image column, read when an image of theirs is wanted."""
+    """Row groups of the image column, read when one of their images is needed."""
 
     def __init__(self, files: list[Path]) -> None:
         self.files = files
@@ -47,7 +47,7 @@ class _Groups:
         return self._read[file, group]
 
     def _read_whole(self) -> None:
-        """Read all of a set that is not too large: whatever the order of its rows, no group is then read twice."""
+        """Read a set as a whole unless it is too large, so that no group is read twice, whatever the order of rows."""
         groups = [
             (number, group, metadata.row_group(group).total_byte_size)
             for number, metadata in enumerate(map(pq.read_metadata, self.files))
@@ -66,42 +66,42 @@ class ParquetSamples(Labelled):
     """The rows of one split."""
 
     def __init__(self, groups: _Groups, places: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-        """`places` (N, 3): file, row group and row in it; `labels` (N,)."""
+        """`places` (N, 3): file, row group, and row in the group; `labels` (N,)."""
         super().__init__(labels)
         self._groups = groups
         self._places = places
 
     def name(self, index: int) -> str:
-        """File, row group and row."""
+        """File, row group and row of the image."""
         file, group, row = self._places[index].tolist()
         return f"{self._groups.files[file].name} row group {group} row {row}"
 
     def picture(self, index: int) -> bytes:
-        """The encoded image; nothing where the row has none."""
+        """The encoded image; empty if the row has none."""
         file, group, row = self._places[index].tolist()
         value = self._groups.get(file, group)[row].as_py()
         return (value.get("bytes") if isinstance(value, dict) else value) or b""
 
     def fetch(self, indices: Sequence[int]) -> Held:
-        """The encoded images, read here: a row group is then read once, and not by every worker that needs a part.
+        """The encoded images, read here so that a row group is read once rather than by every worker.
 
         Raises:
-            RaysweepError: a row group that cannot be read.
+            RaysweepError: a row group cannot be read.
         """
         try:
             return Held({index: self.picture(index) for index in indices})
         except (pa.ArrowException, OSError) as error:
-            raise RaysweepError(f"{self.name(indices[0])} and what follows cannot be read: {error}") from None
+            raise RaysweepError(f"{self.name(indices[0])} and the following rows cannot be read: {error}") from None
 
 
 class ParquetSource:
-    """Columns `image` (bytes, or a struct with bytes) and `label`; splits by a column or by the names of the files."""
+    """A set with the columns `image` (bytes, or a struct with bytes) and `label`; a column or file names split it."""
 
     def __init__(self, path: Path) -> None:
-        """`path` a file or a folder of them.
+        """`path` is a file or a folder of files.
 
         Raises:
-            RaysweepError: files or columns that are not there or do not say what is what.
+            RaysweepError: files or columns are missing or cannot be interpreted.
         """
         self.name, self.spec = stem(str(path)), str(path)
         files = sorted([*path.glob("*.parquet"), *path.glob("*/*.parquet")]) if path.is_dir() else [path]
@@ -120,18 +120,18 @@ def _schema(files: list[Path]) -> Any:
     try:
         schema = pq.read_schema(files[0])
     except (pa.ArrowInvalid, OSError) as error:
-        raise RaysweepError(f"{files[0]} is not a Parquet file that can be read: {error}") from None
+        raise RaysweepError(f"{files[0]} cannot be read as a Parquet file: {error}") from None
     missing = [name for name in ("image", "label") if name not in schema.names]
     if missing:
         raise RaysweepError(
             f"{files[0]} has no column {' and no column '.join(missing)}: it has {', '.join(schema.names)}. "
-            "Rename the columns: `image` holds encoded images, `label` class numbers from 0."
+            "Rename the columns: `image` must hold encoded images and `label` class numbers from 0."
         )
     return schema
 
 
 def _rows(number: int, path: Path) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    """Labels, split names and places of the rows of one file."""
+    """The labels, split names and places of the rows of one file."""
     _schema([path])
     with pq.ParquetFile(path) as file:
         by_column = "split" in file.schema_arrow.names
@@ -179,7 +179,7 @@ def _class_names(schema: Any) -> tuple[str, ...]:
 
 
 def _numbered(labels: NDArray[np.int64], spec: str) -> tuple[str, ...]:
-    # Without names the labels in use say how many classes there are.
+    # Without names, the labels determine the number of classes.
     count = int(labels.max(initial=0)) + 1
     check_range(labels, count, spec)
     return tuple(str(number) for number in range(count))

@@ -1,4 +1,4 @@
-"""A fixed part of a source: the first images of each class, for a proxy of a study that a laptop has time for."""
+"""A fixed part of a source: the first images of each class, for a study that fits on a laptop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raysweep.write.sources.base import Labelled, Pictures, Samples, Source
 
 
 class _Some:
-    """Pictures under the numbers that they have in the subset."""
+    """Pictures by their numbers in the subset."""
 
     def __init__(self, pictures: Pictures, numbers: Mapping[int, int]) -> None:
         self._pictures = pictures
@@ -23,16 +23,16 @@ class _Some:
 
 
 class SubsetSamples(Labelled):
-    """Some of the images of a split, in their order."""
+    """Some of the images of a split, in the same order."""
 
     def __init__(self, samples: Samples, chosen: NDArray[np.int64]) -> None:
-        """`chosen` (n,): their numbers in `samples`."""
+        """`chosen` (n,) are their numbers in `samples`."""
         super().__init__(samples.labels[chosen])
         self._samples = samples
         self._chosen = chosen
 
     def name(self, index: int) -> str:
-        """As the whole set names it."""
+        """The name of the image in the whole set."""
         return self._samples.name(int(self._chosen[index]))
 
     def picture(self, index: int) -> bytes | NDArray[np.uint8]:
@@ -40,7 +40,7 @@ class SubsetSamples(Labelled):
         return self._samples.picture(int(self._chosen[index]))
 
     def fetch(self, indices: Sequence[int]) -> Pictures:
-        """What a worker needs to get at these images."""
+        """Access to these images for a worker."""
         numbers = {index: int(self._chosen[index]) for index in indices}
         return _Some(self._samples.fetch(list(numbers.values())), numbers)
 
@@ -49,10 +49,10 @@ class Subset:
     """The first images of each class of a source."""
 
     def __init__(self, source: Source, train: int, test: int) -> None:
-        """`train` and `test` images of each class, in the order of the source; its classes stay as they are.
+        """Take `train` and `test` images of each class, in the order of the source; the classes stay the same.
 
         Raises:
-            RaysweepError: a class with fewer; names it and how many there are.
+            RaysweepError: a class has fewer; names it and its number of images.
         """
         counts = {"train": train, "test": test}
         self.name = f"{source.name}-{train}-{test}"
@@ -69,10 +69,10 @@ def _first(labels: NDArray[np.int64], count: int, source: Source, split: str) ->
     if count < 1 or found.min() < count:
         fewest = int(found.argmin())
         raise RaysweepError(
-            f"{source.spec} cannot give {count} {split} images of each class: {source.classes[fewest]} has "
-            f"{found[fewest]}. Ask for 1 to {found.min()}."
+            f"{source.spec} does not have {count} {split} images of each class: {source.classes[fewest]} has "
+            f"{found[fewest]}. Use 1 to {found.min()}."
         )
-    # The place of an image among those of its class, in the order of the source.
+    # The position of each image among those of its class, in the order of the source.
     by_class = np.argsort(labels, kind="stable")
     place = np.empty_like(labels)
     place[by_class] = np.arange(len(labels)) - np.repeat(np.cumsum(found) - found, found)

@@ -15,20 +15,20 @@ from raysweep.write.sources.base import Held, Labelled
 
 SETS = ("CIFAR10", "CIFAR100")
 _declared: list[Any] = []
-"""A torch.library.Library takes its operators with it when it is collected."""
+"""Keeps the torch.library.Library alive: its operators disappear when it is collected."""
 
 
 class ArraySamples(Labelled):
     """Pixels in memory."""
 
     def __init__(self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], split: str) -> None:
-        """`pixels` (N, H, W, 3), `labels` (N,), `split` for names."""
+        """`pixels` (N, H, W, 3), `labels` (N,); `split` is used in names."""
         super().__init__(labels)
         self._pixels = pixels
         self._split = split
 
     def name(self, index: int) -> str:
-        """Split and position in it."""
+        """Split and number of the image."""
         return f"{self._split} image {index}"
 
     def picture(self, index: int) -> NDArray[np.uint8]:
@@ -36,18 +36,18 @@ class ArraySamples(Labelled):
         return np.asarray(self._pixels[index])
 
     def fetch(self, indices: Sequence[int]) -> Held:
-        """Their pixels: a worker needs no others."""
+        """The pixels of these images."""
         return Held({index: self.picture(index) for index in indices})
 
 
 class TorchvisionSource:
-    """One of torchvision's sets below `root`."""
+    """One of torchvision's sets in the folder `root`."""
 
     def __init__(self, name: str, root: Path, download: bool = False) -> None:
-        """`name` as torchvision spells it; `download` fetches the set if it is not there.
+        """`name` is torchvision's name; `download` downloads the set if it is missing.
 
         Raises:
-            RaysweepError: unknown set, not there, or its files are damaged.
+            RaysweepError: the set is unknown, missing or damaged.
         """
         if name not in SETS:
             raise unknown("torchvision set", name, SETS)
@@ -61,22 +61,22 @@ class TorchvisionSource:
 
 
 def _load(name: str, root: Path, train: bool, download: bool) -> Any:
-    # torchvision unpickles these files only after their md5 has been found right.
+    # torchvision verifies the MD5 of these files before it unpickles them.
     make = getattr(import_torchvision().datasets, name)
     try:
         return make(root=str(root), train=train, download=download)
     except (RuntimeError, OSError) as error:
         raise RaysweepError(
-            f"torchvision's {name} is not complete in {root} ({error}). Fetch it with --download, or name with "
-            "--root the folder that holds it."
+            f"torchvision's {name} is not complete in {root} ({error}). Add --download, or give the folder that "
+            "contains it with --root."
         ) from None
 
 
 def import_torchvision() -> ModuleType:
-    """torchvision, also where its build does not match torch's.
+    """Import torchvision, even if its build does not match that of torch.
 
-    The ordinary torchvision is linked against CUDA and cannot register its compiled operators beside a CPU build of
-    torch; its import then stops at two operators that are not there. Declaring them is enough for all but those two.
+    The ordinary torchvision is linked against CUDA and cannot register its operators with a CPU build of torch; its
+    import then fails because two operators are missing. Declaring them makes everything else work.
     """
     import torch
 

@@ -1,0 +1,126 @@
+"""The table of a line: gains, intervals, p-values and costs, as CSV, Markdown, LaTeX and HTML from one frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+from analysis.load import ALL, LINE, Line, load_lines
+from analysis.metrics import METRICS
+from analysis.published import published_study
+from analysis.statistics.across import QValues, claims, q_values
+from analysis.statistics.comparisons import SAME, Estimate, comparisons, ends, estimate, gains, top1
+from analysis.statistics.power import seeds_needed
+from raysweep.store.store import Store
+
+COSTS = ("params", "macs", "images_per_s", "data_wait")
+
+
+def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
+    """One row per shown variant, in the study's order; accuracies in points of top-1, `_half` half-widths of intervals.
+
+    `p` is Dunnett's, over the study; `q` is adjusted for all studies in the report, if given. `seeds_needed` is the
+    number of seeds that detect a difference of the observed size with a probability of 80 %, for those not detected.
+    """
+    means, differences = top1(line), gains(line)
+    differences[line.baseline] = estimate([])  # its gain is 0 by definition, not measured
+    paper = published_study(line.study, line.baseline).reindex(line.variants)
+    trials = line.trials.groupby("variant")
+    columns: dict[str, Any] = {"variant": line.variants, "n": [means[variant].n for variant in line.variants]}
+    for name, found in (("top1", means), ("gain", differences)):
+        columns[name] = [found[variant].mean for variant in line.variants]
+        columns[f"{name}_half"] = [found[variant].half for variant in line.variants]
+    frame = pd.DataFrame(columns | _tested(line, q or {}))
+    for name in ("published_top1", "published_gain"):
+        frame[name] = METRICS[name].of(paper).to_numpy()
+    means_of_trials = trials.mean(numeric_only=True).reindex(line.variants)
+    for name in COSTS:
+        frame[name] = METRICS[name].of(means_of_trials).to_numpy()
+    statuses = ends(line.trials)
+    frame["trials"] = [statuses.get(variant, "") for variant in line.variants]
+    return frame[frame["variant"].isin(line.shown)]
+
+
+def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:
+    """The summaries of these studies, or of all in the store, in one frame with the columns that identify their lines.
+
+    Raises:
+        RaysweepError: the store has no such study.
+    """
+    lines = load_lines(store, studies or [ALL])
+    together = q_values([comparisons(line) for line in lines])
+    frames = []
+    for line, q in zip(lines, together, strict=True):
+        own = summary(line, q)
+        for place, name in enumerate(LINE):
+            own.insert(place, name, getattr(line, name))
+        frames.append(own)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _tested(line: Line, q: QValues) -> dict[str, list[Any]]:
+    found, claimed = comparisons(line), claims(line, q)
+    of = found.of
+    verdicts = [claimed.get(variant, "") for variant in line.variants]
+    return {
+        "p": [of[variant].p if variant in of else math.nan for variant in line.variants],
+        "q": [q.get(variant, math.nan) for variant in line.variants],
+        "verdict": verdicts,
+        "seeds_needed": [
+            seeds_needed(of[variant].gain.mean, found) or math.nan if verdict == SAME else math.nan
+            for variant, verdict in zip(line.variants, verdicts, strict=True)
+        ],
+    }
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same table as text with headings; columns without any value are left out."""
+    columns = {
+        "variant": frame["variant"].astype(str),
+        "n": frame["n"].astype(str),
+        f"{METRICS['top1'].label} (95 %)": _pairs(frame, "top1"),
+        f"{METRICS['gain'].label} (95 %)": _pairs(frame, "gain"),
+    }
+    known = [name for name in ("p", "q") if frame[name].notna().any()]
+    shown = [name for name in ("seeds_needed", "published_top1", "published_gain") if frame[name].notna().any()]
+    for name in known:
+        columns[METRICS[name].label] = frame[name].map(METRICS[name].text)
+    if known:
+        columns["verdict"] = frame["verdict"]
+    for name in (*shown, *COSTS):
+        columns[METRICS[name].label] = frame[name].map(METRICS[name].text)
+    return pd.DataFrame(columns | {"trials": frame["trials"]})
+
+
+def _pairs(frame: pd.DataFrame, column: str) -> list[str]:
+    values = zip(frame[column], frame[f"{column}_half"], frame["n"], strict=True)
+    return [Estimate(mean, half, n).text(METRICS[column]) for mean, half, n in values]
+
+
+def markdown(text: pd.DataFrame) -> str:
+    """A table of texts as Markdown, with all columns but the first and the last aligned to the right."""
+    lines = [list(text.columns), ["---", *["---:"] * (len(text.columns) - 2), "---"], *text.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def html(text: pd.DataFrame) -> str:
+    """A table of texts as HTML, with every text escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in text.columns).replace(" %", "&nbsp;%")
+    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in text.to_numpy().tolist())
+    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+
+
+def latex(text: pd.DataFrame) -> str:
+    """A table of texts as a LaTeX tabular with booktabs rules."""
+    columns = "l" + "r" * (len(text.columns) - 2) + "l"
+    found: str = text.to_latex(index=False, escape=True, column_format=columns)
+    return found.replace("−", "$-$").replace("±", r"$\pm$").replace("–", "--")

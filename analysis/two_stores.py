@@ -1,0 +1,240 @@
+"""Two stores compared: equal trials, gains of the same variants, their order, and what only one of the stores has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
+from analysis.metrics import METRICS, NOTHING
+from analysis.statistics.agreement import Agreement, agree
+from analysis.statistics.comparisons import CONFIDENCE, LEVEL, Comparisons, comparable_tops, comparisons
+from raysweep.store.store import Store
+from raysweep.terminal.tables import table
+
+MEASURED = ("top1", "logloss", "epochs")
+"""Columns in which two runs of one trial must agree."""
+EQUAL, NOISE, DIFFERENT, ENDS, UNKNOWN = "equal", "within noise", "different", "ends differ", "noise not known"
+MOST_NAMED = 5
+TRIALS = ["trial", "study", "variant", "seed", "top1_a", "top1_b", "difference", "verdict"]
+VARIANTS = [
+    *("pair", "study", "protocol_a", "protocol_b", "line_a", "line_b", "variant", "n_a", "n_b"),
+    *("gain_a", "gain_b", "difference", "half", "p", "differs"),
+]
+ORDERS = ["pair", "study", "protocol_a", "protocol_b", "line_a", "line_b", "tau", "low", "high", "n"]
+
+
+@dataclass(frozen=True)
+class StoreComparison:
+    """The results of two stores, a and b, for the same things. Accuracies and gains are in points of top-1."""
+
+    uri_a: str
+    uri_b: str
+    trials: pd.DataFrame
+    """Columns `TRIALS`: one row per trial that has ended in both."""
+    only_a: list[str]
+    """Ids of trials that only a has."""
+    only_b: list[str]
+    variants: pd.DataFrame
+    """Columns `VARIANTS`: one row per variant of a pair of lines, with the difference b - a and its interval."""
+    orders: pd.DataFrame
+    """Columns `ORDERS`: one row per pair of lines, with Kendall's tau of their orders."""
+
+    @property
+    def unequal(self) -> pd.DataFrame:
+        """Trials that have the same id and different numbers."""
+        return self.trials[self.trials["verdict"] != EQUAL]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON values; unknown numbers are null."""
+        tables = {"trials": self.trials, "variants": self.variants, "orders": self.orders}
+        rows = {name: frame.astype(object).where(frame.notna(), None) for name, frame in tables.items()}
+        found = {name: frame.to_dict("records") for name, frame in rows.items()}
+        return {"a": self.uri_a, "b": self.uri_b, "only_a": self.only_a, "only_b": self.only_b} | found
+
+
+def compare_stores(uri_a: str, uri_b: str) -> StoreComparison:
+    """Compare two stores.
+
+    Lines with the same study and settings are paired first, then lines of the same study and protocol, then lines of
+    the same study. The interval of a difference of gains is Welch's, from the errors of both lines, at Bonferroni's
+    level for the variants of the pair. Unequal numbers of one trial are within noise if 95 % of the pairs of trials
+    that differ only by chance would differ at least as little.
+
+    Raises:
+        RaysweepError: one of the stores cannot be read, or is empty.
+    """
+    a, b = Store.open(uri_a), Store.open(uri_b)
+    lines_a, lines_b = load_lines(a, [ALL]), load_lines(b, [ALL])
+    pairs = list(_pairs(lines_a, lines_b))
+    trials_a, trials_b = (set(store.trials(["trial"])["trial"].to_pylist()) for store in (a, b))
+    rows = [row for number, pair in enumerate(pairs) for row in _variants(number, *pair)]
+    orders = [order for number, pair in enumerate(pairs) if (order := _order(number, *pair))]
+    return StoreComparison(
+        a.uri,
+        b.uri,
+        _trials(lines_a, lines_b),
+        sorted(trials_a - trials_b),
+        sorted(trials_b - trials_a),
+        pd.DataFrame(rows, columns=VARIANTS),
+        pd.DataFrame(orders, columns=ORDERS),
+    )
+
+
+def _pairs(lines_a: Sequence[Line], lines_b: Sequence[Line]) -> Iterator[tuple[Line, Line]]:
+    left_a, left_b = list(lines_a), list(lines_b)
+    for same in (_same_line, _same_protocol, _same_study):
+        met = [(one, other) for one in left_a for other in left_b if same(one, other)]
+        yield from met
+        left_a = [line for line in left_a if all(line is not one for one, _ in met)]
+        left_b = [line for line in left_b if all(line is not other for _, other in met)]
+
+
+def _same_line(one: Line, other: Line) -> bool:
+    return _same_protocol(one, other) and one.line == other.line
+
+
+def _same_protocol(one: Line, other: Line) -> bool:
+    return _same_study(one, other) and one.protocol == other.protocol
+
+
+def _same_study(one: Line, other: Line) -> bool:
+    return one.study == other.study and one.baseline == other.baseline
+
+
+def _keys(number: int, a: Line, b: Line) -> dict[str, Any]:
+    of_lines = {"protocol_a": a.protocol, "protocol_b": b.protocol, "line_a": a.line, "line_b": b.line}
+    return {"pair": number, "study": a.study} | of_lines
+
+
+def _variants(number: int, a: Line, b: Line) -> Iterator[dict[str, Any]]:
+    found_a, found_b = comparisons(a), comparisons(b)
+    both = [name for name in found_a.of if name in found_b.of and found_a.of[name].gain.n and found_b.of[name].gain.n]
+    tested = sum(name in found_a.family and name in found_b.family for name in both)
+    for name in both:
+        one, other = found_a.of[name].gain, found_b.of[name].gain
+        difference = other.mean - one.mean
+        half, p = _welch(difference, _errors(found_a, name), _errors(found_b, name), tested)
+        gains = {"n_a": one.n, "n_b": other.n, "gain_a": one.mean, "gain_b": other.mean}
+        test = {"difference": difference, "half": half, "p": p, "differs": p <= LEVEL}
+        yield _keys(number, a, b) | {"variant": name} | gains | test
+
+
+def _errors(found: Comparisons, name: str) -> tuple[float, int]:
+    """The variance of a gain and its degrees of freedom; not a number with one seed."""
+    n = found.of[name].gain.n
+    return (found.sd**2 * 2 / n, found.df) if name in found.family else (math.nan, 0)
+
+
+def _welch(difference: float, a: tuple[float, int], b: tuple[float, int], tested: int) -> tuple[float, float]:
+    variance = a[0] + b[0]
+    if math.isnan(variance):
+        return math.nan, math.nan
+    if variance == 0:
+        return 0.0, float(difference == 0)
+    df = variance**2 / (a[0] ** 2 / a[1] + b[0] ** 2 / b[1])
+    half = stats.t.ppf(1 - (1 - CONFIDENCE) / 2 / tested, df) * math.sqrt(variance)
+    return float(half), float(min(1, tested * 2 * stats.t.sf(abs(difference) / math.sqrt(variance), df)))
+
+
+def _order(number: int, a: Line, b: Line) -> dict[str, Any] | None:
+    table_a, table_b = map(comparable_tops, (a, b))
+    both = [name for name in table_a.columns if name in table_b.columns]
+    found = agree(table_a[both].to_numpy(dtype=float), table_b[both].to_numpy(dtype=float))
+    values = {"tau": found.tau, "low": found.low, "high": found.high} if found else {}
+    return _keys(number, a, b) | values | {"n": len(both)} if both else None
+
+
+def _trials(lines_a: Sequence[Line], lines_b: Sequence[Line]) -> pd.DataFrame:
+    """Every trial that has ended in both stores, once, with how its numbers agree."""
+    rows = pd.merge(_ended(lines_a), _ended(lines_b), on="trial", suffixes=("_a", "_b"))
+    if rows.empty:
+        return pd.DataFrame(columns=TRIALS)
+    difference = 100 * (rows["top1_b"] - rows["top1_a"])
+    same = [
+        rows[f"{name}_a"].eq(rows[f"{name}_b"]) | rows[[f"{name}_a", f"{name}_b"]].isna().all(axis=1)
+        for name in MEASURED
+    ]
+    noise = stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(2) * rows["sd_a"].fillna(rows["sd_b"])
+    verdict = np.select(
+        [rows["status_a"] != rows["status_b"], np.logical_and.reduce(same), noise.isna(), difference.abs() <= noise],
+        [ENDS, EQUAL, UNKNOWN, NOISE],
+        DIFFERENT,
+    )
+    own = rows.rename(columns={"study_a": "study", "variant_a": "variant", "seed_a": "seed"})
+    shown = {"top1_a": 100 * rows["top1_a"], "top1_b": 100 * rows["top1_b"], "difference": difference}
+    return own.assign(**shown, verdict=verdict)[TRIALS]
+
+
+def _ended(lines: Sequence[Line]) -> pd.DataFrame:
+    names = ["trial", "study", "variant", "seed", "status", *MEASURED, "sd"]
+    frames = [line.trials.assign(sd=comparisons(line).sd)[names] for line in lines]
+    rows = pd.concat(frames, ignore_index=True)
+    ended = rows[rows["status"].isin([FINISHED, DIVERGED])]
+    # A trial in several lines counts in the line that can estimate its errors.
+    return ended.sort_values("sd", na_position="last", kind="stable").drop_duplicates("trial").sort_values("trial")
+
+
+def comparison_text(found: StoreComparison) -> str:
+    """The comparison as tables and sentences for a terminal."""
+    parts = [trials_words(found)]
+    if len(found.unequal):
+        parts.append(_text_table(readable_trials(found.unequal)))
+    for order in found.orders.to_dict("records"):
+        own = found.variants[found.variants["pair"] == order["pair"]]
+        parts += [order_words(order, own), _text_table(readable_variants(own))]
+    return "\n\n".join(parts)
+
+
+def trials_words(found: StoreComparison) -> str:
+    """How the trials of two stores agree, in a few lines."""
+    counts = found.trials["verdict"].value_counts()
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) or "none"
+    ended = f"trials that have ended in both: {len(found.trials)} ({verdicts})"
+    lines = [f"a: {found.uri_a}", f"b: {found.uri_b}", ended]
+    for name, only in (("a", found.only_a), ("b", found.only_b)):
+        if only:
+            more = f" and {len(only) - MOST_NAMED} more" if len(only) > MOST_NAMED else ""
+            lines.append(f"only in {name}: {len(only)} ({', '.join(only[:MOST_NAMED])}{more})")
+    return "\n".join(lines)
+
+
+def order_words(order: Mapping[Any, Any], own: pd.DataFrame) -> str:
+    """A sentence on one pair of lines: what is compared, how many gains differ, and how far the orders agree."""
+    a, b = (f"{order[f'protocol_{side}']} ({order[f'line_{side}']})" for side in "ab")
+    where = f"{order['study']} on {a}" if a == b else f"{order['study']} on {a} and {b}"
+    tested = own["p"].notna().sum()
+    differing = f"{own['differs'].sum()} of {tested} gains differ" if tested else "one seed: no claim is made"
+    if pd.isna(order["tau"]):
+        return f"{where}: {differing}"
+    agreement = Agreement(order["tau"], order["low"], order["high"], order["n"])
+    return f"{where}: {differing}; Kendall's tau of the orders {agreement} over {agreement.n} variants"
+
+
+def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials with unequal numbers as text."""
+    names = {name: trials[name].astype(str) for name in TRIALS[:4]}
+    top1 = {f"top-1 {side}": trials[f"top1_{side}"].map(METRICS["top1"].text) for side in "ab"}
+    difference = trials["difference"].map(METRICS["gain"].text)
+    return pd.DataFrame(names | top1 | {"difference": difference, "verdict": trials["verdict"]})
+
+
+def readable_variants(rows: pd.DataFrame) -> pd.DataFrame:
+    """The gains of a pair of lines as text."""
+    gain = METRICS["gain"].text
+    halves = rows["half"].map(lambda half: NOTHING if pd.isna(half) else f"± {half:.1f}")
+    columns = {"variant": rows["variant"], "n a": rows["n_a"].astype(str), "n b": rows["n_b"].astype(str)}
+    gains = {"gain a": rows["gain_a"].map(gain), "gain b": rows["gain_b"].map(gain)}
+    test = {"b - a": rows["difference"].map(gain), "95 %": halves, "p": rows["p"].map(METRICS["p"].text)}
+    differs = rows["differs"].map({True: "differs", False: ""})
+    return pd.DataFrame(columns | gains | test | {"": differs})
+
+
+def _text_table(text: pd.DataFrame) -> str:
+    return table(list(text.columns), text.to_numpy().tolist())

@@ -1,0 +1,1 @@
+"""The search methods, one file each; `raysweep.nas.method.methods` loads them all."""

@@ -1,0 +1,167 @@
+"""The functions of `import raysweep`. They take the arguments of the command line; imports wait until a call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, take_request, take_space
+from raysweep.errors import unknown
+from raysweep.planning import PlannedTrial
+from raysweep.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.two_stores import StoreComparison
+    from raysweep.orchestrate.events import Outcome
+    from raysweep.sweeps.space_sweep import PlannedPoint
+
+ARGUMENTS = (*REQUEST, *STUDIES, *SHORTHANDS, *SPACES, "settings")
+
+
+def plan(*studies: str | Study, **arguments: Any) -> list[PlannedTrial] | list[PlannedPoint]:
+    """Every trial of the studies, or point of a search space, with what `run` will do with it and why.
+
+        for trial in raysweep.plan("activation", protocol="cifar10", data="data/mine", epochs=10, seeds=3):
+            print(trial.trial, trial.action, trial.reason, trial.estimated_gpu_h)
+
+    Args:
+        studies: names as in `raysweep list studies`, `Study` objects, or the search space `joint`.
+        arguments: the options of `raysweep plan --help`, with underscores: `protocol`, `data`, `store`, `seeds`,
+            `variants` (a list of names), `network`, `epochs`, `width`, `batch_size`, `lr`, `classes`, ...; and
+            `settings`, a mapping of dotted recipe fields to values. Search spaces take `searcher`, `trials`, ...
+
+    Raises:
+        RaysweepError: the request cannot be carried out.
+    """
+    space = take_space(arguments, studies)
+    request = take_request(arguments, studies)
+    _refuse_rest(arguments, ARGUMENTS)
+    if space is None:
+        return request.plan()
+    from raysweep.sweeps.space_sweep import plan_space
+
+    return plan_space(request, space)
+
+
+def run(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any) -> Outcome:
+    """Train every trial that is not finished, on Ray or (`inline=True`) in this process, and show progress.
+
+        outcome = raysweep.run("activation", protocol="cifar10", data="data/mine", seeds=3, workers=4, gpus=0.5)
+        print(len(outcome.finished), "finished,", len(outcome.failed), "failed")
+        raysweep.run("joint", protocol="cifar10", searcher="optuna", scheduler="asha", trials=200)
+
+    Args:
+        studies: as for `plan`.
+        keep_checkpoints: keep the last checkpoint of finished trials.
+        arguments: those of `plan`, and `workers`, `gpus`, `workers_per_trial`, `threads`, `attempts`, `address`,
+            `inline`, `deterministic`, `share_images`, `log_to`, as in `raysweep run --help`. The store is the folder
+            `results` unless `store` names another.
+
+    Raises:
+        RaysweepError: the request cannot be carried out. Nothing has been trained.
+        KeyboardInterrupt: stopped; the same call continues.
+    """
+    from raysweep.sweeps import resources as places
+    from raysweep.sweeps.space_sweep import run_space
+    from raysweep.sweeps.study_sweep import run_studies
+
+    arguments.setdefault("store", "results")
+    space = take_space(arguments, studies)
+    request = take_request(arguments, studies)
+    resources = places.take_resources(arguments)
+    _refuse_rest(arguments, ("keep_checkpoints", *places.ARGUMENTS, *ARGUMENTS))
+    if space is None:
+        return run_studies(request, resources, keep_checkpoints)
+    return run_space(request, resources, space, keep_checkpoints)
+
+
+def _refuse_rest(arguments: dict[str, Any], known: tuple[str, ...]) -> None:
+    for name in arguments:
+        raise unknown("argument", name, known)
+
+
+def results(study: str, store: str | Path = "results") -> pd.DataFrame:
+    """One row for each trial of a study: status, accuracy (0 to 1), log loss (nats), cost, speed.
+
+        raysweep.results("activation").groupby("variant")["top1"].mean()
+
+    Raises:
+        RaysweepError: no such store.
+    """
+    from raysweep.store.query import results_table
+    from raysweep.store.store import Store
+
+    frame: pd.DataFrame = results_table(Store.open(str(store)), study).to_pandas()
+    return frame
+
+
+def report(*studies: str, store: str | Path = "results", out: str | Path = "report") -> Path:
+    """Write the figures and tables of the studies as one HTML page, and return its path.
+
+        page = raysweep.report("activation", "pooling", store="results", out="report")
+
+    Args:
+        studies: names of studies in the store; `all` for every one.
+        store: a folder, or an s3:// or gs:// URI.
+        out: the folder to write.
+
+    Raises:
+        RaysweepError: no such store or study, or a folder that cannot be written.
+    """
+    from analysis.page.report import write_report
+
+    return write_report(str(store), studies, Path(out))
+
+
+def gains(*studies: str, store: str | Path = "results") -> pd.DataFrame:
+    """One row for each variant of the studies, or of all in the store: the numbers of the report's tables.
+
+    Columns: `study`, `protocol`, `line` (settings), `variant`, `n` (seeds), `top1` and `gain` over the baseline in
+    points with `top1_half` and `gain_half` of their 95 % intervals, `p` (Dunnett, within the study), `q` (over all
+    requested studies), `verdict`, `seeds_needed`, `published_top1`, `published_gain`, costs, and how trials ended.
+
+    Raises:
+        RaysweepError: no such store, or no such study in it.
+    """
+    from analysis.page.gain_tables import all_gains
+    from raysweep.store.store import Store
+
+    return all_gains(Store.open(str(store)), studies)
+
+
+def take_home(store: str | Path = "results") -> pd.DataFrame:
+    """The evidence in the store for each take-home message of the paper: gain, interval, adjusted p, verdict.
+
+    Raises:
+        RaysweepError: no such store, or an empty one.
+    """
+    from analysis.load import ALL, load_lines
+    from analysis.messages import take_home as messages
+    from raysweep.store.store import Store
+
+    return messages(load_lines(Store.open(str(store)), [ALL]))
+
+
+def compare(store_a: str | Path, store_b: str | Path) -> StoreComparison:
+    """A comparison of the results of two stores: frames of trials, variants and orders.
+
+    Raises:
+        RaysweepError: a store that cannot be read, or is empty.
+    """
+    from analysis.two_stores import compare_stores
+
+    return compare_stores(str(store_a), str(store_b))
+
+
+def init_stats(store: str | Path = "results") -> pd.DataFrame:
+    """The measurements of `raysweep init-stats`: one row for each trial, update and layer.
+
+    Raises:
+        RaysweepError: no such store.
+    """
+    from raysweep.store.store import Store
+
+    frame: pd.DataFrame = Store.open(str(store)).init_stats().to_pandas()
+    return frame

@@ -1,0 +1,112 @@
+"""Every private or undocumented name of Ray that raysweep uses, with the reason: what to check when Ray is upgraded.
+
+Names are looked up when first used, so importing this file needs no Ray. `from raysweep.orchestrate.ray_private import
+WorkerGroup` works for every key of `NAMES`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+TRAIN = "ray.train.v2._internal"
+NAMES = {
+    # The address that `ray start` left on this machine; after a kill of that cluster ray.init would try it for minutes.
+    "read_ray_address": "ray._private.utils",
+    # Draining nodes and the cluster description of Kubernetes; the public state API needs the dashboard.
+    "state": "ray._private.state",
+    # The process id of an actor, for benchmarks; the public list of actors needs the dashboard.
+    "actors": "ray._private.state",
+    # The label that places an actor on a given node, as Ray Train itself places its controllers.
+    "RAY_NODE_ID_KEY": "ray._raylet",
+    # The callback with which Tune prints results even at verbose=0; ours takes its place.
+    "TrialProgressCallback": "ray.tune.progress_reporter",
+    # Two helper processes per gang that the sweep does not need.
+    "DatasetsCallback": f"{TRAIN}.callbacks.datasets",
+    "PlacementGroupCleanerCallback": f"{TRAIN}.callbacks.placement_group_callback",
+    # What Train's trainer passes on to its controller, which we start ourselves to keep its handle.
+    "get_env_vars_to_propagate": f"{TRAIN}.constants",
+    # Train's public callbacks cannot end a run; this kind runs in the controller and sees every restart.
+    "ControllerCallback": f"{TRAIN}.execution.callback",
+    "ReschedulingState": f"{TRAIN}.execution.controller.state",
+    "RestartingState": f"{TRAIN}.execution.controller.state",
+    "WorkerGroupStartupTimeoutError": f"{TRAIN}.exceptions",
+    # Subclassed to name the placement group of a gang, by which the driver finds it when the controller is dead.
+    "TrainController": f"{TRAIN}.execution.controller",
+    "WorkerGroup": f"{TRAIN}.execution.worker_group",
+    "DefaultPlacementGroupHandle": f"{TRAIN}.execution.worker_group.placement_group_handle",
+    # Simulated clusters of several nodes, for tests.
+    "Cluster": "ray.cluster_utils",
+}
+"""Name -> module."""
+
+ATTRIBUTES = {
+    "ray._private.state:state": ("get_draining_nodes", "get_cluster_config"),
+    "ray._private.worker": ("_worker_logs_enabled",),
+    "ray.cluster_utils:Cluster": ("add_node", "remove_node", "shutdown", "address", "head_node"),
+    "ray._private.node:Node": ("all_processes", "kill_gcs_server", "node_id"),
+    "ray.train.torch:TorchTrainer": ("_create_default_callbacks", "_initialize_and_run_controller"),
+    f"{TRAIN}.execution.controller:TrainController": ("worker_group_cls", "run", "get_result"),
+    f"{TRAIN}.execution.worker_group:WorkerGroup": ("_create_placement_group", "_train_run_context"),
+    f"{TRAIN}.execution.callback:ControllerCallback": ("after_controller_start", "after_controller_state_update"),
+    "ray.tune.progress_reporter:TrialProgressCallback": ("log_result", "on_trial_complete"),
+    "ray.tune.schedulers:AsyncHyperBandScheduler": ("_trial_info",),
+    "ray.tune.schedulers.async_hyperband:_Bracket": ("_rungs", "cutoff", "rf"),
+    "ray.tune.schedulers:MedianStoppingRule": (
+        *("_stopped_trials", "_running_mean", "_trials_beyond_time", "_results"),
+    ),
+    "ray.tune.search:ConcurrencyLimiter": ("max_concurrent",),
+}
+"""module:class -> private attributes that the functions below use, and methods that our subclasses override."""
+
+SETTINGS = {
+    # Tune's older output, the one that verbose=0 silences.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Tune does not print tracebacks; the sweep reports failures itself.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # No process beside each gang that watches for nodes about to be taken away: `health` does that for all.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+"""Environment variables that Ray's documentation does not mention."""
+
+THREAD_TIMEOUT = "TUNE_FUNCTION_THREAD_TIMEOUT_S"
+"""How long Tune waits for a function when it stops its trial; after the default of 2 s it would hang forever."""
+
+HEAD = {"node:__internal_head__": 0.001}
+"""Resources that pin an actor to the head node while reserving next to nothing there."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(NAMES[name]), name)
+
+
+def print_worker_logs(enabled: bool) -> None:
+    """Switch Ray's printed reports of dead processes on or off, as its debugger does; `log_to_driver` leaves them."""
+    worker: Any = import_module("ray._private.worker")
+    worker._worker_logs_enabled = enabled
+
+
+def asha_rung(scheduler: Any, trial: str, epoch: float) -> tuple[float, float | None, float]:
+    """Return the highest rung that a trial has reached, the top-1 needed to pass it, and the reduction factor."""
+    bracket = scheduler._trial_info[trial]
+    rungs = [(milestone, recorded) for milestone, recorded in bracket._rungs if milestone <= epoch]
+    rung, recorded = rungs[0] if rungs else (0, {})
+    return rung, bracket.cutoff(recorded), bracket.rf
+
+
+def median_means(scheduler: Any, trial: Any, epoch: float) -> list[float]:
+    """Return the running means of all other trials, which the median rule compares with."""
+    others = (other for other in scheduler._trials_beyond_time(epoch) if other != trial)
+    return [scheduler._running_mean(other, epoch) for other in others]
+
+
+def median_results(scheduler: Any, trial: Any) -> list[dict[str, Any]]:
+    """Return the results of a trial that the median rule has seen."""
+    return list(scheduler._results[trial])
+
+
+def forget_stop(scheduler: Any, trial: Any) -> None:
+    """Let the median rule accept further results of a trial that it has stopped."""
+    scheduler._stopped_trials.discard(trial)

@@ -1,0 +1,85 @@
+"""Steps that all kinds of sweeps share: checking data and store, warnings, metadata, and compaction at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from raysweep.cost import Cost, find_cost
+from raysweep.errors import RaysweepError
+from raysweep.patch import diff
+from raysweep.planning import Action, Member, PlannedTrial
+from raysweep.protocols import find_protocol
+from raysweep.recipe import Recipe
+from raysweep.request import Request
+from raysweep.sweeps.needed_images import check_sums, find_data
+from raysweep.sweeps.resources import Resources
+from raysweep.train.task import Placement
+
+if TYPE_CHECKING:
+    from raysweep.orchestrate.events import OnEvent
+    from raysweep.store.store import Store
+
+
+def open_places(request: Request, example: Callable[[Recipe], Recipe], resources: Resources) -> tuple[Path, Store]:
+    """The folder of the images and the store of a sweep that proposes its trials, both checked.
+
+    `example` makes one of its trials out of the baseline; it is checked too.
+
+    Raises:
+        RaysweepError: data, settings, store or resources that cannot be used. Nothing has been trained.
+    """
+    from raysweep.data.image_sets import ImageSets
+    from raysweep.store.store import Store
+    from raysweep.train.loop import check_trial
+
+    sets = ImageSets(find_data(request))
+    baseline = request.baseline()
+    folder = sets.folder_of(baseline.data)  # no point of a space needs images of another size
+    (manifest,) = check_sums(sets, [folder])
+    check_trial(example(baseline), Placement(world_size=resources.workers_per_trial))
+    store = Store.open(request.store or "results", create=True)
+    store.write_manifest(manifest)
+    return folder.resolve(), store
+
+
+def planned_point(
+    trial: str, recipe: Recipe, member: Member, action: tuple[Action, str], protocol: str
+) -> PlannedTrial:
+    """A proposed trial as progress shows it. A network that cannot be built has no cost; its training will say why."""
+    try:
+        cost = find_cost(recipe)
+    except RaysweepError:
+        cost = Cost(0, 0, 0)
+    return PlannedTrial(trial, recipe, (member,), *action, diff(recipe, find_protocol(protocol)), cost)
+
+
+def advice(recipes: Iterable[Recipe]) -> str:
+    """A warning about settings that are slow on this machine; empty if there are none."""
+    import torch
+
+    low = any(recipe.training.precision == "bfloat16" for recipe in recipes)
+    if not low or torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return ""
+    return "this processor emulates bfloat16, which is many times slower than float32: use --precision float32."
+
+
+def described(studies: str, protocol: str, store: str, **more: str) -> dict[str, str]:
+    """The metadata that Ray's dashboard shows for a sweep, with the commit of the code."""
+    from raysweep.store.provenance import described_commit
+
+    return {"studies": studies, "protocol": protocol, "store": store, **more, "commit": described_commit()}
+
+
+def compact_after(store: str, on_event: OnEvent) -> None:
+    """Compact a store of many small files. A failure to do so is noted and does not change the sweep's outcome."""
+    from raysweep.orchestrate.events import Event
+    from raysweep.store.compaction import compact_if_many
+    from raysweep.store.store import Store
+
+    try:
+        if done := compact_if_many(Store.open(store)):
+            on_event(Event("note", text=f"compacted {done.deleted:,} small files of the store, {done.left:,} left"))
+    except RaysweepError as error:
+        on_event(Event("note", text=f"the store was not compacted: {error}"))

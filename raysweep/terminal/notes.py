@@ -1,0 +1,16 @@
+"""Single lines to the user, on standard error: standard output is for results."""
+
+from __future__ import annotations
+
+import click
+
+
+def note(text: str) -> None:
+    """Print a line."""
+    click.echo(text, err=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning, unless it is empty."""
+    if text:
+        note(f"warning: {text}")

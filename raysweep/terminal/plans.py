@@ -1,0 +1,129 @@
+"""A plan as text: per study the settings that its trials share once, then what each trial changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from raysweep.patch import diff
+from raysweep.planning import PlannedTrial, planned_studies
+from raysweep.recipe import Recipe
+from raysweep.terminal.tables import table, wrapped
+from raysweep.units import brief, short
+
+WIDTH = 100
+"""Characters of a line."""
+INDENT = "    "
+INLINE = 28
+"""Longest reason that stands in the table; longer ones follow it as notes."""
+
+
+class Planned(Protocol):
+    """A row of a plan."""
+
+    @property
+    def action(self) -> str:
+        """What `run` does with the trial."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that moves into the heading if all its values are equal."""
+
+    header: str
+    heading: str
+    """The heading's words around the value."""
+    value: Callable[[PlannedTrial], str]
+
+
+COLUMNS = (
+    Column("seed", "seed {}", lambda planned: str(planned.recipe.seed)),
+    Column("params", "{} parameters", lambda planned: short(planned.cost.params)),
+    Column("MACs", "{} MACs", lambda planned: short(planned.cost.macs)),
+    Column("GPU-h", "{} GPU-hours", lambda planned: f"{planned.estimated_gpu_h:.2g}"),
+    Column("action", "{}", lambda planned: action_text(planned)),
+)
+
+
+def plan_text(plan: Sequence[PlannedTrial], protocol: Recipe) -> str:
+    """The trials of a plan, study by study, in lines of `WIDTH` characters."""
+    return "\n\n".join(_study_text(plan, study, protocol) for study in planned_studies(plan) if _of(plan, study))
+
+
+def _of(plan: Sequence[PlannedTrial], study: str) -> list[PlannedTrial]:
+    """The trials that are listed with a study: those that no earlier study of the plan has."""
+    return [planned for planned in plan if planned.members[0].study == study]
+
+
+def _study_text(plan: Sequence[PlannedTrial], study: str, protocol: Recipe) -> str:
+    trials, baseline = _of(plan, study), baseline_of(plan, study)
+    varying = [column for column in COLUMNS if len({column.value(planned) for planned in trials}) > 1]
+    same = [column.heading.format(column.value(trials[0])) for column in COLUMNS if column not in varying]
+    heading = f"{study}: baseline {trials[0].members[0].baseline}, {baseline.training.epochs:.4g} epochs"
+    settings = settings_text(changed(baseline, protocol))
+    rows = (
+        (
+            planned.trial,
+            planned.members[0].variant,
+            *(column.value(planned) for column in varying),
+            settings_text(changed(planned.recipe, baseline), nothing="-"),
+        )
+        for planned in trials
+    )
+    lines = [*paragraph("; every trial: ".join([heading, ", ".join(same)]) if same else heading)]
+    lines += [*paragraph(f"settings: {settings}"), table(_header(varying), rows, WIDTH)]
+    for names, reason in reasons(trials).items():
+        lines += paragraph(f"{names}: {reason}")
+    return "\n".join(lines)
+
+
+def _header(varying: Sequence[Column]) -> tuple[str, ...]:
+    return ("trial", "variant", *(column.header for column in varying), "changes")
+
+
+def baseline_of(plan: Sequence[PlannedTrial], study: str) -> Recipe:
+    """The recipe that the variants of a study are compared with."""
+    return next(
+        planned.recipe
+        for planned in plan
+        for member in planned.members
+        if member.study == study and member.variant == member.baseline
+    )
+
+
+def changed(recipe: Recipe, baseline: Recipe) -> dict[str, Any]:
+    """The fields in which a recipe differs from a baseline, except for the seed."""
+    return {path: value for path, value in diff(recipe, baseline).items() if path != "seed"}
+
+
+def settings_text(changes: Mapping[str, Any], nothing: str = "the protocol's own") -> str:
+    """Fields and values as `--set` takes them, in one line."""
+    return " ".join(f"{path}={brief(value)}" for path, value in changes.items()) or nothing
+
+
+def action_text(planned: Planned) -> str:
+    """The action, with its reason if that is short; that of a trial which has not started is plain."""
+    if planned.action == "run" or len(planned.reason) > INLINE:
+        return planned.action
+    return f"{planned.action}: {planned.reason}"
+
+
+def reasons(trials: Sequence[PlannedTrial]) -> dict[str, str]:
+    """The reasons that are too long for the table, each with the variants that it holds for."""
+    found: dict[str, dict[str, None]] = {}
+    for planned in trials:
+        if len(planned.reason) > INLINE:
+            found.setdefault(planned.reason, {})[f"{planned.action} {planned.members[0].variant}"] = None
+    return {", ".join(names): reason for reason, names in found.items()}
+
+
+def paragraph(text: str) -> Iterator[str]:
+    """The lines of a paragraph, the later ones indented."""
+    first, *more = wrapped(text, WIDTH - len(INDENT))
+    yield first
+    yield from (INDENT + line for line in more)

@@ -1,0 +1,45 @@
+"""Numbers, times and values as text for a person to read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def short(number: float | None) -> str:
+    """A large number in three digits and a unit: 13.3 M."""
+    if number is None:
+        return "-"
+    for size, unit in UNITS:
+        if abs(number) >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"
+
+
+def percent(share: float | None) -> str:
+    """A share (0..1) as points of a hundred."""
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def rough_duration(seconds: float) -> str:
+    """An estimate of a time in the unit that suits it: 40 s, 38 min, 5.2 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def brief(value: Any) -> str:
+    """A value as `--set` would take it."""
+    if isinstance(value, tuple):
+        return ",".join(map(brief, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,39 @@
+"""`raysweep compare`: print how the results of two stores differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from raysweep.verbs.options import json_option, print_json, write_output
+
+
+@click.command()
+@click.argument("store_a")
+@click.argument("store_b")
+@click.option(
+    "--csv", type=click.Path(path_type=Path), default=None, metavar="FILE", help="Also write the gains to a CSV file."
+)
+@json_option
+def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None:
+    """Compare the results of STORE_A and STORE_B.
+
+    Prints trials of the same id whose numbers differ, gains of each variant in both stores, and how well the orders of
+    the variants agree.
+
+    \b
+    raysweep compare results s3://bucket/results --csv gains.csv
+
+    Trials with the same id should have the same numbers, to the bit on the same machine. The gains of a variant differ
+    if the interval of their difference excludes 0.
+    """
+    from analysis.two_stores import compare_stores, comparison_text
+
+    found = compare_stores(store_a, store_b)
+    if csv:
+        write_output(csv, found.variants.to_csv(index=False).encode())
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        click.echo(comparison_text(found))

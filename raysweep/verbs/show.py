@@ -1,0 +1,86 @@
+"""`raysweep show`: the recipe, results and provenance behind a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from raysweep.identity import recipe_from_json
+from raysweep.patch import diff, flatten
+from raysweep.protocols import find_protocol
+from raysweep.recipe import Recipe
+from raysweep.terminal.plans import changed, paragraph, settings_text
+from raysweep.terminal.tables import table
+from raysweep.units import brief
+from raysweep.verbs.options import json_option, open_store, print_json, store_option
+
+if TYPE_CHECKING:
+    from raysweep.store.store import Store
+
+
+@click.command()
+@click.argument("trial")
+@store_option
+@click.option("--all", "every", is_flag=True, help="Print every field of the recipe, not only the changes.")
+@json_option
+def show(trial: str, store: str, every: bool, as_json: bool) -> None:
+    """Print the recipe, result and origin of TRIAL.
+
+    TRIAL is the id of a trial or its first characters.
+
+    \b
+    raysweep show 0c38f6f9 --store results
+    """
+    opened = open_store(store)
+    found = stored_trial(opened, trial)
+    recipe = recipe_from_json(found["recipe"])
+    found["recipe"], found["diff"] = flatten(recipe), diff(recipe, _protocol(found))
+    if as_json:
+        print_json(found)
+        return
+    for line in _meaning(found, recipe, opened.members().to_pylist()):
+        click.echo(line)
+    if every:
+        fields = ((path, brief(value)) for path, value in found["recipe"].items())
+        click.echo("\n" + table(("field", "value"), fields))
+    shown = ((key, value) for key, value in found.items() if key not in ("recipe", "diff", "studies", "trial"))
+    click.echo("\n" + table(("result and provenance", ""), shown))
+
+
+def _protocol(found: Mapping[str, Any]) -> Recipe:
+    return find_protocol(found["protocol"]) if found["protocol"] else Recipe()
+
+
+def _meaning(found: Mapping[str, Any], recipe: Recipe, members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The studies of a trial: in each the settings that its trials share, and what this one changes."""
+    yield f"trial {found['trial']}, seed {recipe.seed}, protocol {found['protocol'] or 'none'}"
+    for own in (member for member in members if member["trial"] == found["trial"]):
+        baseline = _baseline(own, members) or recipe
+        yield ""
+        yield f"{own['study']}/{own['variant']}"
+        yield from paragraph(f"  settings of the study: {settings_text(changed(baseline, _protocol(found)))}")
+        changes = settings_text(changed(recipe, baseline), nothing="nothing")
+        yield from paragraph(f"  changes from its baseline, {own['baseline']}: {changes}")
+
+
+def _baseline(own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Recipe | None:
+    """The recipe that a member is compared with, if the store has it."""
+    for member in members:
+        if member["variant"] == own["baseline"] and all(member[key] == own[key] for key in ("study", "line")):
+            return recipe_from_json(member["recipe"])
+    return None
+
+
+def stored_trial(store: Store, prefix: str) -> dict[str, Any]:
+    """All that a store knows of a trial: its row, or only its recipe if it has not started, and its studies.
+
+    Raises:
+        RaysweepError: no trial has an id that begins so, or several have.
+    """
+    trial = store.find_trial(prefix)
+    members = [row for row in store.members().to_pylist() if row["trial"] == trial]
+    row = store.trial(trial) or {"trial": trial, "status": "waiting", **members[0]}
+    studies = [{"study": member["study"], "variant": member["variant"]} for member in members]
+    return {key: row[key] for key in row if key not in ("diff", "summary")} | {"studies": studies}

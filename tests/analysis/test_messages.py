@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from analysis.load import Line
+from analysis.messages import HOLDS, MESSAGES, NOT_RUN, OPEN, REVERSED, readable, take_home
+from raysweep.study import find_study
+
+
+def with_gain(line: Line, points: float) -> Line:
+    """The line with ELU so far above ReLU at every seed."""
+    trials = line.trials.copy()
+    relu = trials[trials["variant"] == "relu"].set_index("seed")["top1"].astype(float)
+    elu = trials["variant"] == "elu"
+    trials.loc[elu, "top1"] = (trials.loc[elu, "seed"].map(relu) + points / 100).to_numpy()
+    return replace(line, trials=trials)
+
+
+def test_every_place_is_in_the_shipped_studies() -> None:
+    places = [place for message in MESSAGES for place in message.places]
+    assert len({message.text for message in MESSAGES}) == len(MESSAGES) == 11
+    for place in places:
+        study = find_study(place.study)
+        assert study.variant(place.variant).name != study.variant(place.against).name
+
+
+@pytest.mark.parametrize(("points", "verdict"), [(20.0, HOLDS), (-20.0, REVERSED), (0.1, OPEN)])
+def test_the_verdict_is_that_of_the_comparison(line: Line, points: float, verdict: str) -> None:
+    table = take_home([with_gain(line, points)])
+    row = table.iloc[0]
+    assert row["verdict"] == verdict
+    assert row["gain"] == pytest.approx(points)
+    assert row["n"] == 3
+    assert set(table["verdict"][1:]) == {NOT_RUN}
+    assert len(table) == len(MESSAGES)
+
+
+def test_a_recommendation_that_diverged_does_not_hold(line: Line) -> None:
+    trials = with_gain(line, 20.0).trials.copy()
+    trials.loc[(trials["variant"] == "elu") & (trials["seed"] == 0), ["status", "top1"]] = ["diverged", None]
+    row = take_home([replace(line, trials=trials)]).iloc[0]
+    assert row["verdict"] == OPEN
+    assert row["note"] == "elu: 1 of 3 diverged"
+    assert row["n"] == 2
+
+
+def test_one_seed_makes_no_claim(line: Line) -> None:
+    one = replace(line, trials=line.trials[line.trials["seed"] == 0])
+    row = take_home([one]).iloc[0]
+    assert row["verdict"] not in (HOLDS, REVERSED, OPEN)
+    assert math.isnan(row["p"])
+
+
+def test_p_values_are_adjusted_together(line: Line) -> None:
+    near, far = with_gain(line, 2.0), with_gain(line, 8.0)
+    ids = [f"other-{trial}" for trial in far.trials["trial"]]
+    other = replace(far, trials=far.trials.assign(trial=ids))
+    alone = [take_home([one]).iloc[0]["p"] for one in (near, other)]
+    both = take_home([near, other])
+    assert both["p"].dropna().tolist() == pytest.approx(stats.false_discovery_control(alone))
+    assert readable(both)["recommendation"].tolist()[:2] == [MESSAGES[0].text] * 2
+
+
+def test_the_same_trials_under_two_names_are_one_row(line: Line) -> None:
+    assert take_home([line, replace(line)])["study"].notna().sum() == 1
+
+
+def test_nothing_tested_is_an_empty_table(line: Line) -> None:
+    assert take_home([replace(line, study="another")]).empty
