@@ -13,7 +13,7 @@ unchanged. The number of k11s8_224 was taken at 272,000 updates.
 from __future__ import annotations
 
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, Patch, sides
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, Patch, published, sides
 
 
 def _stem(kernel: int, stride: int, crop: int, short: int) -> Patch:
@@ -34,7 +34,6 @@ STUDY = Study(
         Variant("k11s4_128", {}, "11x11, stride 4, 128 px"),
         Variant("k11s5_160", _stem(11, 5, 160, 180), "11x11, stride 5, 160 px"),
         Variant("k11s8_224", _stem(11, 8, 224, 256), "11x11, stride 8, 224 px"),
-        Variant("k11s4_227", FC4096_LRN_224, "11x11, stride 4, 227 px", as_published=FC4096_LRN_224_NOTE),
-        Variant("k11s4_227_clean", sides(227, 256), "11x11, stride 4, 227 px, the baseline's network"),
+        *published("k11s4_227", sides(227, 256), FC4096_LRN_224, "11x11, stride 4, 227 px", FC4096_LRN_224_NOTE),
     ),
 )
