@@ -14,8 +14,7 @@ import pandas as pd
 from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.identity import recipe_from_json
 from raysweep.nas.history import History
-from raysweep.patch import diff
-from raysweep.planning import shared_and_own
+from raysweep.planning import changes, shared_and_own
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.store.schema import EVALUATIONS
@@ -29,8 +28,6 @@ WAITING = "waiting"
 """The status of a trial that is planned and has no row yet."""
 LINE = ["study", "protocol", "line"]
 """Columns that identify a line."""
-NOT_SETTINGS = frozenset({"seed", "data.digest", "data.train_images", "data.test_images"})
-"""Fields that identify the images and the repeat, and are not settings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,20 +96,15 @@ class Line:
     def _differences(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         protocol = find_protocol(self.protocol) if self.protocol in PROTOCOLS else Recipe()
         if self.is_architecture_search or self.baseline not in self.recipes:
-            return shared_and_own({name: _settings(recipe, protocol) for name, recipe in self.recipes.items()})
+            return shared_and_own({name: changes(recipe, protocol) for name, recipe in self.recipes.items()})
         baseline = self.recipes[self.baseline]
-        own = {name: _settings(recipe, baseline) for name, recipe in self.recipes.items()}
-        return _settings(baseline, protocol), own
+        own = {name: changes(recipe, baseline) for name, recipe in self.recipes.items()}
+        return changes(baseline, protocol), own
 
     def present(self, column: str) -> list[str]:
         """The distinct values of a column, of the trials that have one, sorted."""
         # A whole number with gaps is a float in pandas.
         return sorted({str(value) for value in self.trials[column].dropna().convert_dtypes()})
-
-
-def _settings(recipe: Recipe, reference: Recipe) -> dict[str, Any]:
-    """Fields in which a recipe differs from another one, except the seed and the identity of the images."""
-    return {path: value for path, value in diff(recipe, reference).items() if path not in NOT_SETTINGS}
 
 
 def once_a_line(compute: Callable[[Line], T]) -> Callable[[Line], T]:

@@ -145,7 +145,7 @@ def _planned(
     changes = diff(recipe, protocol)
     try:
         if recipe.init.trunk != "none" and not recipe.init.trunk_trial:
-            raise InapplicableError("needs a trained network to start from: add --trunks STORE")
+            raise InapplicableError("it needs a trained network to start from: add --trunks STORE")
         cost = find_cost(recipe)
     except InapplicableError as error:
         if any(member.variant == member.baseline for member in members):
@@ -189,6 +189,15 @@ def to_run(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
 def possible(plan: Iterable[PlannedTrial]) -> list[PlannedTrial]:
     """The trials of a plan that apply to their networks."""
     return [planned for planned in plan if planned.action != "omit"]
+
+
+NOT_SETTINGS = frozenset({"seed", "data.digest", "data.train_images", "data.test_images"})
+"""Fields that identify the repeat and the images, and are not settings."""
+
+
+def changes(recipe: Recipe, baseline: Recipe) -> dict[str, Any]:
+    """The settings in which a recipe differs from a baseline: dotted field -> value."""
+    return {path: value for path, value in diff(recipe, baseline).items() if path not in NOT_SETTINGS}
 
 
 def shared_and_own(

@@ -82,11 +82,6 @@ class ChunkCache:
         """Leave the cache; the last user frees its memory."""
         self._segment.close()
 
-    @property
-    def num_users(self) -> int:
-        """The number of users, including this one."""
-        return int(np.count_nonzero(self._segment.users["pid"]))
-
     def memory(self, slot: Slot) -> NDArray[np.uint8]:
         """The memory of a slot."""
         memory: NDArray[np.uint8] = self._segment.data[slot.number]

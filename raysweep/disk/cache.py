@@ -15,7 +15,11 @@ from raysweep.disk.whole import write_whole
 
 
 def cache_folder() -> Path:
-    """The user's cache folder."""
+    """The user's cache folder.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
@@ -23,14 +27,14 @@ def recall(name: str) -> dict[str, Any]:
     """Everything stored under a name, by key; empty if its file is missing or damaged."""
     try:
         return dict(json.loads(_path(name).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RuntimeError):
         return {}
 
 
 def remember(name: str, known: dict[str, Any]) -> None:
-    """Replace what is stored under a name. A folder that cannot be written is no error."""
-    path = _path(name)
-    with suppress(OSError):
+    """Replace what is stored under a name. A folder that is missing or cannot be written is no error."""
+    with suppress(OSError, RuntimeError):
+        path = _path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(known), sync=False)
 

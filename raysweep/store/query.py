@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import math
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -14,6 +11,7 @@ import pyarrow.parquet as pq
 from raysweep.errors import RaysweepError, did_you_mean, unknown
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
+from raysweep.units import json_text
 
 COLUMNS = (
     *("trial", "study", "variant", "seed", "status", "top1", "logloss", "best_top1", "epochs"),
@@ -55,8 +53,7 @@ def render(table: pa.Table, form: str) -> bytes:
     """
     sink = io.BytesIO()
     if form == "json":
-        rows = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
-        sink.write((json.dumps(rows, indent=2, allow_nan=False) + "\n").encode())
+        sink.write((json_text(table.to_pylist()) + "\n").encode())
     elif form == "csv":
         pacsv.write_csv(table, sink)
     elif form == "parquet":
@@ -64,8 +61,3 @@ def render(table: pa.Table, form: str) -> bytes:
     else:
         raise unknown("format", form, FORMATS)
     return sink.getvalue()
-
-
-def _plain(value: Any) -> Any:
-    """The value, or null for numbers that JSON lacks, such as the log loss of a diverged trial."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

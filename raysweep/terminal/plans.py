@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from raysweep.patch import diff
-from raysweep.planning import PlannedTrial, planned_studies
+from raysweep.planning import PlannedTrial, changes, planned_studies
 from raysweep.recipe import Recipe
 from raysweep.terminal.tables import table, wrapped
 from raysweep.units import brief, short
@@ -65,13 +64,13 @@ def _study_text(plan: Sequence[PlannedTrial], study: str, protocol: Recipe) -> s
     varying = [column for column in COLUMNS if len({column.value(planned) for planned in trials}) > 1]
     same = [column.heading.format(column.value(trials[0])) for column in COLUMNS if column not in varying]
     heading = f"{study}: baseline {trials[0].members[0].baseline}, {baseline.training.epochs:.4g} epochs"
-    settings = settings_text(changed(baseline, protocol))
+    settings = settings_text(changes(baseline, protocol))
     rows = (
         (
             planned.trial,
             planned.members[0].variant,
             *(column.value(planned) for column in varying),
-            settings_text(changed(planned.recipe, baseline), nothing="-"),
+            settings_text(changes(planned.recipe, baseline), nothing="-"),
         )
         for planned in trials
     )
@@ -96,14 +95,9 @@ def baseline_of(plan: Sequence[PlannedTrial], study: str) -> Recipe:
     )
 
 
-def changed(recipe: Recipe, baseline: Recipe) -> dict[str, Any]:
-    """The fields in which a recipe differs from a baseline, except for the seed."""
-    return {path: value for path, value in diff(recipe, baseline).items() if path != "seed"}
-
-
-def settings_text(changes: Mapping[str, Any], nothing: str = "the protocol's own") -> str:
+def settings_text(settings: Mapping[str, Any], nothing: str = "the protocol's own") -> str:
     """Fields and values as `--set` takes them, in one line."""
-    return " ".join(f"{path}={brief(value)}" for path, value in changes.items()) or nothing
+    return " ".join(f"{path}={brief(value)}" for path, value in settings.items()) or nothing
 
 
 def action_text(planned: Planned) -> str:

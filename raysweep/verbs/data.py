@@ -136,7 +136,7 @@ def _say(text: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @json_option
 def check(folder: Path, as_json: bool) -> None:
-    """Check the files in FOLDER against their checksums, and print their manifest."""
+    """Verify the files in FOLDER by their checksums and print their manifest."""
     from raysweep.data.manifest import read_manifest, verify
 
     manifest = read_manifest(folder)

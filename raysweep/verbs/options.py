@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,7 @@ import click
 
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError
+from raysweep.units import json_text
 
 if TYPE_CHECKING:
     from raysweep.store.store import Store
@@ -90,7 +90,7 @@ def json_option(command: Command) -> Command:
 
 def print_json(rows: Any) -> None:
     """Print rows as JSON."""
-    click.echo(json.dumps(rows, indent=2, default=str))
+    click.echo(json_text(rows))
 
 
 def write_output(path: Path, content: bytes) -> None:

@@ -11,11 +11,11 @@ import click
 from raysweep.arguments import take_request, take_space
 from raysweep.cost import accelerator, money
 from raysweep.errors import RaysweepError
-from raysweep.planning import PlannedTrial, to_run
+from raysweep.planning import PlannedTrial, changes, to_run
 from raysweep.proposals import SearchOptions
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
-from raysweep.terminal.plans import WIDTH, action_text, changed, paragraph, plan_text, settings_text
+from raysweep.terminal.plans import WIDTH, action_text, paragraph, plan_text, settings_text
 from raysweep.terminal.tables import table
 from raysweep.verbs.options import json_option, print_json, recipe_options, space_options
 
@@ -75,7 +75,7 @@ def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: Search
                 point.proposal.trial,
                 point.proposal.variant,
                 action_text(point),
-                settings_text(changed(point.proposal.recipe, baseline), nothing="-"),
+                settings_text(changes(point.proposal.recipe, baseline), nothing="-"),
             )
             for point in points
         )

@@ -9,9 +9,10 @@ import click
 
 from raysweep.identity import recipe_from_json
 from raysweep.patch import diff, flatten
+from raysweep.planning import changes
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
-from raysweep.terminal.plans import changed, paragraph, settings_text
+from raysweep.terminal.plans import paragraph, settings_text
 from raysweep.terminal.tables import table
 from raysweep.units import brief
 from raysweep.verbs.options import json_option, open_store, print_json, store_option
@@ -60,9 +61,9 @@ def _meaning(found: Mapping[str, Any], recipe: Recipe, members: Sequence[Mapping
         baseline = _baseline(own, members) or recipe
         yield ""
         yield f"{own['study']}/{own['variant']}"
-        yield from paragraph(f"  settings of the study: {settings_text(changed(baseline, _protocol(found)))}")
-        changes = settings_text(changed(recipe, baseline), nothing="nothing")
-        yield from paragraph(f"  changes from its baseline, {own['baseline']}: {changes}")
+        yield from paragraph(f"  settings of the study: {settings_text(changes(baseline, _protocol(found)))}")
+        own_changes = settings_text(changes(recipe, baseline), nothing="nothing")
+        yield from paragraph(f"  changes from its baseline, {own['baseline']}: {own_changes}")
 
 
 def _baseline(own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Recipe | None:

@@ -45,10 +45,10 @@ def assemble(staging: Staging, labels: Mapping[str, NDArray[np.int64]]) -> None:
 def _move_shards(staging: Staging, split: str, good: NDArray[np.int64], files: Sequence[BetonWriter]) -> None:
     copied: list[range] = []
     for _, indices in (shard for shard in staging.shards() if shard[0] == split):
-        if (parts := staging.read(split, indices)) is None:
+        if not (parts := staging.read(split, indices)):
             continue  # moved before an interruption
         for file, data in zip(files, parts, strict=True):
-            file.put(int(np.searchsorted(good, indices[0])), data)
+            file.put(int(np.searchsorted(good, indices[0])), data.data)
         copied.append(indices)
         if len(copied) == SYNC_SHARDS:
             _delete(staging, split, copied, files)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +16,6 @@ from numpy.typing import NDArray
 from raysweep.data.beton import Beton, read_beton
 from raysweep.data.manifest import (
     FILE_NAME,
-    JOB_NAME,
     MEMORY_NAME,
     SPLITS,
     VERSION,
@@ -33,14 +29,14 @@ from raysweep.errors import RaysweepError
 from raysweep.write.assembling import assemble
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Source, check_classes
-from raysweep.write.staging import Staging
+from raysweep.write.staging import Staging, clear
 
 LISTED = 10
 """Number of bad images that an error lists."""
 
 
-def finish(staging: Staging, source: Source) -> dict[str, Any]:
-    """Assemble, verify and describe all files; returns the manifests by folder, as JSON values.
+def finish(staging: Staging, source: Source) -> None:
+    """Assemble and verify all files and write their manifests.
 
     Raises:
         RaysweepError: a class or split has lost all its images, or a file does not have the content that was written.
@@ -53,20 +49,15 @@ def finish(staging: Staging, source: Source) -> dict[str, Any]:
     }
     _check_left(staging, source, counts)
     assemble(staging, labels)
-    names = list(staging.job.forms)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         described = {
-            (name, split): pool.submit(_describe, staging, k, name, split, counts[split])
-            for k, name in enumerate(names)
-            for split in SPLITS
+            name: {split: pool.submit(_describe, staging, k, name, split, counts[split]) for split in SPLITS}
+            for k, name in enumerate(staging.job.forms)
         }
-        parts = {where: job.result() for where, job in described.items()}
-    manifests = {
-        name: asdict(_manifest(staging, source, name, {split: parts[name, split] for split in SPLITS}))
-        for name in names
-    }
-    staging.set_finished(manifests)
-    return manifests
+        for name, jobs in described.items():
+            parts = {split: job.result() for split, job in jobs.items()}
+            write_manifest(staging.folder(name), _manifest(staging, source, name, parts))
+    staging.set_finished()
 
 
 def _check_left(staging: Staging, source: Source, counts: Mapping[str, list[int]]) -> None:
@@ -92,7 +83,7 @@ def refuse_bad(staging: Staging, source: Source, skip: bool) -> None:
         write_whole(staging.place / "bad.txt", "\n".join(bad) + "\n")
         more = f"\n  and {len(bad) - LISTED:,} more; {staging.place / 'bad.txt'} lists all"
     advice = (
-        "Add --skip-bad again, or start over with --overwrite."
+        f"Add --skip-bad again, or remove {staging.place} to start over."
         if staging.is_assembling
         else "Repair these images and give the same command again, which then encodes them and their neighbours only, "
         "or skip them with --skip-bad."
@@ -135,7 +126,7 @@ def content_digest(beton: Beton, checksums: NDArray[np.uint32]) -> str:
         if zlib.crc32(stored) != checksums[index]:
             raise RaysweepError(
                 f"{beton.path} does not have the content that was written, first at image {index}: the disk or another "
-                "program has changed it. Start over with --overwrite."
+                f"program has changed it. Remove {beton.path.parents[2]} to start over."
             )
         content.update(head.tobytes())
         content.update(stored)
@@ -177,32 +168,26 @@ def set_digest(form: Form, short_side: int, classes: Sequence[str], contents: Ma
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=6).hexdigest()
 
 
-def publish(staging: Staging, folder: Path, manifests: Mapping[str, Any], overwrite: bool) -> None:
+def publish(staging: Staging, folder: Path, overwrite: bool) -> None:
     """Move finished sets to their folders and remove the staging folder. Can be interrupted and repeated.
 
     Raises:
         RaysweepError: another process has written a set to a folder.
     """
-    for name, value in manifests.items():
-        manifest = Manifest.from_json(json.dumps(value))
-        _put_in_place(staging.folder(name), folder / name, manifest, overwrite)
-    (staging.place / JOB_NAME).unlink()
-    shutil.rmtree(staging.place)
+    for name in staging.job.forms:
+        if (staging.folder(name) / FILE_NAME).exists():  # the last file to be moved
+            _put_in_place(staging.folder(name), folder / name, overwrite)
+    clear(staging.place)
 
 
-def _put_in_place(staged: Path, target: Path, manifest: Manifest, overwrite: bool) -> None:
+def _put_in_place(staged: Path, target: Path, overwrite: bool) -> None:
     target.mkdir(exist_ok=True)
-    if (target / FILE_NAME).exists() and read_manifest(target) == manifest:
-        return  # moved before an interruption
     if (target / FILE_NAME).exists() and not overwrite:
-        raise RaysweepError(
-            f"{target} has been written by another process in the meantime: replace it with --overwrite."
-        )
-    write_manifest(staged, manifest)
+        raise RaysweepError(f"{target} has been written by another process meanwhile: replace it with --overwrite.")
     # No manifest from here to the end, so that a crash between two renames never leaves a set that looks whole.
     for name in (FILE_NAME, MEMORY_NAME):
         (target / name).unlink(missing_ok=True)
-    for name in [*(split.file for split in manifest.splits.values()), FILE_NAME]:
+    for name in [*(split.file for split in read_manifest(staged).splits.values()), FILE_NAME]:
         if (staged / name).exists():
             (staged / name).replace(target / name)
     sync_file(target)

@@ -115,7 +115,7 @@ def _differences(request: Request, staging: Staging) -> list[str]:
 
 def _expected(request: Request, staging: Staging) -> Sequence[str]:
     """The forms that an earlier call with the same arguments would have begun: those that were not there yet."""
-    if staging.manifests is not None:  # some of them may have been moved to their folders already
+    if staging.is_finished:  # some of them may have been moved to their folders already
         return [name for name in request.forms if name in staging.job.forms]
     return [name for name in request.forms if request.overwrite or not (request.folder / name / FILE_NAME).exists()]
 

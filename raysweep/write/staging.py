@@ -1,8 +1,8 @@
 """Image sets that are being written, in the folder `.writing` of their folder.
 
-The images of a split are encoded in shards of consecutive images. A shard consists of two files, the encoded bytes and
-the table of its images, which are written in this order and each renamed when it is whole. A shard with a table is not
-encoded again; everything else that a killed process leaves is.
+The images of a split are encoded in shards of consecutive images. Each is one NumPy archive with a table of the images
+and their encoded bytes, renamed when it is whole: it is not encoded again. At the end the bytes of all shards are moved
+to the files of the sets, and the tables stay.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from raysweep.write.encode import Encoded, row_type
 from raysweep.write.forms import Form
 
 LOCK_NAME = "lock"
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile)
+"""Errors of NumPy and zipfile with damaged archives."""
 
 
 @dataclass(frozen=True)
@@ -151,12 +153,14 @@ class Staging:
         Raises:
             OSError: the disk is full or fails. The other shards are kept.
         """
-        first, data = int(encoded.rows["index"][0]), b"".join(encoded.data)
-        table = io.BytesIO()
-        np.savez(table, rows=encoded.rows, crc=zlib.crc32(data), reasons=json.dumps(encoded.reasons))
-        write_whole(self._data(split, first), data)
-        write_whole(self._table(split, first), table.getvalue())
+        self._write(split, encoded.rows, encoded.reasons, encoded.data)
         self._note(split, encoded.rows, encoded.reasons)
+
+    def _write(self, split: str, rows: NDArray[Any], reasons: Mapping[int, str], data: Sequence[bytes] = ()) -> None:
+        content = io.BytesIO()
+        parts = {f"form{k}": np.frombuffer(part, np.uint8) for k, part in enumerate(data)}
+        np.savez(content, rows=rows, reasons=json.dumps(reasons), **parts)  # type: ignore[arg-type]
+        write_whole(self._path(split, int(rows["index"][0])), content.getvalue())
 
     def _note(self, split: str, rows: NDArray[Any], reasons: Mapping[int, str]) -> None:
         first = int(rows["index"][0])
@@ -168,42 +172,33 @@ class Staging:
     def _load(self, split: str, indices: range) -> None:
         """Note a shard if it is whole."""
         try:
-            rows, _, reasons = self._read_table(split, indices[0])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            with self._path(split, indices[0]).open("rb") as file, np.load(file) as archive:
+                rows, reasons = archive["rows"], json.loads(str(archive["reasons"]))
+        except UNREADABLE:
             return
-        data, size = self._data(split, indices[0]), int(rows["stored"]["size"].sum(dtype=np.int64))
-        is_whole = data.stat().st_size == size if data.exists() else self.is_assembling
-        if is_whole and rows.dtype == self.rows[split].dtype and rows["index"].tolist() == list(indices):
-            self._note(split, rows, reasons)
+        if rows.dtype == self.rows[split].dtype and rows["index"].tolist() == list(indices):
+            self._note(split, rows, {int(index): reason for index, reason in reasons.items()})
 
-    def _read_table(self, split: str, first: int) -> tuple[NDArray[Any], int, dict[int, str]]:
-        with np.load(io.BytesIO(self._table(split, first).read_bytes())) as table:
-            reasons = json.loads(str(table["reasons"]))
-            return table["rows"], int(table["crc"]), {int(index): reason for index, reason in reasons.items()}
-
-    def read(self, split: str, indices: range) -> list[memoryview] | None:
-        """The encoded bytes of a shard, one part per form; none if they have been discarded.
+    def read(self, split: str, indices: range) -> list[NDArray[np.uint8]]:
+        """The encoded bytes of a shard for each form; empty if they have been moved to the files.
 
         Raises:
-            RaysweepError: they are not the bytes that were written; the shard is removed.
+            RaysweepError: the shard is damaged; it is removed.
         """
+        path = self._path(split, indices[0])
         try:
-            data = memoryview(self._data(split, indices[0]).read_bytes())
-        except FileNotFoundError:
-            return None
-        if zlib.crc32(data) != self._read_table(split, indices[0])[1]:
+            with path.open("rb") as file, np.load(file) as archive:  # checks their CRC-32
+                return [archive[f"form{k}"] for k in range(len(archive.files) - 2)]
+        except UNREADABLE as error:
             self._forget(split, indices)
             raise RaysweepError(
-                f"{self._data(split, indices[0])} was damaged by the disk or another program, and is removed: give the "
-                "same command again, which encodes these images again."
-            )
-        sizes = self.rows[split]["stored"][indices[0] : indices[-1] + 1]["size"].sum(axis=0, dtype=np.int64)
-        ends = np.cumsum(sizes)
-        return [data[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+                f"{path} is damaged ({error}), and is removed: give the same command again to encode its images again."
+            ) from None
 
     def discard(self, split: str, indices: range) -> None:
-        """Delete the encoded bytes of a shard, which are in the files of the sets; its table stays."""
-        self._data(split, indices[0]).unlink()
+        """Delete the encoded bytes of a shard, which have been moved to the files; its table stays."""
+        bad = {index: self.bad[split][index] for index in indices if index in self.bad[split]}
+        self._write(split, self.rows[split][indices[0] : indices[-1] + 1], bad)
 
     def forget_bad(self) -> None:
         """Remove the shards with images that could not be stored, so that they are encoded again."""
@@ -212,28 +207,33 @@ class Staging:
                 self._forget(split, indices)
 
     def _forget(self, split: str, indices: range) -> None:
-        self._table(split, indices[0]).unlink(missing_ok=True)
-        self._data(split, indices[0]).unlink(missing_ok=True)
+        self._path(split, indices[0]).unlink(missing_ok=True)
         self._whole[split].remove(indices[0])
         self.count -= len(indices)
         self.rows[split][indices[0] : indices[-1] + 1] = 0
         for index in indices:
             self.bad[split].pop(index, None)
 
-    def _data(self, split: str, first: int) -> Path:
-        return self.place / "shards" / f"{split}-{first:08}.bytes"
-
-    def _table(self, split: str, first: int) -> Path:
+    def _path(self, split: str, first: int) -> Path:
         return self.place / "shards" / f"{split}-{first:08}.npz"
 
     def folder(self, name: str) -> Path:
         """The folder in which the set of a form is assembled."""
-        return self.place / "sets" / (name or "main")
+        return self.place / ("finished" if self.is_finished else "sets") / (name or "main")
 
     @property
     def is_assembling(self) -> bool:
-        """Whether the files of the sets have been begun, so that the sizes of stored images may no longer change."""
+        """Whether the files of the sets have been begun, so that the sizes of stored images must not change."""
         return (self.place / "sets").exists()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all sets are complete and only have to be moved to their folders."""
+        return (self.place / "finished").exists()
+
+    def set_finished(self) -> None:
+        """Record that all sets are complete."""
+        (self.place / "sets").rename(self.place / "finished")
 
     @property
     def total(self) -> int:
@@ -248,23 +248,6 @@ class Staging:
     def good(self, split: str) -> NDArray[np.int64]:
         """Numbers of the images that are stored."""
         return np.flatnonzero((self.rows[split]["stored"]["size"] > 0).all(axis=1))
-
-    @property
-    def manifests(self) -> dict[str, Any] | None:
-        """The manifests of the finished sets as JSON values, by folder; none while any set is unfinished."""
-        try:
-            value: dict[str, Any] = json.loads((self.place / "manifests.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return value
-
-    def set_finished(self, manifests: Mapping[str, Any]) -> None:
-        """Record that all sets are finished and only have to be moved.
-
-        Raises:
-            OSError: the disk is full or fails.
-        """
-        write_whole(self.place / "manifests.json", json.dumps(manifests))
 
 
 def clear(place: Path) -> None:

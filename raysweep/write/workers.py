@@ -58,9 +58,11 @@ class _Job:
     left: int
     parts: list[Encoded] = field(default_factory=list)
 
-    def add(self, encoded: Encoded) -> None:
+    def add(self, encoded: Encoded) -> list[_Job]:
+        """Add a part; returns the job if that makes it complete."""
         self.parts.append(encoded)
         self.left -= len(encoded.rows)
+        return [] if self.left else [self]
 
     def result(self) -> Encoded:
         if len(self.parts) == 1:
@@ -165,8 +167,7 @@ class Encoders:
                 return
             self._hand_out(waiting)
             for job in self._collect(waiting):
-                if not job.left:
-                    yield job.task, job.result()
+                yield job.task, job.result()
 
     def _hand_out(self, waiting: deque[tuple[_Job, Task]]) -> None:
         for worker in self.workers:
@@ -175,29 +176,28 @@ class Encoders:
                 worker.give(job, task, self._splits[task.split])
 
     def _collect(self, waiting: deque[tuple[_Job, Task]]) -> list[_Job]:
-        """Take the answers that have arrived and replace dead workers; returns the jobs that have made progress."""
+        """Take the answers that have arrived and replace dead workers; returns the jobs that are complete."""
         jobs: list[_Job] = []
         answering = wait([worker.connection for worker in self.workers], timeout=1.0)
         for k, worker in enumerate(self.workers):
             if worker.connection in answering:
                 try:
                     if encoded := worker.answer():
-                        jobs.append(self._take(worker, encoded))
+                        jobs += self._take(worker, encoded)
                 except (EOFError, ConnectionError):
                     jobs += self._replace(k, waiting)
             elif not worker.is_free and time.monotonic() - worker.since > STALL_S:
                 jobs += self._replace(k, waiting, f"did not answer for {STALL_S:.0f} s")
         return jobs
 
-    def _take(self, worker: _Worker, encoded: Encoded) -> _Job:
+    def _take(self, worker: _Worker, encoded: Encoded) -> list[_Job]:
         assert worker.busy
         job, worker.busy = worker.busy[0], None
-        job.add(encoded)
         self._deaths = 0
-        return job
+        return job.add(encoded)
 
     def _replace(self, number: int, waiting: deque[tuple[_Job, Task]], what: str = "") -> list[_Job]:
-        """Replace a worker; returns its job if an image of it is given up."""
+        """Replace a worker; returns its job if that is complete once an image is given up."""
         worker = self.workers[number]
         ended = worker.end(0.0 if what else EXIT_S)
         what = what or f"ended {ended}"
@@ -214,8 +214,7 @@ class Encoders:
         if len(task.indices) > 1:
             waiting.extendleft((job, single) for single in reversed(task.one_by_one()))
             return []
-        job.add(_not_stored(task, f"the process that decodes it {what}.{self._last_line()}".rstrip(".")))
-        return [job]
+        return job.add(_not_stored(task, f"the process that decodes it {what}.{self._last_line()}".rstrip(".")))
 
     def _last_line(self) -> str:
         # Workers share the position in the file, and earlier output is from other workers: read from an offset.

@@ -106,10 +106,9 @@ def _explained(folder: Path) -> Iterator[None]:
 def _write(request: Request, place: Path) -> None:
     earlier = find_matching(request, place)
     published: Sequence[str] = ()
-    if earlier and (manifests := earlier.manifests) is not None:
-        published = list(manifests)
-        publish(earlier, request.folder, manifests, request.overwrite)
-        earlier = None
+    if earlier and earlier.is_finished:
+        publish(earlier, request.folder, request.overwrite)
+        published, earlier = list(earlier.job.forms), None
     forms = missing_forms(request, published)
     if not forms:
         return
@@ -125,8 +124,8 @@ def _write(request: Request, place: Path) -> None:
     with _kept(request, staging):
         refuse_bad(staging, request.source, request.skip_bad)
         request.say("all images are encoded: writing and verifying the files")
-        manifests = finish(staging, request.source)
-    publish(staging, request.folder, manifests, request.overwrite)
+        finish(staging, request.source)
+    publish(staging, request.folder, request.overwrite)
 
 
 def _prepared(request: Request, place: Path, forms: Forms, earlier: Staging | None, encoders: Encoders) -> Staging:

@@ -10,6 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from raysweep.data.chunk_cache import ChunkCache
 from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import read_manifest
 from raysweep.data.shared_stream import SharedStream
@@ -24,6 +27,10 @@ CONTEXT.set_forkserver_preload([__name__])
 def digest(batch: Batch) -> str:
     parts = (batch.images, batch.labels, batch.indices)
     return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+
+
+def num_users(cache: ChunkCache) -> int:
+    return int(np.count_nonzero(cache._segment.users["pid"]))
 
 
 class Sharer:

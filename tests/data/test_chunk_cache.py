@@ -16,6 +16,7 @@ import pytest
 from raysweep.data import chunk_cache, shared_memory
 from raysweep.data.chunk_cache import Answer, ChunkCache, Slot
 from raysweep.data.shared_memory import HEADER, USERS_END, UnavailableError, is_running, start_time
+from tests.data.sharer import num_users
 
 BYTES = 4096
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -121,9 +122,9 @@ def test_no_chunk_is_dropped_for_one_that_is_needed_later(path: Path) -> None:
 def test_a_user_that_left_keeps_no_chunks(path: Path) -> None:
     leader, follower = cache(path), cache(path)
     read(follower, 0)
-    assert leader.num_users == 2
+    assert num_users(leader) == 2
     follower.close()
-    assert leader.num_users == 1
+    assert num_users(leader) == 1
     for chunk in range(10):
         read(leader, chunk)
     newcomer = cache(path)
@@ -251,7 +252,7 @@ def test_a_killed_users_claim_and_place_are_free(path: Path, monkeypatch: pytest
     assert wish(user, 5).answer is Answer.BUSY  # its owner is not checked yet
     monkeypatch.setattr(chunk_cache, "SUSPECT_NS", 0)
     make(user, wish(user, 5))
-    assert user.num_users == 1
+    assert num_users(user) == 1
 
 
 def test_a_newcomer_frees_the_claims_of_killed_users(path: Path) -> None:
@@ -259,8 +260,8 @@ def test_a_newcomer_frees_the_claims_of_killed_users(path: Path) -> None:
     process, _connection = claimer(path, 9)
     kill(process)
     newcomer = cache(path)
-    assert user.num_users == 2
-    assert newcomer.num_users == 2
+    assert num_users(user) == 2
+    assert num_users(newcomer) == 2
     assert wish(newcomer, 9).answer is Answer.YOURS
 
 

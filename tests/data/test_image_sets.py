@@ -1,4 +1,4 @@
-"""Recipes and the image sets of one folder: which set, bound when, and what is said where one is missing."""
+"""Recipes and the image sets of one folder: which set a recipe uses, and errors if it is missing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SMALL = {"network.width": 0.0625, "training.epochs": 1.0}
 
 @pytest.fixture
 def folder(small_images: Path, tmp_path: Path) -> Path:
-    """The small set, as if it had been written from images that cannot be generated again."""
+    """The small set, with a manifest of images that cannot be generated again."""
     shutil.copytree(small_images, tmp_path / "images")
     change_manifest(tmp_path / "images", source="/pictures")
     return tmp_path / "images"
@@ -86,7 +86,7 @@ def by_variant(plan: list[PlannedTrial]) -> dict[str, PlannedTrial]:
         (DataRecipe(short_side=36), ""),
     ],
 )
-def test_a_recipe_has_the_folder_or_a_subfolder(folder: Path, data: DataRecipe, name: str) -> None:
+def test_a_recipe_uses_the_folder_or_a_subfolder(folder: Path, data: DataRecipe, name: str) -> None:
     assert ImageSets(folder).folder_of(data) == folder / name
     if not name:
         assert image_folder(folder, data) == folder
@@ -96,13 +96,13 @@ def test_a_recipe_has_the_folder_or_a_subfolder(folder: Path, data: DataRecipe, 
         image_folder(folder, data)
 
 
-def test_a_folder_of_rescaled_images_serves_those_who_ask_for_them(folder: Path) -> None:
+def test_a_folder_of_rescaled_images_serves_recipes_with_that_method(folder: Path) -> None:
     change_manifest(folder, rescale="nearest")
     assert image_folder(folder, DataRecipe(short_side=36, rescale="nearest")) == folder
     assert ImageSets(folder).folder_of(DataRecipe(short_side=36)) == folder / "short36"
 
 
-def test_manifests_from_before_there_was_a_choice_read_as_auto(folder: Path) -> None:
+def test_manifests_without_rescale_read_as_auto(folder: Path) -> None:
     value = json.loads((folder / FILE_NAME).read_text())
     del value["rescale"]
     (folder / FILE_NAME).write_text(json.dumps(value))
@@ -110,23 +110,23 @@ def test_manifests_from_before_there_was_a_choice_read_as_auto(folder: Path) -> 
     assert image_folder(folder, DataRecipe(short_side=36)) == folder
 
 
-def test_images_written_in_another_way_are_refused_with_both_words(folder: Path) -> None:
+def test_images_rescaled_by_another_method_are_refused(folder: Path) -> None:
     recipe = patch(find_protocol("demo"), {"data.rescale": "nearest"})
-    with pytest.raises(RaysweepError, match=r"data.rescale is nearest but .* written with auto.*--rescale nearest"):
+    with pytest.raises(RaysweepError, match=r"nearest.*auto.*--rescale nearest"):
         check_data(recipe, folder)
 
 
 def test_a_rescale_that_does_not_exist_is_refused(folder: Path) -> None:
     change_manifest(folder, rescale="bicubic")
-    with pytest.raises(RaysweepError, match="its rescale is 'bicubic'"):
+    with pytest.raises(RaysweepError, match="bicubic"):
         read_manifest(folder)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data.scales": (1.0, 0.8)}, r"side is 32, which at scale 0.8 \(data.scales\) takes 40 px.*data.side=28`"),
-        ({"data.test_scale": 0.5}, r"scale 0.5 \(data.test_scale\) takes 64 px.*data.side=18`"),
+        ({"data.scales": (1.0, 0.8)}, r"32\b.* 0\.8 .*data\.scales.* 40 px.*data\.side=28`"),
+        ({"data.test_scale": 0.5}, r" 0\.5 .*data\.test_scale.* 64 px.*data\.side=18`"),
     ],
 )
 def test_scales_that_need_more_than_the_image_are_refused_before_training(
@@ -137,7 +137,7 @@ def test_scales_that_need_more_than_the_image_are_refused_before_training(
 
 
 def test_variants_on_the_folders_own_images_keep_their_ids(folder: Path, sizes: Study) -> None:
-    """As they were when the baseline was bound before its variants were made."""
+    """The ids are those of plans whose baseline was bound before its variants were made."""
     bound = bind_data(patch(find_protocol("demo"), SMALL), read_manifest(folder))
     before = make_plan([sizes], bound, [0, 1])
     after = request(folder, seeds=2).plan()
@@ -157,7 +157,7 @@ def test_shipped_variants_are_bound_to_the_same_images_as_before(small_images: P
     ]
 
 
-def test_a_plan_says_what_is_to_be_written(folder: Path, sizes: Study) -> None:
+def test_a_plan_lists_the_commands_for_missing_sets(folder: Path, sizes: Study) -> None:
     plan = by_variant(request(folder).plan())
     assert plan["s32"].reason == "not in the store"
     assert plan["s20"].action == "run"
@@ -177,16 +177,18 @@ def test_a_variant_is_bound_to_its_own_images(folder: Path, sizes: Study) -> Non
 
 def test_a_subfolder_with_other_images_than_its_name_says_is_refused(folder: Path, sizes: Study) -> None:
     change_manifest(add_short24(folder), short_side=25)
-    with pytest.raises(RaysweepError, match="short_side is 24 but the images in .*short24 are 25 px"):
+    with pytest.raises(RaysweepError, match=r"24\b.*short24.*25 px"):
         request(folder).plan()
 
 
-def test_a_baseline_that_does_not_fit_is_an_error_and_no_missing_set(folder: Path, sizes: Study) -> None:
-    with pytest.raises(RaysweepError, match="data.short_side is 40 but the images in .* are 36 px"):
+def test_a_baseline_that_does_not_fit_is_an_error_rather_than_a_missing_set(folder: Path, sizes: Study) -> None:
+    with pytest.raises(RaysweepError, match=r"40\b.*36 px"):
         Request(("sizes",), protocol="demo", settings={"data.short_side": 40}, data=folder).plan()
 
 
-def test_a_run_refuses_missing_sets_and_says_how_to_do_without(folder: Path, sizes: Study, tmp_path: Path) -> None:
+def test_a_run_refuses_missing_sets_and_lists_the_variants_without_them(
+    folder: Path, sizes: Study, tmp_path: Path
+) -> None:
     with pytest.raises(RaysweepError) as caught:
         prepare(request(folder, store=str(tmp_path / "s")), Resources(inline=True))
     lines = str(caught.value).splitlines()
@@ -202,7 +204,7 @@ def test_a_run_refuses_missing_sets_and_says_how_to_do_without(folder: Path, siz
 
 
 @pytest.mark.parametrize("rescale", ["auto", "nearest"])
-def test_the_command_for_all_missing_sets_writes_them_and_keeps_what_is_there(folder: Path, rescale: str) -> None:
+def test_the_command_for_all_missing_sets_writes_them_and_keeps_existing_ones(folder: Path, rescale: str) -> None:
     change_manifest(folder, rescale=rescale)
     wanted = [DataRecipe(short_side=side, rescale=how) for side in (36, 24, 20) for how in ("auto", "nearest")]
     before = read_manifest(folder)
@@ -222,11 +224,11 @@ def test_the_command_for_all_missing_sets_writes_them_and_keeps_what_is_there(fo
 @pytest.mark.parametrize(
     ("study", "advice"),
     [
-        (replace(SIZES, baseline="s20"), "The baseline of the study is among them"),
-        (replace(SIZES, variants=(SIZES.variants[0], SIZES.variants[2])), "leave the study out"),
+        (replace(SIZES, baseline="s20"), "baseline"),
+        (replace(SIZES, variants=(SIZES.variants[0], SIZES.variants[2])), "study"),
     ],
 )
-def test_where_nothing_can_be_left_out_it_is_said(
+def test_an_error_if_no_variant_can_be_left_out(
     folder: Path, study: Study, advice: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("raysweep.request.find_studies", lambda names: (study,))
@@ -246,7 +248,7 @@ def test_trials_are_trained_each_on_its_own_images(folder: Path, sizes: Study, t
     found = {row["trial"]: row["data_digest"] for row in store.trials().to_pylist()}
     assert found == {planned.trial: planned.recipe.data.digest for planned in prepared.plan}
     assert len(set(found.values())) == 2
-    # Alone, the trial finds its images from the folder of the whole.
+    # A single trial also finds its images in the subfolder.
     small = by_variant(prepared.plan)["s20"].trial
     words = [small, "--store", str(tmp_path / "s"), "--data", str(folder), "--into", str(tmp_path / "again")]
     assert CliRunner().invoke(trial, words, catch_exceptions=False).exit_code == 0
@@ -264,11 +266,11 @@ def test_a_changed_byte_in_a_subfolder_is_found_before_training(folder: Path, si
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0xFF
     file.write_bytes(content)
-    with pytest.raises(RaysweepError, match=r"short24/train.beton is not the file that was written"):
+    with pytest.raises(RaysweepError, match=r"short24/train.beton"):
         prepare(request(folder, store=str(tmp_path / "s"), variants=("s20",)), Resources(inline=True))
 
 
-def test_sets_missing_beside_generated_images_are_generated(small_images: Path, sizes: Study, tmp_path: Path) -> None:
+def test_missing_sets_of_generated_images_are_generated(small_images: Path, sizes: Study, tmp_path: Path) -> None:
     copy = tmp_path / "generated"
     shutil.copytree(small_images, copy)
     wanted = request(copy, store=str(tmp_path / "s"), variants=("s20",))

@@ -78,6 +78,20 @@ def test_without_shared_memory_the_cache_folder_is_used(
     assert len(stores(tmp_path / "cache" / memory.name)) == 1
 
 
+def test_a_user_without_a_home_folder_can_open_images(
+    stored: Stored, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert not open_images(*stored["jpg"], "train").is_encoded
+    close_files()
+    monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "none")
+    assert open_images(*stored["jpg"], "train").is_encoded
+
+
 def test_a_full_disk_is_no_error(stored: Stored, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

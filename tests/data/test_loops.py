@@ -52,8 +52,7 @@ def test_loops_work_without_a_folder_for_the_cache(tmp_path: Path) -> None:
     assert load(tmp_path / "cache", **only) == COMPILED
 
 
-@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
-@pytest.mark.parametrize("length", [0, 200])
+@pytest.mark.parametrize(("suffix", "length"), [("nbi", 0), ("nbc", 200)])
 def test_loops_work_with_a_damaged_cache(tmp_path: Path, suffix: str, length: int) -> None:
     load(tmp_path)
     damaged = list(tmp_path.rglob(f"*.{suffix}"))

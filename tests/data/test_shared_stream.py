@@ -23,7 +23,7 @@ from raysweep.data.shared_memory import UnavailableError
 from raysweep.data.shared_stream import AHEAD, CHUNK, LEAST_SLOTS, SharedStream, is_worth_sharing, segment_name, share
 from raysweep.data.stream import Batch, ImageStream, TestStream, TrainStream
 from raysweep.errors import RaysweepError
-from tests.data.sharer import SIDE, Sharer, digest
+from tests.data.sharer import SIDE, Sharer, digest, num_users
 from tests.disks import small_disk
 
 Stored = dict[str, tuple[Path, Manifest]]
@@ -115,12 +115,12 @@ def test_a_trial_killed_in_the_middle_of_decoding_is_replaced(file: ImageFile, c
     sharing = SharedStream(unshared(file), memory)
     assert agree(sharing, unshared(file), batches_of(range(1)))
     assert victim.ask("claim", 1) == "YOURS"
-    assert sharing._cache.num_users == 2
+    assert num_users(sharing._cache) == 2
     victim.kill()
     assert agree(sharing, unshared(file), batches_of(range(1, 12)))
     assert counts(sharing).private == 0
     assert counts(sharing).made == 12
-    assert sharing._cache.num_users == 1
+    assert num_users(sharing._cache) == 1
 
 
 def test_a_suspended_trial_does_not_stop_the_others(file: ImageFile, crew: Crew, memory: Path) -> None:

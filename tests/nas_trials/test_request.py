@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from raysweep.cost import find_cost
@@ -23,8 +22,6 @@ from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.request import Request
 from tests.nas_trials.trained import ask_for
-
-STORE = Path(__file__).parents[2] / "docs/study/store"
 
 
 def test_budgets_are_parsed() -> None:
@@ -120,14 +117,6 @@ def test_the_name_of_a_search_follows_from_what_determines_its_proposals() -> No
         search_name(find_trial_space("darts"), "line", plain, "evolution", 0),
     ]
     assert len({name, *others}) == 4
-
-
-@pytest.mark.parametrize("path", sorted(STORE.glob("searches/*.log")), ids=lambda path: path.stem)
-def test_names_of_stored_searches_stay(path: Path) -> None:
-    row = pq.read_table(path.with_suffix(".parquet")).to_pylist()[0]
-    name, _, _ = row["method"].partition("+")
-    method = make_named(name, {"population": "8"} if name == "evolution" else {}, 9.0)
-    assert search_name(find_trial_space("nasbench201"), row["line"], method, name, row["seed"]) == path.stem
 
 
 def test_limits_are_of_networks_as_the_settings_build_them(small_images: Path) -> None:

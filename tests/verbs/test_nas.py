@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analysis.load import load_searches
+from raysweep.data.fit import bind_data
+from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.macro import MacroNetwork
+from raysweep.patch import patch
+from raysweep.protocols import find_protocol
 from raysweep.store.store import Store
 from raysweep.verbs.entry import raysweep
+from raysweep.verbs.nas import nas, take_nas
+
+STUDY = Path(__file__).parents[2] / "docs/study"
 
 SMALL = ("--space", "nasbench201", "--protocol", "demo", "--width", "0.25", "--epochs", "1", "--inline")
 
@@ -58,6 +66,18 @@ def test_a_search_is_previewed_run_and_continued(
         assert (one["value"] * 30) % 1 == pytest.approx(0), "a tenth of 300 images is tested on"
     best = frame.loc[frame[frame["method"] == "random"]["value"].idxmax()]
     assert best["trial"] in found
+
+
+def test_the_commands_of_the_study_continue_the_searches_in_its_store() -> None:
+    commands = (STUDY / "README.md").read_text().replace("\\\n", "")
+    images = Manifest.from_json((STUDY / "store/data/773421aa7baf.json").read_text())
+    names = set()
+    for words in re.findall(r"^raysweep nas (.*)$", commands, re.M):
+        asked = take_nas(nas.make_context("nas", shlex.split(words)).params)
+        request = asked.training_request()
+        baseline = bind_data(patch(find_protocol(request.protocol), request.settings), images)
+        names |= {one.name for one in asked.named(baseline)}
+    assert names == {path.stem for path in (STUDY / "store/searches").glob("*.parquet")}
 
 
 def test_whole_networks_of_the_macro_space_are_searched(small_images: Path, tmp_path: Path) -> None:

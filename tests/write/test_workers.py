@@ -140,3 +140,13 @@ def test_workers_end_with_the_process_that_started_them() -> None:
     assert process.wait(timeout=20) == 0
     with pool:
         pass
+
+
+def test_a_task_that_is_split_up_has_one_result() -> None:
+    tasks = [Task("train", list(range(first, first + 20)), FORMS) for first in (0, 20)]
+    with Encoders({"train": Faulty(die, (3, 9, 30))}, 3) as pool:
+        found = list(pool.encode(iter(tasks)))
+    assert sorted(task.indices[0] for task, _ in found) == [0, 20]
+    for task, encoded in found:
+        assert encoded.rows["index"].tolist() == list(task.indices)
+        assert list(encoded.reasons) == [index for index in (3, 9, 30) if index in task.indices]

@@ -390,3 +390,10 @@ def test_digests_in_full_size_are_those_of_sets_that_ffcv_wrote(stored: Stored) 
         "raw": "8c825a38f8fe",
         "jpg": "d3dfb6356719",
     }
+
+
+def test_files_have_the_same_bytes_as_when_they_were_written_in_one_piece(tmp_path: Path) -> None:
+    """Before there were shards; 950 images are several of them."""
+    manifest = write_images(GeneratedSource(950, 50, side=40, seed=3), tmp_path / "out", side=24)
+    assert manifest.digest == "3adcfb6e31d3"
+    assert [manifest.splits[split].sha256[:12] for split in ("train", "test")] == ["206cfb29771b", "73dc3908a07c"]
