@@ -1,4 +1,4 @@
-"""Every variant of every study: what it changes, that it can be planned, built and trained."""
+"""Every variant of every study changes what it says and can be planned, built and trained."""
 
 from __future__ import annotations
 
