@@ -85,7 +85,7 @@ def init_stats(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure activations and gradients of every layer in the first updates.
+    """Measure activations and gradients in the first updates.
 
     For every combination and layer: the variance of the layer's output and of its activation, and the magnitude of the
     gradient relative to the weights, before training and after 1, 2, 5, 10, 20, 50, ... updates. All numbers are in the

@@ -36,9 +36,13 @@ def trial(
     deterministic: bool,
     keep_checkpoint: bool,
 ) -> None:
-    """Train the single trial TRIAL without Ray, from its last checkpoint.
+    """Train a single trial in this process, without Ray.
 
-    TRIAL is an id, or the beginning of one, of a trial in the store.
+    TRIAL is an id, or the beginning of one, of a trial in the store. It continues from its last checkpoint.
+
+    \b
+    raysweep trial 0c38f6f9 --store results
+    raysweep trial 0c38f6f9 --store results --into again
     """
     from raysweep.data.image_sets import image_folder
     from raysweep.store.store import Store
