@@ -1,6 +1,6 @@
 """Training images/s of the paper's network by precision and memory format, on one CPU thread.
 
-Quarter width at 128 px, batch 64, whole updates (forward, backward, solver) on resident images.
+CaffeNet at a quarter of its width and 128 px, batch size 64: whole updates (forward, backward, solver).
 """
 
 from __future__ import annotations
@@ -10,50 +10,30 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks._harness import measure, report, seconds
-from raysweep.networks import build_network
-from raysweep.nn.inits import INITS
-from raysweep.optim.solvers import make_solver
+from benchmarks._harness import measure, report
+from raysweep.identity import recipe_json
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
+from raysweep.train.work import Question, Work, seconds
 
 BATCH, UPDATES, REPEATS = 64, 4, 7
+CAFFENET = {"network.width": 0.25, "network.outputs": 10, "training.batch_size": BATCH}
 
 
-def side(precision: str, layout: torch.memory_format) -> Callable[[], float]:
-    """Images per second of a few updates."""
-    recipe = patch(Recipe(), {"network.width": 0.25, "network.outputs": 10})
-    torch.manual_seed(0)
-    network = build_network(recipe.network, recipe.data.shape).to(memory_format=layout)  # type: ignore[call-overload]
-    images = torch.randn(BATCH, 3, 128, 128).contiguous(memory_format=layout)
-    labels = torch.randint(10, (BATCH,))
-    INITS["lsuv"](network, images, torch.Generator().manual_seed(0))
-    solver = make_solver(network, recipe.solver)
-
-    def update() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = F.cross_entropy(network(images).float(), labels)
-        solver.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        solver.step()
-
-    def updates() -> None:
-        for _ in range(UPDATES):
-            update()
-
-    update()  # the first one allocates
-    return lambda: BATCH * UPDATES / seconds(updates)
+def side(precision: str, channels_last: bool) -> Callable[[], float]:
+    """Return a function that measures images per second of a few updates."""
+    how = {"training.precision": precision, "training.channels_last": channels_last}
+    work = Work.begin(Question(recipe_json(patch(Recipe(), CAFFENET | how)), "cpu", 1))
+    work.network.train()
+    work.train()  # the first update allocates
+    return lambda: BATCH * UPDATES / seconds(work.train, UPDATES, work.device)
 
 
 def main() -> None:
-    """Measure all four sides in turn."""
-    torch.set_num_threads(1)
-    layouts = {"nchw": torch.contiguous_format, "channels-last": torch.channels_last}
+    """Measure all four sides."""
+    layouts = {"nchw": False, "channels-last": True}
     sides = {f"{p} {name}": side(p, layouts[name]) for p, name in itertools.product(("float32", "bfloat16"), layouts)}
     rows = measure(sides, REPEATS)
     medians = {row.side: row.median for row in rows}

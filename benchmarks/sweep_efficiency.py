@@ -1,9 +1,9 @@
 """Useful training over wall time times workers, for the activation study with trials of ten seconds and of a minute.
 
-`raysweep run activation` as a user types it, on generated images of 144 px stored as JPEG, CaffeNet at an eighth of its
-width, two workers of one thread each. Useful is what the trials spent in updates and tests, without waiting for
-images; the wall time is that of the whole command, the start of Ray and of the workers included, and beside it from the
-first trial's start to the last one's end. Epochs are as many as make a trial last about as long as is said.
+Runs `raysweep run activation` as a user does, on generated images of 144 px stored as JPEG, with CaffeNet at an eighth
+of its width and two workers of one thread each. Useful time is what the trials spent in updates and tests, without
+waiting for images. The wall time is that of the whole command, including the start of Ray and of the workers, and,
+separately, from the first trial's start to the last one's end. The number of epochs sets how long a trial lasts.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from raysweep.write.write_sets import write_images
 TRAIN, TEST, SIDE, WORKERS = 1024, 256, 144, 2
 VARIANTS = "elu,tanh,prelu"
 SWEEPS = {"10 s": (1, 4), "60 s": (6, 2)}
-"""About how long a trial lasts -> its epochs, relative to those of ten seconds, and the study's seeds."""
+"""Approximate duration of a trial -> its epochs relative to those of ten seconds, and the number of seeds."""
 
 
 def sweep(images: Path, store: Path, epochs: int, seeds: int) -> float:
-    """Run the study; returns its seconds."""
+    """Run the study; returns its duration in seconds."""
     words = ["run", "activation", "--protocol", "imagenette128", "--data", str(images), "--store", str(store)]
     words += ["--width", "0.125", "--batch-size", "64", "--epochs", str(epochs), "--variants", VARIANTS]
     words += ["--seeds", str(seeds), "--workers", str(WORKERS)]
@@ -41,20 +41,20 @@ def sweep(images: Path, store: Path, epochs: int, seeds: int) -> float:
 
 
 def figures(store: Path, wall_s: float) -> dict[str, float]:
-    """Efficiency of the whole command and of the sweep alone, and how long its trials were."""
+    """Return the efficiency of the whole command and of its trials only, and the duration of the trials."""
     rows: list[dict[str, Any]] = Store.open(str(store)).trials().to_pylist()
     useful = sum(row["wall_s"] - row["data_wait_s"] for row in rows)
-    alone_s = (max(row["updated_at"] for row in rows) - min(row["started_at"] for row in rows)).total_seconds()
+    trials_s = (max(row["updated_at"] for row in rows) - min(row["started_at"] for row in rows)).total_seconds()
     return {
         "whole command": useful / (WORKERS * wall_s),
-        "sweep alone": useful / (WORKERS * alone_s),
+        "sweep alone": useful / (WORKERS * trials_s),
         "s of a trial": sum(row["wall_s"] for row in rows) / len(rows),
         "trials": len(rows),
     }
 
 
 def epochs_of(images: Path, folder: Path, seconds: float) -> int:
-    """Epochs that take about so long, by a sweep of two."""
+    """Return the number of epochs that take about this long, measured by a sweep of two epochs."""
     sweep(images, folder / "probe", 2, 1)
     rows: list[dict[str, Any]] = Store.open(str(folder / "probe")).epochs().to_pylist()
     last = [float(row["wall_s"]) for row in rows if row["epoch"] == 2]
@@ -62,7 +62,7 @@ def epochs_of(images: Path, folder: Path, seconds: float) -> int:
 
 
 def main() -> None:
-    """Measure sweeps of short trials and of longer ones."""
+    """Measure sweeps of short and of longer trials."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
