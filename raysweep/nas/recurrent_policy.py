@@ -57,17 +57,15 @@ class ControllerNetwork(nn.Module):
         hidden = options.hidden
         self.cell = nn.LSTMCell(hidden, hidden, bias=False, dtype=torch.float64)
         self.start = _weight(1, hidden)
-        self.attend_state, self.attend_now, self.attend = (
-            _weight(hidden, hidden),
-            _weight(hidden, hidden),
-            _weight(hidden),
-        )
+        self.attend_state, self.attend_now = _weight(hidden, hidden), _weight(hidden, hidden)
+        self.attend = _weight(hidden)
         lists = {decision.options for decision in decisions if decision.kind != "input"}
         self.names = {options: f"list{at}" for at, options in enumerate(sorted(lists))}
         self.embed = nn.ParameterDict({name: _weight(len(of), hidden) for of, name in self.names.items()})
         self.score = nn.ParameterDict({name: _weight(hidden, len(of)) for of, name in self.names.items()})
         self._draw(seed)
-        self.bias = nn.ParameterDict({name: nn.Parameter(self._start_bias(of)) for of, name in self.names.items()})
+        biases = {name: nn.Parameter(START_BIAS * self._favoured(of)) for of, name in self.names.items()}
+        self.bias = nn.ParameterDict(biases)
 
     def forward(
         self, code: Sequence[int] | None = None, draws: Sequence[float] = ()
@@ -98,9 +96,6 @@ class ControllerNetwork(nn.Module):
     def _favoured(self, names: Sequence[str]) -> Tensor:
         favoured = [bool(self.options.favoured) and name.startswith(self.options.favoured) for name in names]
         return torch.tensor(favoured, dtype=torch.float64)
-
-    def _start_bias(self, names: Sequence[str]) -> Tensor:
-        return START_BIAS * self._favoured(names)
 
     def _fixed(self, decision: Decision) -> Tensor:
         """The fixed biases."""

@@ -84,17 +84,13 @@ def prepare_supernets(asked: NasRequest, resources: Resources) -> PreparedSupern
     data, store = open_places(request, lambda baseline: example_of(space, baseline), resources)
     baseline = request.baseline()
     template = TrialTask("", baseline, str(data), store.uri, request.protocol, deterministic=resources.deterministic)
-    tasks = [task_of(asked, baseline, template, one) for one in asked.named(baseline)]
+    tasks = [_task(asked, baseline, template, one) for one in asked.named(baseline)]
     known = zip(tasks, found_in(store, tasks), strict=True)
-    return PreparedSupernets(asked, tasks, store, [task for task, found in known if not is_over(task, found.history)])
+    return PreparedSupernets(asked, tasks, store, [task for task, found in known if not _is_over(task, found.history)])
 
 
-def task_of(asked: NasRequest, baseline: Recipe, template: TrialTask, one: NamedSearch) -> SupernetTask:
-    """The task of one search of a request; the template has the data and the store.
-
-    Raises:
-        RaysweepError: an invalid option or recipe.
-    """
+def _task(asked: NasRequest, baseline: Recipe, template: TrialTask, one: NamedSearch) -> SupernetTask:
+    """The task of one search of a request; the template has the data and the store."""
     method: Any = one.method
     space, supernet = asked.trial_space(), asked.supernet_recipe(baseline, method, one.seed)
     variant, _, _ = one.label.partition("+")
@@ -122,7 +118,7 @@ def found_in(store: Store, tasks: Sequence[SupernetTask]) -> list[Found]:
     return [task.found(rows[task.trial]) for task in tasks]
 
 
-def is_over(task: SupernetTask, history: History[Genotype]) -> bool:
+def _is_over(task: SupernetTask, history: History[Genotype]) -> bool:
     """Whether the search would propose nothing more."""
     ended = len(history.evaluations) >= task.method.evaluations_of(history.evaluations)
     return ended or not task.budget.allows(history.spent, 0)

@@ -28,6 +28,7 @@ def test_budgets_are_parsed() -> None:
     assert parse_budget(["60"]) == Budget(evaluations=60)
     assert parse_budget(["200epochs", "12 h"]) == Budget(epochs=200.0, hours=12.0)
     assert parse_budget(["5e15macs"]) == Budget(macs=5e15)
+    assert parse_budget([".5h", "1e2"]) == Budget(hours=0.5, evaluations=100)
     assert isinstance(parse_budget(["60"]).evaluations, int)
 
 
@@ -38,6 +39,8 @@ def test_budgets_are_parsed() -> None:
         (["60 trials"], "--budget 60 trials.*200epochs"),
         (["1.5"], "--budget 1.5"),
         (["1.2.3h"], "--budget 1.2.3h"),
+        (["1e999"], "--budget 1e999"),
+        ([".h"], "--budget .h"),
         (["5", "6evaluations"], "--budget 6evaluations"),
         ([], "budget"),
     ],
