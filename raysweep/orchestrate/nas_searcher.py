@@ -13,6 +13,7 @@ import ray
 from ray.tune.search import Searcher
 
 from raysweep.nas_trials.side_by_side import Searches
+from raysweep.recipe import Recipe
 from raysweep.train.task import TrialTask
 
 
@@ -23,7 +24,7 @@ class NasSearch:
 
     def __init__(self, searches: Searches) -> None:
         self.searches = searches
-        self.example = searches.example
+        self.example: Recipe = searches.example
         self.tasks = searches.tasks
         self.first = searches.next()
         """The first trial, asked for before Ray starts: without one Ray is not needed."""
