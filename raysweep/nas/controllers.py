@@ -1,12 +1,8 @@
-"""Options of the controllers that write architectures, as their sources have them, and what every controller can do."""
+"""Options of the controllers that write architectures, as their sources have them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
-
-from raysweep.nas.space import Generator
 
 
 @dataclass(frozen=True)
@@ -51,13 +47,3 @@ CONTROLLERS = {
     "enas_paper": Controller(lr=0.00035, entropy=0.1, baseline_decay=0.99, hidden=100, temperature=5.0, tanh=2.5),
 }
 """Options of controllers by source."""
-
-
-class Policy(Protocol):
-    """A distribution over codes."""
-
-    def sample(self, rng: Generator) -> list[int]:
-        """A code."""
-
-    def learn(self, code: Sequence[int], advantage: float, update: bool) -> None:
-        """Add the gradient of the code's log probability times the advantage, and with `update` take the step."""

@@ -39,7 +39,7 @@ class LSTMPolicy:
         return code
 
     def learn(self, code: Sequence[int], advantage: float, update: bool) -> None:
-        """See `Policy`."""
+        """Add the gradient of the code's log probability times the advantage, and with `update` take the step."""
         _, log_probability, entropy = self.network.forward(code=code)
         loss = -(advantage * log_probability + self.options.entropy * entropy) / self.options.aggregate
         loss.backward()  # type: ignore[no-untyped-call]

@@ -31,7 +31,7 @@ class TabularPolicy:
         return code
 
     def learn(self, code: Sequence[int], advantage: float, update: bool) -> None:
-        """See `Policy`."""
+        """Add the gradient of the code's log probability times the advantage, and with `update` take the step."""
         taken = np.zeros_like(self.logits)
         taken[np.arange(len(code)), list(code)] = 1.0
         share = self._probabilities()

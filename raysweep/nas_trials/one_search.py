@@ -64,8 +64,8 @@ class Search:
     """Proposal -> its trial."""
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Rows of the evaluations so far."""
-    first: dict[Key, dict[str, Any]] = field(default_factory=dict)
-    """The row of each real evaluation, which repeated architectures refer to."""
+    first: dict[Key, str | None] = field(default_factory=dict)
+    """The trial of each real evaluation, which repeated architectures refer to."""
 
     @property
     def turn(self) -> tuple[int, int]:
@@ -74,8 +74,7 @@ class Search:
 
     def trial(self, one: Evaluated[Any]) -> str | None:
         """The trial behind an evaluation."""
-        known = self.first.get((one.key, one.fidelity), {}) if one.reused else {}
-        return known.get("trial") or self.trials.get(one.number)
+        return (one.reused and self.first.get((one.key, one.fidelity))) or self.trials.get(one.number)
 
     @property
     def stem(self) -> str:
@@ -105,23 +104,19 @@ class Search:
 
     def add_rows(self, trials: Mapping[str, Mapping[str, Any]], shared: Mapping[str, Any]) -> None:
         """Add a row for each new evaluation. `trials` are rows of the store; `shared` are columns of every row."""
-        for place, evaluated in enumerate(self.asking.evaluations[len(self.rows) :], len(self.rows)):
-            own = self._row(evaluated, trials)
-            about = {"search": self.name, "method": self.method, "seed": self.seed, "place": place}
-            self.rows.append({**shared, **about, **own})
-
-    def _row(self, one: Evaluated[Any], trials: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        trial = self.trial(one)
-        stored = trials.get(trial or "", {})
-        row = vars(one) | {
-            "architecture": str(one.architecture),
-            "value": one.value if math.isfinite(one.value) else None,
-            "trial": trial,
-            "params": stored.get("params"),
-            "macs": stored.get("macs"),
-        }
-        self.first.setdefault((one.key, one.fidelity), row)
-        return row
+        about = {**shared, "search": self.name, "method": self.method, "seed": self.seed}
+        for place, one in enumerate(self.asking.evaluations[len(self.rows) :], len(self.rows)):
+            trial = self.trial(one)
+            stored = trials.get(trial or "", {})
+            own = {
+                "architecture": str(one.architecture),
+                "value": one.value if math.isfinite(one.value) else None,
+                "trial": trial,
+                "params": stored.get("params"),
+                "macs": stored.get("macs"),
+            }
+            self.first.setdefault((one.key, one.fidelity), trial)
+            self.rows.append({**about, "place": place, **vars(one), **own})
 
     def expected_left(self) -> int:
         """Estimated number of further evaluations within the budget, from the mean cost so far."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from raysweep.errors import RaysweepError, unknown
-from raysweep.nas.controllers import CONTROLLERS, Controller, Policy
+from raysweep.nas.controllers import CONTROLLERS, Controller
 from raysweep.nas.evaluation import Evaluated
 from raysweep.nas.method import METHODS, Candidate, need
 from raysweep.nas.space import Decision, DecisionSpace, Generator
 from raysweep.nas.tabular_policy import TabularPolicy
+
+if TYPE_CHECKING:
+    from raysweep.nas.recurrent_policy import LSTMPolicy
 
 A = TypeVar("A")
 TRIES = 1000
@@ -65,7 +68,7 @@ class ReinforceProposer(Generic[A]):
     def __init__(self, options: Controller, space: DecisionSpace[A]) -> None:
         self.options = options
         self.space = space
-        self.policy: Policy | None = None
+        self.policy: TabularPolicy | LSTMPolicy | None = None
         self.worst: float | None = None
         self.average = 0.0
         self.num_rewards = 0
@@ -104,7 +107,7 @@ class ReinforceProposer(Generic[A]):
         return self.average / (1 - decay**self.num_rewards) if self.options.debias else self.average
 
 
-def make_policy(options: Controller, decisions: Sequence[Decision], rng: Generator) -> Policy:
+def make_policy(options: Controller, decisions: Sequence[Decision], rng: Generator) -> TabularPolicy | LSTMPolicy:
     """A new controller. Only a recurrent one draws initial weights and loads torch."""
     if not options.hidden:
         return TabularPolicy(options, decisions)
