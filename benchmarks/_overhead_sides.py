@@ -1,6 +1,6 @@
-"""The sides of `trial_overhead`: the same trials one after another, started in five ways; each tells the same times.
+"""The sides of `trial_overhead`: the same trials one after another, started in five ways; each notes the same times.
 
-`python benchmarks/_overhead_sides.py TASK` trains one trial, of which TASK is a file, in a process of its own.
+`python -m benchmarks._overhead_sides TASK` trains the trial of the file TASK in a process of its own.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from raysweep.identity import recipe_from_json, recipe_json
 from raysweep.orchestrate.ray_private import HEAD
@@ -75,7 +73,7 @@ def process_each(tasks: Sequence[TrialTask]) -> None:
     for task in tasks:
         path = Path(task.store).parent / f"{task.trial}.json"
         path.write_text(json.dumps(vars(task) | {"recipe": recipe_json(task.recipe)}))
-        subprocess.run([sys.executable, __file__, str(path)], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks._overhead_sides", str(path)], check=True)
 
 
 def raysweep_on_ray(tasks: Sequence[TrialTask]) -> None:

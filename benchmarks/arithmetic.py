@@ -6,16 +6,12 @@ Quarter width at 128 px, batch 64, whole updates (forward, backward, solver) on 
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks._harness import measure, report, seconds
+from benchmarks._harness import measure, medians, report, seconds
 from raysweep.networks import build_network
 from raysweep.nn.inits import INITS
 from raysweep.optim.solvers import make_solver
@@ -23,6 +19,7 @@ from raysweep.patch import patch
 from raysweep.recipe import Recipe
 
 BATCH, UPDATES, REPEATS = 64, 4, 7
+LAYOUTS = {"nchw": torch.contiguous_format, "channels-last": torch.channels_last}
 
 
 def side(precision: str, layout: torch.memory_format) -> Callable[[], float]:
@@ -35,37 +32,29 @@ def side(precision: str, layout: torch.memory_format) -> Callable[[], float]:
     INITS["lsuv"](network, images, torch.Generator().manual_seed(0))
     solver = make_solver(network, recipe.solver)
 
-    def update() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = F.cross_entropy(network(images).float(), labels)
-        solver.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        solver.step()
+    def updates(number: int = UPDATES) -> None:
+        for _ in range(number):
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                loss = F.cross_entropy(network(images).float(), labels)
+            solver.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            solver.step()
 
-    def updates() -> None:
-        for _ in range(UPDATES):
-            update()
-
-    update()  # the first one allocates
+    updates(1)  # the first one allocates
     return lambda: BATCH * UPDATES / seconds(updates)
 
 
 def main() -> None:
     """Measure all four sides in turn."""
     torch.set_num_threads(1)
-    layouts = {"nchw": torch.contiguous_format, "channels-last": torch.channels_last}
-    sides = {f"{p} {name}": side(p, layouts[name]) for p, name in itertools.product(("float32", "bfloat16"), layouts)}
+    sides = {f"{p} {name}": side(p, LAYOUTS[name]) for p, name in itertools.product(("float32", "bfloat16"), LAYOUTS)}
     rows = measure(sides, REPEATS)
-    medians = {row.side: row.median for row in rows}
-    report(
-        "arithmetic",
-        "images/s",
-        rows,
-        {
-            "channels-last over nchw, float32": medians["float32 channels-last"] / medians["float32 nchw"],
-            "bfloat16 over float32": medians["bfloat16 channels-last"] / medians["float32 channels-last"],
-        },
-    )
+    median = medians(rows)
+    claims = {
+        "channels-last over nchw, float32": median["float32 channels-last"] / median["float32 nchw"],
+        "bfloat16 over float32": median["bfloat16 channels-last"] / median["float32 channels-last"],
+    }
+    report("arithmetic", "images/s", rows, claims)
 
 
 if __name__ == "__main__":

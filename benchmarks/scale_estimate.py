@@ -9,13 +9,10 @@ of the paper's baseline in training; other networks are taken to cost time in pr
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import RESULTS
 from benchmarks.scale import ON_RAY, PROPOSED, STORED
@@ -29,7 +26,7 @@ GPUS = (1, 8, 64)
 MILLION = 1_000_000
 SEARCHING_GPUS = 64
 EPOCHS_OF_A_POINT = 4
-"""Of an average point of the search, most being stopped early: an assumption, as nothing of that size was run."""
+"""Epochs of an average point of the search, most being stopped early: an assumption, nothing of that size was run."""
 
 
 class Measured:
@@ -48,7 +45,7 @@ class Measured:
         return self.rows[f"{name}, {trials:,} trials"]
 
     def more(self, name: str, sizes: Sequence[int]) -> float:
-        """What one trial more costs, between the smallest and the largest size: fixed costs cancel."""
+        """The cost of one more trial, between the smallest and the largest size: fixed costs cancel."""
         first, *_, last = sizes
         return max(0.0, (self.at(name, last) - self.at(name, first)) / (last - first))
 
@@ -63,14 +60,14 @@ def gpu_hours(plan: Sequence[PlannedTrial], images_per_s: float) -> list[float]:
 
 
 def assumed_images_per_s() -> float:
-    """Of the baseline, by the same assumption as `raysweep plan` makes."""
+    """Speed of the baseline, by the same assumption as `raysweep plan` makes."""
     recipe = Recipe()
     images = recipe.length.iterations * recipe.training.batch_size
     return images / (accelerator(recipe).hours(recipe, find_cost(recipe)) * 3600)
 
 
 def inputs(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
-    """What the estimates are made of."""
+    """The figures that the estimates are made of."""
     last = STORED[-1]
     return [
         ("images/s of the baseline on one GPU, in training", f"{images_per_s:,.0f} (assumed)"),
@@ -85,18 +82,16 @@ def inputs(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
 
 
 def whole_table(measured: Measured, plan: Sequence[PlannedTrial], images_per_s: float) -> list[tuple[str, ...]]:
-    """One row a number of GPUs: the longest trial bounds it from below, where a trial has one GPU."""
+    """One row for each number of GPUs; a trial has one GPU, so the longest trial is a lower bound."""
     hours = gpu_hours(plan, images_per_s)
     own_h = measured.more("on Ray", ON_RAY) * len(plan) / 3600
-    rows: list[tuple[str, ...]] = []
-    for gpus in GPUS:
-        wall_h = max(sum(hours) / gpus, max(hours)) + own_h
-        rows.append((f"{gpus}", f"{wall_h / 24:,.1f} days", f"{max(hours):,.0f} h", rough_duration(own_h * 3600)))
-    return rows
+    wall_h = {gpus: max(sum(hours) / gpus, max(hours)) + own_h for gpus in GPUS}
+    rest = f"{max(hours):,.0f} h", rough_duration(own_h * 3600)
+    return [(f"{gpus}", f"{wall_h[gpus] / 24:,.1f} days", *rest) for gpus in GPUS]
 
 
 def million(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
-    """What each part of a search of a million points would take, all linear but the searcher."""
+    """The cost of each part of a search of a million points, all linear except the searcher."""
     own_s = MILLION * measured.more("on Ray", ON_RAY)
     images = Recipe().length.iterations * Recipe().training.batch_size * EPOCHS_OF_A_POINT / Recipe().training.epochs
     training_s = MILLION * images / images_per_s / SEARCHING_GPUS
@@ -115,7 +110,7 @@ def million(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
 
 
 def gib(kib_a_trial: float) -> str:
-    """Of a million trials."""
+    """The memory of a million trials."""
     return f"{kib_a_trial * MILLION / 2**20:,.1f} GiB"
 
 
@@ -126,7 +121,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 @click.command()
-@click.option("--images-per-s", type=float, default=None, help="Of the paper's baseline, training on one GPU.")
+@click.option("--images-per-s", type=float, default=None, help="Training speed of the paper's baseline on one GPU.")
 def main(images_per_s: float | None) -> None:
     """Print all tables."""
     measured, speed = Measured(), images_per_s or assumed_images_per_s()

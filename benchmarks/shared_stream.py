@@ -12,14 +12,12 @@ trials together in wall-clock time, from the first start to the last end.
 from __future__ import annotations
 
 import multiprocessing
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import count, product
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -27,17 +25,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks._harness import measure, report
+from benchmarks._harness import generated_images, measure, ratios, report
 from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import read_manifest
 from raysweep.data.shared_stream import SharedStream
 from raysweep.data.stream import TrainStream
-from raysweep.write.sources.generated import GeneratedSource
-from raysweep.write.write_sets import write_images
 
-IMAGES, STORED, CROP, BATCH, EPOCHS, REPEATS = 2048, 144, 128, 256, 4, 5
+IMAGES, CROP, BATCH, EPOCHS, REPEATS = 2048, 128, 256, 4, 5
 TRIALS = (1, 2, 4, 8)
 CONTEXT = multiprocessing.get_context("spawn")
 Barriers = Mapping[int, Barrier]
@@ -113,7 +107,7 @@ class Readers:
         self._connections = [ours for ours, _ in pipes]
         for _, theirs in pipes:
             CONTEXT.Process(target=serve, args=(theirs, folder, barriers), daemon=True).start()
-        self._seeds = iter(range(1_000_000))
+        self._seeds = count()
         self.images_per_s: dict[str, float] = {}
         self.memory_mib: dict[str, dict[str, float]] = {}
         """Both are those of the latest reading on each side."""
@@ -131,16 +125,6 @@ class Readers:
             "shared MiB": sum(reading.shared_mib for reading in found),
         }
         return found
-
-
-@contextmanager
-def readers() -> Iterator[Readers]:
-    """The processes, with their images in a temporary folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_images(GeneratedSource(IMAGES, 10, side=STORED), Path(folder) / "images", encoding="jpg")
-        found = Readers(Path(folder) / "images")
-        found.read(max(TRIALS), PRIVATE)  # warms all of them up
-        yield found
 
 
 def sides(found: Readers) -> dict[str, Callable[[], float]]:
@@ -163,18 +147,18 @@ def sides(found: Readers) -> dict[str, Callable[[], float]]:
 
 def main() -> None:
     """Measure all sides in turn."""
-    with readers() as found:
-        rows = measure(sides(found), REPEATS)
+    with generated_images(IMAGES) as folder:
+        readers = Readers(folder / "jpg")
+        readers.read(max(TRIALS), PRIVATE)  # warms all of them up
+        rows = measure(sides(readers), REPEATS)
     speed = [row for row in rows if row.side.endswith("images/s")]
     cost = [row for row in rows if row not in speed]
-    medians = {row.side: row.median for row in rows}
     most = max(TRIALS)
     one, apart, together, copied = f"1 {PRIVATE}", f"{most} {PRIVATE}", f"{most} {SHARING}", f"{most} {COPYING}"
     pairs = [(together, one), (copied, one), (f"1 {SHARING}", one), (apart, together)]
-    ratios = {f"{a} over {b}": medians[a] / medians[b] for a, b in pairs}
-    report("shared_stream", "CPU s", cost, ratios, found.memory_mib)
-    a, b = f"{together}: images/s", f"{apart}: images/s"
-    report("shared_stream_speed", "images/s", speed, {f"{a} over {b}": medians[a] / medians[b]})
+    report("shared_stream", "CPU s", cost, ratios(cost, *pairs), readers.memory_mib)
+    speeds = f"{together}: images/s", f"{apart}: images/s"
+    report("shared_stream_speed", "images/s", speed, ratios(speed, speeds))
 
 
 if __name__ == "__main__":
