@@ -122,12 +122,11 @@ def take_request(arguments: dict[str, Any], studies: Sequence[str | Study]) -> R
             settings[shorthand.path] = _converted(name, shorthand, value)
     settings |= settings_from(arguments.pop("assignments", ()))
     settings |= arguments.pop("settings", None) or {}
-    given = {name: value for name in (*REQUEST, "trunks") if (value := arguments.pop(name, None)) is not None}
-    if "data" in given:
-        given["data"] = Path(given["data"])
-    for name in ("store", "trunks"):
-        if name in given:
-            given[name] = str(given[name])
+    given = {
+        name: _converted(name, argument, value)
+        for name, argument in (REQUEST | {"trunks": STUDIES["trunks"]}).items()
+        if (value := arguments.pop(name, None)) is not None
+    }
     return Request(tuple(studies), settings=settings, variants=names_in(arguments.pop("variants", ())), **given)
 
 
