@@ -1,6 +1,6 @@
-"""The sides of `trial_overhead`: the same trials one after another, started in five ways; each notes the same times.
+"""The sides of `trial_overhead`: the same trials one after another, started in five ways; each records the same times.
 
-`python -m benchmarks._overhead_sides TASK` trains the trial of the file TASK in a process of its own.
+`python -m benchmarks._overhead_sides FILE` trains the trial described in FILE in a process of its own.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from raysweep.orchestrate.ray_private import HEAD
 from raysweep.train.task import Placement, TrialTask
 
 NOTES = "notes"
-"""Folder beside the store: per trial when its first update began and when its last batch was done."""
+"""Folder next to the store: for each trial the times of its first update and of its last batch."""
 
 
 def train(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
-    """A trial as raysweep trains it, noting the times."""
+    """Train a trial as raysweep does, and record the times."""
     from raysweep.train.run_trial import run_trial
 
     with noted(Path(task.store).parent / NOTES / task.trial):
@@ -34,7 +34,7 @@ def train(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str,
 
 @contextmanager
 def noted(path: Path) -> Iterator[None]:
-    """Write down when the first update begins and when the last test ends."""
+    """Record when the first update starts and when the last test ends."""
     from raysweep.train import loop
 
     times: list[float] = []
@@ -63,13 +63,13 @@ def train_here(task: TrialTask) -> None:
 
 
 def one_process(tasks: Sequence[TrialTask]) -> None:
-    """The limit: one after another, nothing started in between."""
+    """Train one trial after another in this process: the limit."""
     for task in tasks:
         train_here(task)
 
 
 def process_each(tasks: Sequence[TrialTask]) -> None:
-    """A new process for each."""
+    """Train each trial in a new process."""
     for task in tasks:
         path = Path(task.store).parent / f"{task.trial}.json"
         path.write_text(json.dumps(vars(task) | {"recipe": recipe_json(task.recipe)}))
@@ -77,7 +77,7 @@ def process_each(tasks: Sequence[TrialTask]) -> None:
 
 
 def raysweep_on_ray(tasks: Sequence[TrialTask]) -> None:
-    """As `raysweep run` does, one trial at a time."""
+    """Train one trial at a time, as `raysweep run --workers 1` does."""
     from raysweep.orchestrate.ray_sweep import run_on_ray
 
     outcome = run_on_ray(tasks, lambda event: None, train=train, workers=1, address="local", dashboard=False)
@@ -85,12 +85,12 @@ def raysweep_on_ray(tasks: Sequence[TrialTask]) -> None:
 
 
 def tune_functions(tasks: Sequence[TrialTask]) -> None:
-    """Ray Tune alone: a function a trial, one at a time."""
+    """Use Ray Tune only: one function per trial, one at a time."""
     _tune(tasks, lambda config: train_here(config["task"]), {"cpu": 1})
 
 
 def tune_and_train(tasks: Sequence[TrialTask]) -> None:
-    """Ray Tune and Ray Train as Ray's documentation puts them together: a TorchTrainer in each Tune function."""
+    """Combine Ray Tune and Ray Train as Ray's documentation does: a TorchTrainer in each Tune function."""
     _tune(tasks, partial(_nested, folder=str(Path(tasks[0].store).parent / "train")), HEAD)
 
 

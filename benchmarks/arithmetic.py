@@ -1,6 +1,6 @@
 """Training images/s of the paper's network by precision and memory format, on one CPU thread.
 
-Quarter width at 128 px, batch 64, whole updates (forward, backward, solver) on resident images.
+CaffeNet at a quarter of its width and 128 px, batch size 64: whole updates (forward, backward, solver).
 """
 
 from __future__ import annotations
@@ -8,46 +8,29 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-import torch
-import torch.nn.functional as F
-
-from benchmarks._harness import measure, medians, report, seconds
-from raysweep.networks import build_network
-from raysweep.nn.inits import INITS
-from raysweep.optim.solvers import make_solver
+from benchmarks._harness import measure, medians, report
+from raysweep.identity import recipe_json
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
+from raysweep.train.work import Question, Work, seconds
 
 BATCH, UPDATES, REPEATS = 64, 4, 7
-LAYOUTS = {"nchw": torch.contiguous_format, "channels-last": torch.channels_last}
+CAFFENET = {"network.width": 0.25, "network.outputs": 10, "training.batch_size": BATCH}
 
 
-def side(precision: str, layout: torch.memory_format) -> Callable[[], float]:
-    """Images per second of a few updates."""
-    recipe = patch(Recipe(), {"network.width": 0.25, "network.outputs": 10})
-    torch.manual_seed(0)
-    network = build_network(recipe.network, recipe.data.shape).to(memory_format=layout)  # type: ignore[call-overload]
-    images = torch.randn(BATCH, 3, 128, 128).contiguous(memory_format=layout)
-    labels = torch.randint(10, (BATCH,))
-    INITS["lsuv"](network, images, torch.Generator().manual_seed(0))
-    solver = make_solver(network, recipe.solver)
-
-    def updates(number: int = UPDATES) -> None:
-        for _ in range(number):
-            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-                loss = F.cross_entropy(network(images).float(), labels)
-            solver.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            solver.step()
-
-    updates(1)  # the first one allocates
-    return lambda: BATCH * UPDATES / seconds(updates)
+def side(precision: str, channels_last: bool) -> Callable[[], float]:
+    """Return a function that measures images per second of a few updates."""
+    how = {"training.precision": precision, "training.channels_last": channels_last}
+    work = Work.begin(Question(recipe_json(patch(Recipe(), CAFFENET | how)), "cpu", 1))
+    work.network.train()
+    work.train()  # the first update allocates
+    return lambda: BATCH * UPDATES / seconds(work.train, UPDATES, work.device)
 
 
 def main() -> None:
-    """Measure all four sides in turn."""
-    torch.set_num_threads(1)
-    sides = {f"{p} {name}": side(p, LAYOUTS[name]) for p, name in itertools.product(("float32", "bfloat16"), LAYOUTS)}
+    """Measure all four sides."""
+    layouts = {"nchw": False, "channels-last": True}
+    sides = {f"{p} {name}": side(p, layouts[name]) for p, name in itertools.product(("float32", "bfloat16"), layouts)}
     rows = measure(sides, REPEATS)
     median = medians(rows)
     claims = {

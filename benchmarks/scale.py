@@ -1,7 +1,7 @@
-"""What raysweep itself costs as a sweep grows: plan, bookkeeping, store and report at 300 to 10,000 trials.
+"""The overhead of raysweep as a sweep grows: plan, bookkeeping, store and report at 300 to 10,000 trials.
 
-The trials train nothing. Everything else is real: recipes of the whole table, rows of every column, Ray, Tune, gangs
-and the pool. The slope of time over trials in log-log axes is printed for each figure: 1 is linear, 2 quadratic.
+The trials train nothing. Everything else is real: recipes of all studies, rows with every column, Ray, Tune, gangs and
+the pool. For each figure the slope of time over trials in log-log axes is printed: 1 is linear, 2 quadratic.
 
     python benchmarks/scale.py [stored | ray | proposals]...
 """
@@ -44,22 +44,22 @@ STORED = (300, 1000, 3000, 10_000)
 ON_RAY = (100, 300, 600)
 PROPOSED = (300, 1000, 3000)
 NUM_EPOCHS = 20
-"""Epochs of a stored trial."""
+"""Number of epochs of a stored trial."""
 NUM_REPORTS = 2
-"""Epochs that a trial on Ray reports."""
+"""Number of epochs that a trial on Ray reports."""
 Figures = dict[str, float]
-"""Step -> seconds, or MiB where its name says so."""
+"""Step -> seconds, or MiB if its name says so."""
 
 
 def planned(trials: int) -> list[PlannedTrial]:
-    """This many trials of the whole table."""
+    """Plan N trials of all studies."""
     per_seed = len(possible(Request(("all",)).plan()))
     return possible(Request(("all",), seeds=math.ceil(trials / per_seed)).plan())[:trials]
 
 
 def epoch_row(trial: str, epoch: int) -> dict[str, Any]:
-    """An epoch with a value in every column."""
-    # Digits that do not repeat: a file of equal numbers would be packed to nothing.
+    """Make an epoch's row with a value in every column."""
+    # Digits that do not repeat: a file of equal numbers would compress to almost nothing.
     digits = Random(f"{trial}/{epoch}")
     measured = {field.name: digits.random() for field in EPOCHS if field.type == "double"}
     counted = {field.name: 1 + epoch for field in EPOCHS if field.type in ("int32", "int64")}
@@ -67,7 +67,7 @@ def epoch_row(trial: str, epoch: int) -> dict[str, Any]:
 
 
 def trial_row(one: PlannedTrial, recipe: str, epochs: int, status: str) -> dict[str, Any]:
-    """A trial's row with a value in every column."""
+    """Make a trial's row with a value in every column."""
     texts = {field.name: "x" * 12 for field in TRIAL if field.type == "string"}
     digits = Random(one.trial)
     numbers = {field.name: digits.randrange(10**6) for field in TRIAL if field.type in ("int32", "int64", "double")}
@@ -78,7 +78,7 @@ def trial_row(one: PlannedTrial, recipe: str, epochs: int, status: str) -> dict[
 
 
 def fill(store: Store, plan: Sequence[PlannedTrial]) -> None:
-    """Write what a finished sweep leaves."""
+    """Write what a finished sweep leaves in the store."""
     for study in planned_studies(plan):
         store.write_members(member_rows(plan, study, "imagenet128"))
     for one in plan:
@@ -87,7 +87,7 @@ def fill(store: Store, plan: Sequence[PlannedTrial]) -> None:
 
 
 def follow(plan: Sequence[PlannedTrial]) -> None:
-    """All events of a sweep, taken by the driver's progress."""
+    """Send all events of a sweep to the driver's progress display."""
     with contextlib.redirect_stderr(Path(os.devnull).open("w")), SweepProgress(plan, 8) as progress:
         for one in plan:
             for epoch in range(1, NUM_EPOCHS + 1):
@@ -97,7 +97,7 @@ def follow(plan: Sequence[PlannedTrial]) -> None:
 
 
 def stored(trials: int, folder: str) -> Figures:
-    """Everything that needs no Ray."""
+    """Measure everything that needs no Ray."""
     found: Figures = {}
     plan: list[PlannedTrial] = []
     found["plan"] = seconds(lambda: plan.extend(planned(trials)))
@@ -121,7 +121,7 @@ def stored(trials: int, folder: str) -> Figures:
 
 
 def words_of_all(store: str, folder: str) -> None:
-    """Load every study and write the page of all of them; pictures take a second or two each, whatever they show."""
+    """Load every study and write the page of all of them, without figures, which take a second or two each."""
     opened = Store.open(store)
     lines = load_lines(opened, [ALL])
     page = HtmlPage(opened, Path(folder) / "all")
@@ -131,7 +131,7 @@ def words_of_all(store: str, folder: str) -> None:
 
 
 def train_at_once(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
-    """No training; the store's rows are written as a real trial writes them."""
+    """Write the store's rows as a real trial does, without training."""
     store, rows = Store.open(task.store), []
     one = PlannedTrial(task.trial, task.recipe, (), "run", "", {}, cost=None)  # type: ignore[arg-type]
     store.trial(task.trial)
@@ -145,7 +145,7 @@ def train_at_once(task: TrialTask, place: Placement, attempt: int) -> Iterator[d
 
 
 class Watch:
-    """Memory of this driver and of its pool actor, by trials ended."""
+    """Records the memory of this driver and of its pool actor, by the number of finished trials."""
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -155,7 +155,7 @@ class Watch:
         self.pool: dict[int, float] = {}
 
     def on_event(self, event: Event) -> None:
-        """Record the memory each time `every` further trials have ended."""
+        """Record the memory once every N trials."""
         self.ended += event.kind == "finished"
         if event.kind == "finished" and self.ended % self.every == 0:
             self.driver[self.ended] = resident_mib(os.getpid())
@@ -164,12 +164,12 @@ class Watch:
 
 
 def resident_mib(pid: int) -> float:
-    """Resident memory of a process."""
+    """Return the resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def pid_of_pool() -> int:
-    """The process of the sweep's pool, by Ray's list of actors: its title is that of the task it runs."""
+    """Return the process of the sweep's pool from Ray's list of actors: its title is that of the task it runs."""
     from raysweep.orchestrate.ray_private import actors
 
     alive = (actor for actor in actors().values() if actor["State"] == "ALIVE")
@@ -177,13 +177,13 @@ def pid_of_pool() -> int:
 
 
 def per_trial_kib(memory: Mapping[int, float]) -> float:
-    """Growth in KiB a trial from the first fifth on, when everything has been loaded."""
+    """Return the growth in KiB per trial after the first fifth, when everything has been loaded."""
     points = sorted(memory.items())[len(memory) // 5 :]
     return statistics.linear_regression(*zip(*points, strict=True)).slope * 1024
 
 
 def on_ray(trials: int, folder: str) -> Figures:
-    """A sweep of trials that train nothing, from a started cluster to the outcome."""
+    """Measure a sweep of trials that train nothing, from a running cluster to the outcome."""
     import ray
 
     from raysweep.orchestrate.ray_sweep import run_on_ray
@@ -205,7 +205,7 @@ def on_ray(trials: int, folder: str) -> Figures:
 
 
 def proposals(trials: int, folder: str) -> Figures:
-    """Seconds to propose one point after this many results, TPE."""
+    """Measure the seconds that TPE takes to propose one point after N results."""
     from raysweep.orchestrate.space_searcher import optuna_search
 
     space = find_space("joint")
@@ -218,7 +218,7 @@ def proposals(trials: int, folder: str) -> Figures:
 
 
 def in_own_process(step: str, trials: int, folder: str) -> Figures:
-    """The figures of one step at one size: memory is not that of an earlier one."""
+    """Measure one step at one size in a new process, so that its memory is not that of an earlier one."""
     call = [sys.executable, __file__, step, str(trials), folder]
     done = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True)
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
@@ -244,7 +244,7 @@ def main(step: str) -> None:
 
 
 def slope(at: Mapping[int, float]) -> float:
-    """The slope between the last two sizes in log-log axes, where fixed costs weigh least."""
+    """Return the slope between the last two sizes in log-log axes, where fixed costs matter least."""
     (n1, t1), (n2, t2) = sorted(at.items())[-2:]
     return math.log(max(t2, 1e-9) / max(t1, 1e-9)) / math.log(n2 / n1)
 

@@ -1,9 +1,9 @@
-"""The whole table on 1, 8 and 64 GPUs, and a search of a million trials, from the figures that `scale.py` has measured.
+"""Estimates of all studies on 1, 8 and 64 GPUs, and of a search of a million trials, from the figures of `scale.py`.
 
     python benchmarks/scale_estimate.py [--images-per-s N]
 
-Prints the Markdown of `docs/scale.md`. No GPU was measured: how fast one is enters as a parameter, images per second
-of the paper's baseline in training; other networks are taken to cost time in proportion to their multiply-accumulates.
+Prints the Markdown of `docs/scale.md`. No GPU was measured: its speed is a parameter, the training images per second of
+the paper's baseline. The time of other networks is assumed to be proportional to their multiply-accumulates.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ GPUS = (1, 8, 64)
 MILLION = 1_000_000
 SEARCHING_GPUS = 64
 EPOCHS_OF_A_POINT = 4
-"""Epochs of an average point of the search, most being stopped early: an assumption, nothing of that size was run."""
+"""Assumed epochs of an average point of the search, most being stopped early; nothing of that size was run."""
 
 
 class Measured:
-    """The figures of `scale.py` at its largest size, and what follows for one trial more."""
+    """The figures of `scale.py`, and the cost of one more trial that follows from them."""
 
     def __init__(self, folder: Path = RESULTS) -> None:
         self.rows: dict[str, float] = {}
@@ -41,17 +41,17 @@ class Measured:
             self.hardware = content["hardware"]
 
     def at(self, name: str, trials: int) -> float:
-        """A figure at a size."""
+        """Return a figure at one size."""
         return self.rows[f"{name}, {trials:,} trials"]
 
     def more(self, name: str, sizes: Sequence[int]) -> float:
-        """The cost of one more trial, between the smallest and the largest size: fixed costs cancel."""
+        """Return the cost of one more trial, between the smallest and the largest size: fixed costs cancel."""
         first, *_, last = sizes
         return max(0.0, (self.at(name, last) - self.at(name, first)) / (last - first))
 
 
 def hours_of_each(plan: Sequence[PlannedTrial], images_per_s: float) -> list[float]:
-    """Hours of each trial on one GPU."""
+    """Return the hours of each trial on one GPU."""
     base = find_cost(Recipe()).macs
     return [
         one.recipe.length.iterations * one.recipe.training.batch_size * one.cost.macs / base / images_per_s / 3600
@@ -60,14 +60,14 @@ def hours_of_each(plan: Sequence[PlannedTrial], images_per_s: float) -> list[flo
 
 
 def assumed_images_per_s() -> float:
-    """Speed of the baseline, by the same assumption as `raysweep plan` makes."""
+    """Return the images per second of the baseline that `raysweep plan` assumes."""
     recipe = Recipe()
     images = recipe.length.iterations * recipe.training.batch_size
     return images / (gpu_hours(recipe, find_cost(recipe)) * 3600)
 
 
 def inputs(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
-    """The figures that the estimates are made of."""
+    """Return the inputs of the estimates."""
     last = STORED[-1]
     return [
         ("images/s of the baseline on one GPU, in training", f"{images_per_s:,.0f} (assumed)"),
@@ -82,7 +82,7 @@ def inputs(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
 
 
 def whole_table(measured: Measured, plan: Sequence[PlannedTrial], images_per_s: float) -> list[tuple[str, ...]]:
-    """One row for each number of GPUs; a trial has one GPU, so the longest trial is a lower bound."""
+    """Return one row per number of GPUs; the longest trial is a lower bound, since a trial has one GPU."""
     hours = hours_of_each(plan, images_per_s)
     own_h = measured.more("on Ray", ON_RAY) * len(plan) / 3600
     wall_h = {gpus: max(sum(hours) / gpus, max(hours)) + own_h for gpus in GPUS}
@@ -91,7 +91,7 @@ def whole_table(measured: Measured, plan: Sequence[PlannedTrial], images_per_s: 
 
 
 def million(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
-    """The cost of each part of a search of a million points, all linear except the searcher."""
+    """Estimate the parts of a search of a million points; all are linear, except the searcher."""
     own_s = MILLION * measured.more("on Ray", ON_RAY)
     images = Recipe().length.iterations * Recipe().training.batch_size * EPOCHS_OF_A_POINT / Recipe().training.epochs
     training_s = MILLION * images / images_per_s / SEARCHING_GPUS
@@ -110,12 +110,12 @@ def million(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
 
 
 def gib(kib_a_trial: float) -> str:
-    """The memory of a million trials."""
+    """Format the memory of a million trials."""
     return f"{kib_a_trial * MILLION / 2**20:,.1f} GiB"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
+    """Format a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

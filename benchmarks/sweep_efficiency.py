@@ -1,9 +1,9 @@
 """Useful training over wall time times workers, for the activation study with trials of ten seconds and of a minute.
 
-`raysweep run activation` as a user types it, on generated images of 144 px stored as JPEG, CaffeNet at an eighth of its
-width, two workers of one thread each. Useful is what the trials spent in updates and tests, without waiting for
-images. The wall time is that of the whole command, including the start of Ray and of the workers; a second figure uses
-the time from the first trial's start to the last one's end. Trials have as many epochs as fit into the stated duration.
+Runs `raysweep run activation` as a user does, on generated images of 144 px stored as JPEG, with CaffeNet at an eighth
+of its width and two workers of one thread each. Useful time is what the trials spent in updates and tests, without
+waiting for images. The wall time is that of the whole command, including the start of Ray and of the workers, and,
+separately, from the first trial's start to the last one's end. The number of epochs sets how long a trial lasts.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from raysweep.store.store import Store
 TRAIN, TEST, WORKERS = 1024, 256, 2
 VARIANTS = "elu,tanh,prelu"
 SWEEPS = {"10 s": (1, 4), "60 s": (6, 2)}
-"""Approximate duration of a trial -> its epochs, relative to those of ten seconds, and the study's seeds."""
+"""Approximate duration of a trial -> its epochs relative to those of ten seconds, and the number of seeds."""
 
 
 def sweep(folder: Path, store: Path, epochs: int, seeds: int) -> float:
-    """Run the study; returns its seconds."""
+    """Run the study; returns its duration in seconds."""
     words = ["run", "activation", "--protocol", "imagenette128", "--data", f"{folder}/jpg", "--store", str(store)]
     words += ["--width", "0.125", "--batch-size", "64", "--epochs", str(epochs), "--variants", VARIANTS]
     return command_seconds(*words, "--seeds", str(seeds), "--workers", str(WORKERS))
 
 
 def figures(store: Path, wall_s: float) -> dict[str, float]:
-    """The useful share of the whole command and of the sweep alone, and the number and duration of its trials."""
+    """Return the efficiency of the whole command and of its trials only, and the duration of the trials."""
     rows: list[dict[str, Any]] = Store.open(str(store)).trials().to_pylist()
     useful = sum(row["wall_s"] - row["data_wait_s"] for row in rows)
-    alone_s = (max(row["updated_at"] for row in rows) - min(row["started_at"] for row in rows)).total_seconds()
+    trials_s = (max(row["updated_at"] for row in rows) - min(row["started_at"] for row in rows)).total_seconds()
     return {
         "whole command": useful / (WORKERS * wall_s),
-        "sweep alone": useful / (WORKERS * alone_s),
+        "sweep alone": useful / (WORKERS * trials_s),
         "s of a trial": sum(row["wall_s"] for row in rows) / len(rows),
         "trials": len(rows),
     }
 
 
 def epochs_of(folder: Path, seconds: float) -> int:
-    """The number of epochs that take about this long, estimated from a sweep with two."""
+    """Return the number of epochs that take about this long, measured by a sweep of two epochs."""
     sweep(folder, folder / "probe", 2, 1)
     rows: list[dict[str, Any]] = Store.open(str(folder / "probe")).epochs().to_pylist()
     last = [float(row["wall_s"]) for row in rows if row["epoch"] == 2]
@@ -50,7 +50,7 @@ def epochs_of(folder: Path, seconds: float) -> int:
 
 
 def main() -> None:
-    """Measure sweeps of short trials and of longer ones."""
+    """Measure sweeps of short and of longer trials."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     rows: list[Row] = []
     columns: dict[str, dict[str, float]] = {}

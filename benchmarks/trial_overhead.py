@@ -1,6 +1,6 @@
 """Seconds from one trial's last batch to the next one's first update, with trials started in five ways.
 
-The same trials on every side: CaffeNet at an eighth of its width on generated images of 144 px stored as JPEG, one
+All sides train the same trials: CaffeNet at an eighth of its width on generated images of 144 px stored as JPEG, one
 epoch each, one trial at a time on one thread, with rows and checkpoints written to a store. The gap holds all that is
 not training: the last rows of the one, whatever starts the next, its images, network and initial weights (LSUV), and
 its first batch. The sides: raysweep on Ray; Ray Tune with a TorchTrainer in each trial, as Ray's documentation has it;
@@ -41,11 +41,11 @@ STARTS: dict[str, tuple[Start, int]] = {
     "a process per trial": (sides.process_each, 6),
     "Tune and Train as documented": (sides.tune_and_train, 6),
 }
-"""Side -> how its trials are started, and how many of them: one more than gaps."""
+"""Side -> the function that starts its trials, and the number of trials: one more than gaps."""
 
 
 def tasks(folder: Path, images: Path, count: int) -> list[TrialTask]:
-    """Trials that differ in their seed."""
+    """Make trials that differ in their seed."""
     store = Store.open(str(folder / "results"), create=True)
     recipe = patch(find_protocol("imagenette128"), SETTINGS)
     recipes = [patch(recipe, {"seed": seed}) for seed in range(count)]
@@ -53,7 +53,7 @@ def tasks(folder: Path, images: Path, count: int) -> list[TrialTask]:
 
 
 def gaps(images: Path, start: Start, count: int) -> list[float]:
-    """Seconds between the trials of one side."""
+    """Measure the seconds between the trials of one side."""
     with tempfile.TemporaryDirectory() as name:
         trials = tasks(Path(name), images, count)
         start(trials)
@@ -62,7 +62,7 @@ def gaps(images: Path, start: Start, count: int) -> list[float]:
 
 
 def main() -> None:
-    """Measure one side after another."""
+    """Measure one side after the other."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     with generated_images(TRAIN, TEST) as folder:
         rows = [Row.of(side, gaps(folder / "jpg", start, count)) for side, (start, count) in STARTS.items()]

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from raysweep.recipe import IMAGENET_TRAIN_IMAGES
-from raysweep.study import Times
+from raysweep.study import CLEAN, Times, Variant
 
 Patch = dict[str, Any]
+
+
+def published(name: str, described: Patch, changed: Patch, summary: str, note: str) -> tuple[Variant, Variant]:
+    """A variant whose published run differs from its description, by `changed`; and the `_clean` one, as described."""
+    clean = Variant(f"{name}{CLEAN}", described, f"{summary}, as described")
+    return Variant(name, described | changed, summary, as_published=note), clean
 
 
 def act(name: str) -> Patch:

@@ -26,6 +26,7 @@ from search_spaces._shared import (
     act,
     fc_widths,
     pool,
+    published,
 )
 
 _LINEAR = act("linear")
@@ -52,13 +53,7 @@ STUDY = Study(
         Variant("rrelu", act("rrelu"), "leaky ReLU with random slope U(0.1, 0.5), 0.3 at test"),
         Variant("prelu", act("prelu"), "leaky ReLU with a learned slope per channel, initially 0.3"),
         Variant("elu", act("elu"), "x or exp(x) - 1"),
-        Variant(
-            "elu_alpha05",
-            act("elu_alpha05") | HALF_BATCH_SAME_UPDATES,
-            "ELU with alpha 0.5",
-            as_published=HALF_EPOCHS_NOTE,
-        ),
-        Variant("elu_alpha05_clean", act("elu_alpha05"), "ELU with alpha 0.5, otherwise like the baseline"),
+        *published("elu_alpha05", act("elu_alpha05"), HALF_BATCH_SAME_UPDATES, "ELU with alpha 0.5", HALF_EPOCHS_NOTE),
         Variant("elu_lrelu_mean", act("elu_lrelu_mean"), "mean of ELU and leaky ReLU with slope 0.05"),
         Variant("softplus_shifted", act("softplus_shifted"), "ln(1 + exp(x)) - ln 2"),
         Variant("selu", act("selu"), "1.0507 times ELU with alpha 1.67326"),

@@ -34,15 +34,16 @@ from search_spaces._shared import (
     head,
     input_net,
     net,
+    published,
     sides,
     updates,
 )
 
-_CONV_DROPOUT = {"network.conv_dropout": (0.0, 0.1, 0.1, 0.2, 0.0)}
-
 _SQUEEZENET = net("squeezenet1_0") | LINEAR
 _NEW_SOLVER = _SQUEEZENET | {"solver.lr": Times(4), "solver.weight_decay": 2e-4}
 _NEW_SOLVER_224 = _NEW_SOLVER | sides(224, 256)
+_170K_NOTE = "170,000 updates, so 34 epochs"
+_LARGE = sides(227, 256) | fc_widths(4096)
 _GOOGLENET_COLOR = GOOGLENET_RES | input_net("vlrelu_10_3")
 
 STUDY = Study(
@@ -56,29 +57,23 @@ STUDY = Study(
         Variant("caffenet128_fc4096", fc_widths(4096), "hidden layers of 4096"),
         Variant("caffenet128_nogroup", {"network.groups": False}, "no groups in the convolutions"),
         Variant("caffenet128_spp3", head("spp3_fc"), "pyramid pooling with 1x1, 2x2 and 4x4 bins"),
-        Variant(
+        *published(
             "caffenet128_conv_dropout",
-            _CONV_DROPOUT | HALF_BATCH_SAME_UPDATES,
+            {"network.conv_dropout": (0.0, 0.1, 0.1, 0.2, 0.0)},
+            HALF_BATCH_SAME_UPDATES,
             "dropout of 0.1, 0.1 and 0.2 after conv2, conv3 and conv4",
-            as_published=HALF_EPOCHS_NOTE,
+            HALF_EPOCHS_NOTE,
         ),
-        Variant("caffenet128_conv_dropout_clean", _CONV_DROPOUT, "the same dropout, all epochs"),
         Variant("squeezenet128", _SQUEEZENET, "SqueezeNet 1.0, linear decay to zero"),
         Variant("squeezenet128_elu", _SQUEEZENET | act("elu"), "SqueezeNet 1.0 with ELU"),
-        Variant(
+        *published(
             "squeezenet128_new_solver",
-            _NEW_SOLVER | {"training.batch_size": Times(2), "training.epochs": Times(2 * 170 / 320)},
+            _NEW_SOLVER,
+            {"training.batch_size": Times(2), "training.epochs": Times(2 * 170 / 320)},
             "SqueezeNet 1.0 with the rate and decay of its release",
-            as_published="batch 512 for 170,000 updates, so 68 epochs",
+            "batch 512 for 170,000 updates, so 68 epochs",
         ),
-        Variant("squeezenet128_new_solver_clean", _NEW_SOLVER, "the same, with the protocol's batch and epochs"),
-        Variant(
-            "squeezenet224_new_solver",
-            _NEW_SOLVER_224 | updates(170),
-            "the same at 224 px",
-            as_published="170,000 updates, so 34 epochs",
-        ),
-        Variant("squeezenet224_new_solver_clean", _NEW_SOLVER_224, "the same at 224 px, all epochs"),
+        *published("squeezenet224_new_solver", _NEW_SOLVER_224, updates(170), "the same at 224 px", _170K_NOTE),
         Variant("nin128", net("nin"), "network in network"),
         Variant("googlenet128", GOOGLENET, "GoogLeNet with auxiliary heads"),
         Variant("googlenet128_res", GOOGLENET_RES, "GoogLeNet with skips around its inception modules"),
@@ -93,20 +88,19 @@ STUDY = Study(
             _GOOGLENET_COLOR | {"network.aux_tested": 1},
             "the same, tested at the auxiliary head after 4a",
         ),
-        Variant(
+        *published(
             "googlenet128_bn_after",
-            googlenet_bn("after", "batch_current"),
+            googlenet_bn("after", "batch"),
+            {"network.norm": "batch_current"},
             "GoogLeNet with batch normalisation after the non-linearity",
-            as_published=TEST_BATCH_NOTE,
+            TEST_BATCH_NOTE,
         ),
-        Variant("googlenet128_bn_after_clean", googlenet_bn("after", "batch"), "the same, running averages at test"),
         Variant("googlenet128_bn_lim0606", GOOGLENET_LIM0606, "two 3x3 per 5x5, normalised; batch 128"),
         Variant("darknet128_bn", net("darknet") | act("prelu") | EXP_160K, "Darknet with PReLU, the faster schedule"),
         Variant("henet128_2x2", net("henet_2x2"), "model J of He & Sun with a plain pooling and VLReLU"),
         Variant("henet128_3x1", net("henet_3x1"), "the same with 3x1 and 1x3 instead of 2x2"),
         Variant("fitnet1_elu", net("fitnet1") | act("elu"), "FitNet-1 with ELU"),
         Variant("vgg16_128", net("vgg16"), "VGG-16"),
-        Variant("caffenet256", FC4096_LRN_224, "CaffeNet at 227 px", as_published=FC4096_LRN_224_NOTE),
-        Variant("caffenet256_clean", sides(227, 256) | fc_widths(4096), "227 px, fc 4096, no LRN, full length"),
+        *published("caffenet256", _LARGE, FC4096_LRN_224, "CaffeNet at 227 px, fc 4096", FC4096_LRN_224_NOTE),
     ),
 )

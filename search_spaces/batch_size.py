@@ -1,4 +1,4 @@
-"""Which batch size, and should the learning rate follow it?
+"""Which batch size, and should the learning rate scale with it?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on batch size and learning rate.
 Published finding: with a rate proportional to the batch, sizes of 32 to 512 do equally well (47.0 to 47.5); at a
@@ -17,9 +17,9 @@ from search_spaces._shared import batch
 
 STUDY = Study(
     name="batch_size",
-    question="Which batch size, and should the learning rate follow it?",
+    question="Which batch size, and should the learning rate scale with it?",
     paper="Mishkin et al. 2017, batch size and learning rate",
-    finding="The rate should scale with the batch; sizes up to 512 then differ little.",
+    finding="It should; sizes up to 512 then differ little.",
     baseline="bs256_lr0_01",
     variants=(
         Variant("bs1024_lr0_04", batch(1024, 4), "4 times the batch, 4 times the rate"),

@@ -11,6 +11,9 @@ used the doubled weight decay of its file (its log is missing); here it does.
 from __future__ import annotations
 
 from raysweep.study import Study, Times, Variant
+from search_spaces._shared import published
+
+_DOUBLE_DECAY = {"solver.weight_decay": Times(2.0)}
 
 STUDY = Study(
     name="bias",
@@ -22,12 +25,6 @@ STUDY = Study(
         Variant("bias_lr_x2", {"network.bias": True, "solver.bias_lr_mult": 2.0}, "twice the rate of weights"),
         Variant("bias_lr_x1", {"solver.bias_lr_mult": 1.0}, "the rate of weights"),
         Variant("bias_lr_x5", {"solver.bias_lr_mult": 5.0}, "five times the rate of weights"),
-        Variant(
-            "no_bias",
-            {"network.bias": False, "solver.weight_decay": Times(2.0)},
-            "no biases",
-            as_published="twice the weight decay",
-        ),
-        Variant("no_bias_clean", {"network.bias": False}, "no biases, otherwise like the baseline"),
+        *published("no_bias", {"network.bias": False}, _DOUBLE_DECAY, "no biases", "twice the weight decay"),
     ),
 )

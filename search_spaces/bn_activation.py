@@ -11,9 +11,9 @@ The published tanh number may come from a run with 256 images per statistic (so 
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import BN, MAXOUT_SAME_COMPLEXITY, act
+from search_spaces._shared import BN, MAXOUT_SAME_COMPLEXITY, act, published
 
-_MAXOUT = BN | MAXOUT_SAME_COMPLEXITY
+_PARTS = "batches in {} parts, so statistics over {} of the images"
 
 STUDY = Study(
     name="bn_activation",
@@ -30,30 +30,18 @@ STUDY = Study(
             as_published="a scale layer after the normalisation; no biases in convolutions and fully connected layers",
         ),
         Variant("linear_clean", BN | act("linear"), "no non-linearity, otherwise like the others"),
-        Variant(
-            "tanh",
-            BN | act("tanh") | {"training.accumulate": 4},
-            "tanh",
-            as_published="batches in four parts, so statistics over a quarter of the images",
-        ),
-        Variant("tanh_clean", BN | act("tanh"), "tanh, statistics over the whole batch"),
-        Variant(
-            "sigmoid",
-            BN | act("sigmoid") | {"training.accumulate": 2},
-            "sigmoid",
-            as_published="batches in two parts, so statistics over half of the images",
-        ),
-        Variant("sigmoid_clean", BN | act("sigmoid"), "sigmoid, statistics over the whole batch"),
+        *published("tanh", BN | act("tanh"), {"training.accumulate": 4}, "tanh", _PARTS.format("four", "a quarter")),
+        *published("sigmoid", BN | act("sigmoid"), {"training.accumulate": 2}, "sigmoid", _PARTS.format("two", "half")),
         Variant("vlrelu", BN | act("vlrelu"), "leaky ReLU with slope 0.3"),
         Variant("rrelu", BN | act("rrelu"), "leaky ReLU with a random slope"),
         Variant("prelu", BN | act("prelu"), "leaky ReLU with a learned slope per channel"),
         Variant("elu", BN | act("elu"), "ELU"),
-        Variant(
+        *published(
             "maxout",
-            _MAXOUT | {"network.norm_bypass": (4, 5)},
+            BN | MAXOUT_SAME_COMPLEXITY,
+            {"network.norm_bypass": (4, 5)},
             "maximum of two layers, each about 1 / sqrt 2 as wide",
-            as_published="in conv4 and conv5 only one of the two layers reads the normalised map",
+            "in conv4 and conv5 only one of the two layers reads the normalised map",
         ),
-        Variant("maxout_clean", _MAXOUT, "maximum of two layers, both on the normalised map"),
     ),
 )

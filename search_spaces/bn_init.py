@@ -14,21 +14,19 @@ channel). lim0606 is another network, see `raysweep list networks`; its schedule
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from raysweep.study import Study, Variant
-from search_spaces._shared import BN, GOOGLENET, GOOGLENET_LIM0606, TEST_BATCH_NOTE, googlenet_bn, net
+from search_spaces._shared import BN, GOOGLENET, GOOGLENET_LIM0606, TEST_BATCH_NOTE, googlenet_bn, net, published
 
 _BEFORE = {"network.norm": "batch_affine", "network.norm_position": "before"}
 _ORTHO = {"init.method": "orthonormal"}
 
 
-def _googlenet(position: str, norm: str, init: str, words: str) -> Iterator[Variant]:
+def _googlenet(position: str, norm: str, init: str, words: str) -> tuple[Variant, Variant]:
     name = f"googlenet_{position}{'_scale_bias' if 'affine' in norm else ''}_{init}"
     method = _ORTHO if init == "ortho" else {}
     summary = f"GoogLeNet; normalisation {position}, {words}; {'orthonormal' if method else 'LSUV'}"
-    yield Variant(name, googlenet_bn(position, f"{norm}_current") | method, summary, as_published=TEST_BATCH_NOTE)
-    yield Variant(f"{name}_clean", googlenet_bn(position, norm) | method, f"{summary}; running averages at test")
+    current = {"network.norm": f"{norm}_current"}
+    return published(name, googlenet_bn(position, norm) | method, current, summary, TEST_BATCH_NOTE)
 
 
 STUDY = Study(
@@ -40,13 +38,13 @@ STUDY = Study(
     variants=(
         Variant("caffenet_nobn", net("caffenet") | {"network.norm": "none"}, "LSUV, no normalisation"),
         Variant("caffenet_before_scale_bias_lsuv", _BEFORE, "LSUV; normalisation before, with scale and bias"),
-        Variant(
+        *published(
             "caffenet_before_scale_bias_ortho",
-            _BEFORE | _ORTHO | {"network.norm": "batch_scale", "network.bias": False},
+            _BEFORE | _ORTHO,
+            {"network.norm": "batch_scale", "network.bias": False},
             "orthonormal; normalisation before, with scale and bias",
-            as_published="Caffe's later scale layer; no biases in convolutions and fully connected layers",
+            "Caffe's later scale layer; no biases in convolutions and fully connected layers",
         ),
-        Variant("caffenet_before_scale_bias_ortho_clean", _BEFORE | _ORTHO, "like the LSUV form, orthonormal weights"),
         Variant("caffenet_after_lsuv", BN, "LSUV; normalisation after, no scale and bias"),
         Variant("caffenet_after_ortho", BN | _ORTHO, "orthonormal; normalisation after, no scale and bias"),
         Variant("googlenet_nobn", GOOGLENET, "GoogLeNet; LSUV, no normalisation"),

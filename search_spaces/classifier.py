@@ -13,7 +13,7 @@ slides, pool5_c3_clf_avepool, has neither file nor number.
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import fc_widths, head
+from search_spaces._shared import fc_widths, head, published
 
 STUDY = Study(
     name="classifier",
@@ -25,13 +25,13 @@ STUDY = Study(
         Variant("pool5_fc_fc_clf", head("fc"), "pooling, two fully connected layers of 2048"),
         Variant("pool5_fc4096_fc4096_clf", fc_widths(4096), "pooling, two fully connected layers of 4096"),
         Variant("spp2_fc_fc_clf", head("spp2_fc"), "pyramid of 1x1 and 2x2 bins, two fully connected layers"),
-        Variant(
+        *published(
             "spp3_fc_fc_clf",
+            head("spp321_fc"),
             head("spp3_fc"),
             "pyramid of three levels, two fully connected layers",
-            as_published="bins of 1x1, 2x2 and 4x4; the text says 1x1, 2x2 and 3x3",
+            "bins of 1x1, 2x2 and 4x4; the text says 1x1, 2x2 and 3x3",
         ),
-        Variant("spp3_fc_fc_clf_clean", head("spp321_fc"), "pyramid of 1x1, 2x2 and 3x3 bins"),
         Variant("conv5_c3_c1_clf_avepool", head("conv5_c3_c1_clf_avepool"), "no pool5; logits averaged"),
         Variant("conv5_c3_c1_avepool_clf", head("conv5_c3_c1_avepool_clf"), "no pool5; average, then classifier"),
         Variant("pool5_c3_c1_avepool_clf", head("c3_c1_avepool_clf"), "pool5; average, then classifier"),

@@ -17,9 +17,7 @@ without scale and bias. Not documented, and chosen here:
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import INPUT_BN, input_net
-
-_CLAHE = {"data.preprocess": "clahe"} | input_net("batch_norm")
+from search_spaces._shared import INPUT_BN, input_net, published
 
 STUDY = Study(
     name="colorspace",
@@ -33,13 +31,13 @@ STUDY = Study(
         Variant("hsv", INPUT_BN | {"data.preprocess": "hsv"}, "hue, saturation, value"),
         Variant("ycrcb", INPUT_BN | {"data.preprocess": "ycrcb"}, "luma and two colour differences"),
         Variant("lab", INPUT_BN | {"data.preprocess": "lab"}, "CIE Lab"),
-        Variant(
+        *published(
             "clahe",
-            _CLAHE | {"training.accumulate": 2},
+            {"data.preprocess": "clahe"} | input_net("batch_norm"),
+            {"training.accumulate": 2},
             "contrast-limited equalisation of the lightness, then batch normalisation",
-            as_published="batches in two parts, so statistics over half of the images",
+            "batches in two parts, so statistics over half of the images",
         ),
-        Variant("clahe_clean", _CLAHE, "contrast-limited equalisation, statistics over the whole batch"),
         Variant("histeq", {"data.preprocess": "histeq"}, "histogram equalisation of the luma"),
         Variant("local_mean", {"data.preprocess": "local_mean", "data.mean": (128.0,) * 3}, "local mean subtracted"),
         Variant("grayscale", {"data.preprocess": "gray", "data.mean": (117.64,)}, "one grey channel"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 from itertools import accumulate
 
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import LINEAR, Patch, act, fc_widths, head, input_net, net, pool, sides
+from search_spaces._shared import LINEAR, Patch, act, fc_widths, head, input_net, net, pool, published, sides
 
 _PARTS: dict[str, Patch] = {
     "elu": act("elu"),
@@ -26,7 +26,7 @@ _PARTS: dict[str, Patch] = {
     "nesterov": {"solver.name": "nesterov"},
 }
 _ONLY = _PARTS | {"spp3": head("spp3_fc")}
-_VGG16_ALL = LINEAR | net("vgg16") | act("elu_alpha05") | pool("max_plus_average") | input_net("vlrelu_10_3")
+
 _SUMS = list(accumulate(_PARTS.values(), lambda first, second: first | second))
 _ALL = _SUMS[-1]
 
@@ -50,12 +50,12 @@ STUDY = Study(
             _ALL | sides(227, 256) | fc_widths(4096) | {"training.batch_size": Times(252 / 256)},
             "all six at 227 px with hidden layers of 4096, batch 252",
         ),
-        Variant(
+        *published(
             "vgg16_128_all",
-            _VGG16_ALL | {"network.fc_activation": "maxout", "network.head_widths": (2896, 2896)},
+            LINEAR | net("vgg16") | act("elu_alpha05") | pool("max_plus_average") | input_net("vlrelu_10_3"),
+            {"network.fc_activation": "maxout", "network.head_widths": (2896, 2896)},
             "VGG-16 with ELU (alpha 0.5), learned colour space, maximum and average pooling, linear decay",
-            as_published="hidden layers of two maxout pieces of 2896, which the description omits",
+            "hidden layers of two maxout pieces of 2896, which the description omits",
         ),
-        Variant("vgg16_128_all_clean", _VGG16_ALL, "the same, with ELU in hidden layers of 4096"),
     ),
 )

@@ -1,4 +1,4 @@
-"""Is a smaller image with a smaller stride of the first layer as good?
+"""Is a smaller image as good if the stride of the first layer shrinks with it?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), section on input image size.
 Published finding: nearly: with a proportional stride, 96 px loses 1.2 points and 64 px 2.6 against 128 px.
@@ -13,7 +13,7 @@ unchanged. The number of k11s8_224 was taken at 272,000 updates.
 from __future__ import annotations
 
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, Patch, sides
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, Patch, published, sides
 
 
 def _stem(kernel: int, stride: int, crop: int, short: int) -> Patch:
@@ -23,7 +23,7 @@ def _stem(kernel: int, stride: int, crop: int, short: int) -> Patch:
 
 STUDY = Study(
     name="first_layer",
-    question="Is a smaller image with a smaller stride of the first layer as good?",
+    question="Is a smaller image as good if the stride of the first layer shrinks with it?",
     paper="Mishkin et al. 2017, input image size",
     finding="Nearly: a smaller stride compensates for most of the loss.",
     baseline="k11s4_128",
@@ -34,7 +34,6 @@ STUDY = Study(
         Variant("k11s4_128", {}, "11x11, stride 4, 128 px"),
         Variant("k11s5_160", _stem(11, 5, 160, 180), "11x11, stride 5, 160 px"),
         Variant("k11s8_224", _stem(11, 8, 224, 256), "11x11, stride 8, 224 px"),
-        Variant("k11s4_227", FC4096_LRN_224, "11x11, stride 4, 227 px", as_published=FC4096_LRN_224_NOTE),
-        Variant("k11s4_227_clean", sides(227, 256), "11x11, stride 4, 227 px, the baseline's network"),
+        *published("k11s4_227", sides(227, 256), FC4096_LRN_224, "11x11, stride 4, 227 px", FC4096_LRN_224_NOTE),
     ),
 )

@@ -14,7 +14,7 @@ updates.
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, head, sides
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, head, published, sides
 
 STUDY = Study(
     name="image_size",
@@ -27,14 +27,13 @@ STUDY = Study(
         Variant("s96", sides(96, 110), "three quarters of the side"),
         Variant("s128", {}, "the baseline's side"),
         Variant("s180", sides(180, 205), "1.4 times the side"),
-        Variant("s224", FC4096_LRN_224, "1.75 times the side", as_published=FC4096_LRN_224_NOTE),
-        Variant("s224_clean", sides(224, 256), "1.75 times the side, the baseline's network"),
-        Variant(
+        *published("s224", sides(224, 256), FC4096_LRN_224, "1.75 times the side", FC4096_LRN_224_NOTE),
+        *published(
             "s300",
-            sides(299, 341) | fc_widths(4096) | head("c3_c1_avepool_clf"),
+            sides(299, 341),
+            fc_widths(4096) | head("c3_c1_avepool_clf"),
             "2.3 times the side",
-            as_published="convolutions of 4096 instead of fc6 and fc7, averaged before the classifier",
+            "convolutions of 4096 instead of fc6 and fc7, averaged before the classifier",
         ),
-        Variant("s300_clean", sides(299, 341), "2.3 times the side, the baseline's network"),
     ),
 )

@@ -1,8 +1,8 @@
 """Which combination of all the choices?
 
 Paper: Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), the list of hyper-parameters and "best of all".
-Published finding: tried one at a time; ELU, the learned colour space, maximum plus average pooling, linear decay and
-pyramid pooling together gained more than any one of them.
+Published finding: the choices were tried one at a time; together, ELU, the learned colour space, maximum plus average
+pooling, linear decay and pyramid pooling gained more than any one of them.
 Cost: `--trials` trials, each of the length of the baseline; with `--scheduler asha` most stop early.
 
 The whole table is one space. The side of the images and the number of epochs are the baseline's. Choices made here:
@@ -180,10 +180,7 @@ _TRAINING = (
     _field("init.method", _INITS, "initial weights"),
     _field("schedule.name", _SCHEDULES, "learning-rate schedule"),
     Parameter(
-        "schedule.power",
-        LogUniform(0.5, 2.0),
-        "exponent of the polynomial schedule",
-        when={"schedule.name": ("poly",)},
+        "schedule.power", LogUniform(0.5, 2.0), "exponent of the polynomial schedule", when={"schedule.name": ("poly",)}
     ),
     Parameter(
         "schedule.warmup_fraction",

@@ -11,9 +11,7 @@ stride is already 1, pool1 has stride 1 instead.
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import HALF_BATCH_SAME_UPDATES, HALF_EPOCHS_NOTE
-
-_NO_PADDING = {"network.conv_pad": False}
+from search_spaces._shared import HALF_BATCH_SAME_UPDATES, HALF_EPOCHS_NOTE, published
 
 STUDY = Study(
     name="padding",
@@ -23,12 +21,12 @@ STUDY = Study(
     baseline="conv_padding",
     variants=(
         Variant("conv_padding", {"network.conv_pad": True}, "padding that keeps the size of the map"),
-        Variant(
+        *published(
             "no_conv_padding",
-            _NO_PADDING | HALF_BATCH_SAME_UPDATES,
+            {"network.conv_pad": False},
+            HALF_BATCH_SAME_UPDATES,
             "no padding, first stride halved",
-            as_published=HALF_EPOCHS_NOTE,
+            HALF_EPOCHS_NOTE,
         ),
-        Variant("no_conv_padding_clean", _NO_PADDING, "no padding, first stride halved, all epochs"),
     ),
 )

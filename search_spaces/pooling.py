@@ -11,7 +11,7 @@ has no number in the published table; its two forms are gated pooling (here) and
 from __future__ import annotations
 
 from raysweep.study import Study, Variant
-from search_spaces._shared import pool
+from search_spaces._shared import pool, published
 
 STUDY = Study(
     name="pooling",
@@ -25,13 +25,13 @@ STUDY = Study(
         Variant("max_plus_average", pool("max_plus_average"), "sum of maximum and mean"),
         Variant("stochastic", pool("stochastic"), "one value drawn by its size; weighted mean at test"),
         Variant("stochastic_nodropout", pool("stochastic") | {"network.dropout": 0.0}, "stochastic, without dropout"),
-        Variant(
+        *published(
             "strided_conv",
+            pool("strided_conv_234"),
             pool("strided_conv"),
             "no pooling, three convolutions of stride 2",
-            as_published="stride 2 in conv2, conv3 and conv5; the text says conv2, conv3 and conv4",
+            "stride 2 in conv2, conv3 and conv5; the text says conv2, conv3 and conv4",
         ),
-        Variant("strided_conv_clean", pool("strided_conv_234"), "no pooling, stride 2 in conv2, conv3 and conv4"),
         Variant("general", pool("gated"), "maximum and mean mixed by a learned gate"),
         Variant("tree", pool("tree"), "two learned averages mixed by a learned gate"),
     ),

@@ -13,7 +13,7 @@ method's authors has "longer steps": here one and a half times the length. The n
 from __future__ import annotations
 
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, pool, sides
+from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, pool, published, sides
 
 _TREE = pool("tree")
 _AT_227 = sides(227, 256) | fc_widths(4096)
@@ -30,8 +30,7 @@ STUDY = Study(
         Variant("tree_128_fc2048", _TREE, "two learned averages mixed by a learned gate"),
         Variant("max_128_fc4096", fc_widths(4096), "maximum, hidden layers of 4096"),
         Variant("tree_128_fc4096", _TREE | fc_widths(4096), "tree, hidden layers of 4096"),
-        Variant("max_227_fc4096", FC4096_LRN_224, "maximum at 227 px", as_published=FC4096_LRN_224_NOTE),
-        Variant("max_227_fc4096_clean", _AT_227, "maximum at 227 px, hidden layers of 4096"),
+        *published("max_227_fc4096", _AT_227, FC4096_LRN_224, "maximum at 227 px, fc 4096", FC4096_LRN_224_NOTE),
         Variant("tree_227_fc4096", _TREE | _AT_227, "tree at 227 px, hidden layers of 4096"),
         Variant(
             "tree_227_fc4096_authors",

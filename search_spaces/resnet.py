@@ -15,29 +15,24 @@ swapped: the log of ror_var ends at the number printed for ror.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import GOOGLENET, GOOGLENET_RES, LINEAR, Patch, act, net, updates
+from search_spaces._shared import GOOGLENET, GOOGLENET_RES, LINEAR, Patch, act, net, published, updates
 
 _NO_BN = {"network.norm": "none", "network.conv_bias": True}
 _THIN_ELU = net("thinresnet101") | _NO_BN | act("elu")
-_DOUBLE_STRIDE = {"network.stem_stride": Times(2)}
-_DOUBLE_STRIDE_NOTE = "the stride of the first layer is doubled, by mistake"
 
 
 def _crop(side: int) -> Patch:
     return {"data.side": Times(side / 128, at_most="data.short_side")}
 
 
-def _ror(name: str, network: str, words: str) -> Iterator[Variant]:
-    yield Variant(name, net(network) | updates(200), words, as_published="200,000 updates, so 40 epochs")
-    yield Variant(f"{name}_clean", net(network), f"{words}, all epochs")
+def _ror(name: str, network: str, summary: str) -> tuple[Variant, Variant]:
+    return published(name, net(network), updates(200), summary, "200,000 updates, so 40 epochs")
 
 
-def _double_stride(name: str, patch: Patch, words: str) -> Iterator[Variant]:
-    yield Variant(name, patch | _DOUBLE_STRIDE, words, as_published=_DOUBLE_STRIDE_NOTE)
-    yield Variant(f"{name}_clean", patch, f"{words}, its own stride")
+def _double_stride(name: str, described: Patch, summary: str) -> tuple[Variant, Variant]:
+    stride = {"network.stem_stride": Times(2)}
+    return published(name, described, stride, summary, "the stride of the first layer is doubled, by mistake")
 
 
 STUDY = Study(
@@ -61,13 +56,13 @@ STUDY = Study(
         Variant("thinresnet101_bn_relu", net("thinresnet101"), "ResNet-101 at half the width"),
         Variant("thinresnet101_nobn_relu", net("thinresnet101") | _NO_BN | _crop(120), "no normalisation, 120 px"),
         Variant("thinresnet101_nobn_relu_lr005", net("thinresnet101") | _NO_BN, "no normalisation, 128 px"),
-        Variant(
+        *published(
             "thinresnet101_nobn_elu_linear",
-            _THIN_ELU | {"schedule.name": "poly", "schedule.power": 2.0},
+            _THIN_ELU | LINEAR,
+            {"schedule.name": "poly", "schedule.power": 2.0},
             "no normalisation, ELU, linear decay to zero",
-            as_published="quadratic decay to zero",
+            "quadratic decay to zero",
         ),
-        Variant("thinresnet101_nobn_elu_linear_clean", _THIN_ELU | LINEAR, "no normalisation, ELU, linear decay"),
         Variant("resnet56_bn", net("resnet56"), "56 layers"),
         *_double_stride("resnet56_nobn_elu", net("resnet56") | _NO_BN | act("elu"), "56 layers, ELU, no normalisation"),
         *_double_stride("dere_resnet45", net("resnet45"), "45 convolutions"),

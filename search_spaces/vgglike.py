@@ -11,9 +11,7 @@ The networks are reconstructions: a strided 7x7 first layer, then VGG-16's stage
 from __future__ import annotations
 
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import net
-
-_DROP = net("vgglike_res") | {"network.conv_dropout": (0.2,) * 11}
+from search_spaces._shared import net, published
 
 STUDY = Study(
     name="vgglike",
@@ -24,12 +22,12 @@ STUDY = Study(
     variants=(
         Variant("vgglike", net("vgglike"), "half of VGG's widths, a 7x7 first layer"),
         Variant("vgglike_res", net("vgglike_res"), "a projected skip around every convolution"),
-        Variant(
+        *published(
             "vgglike_res_drop",
-            _DROP | {"training.batch_size": Times(2), "training.epochs": Times(2)},
+            net("vgglike_res") | {"network.conv_dropout": (0.2,) * 11},
+            {"training.batch_size": Times(2), "training.epochs": Times(2)},
             "the same, dropout of 0.2 after every convolution",
-            as_published="batch 512 for the same number of updates, so twice the epochs",
+            "batch 512 for the same number of updates, so twice the epochs",
         ),
-        Variant("vgglike_res_drop_clean", _DROP, "the same dropout, the protocol's batch and epochs"),
     ),
 )

@@ -108,7 +108,7 @@ def arcsinh(x: Tensor) -> Tensor:
     return torch.asinh(x)
 
 
-@pointwise("softplus_shifted", "ln(1 + exp(x)) - ln 2, which is 0 at 0")
+@pointwise("softplus_shifted", "ln(1 + exp(x)) - ln 2 (0 at x = 0)")
 def softplus_shifted(x: Tensor) -> Tensor:
     """ln(1 + exp(x)) - 0.693147."""
     return F.softplus(x) - LN_2
@@ -116,35 +116,35 @@ def softplus_shifted(x: Tensor) -> Tensor:
 
 @pointwise("leaky_relu", "x, or 0.1 x below 0", "Maas et al. 2013; Redmon 2013-2016")
 def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.1, Darknet's."""
+    """Leaky ReLU with slope 0.1, Darknet's."""
     return F.leaky_relu(x, 0.1)
 
 
 @pointwise("vlrelu", "x, or 0.3 x below 0: very leaky ReLU", "Maas et al. 2013; Graham 2014")
 def vlrelu(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.3."""
+    """Leaky ReLU with slope 0.3."""
     return F.leaky_relu(x, 0.3)
 
 
 @pointwise("elu", "x, or exp(x) - 1 below 0", "Clevert et al. 2016")
 def elu(x: Tensor) -> Tensor:
-    """ELU of alpha 1."""
+    """ELU with alpha 1."""
     return F.elu(x)
 
 
 @pointwise("elu_alpha05", "x, or (exp(x) - 1) / 2 below 0", "Clevert et al. 2016")
 def elu_alpha05(x: Tensor) -> Tensor:
-    """ELU of alpha 0.5."""
+    """ELU with alpha 0.5."""
     return F.elu(x, alpha=0.5)
 
 
-@pointwise("elu_lrelu_mean", "mean of ELU and leaky ReLU of slope 0.05")
+@pointwise("elu_lrelu_mean", "mean of ELU and leaky ReLU with slope 0.05")
 def elu_lrelu_mean(x: Tensor) -> Tensor:
     """(ELU(x) + max(x, 0.05 x)) / 2."""
     return 0.5 * (F.elu(x) + F.leaky_relu(x, 0.05))
 
 
-@pointwise("selu", "1.0507 times ELU of alpha 1.67326", "Klambauer et al. 2017")
+@pointwise("selu", "1.0507 times ELU with alpha 1.67326", "Klambauer et al. 2017")
 def selu(x: Tensor) -> Tensor:
     """1.0507 ELU(x) with alpha 1.67326, the constants of the published network file."""
     return 1.0507 * F.elu(x, alpha=1.67326)

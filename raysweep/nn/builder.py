@@ -71,7 +71,7 @@ class Builder:
         if self.recipe.aux_tested > heads:
             raise InapplicableError(
                 f"network.aux_tested is {self.recipe.aux_tested}, but {self.recipe.name} has {heads} auxiliary heads "
-                f"with network.aux_weight {self.recipe.aux_weight:g}."
+                f"with network.aux_weight {self.recipe.aux_weight:g}: lower aux_tested or set aux_weight."
             )
         network.tested = self.recipe.aux_tested
         return network
@@ -330,10 +330,11 @@ class Builder:
         self.add(name, nn.Linear(self.shape[0], outputs, bias=self.recipe.bias), (outputs,))
 
     def _too_small(self) -> str:
-        stem = f"{self.recipe.stem_kernel}x{self.recipe.stem_kernel}, stride-{self.recipe.stem_stride}"
+        kernel, stride = self.recipe.stem_kernel, self.recipe.stem_stride
         return (
-            f"images of {self.image[1]} px are too small for {self.recipe.name} with a {stem} first layer. Use "
-            "larger images, or --set network.stem_kernel=3 --set network.stem_stride=1."
+            f"images of {self.image[1]} px are too small for {self.recipe.name} with a first layer of "
+            f"{kernel}x{kernel} and stride {stride}. Use larger images, or "
+            "--set network.stem_kernel=3 --set network.stem_stride=1."
         )
 
 

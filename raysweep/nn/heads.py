@@ -106,9 +106,9 @@ def spp_fc(bins: tuple[int, ...], net: Builder, first: int, second: int) -> None
 
 for _name, _bins, _summary in (
     ("spp2_fc", (1, 2), "pyramid of 1x1 and 2x2 bins"),
-    ("spp3_fc", (1, 2, 4), "pyramid of 1x1, 2x2 and 4x4 bins (Caffe's pyramid_height 3)"),
-    ("spp321_fc", (1, 2, 3), "pyramid of 1x1, 2x2 and 3x3 bins (as the benchmark's authors describe it)"),
-    ("spp4_fc", (1, 2, 3, 6), "pyramid of 1x1, 2x2, 3x3 and 6x6 bins (section 3.1 of the paper)"),
+    ("spp3_fc", (1, 2, 4), "pyramid of 1x1, 2x2 and 4x4 bins (Caffe's form)"),
+    ("spp321_fc", (1, 2, 3), "pyramid of 1x1, 2x2 and 3x3 bins"),
+    ("spp4_fc", (1, 2, 3, 6), "pyramid of 1x1, 2x2, 3x3 and 6x6 bins"),
 ):
     HEADS.add(_name, f"{_summary} instead of pool5, then as fc", "He et al. 2014")(partial(spp_fc, _bins))
 

@@ -40,7 +40,7 @@ def _fill(network: nn.Module, fill: Callable[[Tensor], object]) -> None:
             layer.bias.zero_()
 
 
-@INITS.add("gaussian", "normal of standard deviation 0.01", "Krizhevsky et al. 2012")
+@INITS.add("gaussian", "normal with standard deviation 0.01", "Krizhevsky et al. 2012")
 def gaussian(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """N(0, 0.01) weights."""
     _fill(network, lambda weight: weight.normal_(0.0, 0.01, generator=generator))
@@ -51,13 +51,13 @@ def fan_in(weight: Tensor) -> int:
     return weight[0].numel()
 
 
-@INITS.add("glorot", "uniform of variance 2 / (fan in + fan out)", "Glorot & Bengio 2010")
+@INITS.add("glorot", "uniform with variance 2 / (fan in + fan out)", "Glorot & Bengio 2010")
 def glorot(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """Equation 16 of the paper."""
     _fill(network, lambda weight: nn.init.xavier_uniform_(weight, generator=generator))
 
 
-@INITS.add("xavier", "uniform of variance 1 / fan in: Caffe's filler of that name", "Glorot & Bengio 2010")
+@INITS.add("xavier", "uniform with variance 1 / fan in: Caffe's filler of that name", "Glorot & Bengio 2010")
 def xavier(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """U(-sqrt(3 / fan in), sqrt(3 / fan in)): filler.hpp, XavierFiller with its default norm."""
 
@@ -68,7 +68,7 @@ def xavier(network: nn.Module, images: Tensor, generator: torch.Generator) -> No
     _fill(network, fill)
 
 
-@INITS.add("he", "normal of variance 2 / fan in: Caffe's msra filler", "He et al. 2015")
+@INITS.add("he", "normal with variance 2 / fan in: Caffe's msra filler", "He et al. 2015")
 def he(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
     """N(0, 2 / fan in)."""
     _fill(network, lambda weight: weight.normal_(0.0, math.sqrt(2 / fan_in(weight)), generator=generator))

@@ -1,4 +1,4 @@
-"""Starts a gang through Ray Train, and hears from Train when the gang crashes.
+"""Starts a gang through Ray Train, and reports crashes to the pool.
 
 Train's public trainer keeps its controller to itself, and its public callbacks cannot end a run; the classes here are
 built on the parts that it is made of.
@@ -131,7 +131,7 @@ class _Lifeline(ControllerCallback):  # type: ignore[misc]
 def is_loss(error: BaseException) -> bool:
     """Return whether a gang died with its node or its controller, through no fault of a trial.
 
-    Ray hears from the node that a worker has died; when the node dies too, Ray only loses contact.
+    A node reports the death of its workers to Ray; when the node dies too, Ray only loses contact.
     """
     if isinstance(error, RayActorError):  # the controller itself
         return "creation task" not in str(error)

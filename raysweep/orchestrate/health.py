@@ -16,7 +16,7 @@ from raysweep.orchestrate.gangs import Gangs
 from raysweep.orchestrate.ray_private import state
 
 CHECK_S = 1.0
-"""Seconds between checks. Train's own watcher of nodes about to go would be a process beside each gang."""
+"""Seconds between checks. Train's own watcher of nodes about to go would be one more process per gang."""
 HEAD_S = 40.0
 """Longest silence of the head node. After a minute Ray would end this process without a message."""
 

@@ -134,5 +134,5 @@ class Member:
     """Nodes on which its workers run."""
     setbacks: Setbacks = field(default_factory=Setbacks)
     """Failures since it last took a trial."""
-    heard: float = math.inf
+    last_beat: float = math.inf
     """Time of its last heartbeat, on the pool's clock; infinite: none is expected."""

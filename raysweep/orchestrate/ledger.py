@@ -77,14 +77,14 @@ class Ledger:
         if hopeless or lease.setbacks.exceed(self.max_attempts - 1):
             return self.end(lease, "failed", {**lease.last, "error": error}, headline(error))
         self.waiting.push(lease)
-        count = "retrying" if loss else f"attempt {lease.setbacks.faults + 1} of {self.max_attempts}"
-        return self.emit("retried", lease.task.trial, text=f"{count} after {headline(error)}")
+        count = "" if loss else f"attempt {lease.setbacks.faults + 1} of {self.max_attempts} "
+        return self.emit("retried", lease.task.trial, text=f"{count}after {headline(error)}")
 
     def _widen(self, lease: Lease, error: str) -> None:
         lease.alone = True
         self.num_alone += 1
         self.waiting.push(lease)
-        text = f"retrying with a whole device, once one is free, after {headline(error)}"
+        text = f"with a whole device, once one is free, after {headline(error)}"
         self.emit("retried", lease.task.trial, text=text)
 
     def end(self, lease: Lease, end: Any, row: Row, text: str = "") -> None:

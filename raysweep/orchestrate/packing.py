@@ -28,7 +28,10 @@ class Layout:
         Raises:
             RaysweepError: not even one gang fits, or none is allowed.
         """
-        count_gangs(self.there, self.shape, self.at_once, self.trials, self.coming)
+        if fitting(self.nodes, self.shape) < 1:
+            raise RaysweepError(_refusal(self.there, self.shape))
+        if self.at_once is not None and self.at_once < 1:
+            raise RaysweepError(f"--workers is {self.at_once}: it must be at least 1.")
 
     @property
     def nodes(self) -> list[Node]:
@@ -38,17 +41,17 @@ class Layout:
     @property
     def gangs(self) -> int:
         """Number of gangs to start with; those that wait for a node make the cluster grow."""
-        return count_gangs(self.there, self.shape, self.at_once, self.trials, self.coming)
+        return places(fitting(self.nodes, self.shape), self.at_once, self.trials)
 
     @property
     def can_widen(self) -> bool:
         """Whether a trial that runs out of memory could get more."""
-        return can_widen(self.nodes, self.shape)
+        return self.shape.workers == 1 and widest(self.nodes, self.shape) != replace(self.shape, memory_gib=0.0)
 
     @property
     def meet(self) -> bool:
         """Whether two trials may run on one node."""
-        return meet_on_a_node(self.nodes, self.shape, self.gangs)
+        return self.gangs > 1 and any(_workers_on(node, self.shape) >= 2 * self.shape.workers for node in self.nodes)
 
     @property
     def text(self) -> str:
@@ -56,24 +59,6 @@ class Layout:
         now = min(self.gangs, fitting(self.there, self.shape))
         grown = f", {self.gangs} once the cluster has grown" if self.gangs > now else ""
         return f"{now} trial(s) at a time{grown}"
-
-
-def count_gangs(
-    nodes: Sequence[Node], shape: GangShape, at_once: int | None, trials: int, coming: Sequence[Node] = ()
-) -> int:
-    """Return the number of gangs to run: as many as fit, but no more than trials, or than may run at once.
-
-    Nodes that the autoscaler may add count too: waiting gangs make the cluster grow.
-
-    Raises:
-        RaysweepError: not even one fits, or none is allowed.
-    """
-    room = fitting([*nodes, *coming], shape)
-    if room < 1:
-        raise RaysweepError(_refusal(nodes, shape))
-    if at_once is not None and at_once < 1:
-        raise RaysweepError(f"--workers is {at_once}: it must be at least 1.")
-    return places(room, at_once, trials)
 
 
 def places(room: int, at_once: int | None, trials: int) -> int:
@@ -91,16 +76,6 @@ def widest(nodes: Sequence[Node], shape: GangShape) -> GangShape:
     if shape.gpus:
         return replace(shape, gpus=max(1.0, shape.gpus))
     return replace(shape, cpus=max(shape.cpus, int(max(node.get("CPU", 0.0) for node in nodes))), memory_gib=0.0)
-
-
-def can_widen(nodes: Sequence[Node], shape: GangShape) -> bool:
-    """Whether a trial that runs out of memory could get more."""
-    return shape.workers == 1 and widest(nodes, shape) != replace(shape, memory_gib=0.0)
-
-
-def meet_on_a_node(nodes: Iterable[Node], shape: GangShape, gangs: int) -> bool:
-    """Return whether two of the gangs may run on one node."""
-    return gangs > 1 and any(_workers_on(node, shape) >= 2 * shape.workers for node in nodes)
 
 
 def _workers_on(node: Node, shape: GangShape) -> int:

@@ -148,7 +148,7 @@ class Pool(Ledger):
         """Receive a heartbeat of the gang's trial, or what it waits for; returns whether it must leave its node now."""
         member = self.gangs.get(gang, Member())
         if member.trial:
-            member.heard = self.clock()
+            member.last_beat = self.clock()
             if waiting:
                 self.emit("note", member.trial, text=f"waiting {waiting}")
                 await self._announce()
@@ -163,9 +163,9 @@ class Pool(Ledger):
         await self._announce()
         member = self.gangs[gang]
         if self.patient:
-            member.heard = math.inf
+            member.last_beat = math.inf
             await self._until(lambda: lease.judged >= len(lease.rows) or lease.stop or bool(lease.end) or self.closed)
-        member.heard = self.clock() if member.trial else math.inf
+        member.last_beat = self.clock() if member.trial else math.inf
         return bool(lease.end) or not (lease.stop or self.closed or self._leaves(member))
 
     async def release(
@@ -175,14 +175,14 @@ class Pool(Ledger):
         if not self._is_current(gang, trial, attempt):
             return
         lease, member = self.leases[trial], self.gangs[gang]
-        member.trial, member.heard = "", math.inf
+        member.trial, member.last_beat = "", math.inf
         if error:
             self.retry(lease, error, hopeless=hopeless, short=short)
         elif lease.stop and not lease.end:
             self.end_stopped(lease)
         elif not lease.end and self._leaves(member):
             self.waiting.push(lease)
-            self.emit("retried", trial, text="moving to another node: this one is about to be taken away")
+            self.emit("retried", trial, text="on another node: this one is about to be taken away")
         elif not lease.end and not self.closed:
             self.retry(lease, "the trial ended without a final status", hopeless=True)
         await self._announce()
@@ -242,7 +242,7 @@ class Pool(Ledger):
             self.emit("note", text=f"{len(new)} node(s) are about to be taken away: their trials move to others")
         self.draining |= new
         now = self.clock()
-        silent = [name for name, member in self.gangs.items() if now - member.heard > self.silence_s]
+        silent = [name for name, member in self.gangs.items() if now - member.last_beat > self.silence_s]
         for gang in silent:
             await self._lose(gang, f"the worker hangs: no batch in {self.silence_s:g} s")
         if new or silent:
@@ -292,7 +292,7 @@ class Pool(Ledger):
 
     def _lend(self, member: Member) -> Offer:
         lease = self.lend(member.wide)
-        member.trial, member.heard = lease.task.trial, self.clock()
+        member.trial, member.last_beat = lease.task.trial, self.clock()
         return Offer(lease.task, lease.attempt, alone=lease.alone)
 
     def _is_spare(self, member: Member) -> bool:
@@ -312,7 +312,7 @@ class Pool(Ledger):
         if gang in self.held:
             member = self.gangs[gang]
             self.retry(self.leases[member.trial], error, loss=loss)
-            member.trial, member.heard = "", math.inf
+            member.trial, member.last_beat = "", math.inf
             await self._announce()
 
     async def _give_up(self, gang: str, error: str) -> None:

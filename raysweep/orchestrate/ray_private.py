@@ -21,6 +21,8 @@ NAMES = {
     "RAY_NODE_ID_KEY": "ray._raylet",
     # The callback with which Tune prints results even at verbose=0; ours takes its place.
     "TrialProgressCallback": "ray.tune.progress_reporter",
+    # The name under which Tune's searchers read the epoch.
+    "TRAINING_ITERATION": "ray.tune.result",
     # Two helper processes per gang that the sweep does not need.
     "DatasetsCallback": f"{TRAIN}.callbacks.datasets",
     "PlacementGroupCleanerCallback": f"{TRAIN}.callbacks.placement_group_callback",
@@ -50,12 +52,13 @@ ATTRIBUTES = {
     f"{TRAIN}.execution.worker_group:WorkerGroup": ("_create_placement_group", "_train_run_context"),
     f"{TRAIN}.execution.callback:ControllerCallback": ("after_controller_start", "after_controller_state_update"),
     "ray.tune.progress_reporter:TrialProgressCallback": ("log_result", "on_trial_complete"),
-    "ray.tune.schedulers:AsyncHyperBandScheduler": ("_trial_info",),
+    "ray.tune.schedulers:AsyncHyperBandScheduler": ("_trial_info", "_brackets"),
     "ray.tune.schedulers.async_hyperband:_Bracket": ("_rungs", "cutoff", "rf"),
     "ray.tune.schedulers:MedianStoppingRule": (
         *("_stopped_trials", "_running_mean", "_trials_beyond_time", "_results"),
     ),
     "ray.tune.search:ConcurrencyLimiter": ("max_concurrent",),
+    "ray.tune.search.optuna:OptunaSearch": ("_ot_study",),
 }
 """module:class -> private attributes that the functions below use, and methods that our subclasses override."""
 
@@ -64,7 +67,7 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
     # Tune does not print tracebacks; the sweep reports failures itself.
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    # No process beside each gang that watches for nodes about to be taken away: `health` does that for all.
+    # No process per gang that watches for nodes about to be taken away: `health` does that for all.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
 """Environment variables that Ray's documentation does not mention."""

@@ -31,7 +31,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Named:
+class KnownTrial:
     """A trial as the schedulers store it."""
 
     trial_id: str
@@ -49,17 +49,17 @@ class Stopping(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         """Register a trial that starts or continues."""
-        super().on_trial_add(tune_controller, Named(trial.config["trial"]))
+        super().on_trial_add(tune_controller, KnownTrial(trial.config["trial"]))
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide whether the trial continues."""
-        return self.judge(tune_controller, Named(trial.config["trial"]), result)
+        return self.judge(tune_controller, KnownTrial(trial.config["trial"]), result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Register a trial that ended without being stopped."""
-        super().on_trial_complete(tune_controller, Named(trial.config["trial"]), result)
+        super().on_trial_complete(tune_controller, KnownTrial(trial.config["trial"]), result)
 
-    def judge(self, tune_controller: Any, trial: Named, result: dict[str, Any]) -> str:
+    def judge(self, tune_controller: Any, trial: KnownTrial, result: dict[str, Any]) -> str:
         """Return the rule's decision, and keep its reason."""
         reason = self.reason(trial, result)
         action = str(super().on_trial_result(tune_controller, trial, result))
@@ -68,14 +68,14 @@ class Stopping(TrialScheduler):  # type: ignore[misc]
         self.why[trial.trial_id] = reason
         return action
 
-    def reason(self, trial: Named, result: dict[str, Any]) -> str:
+    def reason(self, trial: KnownTrial, result: dict[str, Any]) -> str:
         """Return the reason to report if the trial is stopped now."""
         raise NotImplementedError
 
     def replay(self, history: Iterable[Seen]) -> None:
         """Process the epochs of earlier sweeps, in the order in which they ended."""
         for seen in history:
-            trial = Named(seen.trial)
+            trial = KnownTrial(seen.trial)
             super().on_trial_add(None, trial)
             self.judge(None, trial, {TIME: seen.epoch, METRIC: seen.top1})
 
@@ -83,7 +83,7 @@ class Stopping(TrialScheduler):  # type: ignore[misc]
 class Halving(Stopping, AsyncHyperBandScheduler):  # type: ignore[misc]
     """Asynchronous successive halving."""
 
-    def reason(self, trial: Named, result: dict[str, Any]) -> str:
+    def reason(self, trial: KnownTrial, result: dict[str, Any]) -> str:
         """Return the rung, and the top-1 needed to pass it."""
         rung, cutoff, factor = asha_rung(self, trial.trial_id, result[TIME])
         return (
@@ -95,13 +95,13 @@ class Halving(Stopping, AsyncHyperBandScheduler):  # type: ignore[misc]
 class Median(Stopping, MedianStoppingRule):  # type: ignore[misc]
     """The median rule of Google's Vizier."""
 
-    def judge(self, tune_controller: Any, trial: Named, result: dict[str, Any]) -> str:
+    def judge(self, tune_controller: Any, trial: KnownTrial, result: dict[str, Any]) -> str:
         """Return the decision; Tune would refuse further results of a stopped trial, such as the baseline."""
         action = super().judge(tune_controller, trial, result)
         forget_stop(self, trial)
         return action
 
-    def reason(self, trial: Named, result: dict[str, Any]) -> str:
+    def reason(self, trial: KnownTrial, result: dict[str, Any]) -> str:
         """Return the trial's best top-1 so far, and the median of the others' running means."""
         epoch = result[TIME]
         means = median_means(self, trial, epoch)

@@ -14,9 +14,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ray
-from ray.tune.result import TRAINING_ITERATION
 from ray.tune.search import Searcher
 
+from raysweep.orchestrate.ray_private import TRAINING_ITERATION
 from raysweep.proposals import REPEATS, Proposal, Proposals, SearchOptions, known_points
 from raysweep.recipe import Recipe
 from raysweep.space import Assignment, Choice, LogUniform, Parameter, Space, Value, rounded
@@ -115,7 +115,24 @@ class Search:
         return FixedSearch(chain(first, known_points(space, options)))
 
 
-class PlanOrder(Searcher):  # type: ignore[misc]
+class StatelessSearcher(Searcher):  # type: ignore[misc]
+    """A searcher without a state of its own: the store is the state of a sweep, and Tune's is never read."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Ignore results."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher into its own state, but a threading.Event cannot be pickled.
+        return {}
+
+
+class PlanOrder(StatelessSearcher):
     """Proposes the trials of a plan, by our ids, in the plan's order."""
 
     def __init__(self, trials: Sequence[str], stopping: Event) -> None:
@@ -128,21 +145,8 @@ class PlanOrder(Searcher):  # type: ignore[misc]
         trial = None if self.stopping.is_set() else next(self.trials, None)
         return Searcher.FINISHED if trial is None else {"trial": trial}
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Ignore results."""
 
-    def save(self, checkpoint_path: str) -> None:
-        """Do nothing: the store is the state of a sweep, and Tune's own is never read."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Do nothing, see `save`."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher into its own state, but a threading.Event cannot be pickled.
-        return {}
-
-
-class FixedSearch(Searcher):  # type: ignore[misc]
+class FixedSearch(StatelessSearcher):
     """Proposes the given points first, then those of a random sequence or a grid; ignores results."""
 
     def __init__(self, points: Iterator[Assignment]) -> None:
@@ -153,9 +157,6 @@ class FixedSearch(Searcher):  # type: ignore[misc]
         """Return the next point."""
         point = next(self.points, None)
         return Searcher.FINISHED if point is None else dict(point)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Ignore results."""
 
 
 def optuna_search(space: Space, seed: int, first: Sequence[Assignment], num_known: int) -> Searcher:
@@ -187,7 +188,7 @@ def suggest_value(trial: optuna.Trial, parameter: Parameter) -> Value:
     return rounded(trial.suggest_float(parameter.name, domain.low, domain.high, log=isinstance(domain, LogUniform)))
 
 
-class TrialSearch(Searcher):  # type: ignore[misc]
+class TrialSearch(StatelessSearcher):
     """Turns a searcher's assignments into trials of the pool, each once, and their ends into results.
 
     The result of a known point is reported to the searcher at once, that of a point in training when it ends. A
@@ -260,15 +261,6 @@ class TrialSearch(Searcher):  # type: ignore[misc]
             final = None if value is None else {METRIC: value}
             self.inner.on_trial_complete(inner_id, final, error=result.end == "failed")
             curve_known = False  # the epochs were reported under the first name only
-
-    def save(self, checkpoint_path: str) -> None:
-        """Do nothing: the store is the state of a search, and Tune's own is never read."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Do nothing, see `save`."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # as `PlanOrder`
 
 
 def judged(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ COLUMNS = (
 FORMATS = (".json", ".csv", ".parquet")
 
 
+_count = partial(click.option, type=click.IntRange(min=1), metavar="N", show_default=True)
+
+
 @click.group()
 def bench() -> None:
     """Measure this machine."""
@@ -49,33 +53,15 @@ class Conditions:
 
 @bench.command(name="networks", epilog="Ctrl-C keeps the finished measurements.")
 @click.argument("names", nargs=-1, metavar="[NETWORK]...")
-@click.option(
-    "--side",
-    type=click.IntRange(min=1),
-    default=None,
-    metavar="PX",
-    help="Image side in pixels.  [default: each network's own]",
-)
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Images per update.")
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Measurements per network.",
-)
+@click.option("--side", type=click.IntRange(min=1), metavar="PX", help="Image side.  [default: each network's own]")
+@_count("--batch-size", default=32, help="Images per update.")
+@_count("--repeats", default=5, help="Measurements per network.")
 @click.option("--device", default=None, metavar="DEVICE", help="cpu, cuda or cuda:N.  [default: cuda if available]")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@_count("--threads", default=1, help="CPU threads.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change any recipe field. Can be repeated."
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FILE",
-    help="Write the results to FILE: .json, .csv or .parquet.",
-)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a .json, .csv or .parquet file.")
 @json_option
 def bench_networks(
     names: tuple[str, ...],

@@ -136,7 +136,11 @@ def _say(text: str) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @json_option
 def check(folder: Path, as_json: bool) -> None:
-    """Verify the files in FOLDER by their checksums and print their manifest."""
+    """Verify the checksums of the files in FOLDER and print the manifest.
+
+    \b
+    raysweep data check data/mine
+    """
     from raysweep.data.manifest import read_manifest, verify
 
     manifest = read_manifest(folder)

@@ -19,7 +19,10 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "
 
 @click.command()
 def doctor() -> None:
-    """Print versions, devices and free space; exit status 1 if something needed is missing."""
+    """Print versions, devices and free disk space.
+
+    The exit status is 1 if something that raysweep needs is missing.
+    """
     rows = [("python", platform.python_version(), sys.executable), *map(_package, PACKAGES)]
     rows += [("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()), "")]
     rows += [("GPUs", *_try(_gpus)), ("ffcv reader", *_try(_reader))]

@@ -59,7 +59,9 @@ def _names(context: click.Context, option: click.Parameter, value: str) -> tuple
 
 
 def _list_option(name: str, default: Iterable[str], words: str) -> Callable[[Command], Command]:
-    return click.option(f"--{name}", default=",".join(default), show_default=True, callback=_names, help=words)
+    return click.option(
+        f"--{name}", metavar="NAMES", default=",".join(default), show_default=True, callback=_names, help=words
+    )
 
 
 @click.command(name="init-stats", epilog="Combinations that are already in the store are not measured again.")
@@ -67,9 +69,11 @@ def _list_option(name: str, default: Iterable[str], words: str) -> Callable[[Com
 @_list_option("inits", INITS, "Initialisations; see `raysweep list inits`.")
 @_list_option("activations", ACTIVATIONS, "Activation functions; see `raysweep list activations`.")
 @_list_option("norms", NORMS, "Batch normalisation: none, or before or after the activation.")
-@click.option("--updates", type=click.IntRange(min=0), default=100, show_default=True, help="Number of updates.")
+@click.option(
+    "--updates", type=click.IntRange(min=0), default=100, show_default=True, metavar="N", help="Last update to measure."
+)
 @click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="CPU threads.")
 @json_option
 def init_stats(
     inits: tuple[str, ...],
@@ -81,7 +85,7 @@ def init_stats(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure activations and gradients of every layer in the first updates.
+    """Measure activations and gradients in the first updates.
 
     For every combination and layer: the variance of the layer's output and of its activation, and the magnitude of the
     gradient relative to the weights, before training and after 1, 2, 5, 10, 20, 50, ... updates. All numbers are in the

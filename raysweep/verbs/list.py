@@ -93,7 +93,9 @@ KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
 @click.argument("of", required=False, metavar="[STUDY]")
 @json_option
 def list_things(kind: str, of: str | None, as_json: bool) -> None:
-    """List what can be named, one sentence and paper each.
+    """List studies, networks, recipe fields and other names.
+
+    Prints one row for each, with a sentence and its paper.
 
     \b
     raysweep list studies

@@ -99,7 +99,7 @@ if TYPE_CHECKING:
 @setting_options
 @resource_options
 def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: bool, **options: Any) -> None:
-    """Search for architectures with one or more methods, side by side.
+    """Search for architectures with METHOD..., side by side.
 
     Methods are listed by `raysweep list methods`. With --seeds 3 each method searches three times. All searches share
     workers and trials.

@@ -18,21 +18,11 @@ from raysweep.verbs.show import stored_trial
 @click.command()
 @click.argument("trial")
 @store_option
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=None,
-    metavar="FOLDER",
-    help="Folder of the images.  [default: data/PROTOCOL]",
-)
-@click.option(
-    "--into", default=None, metavar="STORE", help="Train from scratch into another store, and keep the original trial."
-)
+@click.option("--data", type=click.Path(path_type=Path), metavar="FOLDER", help="Images.  [default: data/PROTOCOL]")
+@click.option("--into", metavar="STORE", help="Train from scratch into another store, and keep the original trial.")
 @click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
-@click.option(
-    "--trunks", default="", metavar="STORE", help="Store of the trained network that the trial starts from, if any."
-)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="CPU threads.")
+@click.option("--trunks", default="", metavar="STORE", help="Store of the trained network that it starts from, if any.")
 @click.option("--deterministic", is_flag=True, help=DETERMINISTIC)
 @click.option("--keep-checkpoint", is_flag=True, help="Keep the last checkpoint in the store.")
 def trial(
@@ -46,9 +36,13 @@ def trial(
     deterministic: bool,
     keep_checkpoint: bool,
 ) -> None:
-    """Train the single trial TRIAL without Ray, from its last checkpoint.
+    """Train a single trial in this process, without Ray.
 
-    TRIAL is an id, or the beginning of one, of a trial in the store.
+    TRIAL is an id, or the beginning of one, of a trial in the store. It continues from its last checkpoint.
+
+    \b
+    raysweep trial 0c38f6f9 --store results
+    raysweep trial 0c38f6f9 --store results --into again
     """
     from raysweep.data.image_sets import image_folder
     from raysweep.store.store import Store

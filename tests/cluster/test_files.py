@@ -141,7 +141,7 @@ def check_fields(found: Any, wanted: Any, where: str) -> None:
         assert type(found) is wanted, where
 
 
-def test_kuberay_files_have_known_fields_alone() -> None:
+def test_kuberay_files_have_only_known_fields() -> None:
     cluster, policy = kuberay("raycluster.yaml")
     (job,) = kuberay("rayjob.yaml")
     assert {cluster["apiVersion"], job["apiVersion"]} == {"ray.io/v1"}
@@ -216,7 +216,7 @@ def test_files_that_a_page_names_are_there(page: str) -> None:
     assert [name for name in sorted(named) if not (CODE / name).exists()] == []
 
 
-def test_images_are_fetched_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_images_are_fetched_completely_or_not_at_all(tmp_path: Path) -> None:
     source, folder = tmp_path / "bucket" / "set", tmp_path / "data" / "set"
     (source / "short80").mkdir(parents=True)
     (source / "short80" / "train.beton").write_bytes(b"pixels")

@@ -1,4 +1,4 @@
-"""Every registered network: that it takes the factors, and learns at any size."""
+"""Every registered network takes the factors and learns at any size."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ DEEPER |= {
     entry.name for entry in networks() if entry.name.startswith(("nasnet_a", "amoebanet", "enas_micro", "darts_v"))
 }
 DEEPER |= {"nasnet_darts_cifar", "nasnet_darts_mobile"}
-"""They differ from others of their family in seconds and the number of blocks alone, or have a test of their stem."""
+"""Networks that differ from others of their family only in the number of blocks, or have a test of their stem."""
 NAMES = [entry.name for entry in networks() if entry.name not in DEEPER]
 FAMILIES = {
     getattr(entry.make.describe, "func", entry.make.describe): entry.name for entry in reversed(list(networks()))
 }
-"""The first member of each family stands for it where every factor is tried."""
+"""The first member of each family, for tests that try every factor."""
 FACTORS = {
     "tanh": {"activation": "tanh"},
     "prelu": {"activation": "prelu"},
@@ -83,7 +83,7 @@ def test_every_network_takes_the_factors(name: str) -> None:
 
 @pytest.mark.parametrize("factor", CAN_REFUSE)
 @pytest.mark.parametrize("name", FAMILIES.values())
-def test_what_a_network_does_not_take_is_refused_in_a_sentence(name: str, factor: str) -> None:
+def test_factors_that_a_network_does_not_take_are_refused_with_its_name(name: str, factor: str) -> None:
     recipe, refused = on("imagenet128", name, **CAN_REFUSE[factor]), ""
     try:
         compute_cost(recipe)
@@ -105,7 +105,7 @@ def test_its_own_factors_come_with_the_name_and_go_with_it(name: str) -> None:
     assert patch(recipe, {"network.name": "caffenet"}).network == NetworkRecipe()
 
 
-def test_what_a_protocol_or_a_user_has_set_stays() -> None:
+def test_values_set_by_a_protocol_or_a_user_are_kept() -> None:
     small = find_protocol("cifar10").network
     assert "network.stem_kernel" not in own_factors(small, "vgg16")
     named = patch(Recipe(), {"network.name": "vgg16", "network.head": "spp3_fc"})

@@ -1,4 +1,4 @@
-"""Every variant of every study: what it changes, that it can be planned, built and trained."""
+"""Every variant of every study changes what it says and can be planned, built and trained."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import analysis
 from raysweep.cost import cost_key, goldens
 from raysweep.networks import build_network, own_factors
 from raysweep.optim.schedules import learning_rate
+from raysweep.optim.solvers import make_solver
 from raysweep.patch import Times, diff, get, patch
 from raysweep.planning import make_plan
 from raysweep.protocols import PROTOCOLS, find_protocol
-from raysweep.recipe import Recipe
+from raysweep.recipe import Recipe, SolverRecipe
 from raysweep.study import CLEAN, Study, find_studies, find_study, study_names
 from raysweep.train.loop import check_trial
 from raysweep.train.update import loss_of
@@ -89,7 +90,7 @@ def test_every_run_that_differs_from_its_description_has_a_clean_form() -> None:
 
 
 @pytest.mark.parametrize("protocol", [entry.name for entry in PROTOCOLS])
-def test_every_recipe_can_be_trained_as_it_is(protocol: str) -> None:
+def test_no_recipe_of_a_study_is_refused(protocol: str) -> None:
     for study in find_studies(["all"]):
         for variant, recipe in study.recipes(find_protocol(protocol), [0]):
             check_trial(recipe)
@@ -106,9 +107,18 @@ def stepped(study: Study) -> Any:
     return pytest.param(study, id=study.name, marks=[pytest.mark.long] * (study.name == "image_size_networks"))
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_every_solver_of_a_study_trains() -> None:
+    small = patch(find_protocol("demo"), {"network.width": 1 / 32, "network.outputs": 5})
+    solvers = {recipe.solver for study in find_studies(["all"]) for _, recipe in study.recipes(Recipe(), [0])}
+    for solver in solvers:
+        step(small, solver)
+
+
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
 @pytest.mark.parametrize("study", [stepped(study) for study in find_studies(["all"])])
-def test_every_network_steps_with_finite_gradients(study: Study, protocol: str) -> None:
+def test_every_network_of_a_study_trains(study: Study, protocol: str) -> None:
     """At a sixteenth of the width or less; recipes that differ only in data or solver have one network."""
     small = patch(find_protocol(protocol), {"network.outputs": 5})
     recipes = [recipe for _, recipe in study.recipes(small, [0])]
@@ -116,17 +126,24 @@ def test_every_network_steps_with_finite_gradients(study: Study, protocol: str) 
         step(replace(recipe, network=replace(recipe.network, width=min(0.0625, recipe.network.width / 32))))
 
 
-def step(recipe: Recipe) -> None:
+def step(recipe: Recipe, solver: SolverRecipe | None = None) -> None:
+    """One update has a finite loss and finite gradients, and changes weights, which stay finite."""
     torch.manual_seed(0)
     net = build_network(recipe.network, recipe.data.shape).train()
     pixels = torch.randint(0, 256, (IMAGES, *recipe.data.shape)).float()
     images = (pixels - torch.tensor(recipe.data.mean).view(-1, 1, 1)) * recipe.data.scale
-    loss_of(net(images), torch.tensor([0, 1, 2, 4]), recipe.network.aux_weight).backward()  # type: ignore[no-untyped-call]
+    loss = loss_of(net(images), torch.tensor([0, 1, 2, 4]), recipe.network.aux_weight)
+    assert torch.isfinite(loss)
+    loss.backward()  # type: ignore[no-untyped-call]
+    before = {name: weight.detach().clone() for name, weight in net.named_parameters()}
     for name, weight in net.named_parameters():
         if weight.grad is None:
             assert recipe.network.survival < 1, name  # a block left out has none
             continue
         assert torch.isfinite(weight.grad).all(), name
+    make_solver(net, solver or recipe.solver).step()
+    assert any(not torch.equal(weight, before[name]) for name, weight in net.named_parameters())
+    assert all(torch.isfinite(weight).all() for weight in net.parameters())
 
 
 def test_the_readme_lists_every_study_and_the_number_of_runs_that_differ_from_their_description() -> None:

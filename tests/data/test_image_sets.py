@@ -192,13 +192,12 @@ def test_a_run_refuses_missing_sets_and_lists_the_variants_without_them(
     with pytest.raises(RaysweepError) as caught:
         prepare(request(folder, store=str(tmp_path / "s")), Resources(inline=True))
     lines = str(caught.value).splitlines()
-    assert lines[1:] == [
+    assert [line for line in lines if line.startswith("  raysweep")] == [
         f"  raysweep data write SOURCE {folder} --side 36 --also 24,36-nearest",
-        "which writes all of them in one pass, or one at a time:",
         f"  raysweep data write SOURCE {folder}/short24 --side 24    # for sizes/s20",
         f"  raysweep data write SOURCE {folder}/short36-nearest --side 36 --rescale nearest    # for sizes/nearest",
-        "Or leave those variants out: --variants s28",
     ]
+    assert "--variants s28" in lines[-1]
     assert not (tmp_path / "s").exists()
     assert len(prepare(request(folder, store=str(tmp_path / "s"), variants=("s28",)), Resources(inline=True)).plan) == 2
 

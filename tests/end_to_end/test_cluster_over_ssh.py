@@ -81,7 +81,7 @@ def epochs(store: Path) -> int:
 
 @contextmanager
 def running(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that goes on beside the test, and no longer than it."""
+    """A command that runs during the test, and not longer."""
     with (
         log.open("wb") as output,
         subprocess.Popen(words, stdout=output, stderr=output) as it,

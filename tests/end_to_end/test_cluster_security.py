@@ -47,7 +47,7 @@ def test_a_request_without_the_token_is_refused(head: Head, tmp_path: Path) -> N
     assert json.loads(head.run("ray job list --format json").stdout or "[]") == []
 
 
-def test_the_dashboard_listens_on_the_loopback_interface_alone(head: Head) -> None:
+def test_the_dashboard_listens_only_on_the_loopback_interface(head: Head) -> None:
     """Linux lists what listens as hexadecimal address:port; 0100007F is 127.0.0.1, state 0A is listening."""
     port = f"{head.dashboard_port:04X}"
     lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]

@@ -36,7 +36,7 @@ def inline(tmp_path_factory: pytest.TempPathFactory, small_images: Path) -> Path
     return store
 
 
-def test_alone(inline: Path, small_images: Path, tmp_path: Path) -> None:
+def test_separately(inline: Path, small_images: Path, tmp_path: Path) -> None:
     for trial in Store.open(str(inline)).trials(["trial"])["trial"].to_pylist():
         good("trial", trial, "--store", inline, "--data", small_images, "--into", tmp_path / "s")
     assert bits(tmp_path / "s") == bits(inline)
@@ -62,7 +62,7 @@ def test_resumed_after_kills(inline: Path, small_images: Path, tmp_path: Path) -
     assert bits(tmp_path / "s") == bits(inline)
 
 
-def test_with_deterministic_algorithms_alone(inline: Path, small_images: Path, tmp_path: Path) -> None:
+def test_with_only_deterministic_algorithms(inline: Path, small_images: Path, tmp_path: Path) -> None:
     """They are all there are on a CPU; on a GPU this flag is what makes the bits equal."""
     good("run", *STUDY, "--data", small_images, "--store", tmp_path / "s", "--inline", "--deterministic")
     assert bits(tmp_path / "s") == bits(inline)

@@ -1,4 +1,4 @@
-"""Tools to hold our networks against others: built on meta tensors, and given another network's weights."""
+"""Tools that compare our networks with others: built on meta tensors, and given another network's weights."""
 
 from __future__ import annotations
 

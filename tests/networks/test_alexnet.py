@@ -3,7 +3,7 @@ from __future__ import annotations
 from tests.networks.comparison import native, size
 
 
-def test_the_original_has_as_many_parameters_as_published() -> None:
+def test_the_original_has_the_published_number_of_parameters() -> None:
     assert size(native("alexnet"))[0] == 60_965_224
 
 

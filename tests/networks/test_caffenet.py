@@ -58,14 +58,14 @@ def test_width_multipliers_give_the_published_widths(multiplier: float, expected
 
 
 def test_maps_after_the_cifar_stem_are_those_of_128_px() -> None:
-    """The paper's 32 px first layer leaves the rest of the network as it is."""
+    """The paper's 32 px first layer leaves the rest of the network unchanged."""
     large, small = meta(find_protocol("imagenet128")), meta(find_protocol("cifar10"))
     shapes = [[tuple(layer.weight.shape) for layer in weighted_layers(net)][1:7] for net in (large, small)]
     assert shapes[0] == shapes[1]
 
 
 def counted(widths: tuple[int, ...], groups: tuple[int, ...] = (1, 2, 1, 2, 2), outputs: int = 1000) -> tuple[int, int]:
-    """Parameters and multiply-accumulates of CaffeNet at 128 px, by arithmetic alone."""
+    """Parameters and multiply-accumulates of CaffeNet at 128 px, computed by hand."""
     convs = zip((3, *widths[:4]), widths[:5], (11, 5, 3, 3, 3), groups, (30, 15, 7, 7, 7), strict=True)
     weights = [(inputs // g * k * k * out, out, size * size) for inputs, out, k, g, size in convs]
     fcs = zip((widths[4] * 9, *widths[5:]), (*widths[5:], outputs), strict=True)
@@ -106,27 +106,27 @@ def shapes(net: nn.Module) -> list[tuple[int, ...]]:
     return [tuple(layer.weight.shape) for layer in weighted_layers(net)]
 
 
-def test_without_borders_conv1_strides_half_as_far() -> None:
+def test_without_padding_the_stride_of_conv1_is_halved() -> None:
     net = changed(conv_pad=False)
     assert net.conv1.layers[0].stride == (2, 2)
     assert {conv.padding for conv in net.modules() if isinstance(conv, nn.Conv2d)} == {(0, 0)}
     assert net.fc6.layers[0].in_features == 256 * 3 * 3
 
 
-def test_without_borders_and_a_stride_to_halve_pool1_does_not_stride() -> None:
+def test_without_padding_pool1_has_stride_1_if_that_of_conv1_cannot_be_halved() -> None:
     net = meta(patch(find_protocol("cifar10"), {"network.conv_pad": False}))
     assert (net.conv1.layers[0].stride, net.pool1.stride) == ((1, 1), 1)
     assert net.fc6.layers[0].in_features == 256 * 3 * 3
 
 
-def test_further_layers_stand_between_conv1_and_pool1() -> None:
+def test_further_layers_are_between_conv1_and_pool1() -> None:
     net = changed(stem_layers=3, stem_layers_kernel=3)
     names = [name for name, _ in net.named_children()]
     assert names[:5] == ["conv1", "conv1_1", "conv1_2", "conv1_3", "pool1"]
     assert shapes(net)[1:4] == [(96, 96, 3, 3)] * 3
 
 
-def test_pairs_of_further_layers_have_skips_and_the_odd_one_has_not() -> None:
+def test_pairs_of_further_layers_have_skips_and_an_unpaired_one_has_none() -> None:
     layers: list[nn.Module] = [nn.Conv2d(2, 2, 1) for _ in range(5)]
     a, b, c, d, e = layers
     x = torch.randn(1, 2, 3, 3)
@@ -154,7 +154,7 @@ def test_a_concatenated_image_is_the_mean_of_its_part() -> None:
     torch.testing.assert_close(out[:, 1:], nn.functional.avg_pool2d(image, 2))
 
 
-def test_normalisation_stands_where_it_is_said_to() -> None:
+def test_normalisation_is_where_the_recipe_places_it() -> None:
     def order(position: str) -> list[str]:
         net = build_network(
             patch(Recipe(), {"network.norm": "batch", "network.norm_position": position}).network, shape
@@ -171,7 +171,7 @@ def test_normalisation_stands_where_it_is_said_to() -> None:
     assert order("after") == ["Conv2d", "Pointwise", "CaffeBatchNorm"]
 
 
-def test_all_layers_but_the_classifier_are_normalised_or_those_that_are_named() -> None:
+def test_all_layers_but_the_classifier_or_only_the_given_ones_are_normalised() -> None:
     def count(**fields: object) -> int:
         return sum(isinstance(layer, CaffeBatchNorm) for layer in changed(norm="batch", **fields).modules())
 
@@ -213,7 +213,7 @@ def test_dropout_after_convolutions_comes_before_their_pooling() -> None:
         changed(conv_dropout=(0.1,))
 
 
-def test_mistakes_are_named() -> None:
+def test_errors_name_the_value() -> None:
     with pytest.raises(RaysweepError, match=r"conv1.* 8 px.*network\.stem_kernel"):
         meta(patch(Recipe(), {"data.side": 8}))
     with pytest.raises(RaysweepError, match=r"network\.widths.* 2 .*caffenet.* 7"):

@@ -1,4 +1,4 @@
-"""NiN and FitNets against published counts and arithmetic of their own."""
+"""NiN and FitNets against published and computed counts."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tests.nas.cell_arithmetic import MacroForm
 from tests.networks.comparison import assert_the_same_function, built, native, size
 
 EVERY = "avg_pool_3x3; conv_3x3 1; sep_conv_5x5 01; max_pool_3x3 111; conv_5x5 1010; sep_conv_3x3 11111"
-"""Each operation once, and no state that leads nowhere."""
+"""Each operation once, without unused states."""
 
 
 def conv(before: int, after: int, kernel: int, groups: int = 1) -> nn.Conv2d:
@@ -25,7 +25,7 @@ def conv(before: int, after: int, kernel: int, groups: int = 1) -> nn.Conv2d:
 
 
 def kernel_layers(name: str, width: int) -> list[nn.Module]:
-    """What follows the 1x1 convolution of an operation."""
+    """The layers after the 1x1 convolution of an operation."""
     return {
         "conv_3x3": lambda: [conv(width, width, 3), nn.BatchNorm2d(width)],
         "conv_5x5": lambda: [conv(width, width, 5), nn.BatchNorm2d(width)],
@@ -97,7 +97,7 @@ def test_the_released_network_has_the_parameters_counted_in_it() -> None:
 
 
 def assert_costs_agree(number: int) -> None:
-    """On the random network of that number, with 12 layers or, where it is even, few."""
+    """On the random network with this number, of 12 layers or, if it is even, of few."""
     space = EnasMacro() if number % 2 else EnasMacro(number // 2 + 1)
     network = space.sample(np.random.default_rng(number))
     cost = MacroForm().cost(network)
@@ -115,7 +115,7 @@ def test_many_built_networks_cost_what_arithmetic_says() -> None:
         assert_costs_agree(number)
 
 
-def test_states_that_lead_nowhere_are_not_halved() -> None:
+def test_unused_states_are_not_halved() -> None:
     """Their weights would learn nothing, and workers that average gradients would wait for them."""
     text = "; ".join(f"conv_3x3 {'0' * layer}".strip() for layer in range(6))
     network = built(native("enas_macro", genotype=text, width=1 / 18), "cpu")
@@ -140,7 +140,7 @@ def test_random_networks_are_read_back() -> None:
         ("conv_3x3; conv_3y3 1", "layer 1.*'conv_3y3'.*conv_3x3"),
     ],
 )
-def test_what_is_no_network_is_refused_where_it_is_wrong(text: str, message: str) -> None:
+def test_an_invalid_network_is_refused_with_its_layer(text: str, message: str) -> None:
     with pytest.raises(RaysweepError, match=message):
         MacroNetwork.parse(text)
 

@@ -8,7 +8,7 @@ from raysweep.nn.blocks import Residual
 from tests.networks.comparison import assert_the_same_function, built, native, size, size_of, theirs
 
 
-def test_the_paper_form_has_as_many_parameters_as_the_published_file() -> None:
+def test_the_paper_form_has_the_parameters_of_the_published_file() -> None:
     assert size(native("googlenet", aux_weight=0.0))[0] == 6_998_552
 
 
@@ -37,7 +37,7 @@ def test_skips_are_projected_only_where_channels_differ() -> None:
 
 
 @pytest.mark.parametrize("head", [1, 2])
-def test_an_auxiliary_head_is_tested_alone(head: int) -> None:
+def test_an_auxiliary_head_can_give_the_answer_at_test(head: int) -> None:
     recipe = native("googlenet_res", aux_tested=head, width=0.0625)
     network, x = built(recipe, "cpu").eval(), torch.randn(2, 3, 224, 224)
     answers: list[torch.Tensor] = []

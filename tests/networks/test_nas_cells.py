@@ -54,7 +54,7 @@ def test_multiply_accumulates_are_those_of_the_released_networks(name: str, mill
     assert size(native(name))[1] / 1e6 == pytest.approx(millions, abs=0.05)
 
 
-def test_with_statistics_nasnet_mobile_has_as_many_numbers_as_keras_says() -> None:
+def test_nasnet_mobile_with_statistics_has_the_number_of_parameters_that_keras_gives() -> None:
     network = built(native("nasnet_a_mobile", aux_weight=0.0))
     channels = sum(len(norm.running_mean) for norm in network.modules() if isinstance(norm, CaffeBatchNorm))
     assert sum(weight.numel() for weight in network.parameters()) + 2 * channels == 5_326_716
@@ -73,7 +73,7 @@ def test_auxiliary_heads_are_where_the_released_code_has_them(name: str, after: 
 
 
 def genotypes(name: str, count: int) -> list[Genotype]:
-    """Random ones, some with an output that is an input."""
+    """Random genotypes, some with an input among the outputs."""
     space, rng = cell_space(name), np.random.default_rng(3)
     found = [space.sample(rng) for _ in range(count)]
     ends = found[0]
@@ -103,7 +103,7 @@ def test_many_built_networks_cost_what_arithmetic_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["nasnet_a_mobile", "darts_v2_mobile"])
-def test_small_ones_learn_from_a_batch(name: str) -> None:
+def test_small_networks_learn_from_a_batch(name: str) -> None:
     torch.manual_seed(0)
     recipe = native(name, width=0.125, cell_repeats=1, outputs=4)
     recipe = replace(recipe, data=replace(recipe.data, side=64))
@@ -115,7 +115,7 @@ def test_small_ones_learn_from_a_batch(name: str) -> None:
 
 
 def shares(recipe: Recipe) -> list[float]:
-    """Of each cell's paths."""
+    """The drop-path shares of each cell's paths."""
     found = [
         {layer.share for layer in cell.modules() if isinstance(layer, DropPath)}
         for name, cell in built(recipe).named_children()
@@ -135,7 +135,7 @@ def test_drop_path_rises_with_depth_in_nasnet_and_not_in_darts() -> None:
 
 
 def test_paths_of_identities_are_never_dropped() -> None:
-    """But for those of DARTS that stride, which are factorised reductions."""
+    """Except the strided ones of DARTS, which are factorised reductions."""
     for name, genotype, counts in (
         ("nasnet_cells", NASNET_A, (8, 9)),
         ("darts_cells", DARTS_V2, (6, 5)),
@@ -172,7 +172,7 @@ def test_random_genotypes_are_read_back(name: str) -> None:
         (" | reduction", "", "normal: CELL | reduction: CELL"),
     ],
 )
-def test_what_is_no_genotype_is_refused_where_it_is_wrong(before: str, after: str, message: str) -> None:
+def test_an_invalid_genotype_is_refused_with_the_place_of_the_error(before: str, after: str, message: str) -> None:
     text = str(NASNET_A)
     assert before in text
     with pytest.raises(RaysweepError, match=message.replace("|", r"\|")):
@@ -196,7 +196,7 @@ def test_factors_that_do_not_apply_are_refused() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["darts_cells", "enas_cells"])
 def test_factors_hold_in_every_style(name: str) -> None:
-    """Those of `tests/conformance`, which tries one member of a family, where styles differ."""
+    """The factors of `tests/conformance`, which tries one member of each family, in the styles that differ."""
     for factors in ({"norm": "none"}, {"norm_position": "after", "norm": "batch"}, {"activation": "prelu"}):
         recipe = native(name, width=0.25, cell_repeats=1, **factors)
         with torch.device("meta"):

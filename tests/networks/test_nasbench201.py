@@ -26,7 +26,7 @@ def test_its_size_is_what_arithmetic_says() -> None:
     assert size(native("nasbench201", genotype=str(cell))) == (cost.params, cost.macs)
 
 
-def test_what_is_no_cell_is_refused() -> None:
+def test_an_invalid_cell_is_refused() -> None:
     with pytest.raises(RaysweepError, match=r"nasbench201.*network\.genotype"):
         built(native("nasbench201", genotype=""))
     with pytest.raises(RaysweepError, match="'nor_conv_5x5'"):

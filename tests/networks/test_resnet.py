@@ -79,8 +79,8 @@ def test_without_skips_the_convolutions_are_the_same() -> None:
     assert [layer.weight.shape for layer in weighted_layers(plain)] == [layer.weight.shape for layer in convs]
 
 
-def test_preactivated_identities_are_free_of_everything() -> None:
-    """He et al. 2016b: what a block adds to is what the block before gave."""
+def test_preactivated_identities_have_no_layers() -> None:
+    """He et al. 2016b: a block adds to the unchanged output of the previous block."""
     network = built(native("preresnet50", width=0.0625), "cpu").eval()
     block = network.stage1_2
     x = torch.randn(2, 16, 8, 8)

@@ -39,7 +39,7 @@ def test_shortcuts_have_no_parameters() -> None:
     assert not y[:, 3:].any()
 
 
-def test_survival_falls_in_a_straight_line_to_the_last_block() -> None:
+def test_survival_falls_linearly_to_the_last_block() -> None:
     network = built(native("resnet110_cifar", survival=0.5))
     found = [layer.survival for layer in network.modules() if isinstance(layer, StochasticDepth)]
     assert found == pytest.approx([1 - number / 54 * 0.5 for number in range(1, 55)])
@@ -55,7 +55,7 @@ def test_the_mean_over_trainings_is_what_test_computes() -> None:
     torch.testing.assert_close(draws.mean(0), layer.eval()(x).detach(), atol=0.05, rtol=0.05)
 
 
-def test_what_is_left_out_is_not_computed() -> None:
+def test_a_body_left_out_is_not_computed() -> None:
     body = nn.Linear(4, 4)
     body.register_forward_hook(lambda *_: pytest.fail("computed"))
     layer = StochasticDepth(body, 1e-9, (4,)).train()
@@ -79,7 +79,7 @@ def test_lsuv_reaches_every_block_and_draws_nothing() -> None:
 
 
 def test_a_learned_weight_starts_at_the_identity_and_stays_small() -> None:
-    """Shen & Zeng 2016: at first every block hands on what it was given."""
+    """Shen & Zeng 2016: initially every block is the identity."""
     network = built(native("weighted_resnet110_cifar", width=0.25), "cpu").eval()
     x = torch.randn(2, 4, 8, 8)
     assert torch.equal(network.block2(x), x)
@@ -88,7 +88,7 @@ def test_a_learned_weight_starts_at_the_identity_and_stays_small() -> None:
     torch.testing.assert_close(weight(x), x)
 
 
-def test_elu_stands_for_normalisation_and_relu_within_a_block() -> None:
+def test_elu_replaces_normalisation_and_relu_within_a_block() -> None:
     network = built(native("elu_resnet110_cifar"))
     plain = built(native("resnet110_cifar"))
     norms = [sum(isinstance(layer, CaffeBatchNorm) for layer in net.modules()) for net in (network, plain)]
@@ -96,8 +96,8 @@ def test_elu_stands_for_normalisation_and_relu_within_a_block() -> None:
     assert "block1_act" not in dict(network.named_children())
 
 
-def test_a_generalised_residual_layer_adds_its_first_stream_alone() -> None:
-    """Equations 1 and 2 of Targ et al. 2016, held against four convolutions of their own."""
+def test_a_generalised_residual_layer_adds_only_its_first_stream() -> None:
+    """Equations 1 and 2 of Targ et al. 2016, compared with four separate convolutions."""
     network = built(native("rir20_cifar", width=0.25, norm="none"), "cpu")
     layer = dict(network.block1.named_modules())["body.layer1"]
     conv = next(weighted_layers(layer)).weight

@@ -1,4 +1,4 @@
-"""Reconstructions: what their descriptions say of them, no more."""
+"""Reconstructions, tested against their descriptions."""
 
 from __future__ import annotations
 

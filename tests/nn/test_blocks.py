@@ -49,11 +49,8 @@ for _ in range(30):
 
 
 def test_memory_is_whole_after_strided_pointwise_convolutions_of_few_channels() -> None:
-    """In a process of its own, whose allocator looks at what surrounds a block: torch's own form dies there."""
+    """In a process whose allocator checks the memory around a block: torch's own form crashes there."""
     done = subprocess.run(
-        [sys.executable, "-c", TRAINING],
-        env=os.environ | {"MALLOC_CHECK_": "3"},
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", TRAINING], env=os.environ | {"MALLOC_CHECK_": "3"}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr

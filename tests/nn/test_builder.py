@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from raysweep.errors import RaysweepError
 from raysweep.nn.blocks import Layers
 from raysweep.nn.builder import Builder
+from raysweep.nn.network_builder import NetworkBuilder
 from raysweep.nn.norms import CaffeBatchNorm
 from raysweep.recipe import NetworkRecipe
 from raysweep.train.update import loss_of
@@ -48,7 +49,7 @@ def test_a_skip_adds_what_went_in() -> None:
 
 @pytest.mark.parametrize("position", ["before", "after"])
 def test_normalisation_around_a_sum(position: str) -> None:
-    """Before: every convolution is normalised, the sum is not. After: what the non-linearity gives is, once."""
+    """Before: every convolution is normalised, the sum is not. After: the output of the non-linearity is, once."""
     net = builder(norm="batch", norm_position=position, activation="tanh")
     net.conv("conv", 3, 3, pad=1, act=False)
     net.activate("act")
@@ -67,10 +68,10 @@ def test_preactivation_is_in_the_order_of_the_recipe(position: str) -> None:
     expected = F.relu(CaffeBatchNorm(3)(x)) if position == "before" else CaffeBatchNorm(3)(F.relu(x))
     kept = x.clone()
     torch.testing.assert_close(net.build()(x), expected)
-    assert torch.equal(x, kept), "a skip beside it reads x as it was"
+    assert torch.equal(x, kept), "a parallel skip reads x unchanged"
 
 
-def test_maxout_has_no_place_after_a_sum() -> None:
+def test_maxout_after_a_sum_is_refused() -> None:
     for describe in (Builder.activate, Builder.preactivate):
         with pytest.raises(RaysweepError, match="maxout.* 2 .*mine.*act"):
             describe(builder(activation="maxout"), "act")
@@ -126,8 +127,20 @@ def test_poolings_round_up_or_down(round_up: bool, side: int) -> None:
     assert net.build()(torch.randn(2, 3, 16, 16)).shape == (2, 3, side, side)
 
 
-def test_a_layer_never_takes_the_place_of_another() -> None:
+def test_a_layer_name_cannot_be_used_twice() -> None:
     net = builder()
     net.conv("conv", 4, 3, pad=1)
     with pytest.raises(ValueError, match="mine.*conv"):
         net.conv("conv", 4, 3, pad=1)
+
+
+def test_a_part_of_a_network_can_add_heads_and_cells() -> None:
+    net = NetworkBuilder(NetworkRecipe(name="mine", outputs=5, head="avepool_clf", norm="batch"), (3, 16, 16))
+
+    def describe(part: NetworkBuilder) -> None:
+        part.edges("cell", [["nor_conv_3x3"], ["skip_connect", "nor_conv_1x1"]])
+        part.head(8, 8)
+
+    layers, shape = net.part(describe)
+    assert shape == (5,)
+    assert layers.eval()(torch.randn(2, 3, 16, 16)).shape == (2, 5)

@@ -33,7 +33,7 @@ def made(style: str, name: str, width: int = 8, stride: int = 1, side: int = 8, 
 
 
 def weights(layers: Layers) -> list[Tensor]:
-    """Of convolutions, in order; normalisations do nothing to maps here but divide by sqrt(1 + 1e-5)."""
+    """The weights of the convolutions, in order; normalisations only divide maps by sqrt(1 + 1e-5) here."""
     for layer in layers.modules():
         if isinstance(layer, CaffeBatchNorm):
             layer.bias.data.zero_()  # type: ignore[union-attr]
@@ -41,7 +41,7 @@ def weights(layers: Layers) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("style", "names"), LISTS)
-def test_every_operation_gives_the_shape_that_is_said_and_learns(style: str, names: tuple[str, ...]) -> None:
+def test_every_operation_gives_the_declared_shape_and_learns(style: str, names: tuple[str, ...]) -> None:
     for name in names:
         for stride, side in ((1, 8), (1, 7)) if style == "nasbench201" else ((1, 8), (2, 8), (2, 7)):
             layers = made(style, name, stride=stride, side=side).train()
@@ -78,7 +78,7 @@ def test_crossed_convolutions_are_narrow_in_amoebanet_and_strides_go_along_them(
     torch.testing.assert_close(layers(x), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_an_average_is_over_the_pixels_that_are_there() -> None:
+def test_an_average_ignores_the_border() -> None:
     ones = torch.ones(1, 8, 8, 8)
     assert torch.equal(made("darts", "avg_pool_3x3")(ones), ones)
 
@@ -107,13 +107,13 @@ def test_a_factorised_reduction_of_an_odd_width_has_all_channels(side: int) -> N
     assert sum(weight.numel() for weight in layers.parameters()) == 8 * 5 + 2 * 5
 
 
-def test_nothing_is_zero_whatever_comes() -> None:
+def test_the_none_operation_gives_zeros() -> None:
     assert not made("nasbench201", "none")(torch.full((1, 8, 8, 8), torch.inf)).any()
 
 
 @pytest.mark.parametrize("position", ["before", "after"])
 def test_factors_of_the_recipe_hold_in_operations(position: str) -> None:
-    """After: what a non-linearity gives is normalised, and the operation ends in its convolution."""
+    """After: the output of a non-linearity is normalised, and the operation ends in its convolution."""
     layers = made("slim", "sep_conv_3x3", norm_position=position, activation="prelu", conv_bias=True)
     kinds = [type(layer).__name__ for layer in layers.modules()]
     assert (kinds.count("PReLU"), kinds.count("CaffeBatchNorm")) == (2, 2)

@@ -65,7 +65,7 @@ def test_every_head_has_been_checked() -> None:
 
 
 def tail(head: str) -> nn.Sequential:
-    """The head alone, in test mode, with weights."""
+    """Only the head, in test mode, with weights."""
     recipe = patch(Recipe(), {"network.head": head, "network.outputs": 10, "network.width": 0.0625})
     net = build_network(recipe.network, recipe.data.shape).eval()
     names = [name for name, _ in net.named_children()]
@@ -103,7 +103,7 @@ def test_the_summed_pyramid_is_that_of_maxima_plus_that_of_means() -> None:
         ("fc", 0.0, []),
     ],
 )
-def test_where_units_are_dropped(head: str, dropout: float, expected: list[float]) -> None:
+def test_dropout_of_heads(head: str, dropout: float, expected: list[float]) -> None:
     net = network(head, **{"network.dropout": dropout})
     assert [layer.p for layer in net.modules() if isinstance(layer, nn.Dropout)] == expected
 

@@ -86,7 +86,7 @@ def test_orthonormal_rows() -> None:
     ],
 )
 def test_variances_are_those_of_the_papers(method: str, variance: Callable[[int, int], float]) -> None:
-    """Fans as Caffe's fillers count them: of a grouped convolution those of one group's inputs and all its outputs."""
+    """Fans as Caffe's fillers count them: for a grouped convolution, the inputs of one group and all outputs."""
     net = network()
     initialise(net, method)
     for layer in weighted_layers(net):
@@ -114,7 +114,7 @@ def test_orthonormal_he_is_orthogonal() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"norm": "batch_affine"}, {"norm": "batch", "norm_position": "before"}])
-def test_lsuv_scales_beside_batch_normalisation_and_leaves_it_alone(fields: dict[str, object]) -> None:
+def test_lsuv_scales_layers_next_to_batch_normalisation_and_leaves_it_unchanged(fields: dict[str, object]) -> None:
     net = network(dropout=0.0, input_net="vlrelu_10_3", **fields)
     before = {name: value for name, value in net.state_dict().items() if "running" in name or "extra" in name}
     before = copy.deepcopy(before)
@@ -127,7 +127,7 @@ def test_lsuv_scales_beside_batch_normalisation_and_leaves_it_alone(fields: dict
     assert variances == pytest.approx([1.0] * len(variances), abs=0.02)
 
 
-def test_layers_without_biases_and_learned_masks_are_served() -> None:
+def test_lsuv_scales_layers_without_biases_and_leaves_learned_masks_unchanged() -> None:
     net = network(bias=False, pooling="tree", dropout=0.0)
     masks = net.pool1.gate.weight.detach().clone()
     images = initialise(net, "lsuv")

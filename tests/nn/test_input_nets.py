@@ -76,6 +76,6 @@ def test_maxout_takes_the_larger_half() -> None:
     torch.testing.assert_close(net(x), torch.maximum(b[:, :3], b[:, 3:]))
 
 
-def test_those_with_statistics_of_the_batch_say_so() -> None:
+def test_input_nets_with_batch_statistics_are_marked() -> None:
     found = [entry.name for entry in INPUT_NETS if entry.make(3).batch_statistics]
     assert found == ["batch_norm", "vlrelu_log_10_3", "vlrelu_log_log256_10_3"]

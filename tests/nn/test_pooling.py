@@ -99,7 +99,7 @@ def test_stochastic_pooling_passes_the_gradient_to_the_value_drawn() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_stochastic_pooling_of_nothing_is_nothing(training: bool) -> None:
+def test_stochastic_pooling_of_zeros_is_zero(training: bool) -> None:
     pooling = POOLINGS["stochastic"](Window(3)).train(training)
     assert torch.equal(pooling(torch.zeros(1, 2, 7, 7)), torch.zeros(1, 2, 3, 3))
 
@@ -153,13 +153,13 @@ def test_a_map_that_caffe_cannot_divide_has_bins_that_overlap(size: int) -> None
     assert torch.equal(PyramidPooling(size, (4,))(x), nn.functional.adaptive_max_pool2d(x, 4).flatten(1))
 
 
-def test_where_bins_divide_the_map_the_pyramid_is_the_usual_one() -> None:
+def test_the_pyramid_is_adaptive_pooling_if_bins_divide_the_map() -> None:
     x = torch.rand(2, 3, 12, 12)
     expected = [nn.functional.adaptive_max_pool2d(x, bins).flatten(1) for bins in (1, 2, 4)]
     assert torch.equal(PyramidPooling(12, (1, 2, 4))(x), torch.cat(expected, 1))
 
 
-def test_mistakes_are_named() -> None:
+def test_errors_name_the_value() -> None:
     with pytest.raises(RaysweepError, match=r" 3 px.* 3 px.*network\.pool_pad"):
         Window(3, 2, 3)
     with pytest.raises(RaysweepError, match=r" 1 px.* 2 px.*network\.pool_kernel"):

@@ -87,7 +87,7 @@ def test_warm_restarts_are_torchs(cycles: int) -> None:
 
 
 def torchs_one_cycle(iterations: int, warmup: float) -> list[float]:
-    """The cosine part of torch's scheduler; its rise is a cosine too unless both are straight lines."""
+    """The cosine part of torch's scheduler; its rise is a cosine too unless both are linear."""
     found: dict[str, list[float]] = {}
     for strategy in ("cos", "linear"):
         solver = torch.optim.SGD([torch.zeros(1)], 1.0, momentum=0.9)

@@ -7,14 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from raysweep.optim.solvers import (
-    SOLVERS,
-    clip_gradients,
-    is_bias,
-    make_solver,
-    parameter_groups,
-    set_learning_rate,
-)
+from raysweep.optim.solvers import SOLVERS, clip_gradients, is_bias, make_solver, parameter_groups, set_learning_rate
 from raysweep.patch import patch
 from raysweep.recipe import Recipe, SolverRecipe
 
@@ -36,7 +29,7 @@ def train(net: nn.Module, recipe: SolverRecipe) -> None:
 
 
 Step = Callable[[float, float], float]
-"""(gradient, learning rate) -> what is subtracted from the weight; remembers its state."""
+"""(gradient, learning rate) -> the step to subtract from the weight; keeps its state."""
 
 
 def sgd(momentum: float = 0.9) -> Step:

@@ -1,4 +1,4 @@
-"""Simulated clusters of several nodes, each with a raylet of its own, that can lose and gain some."""
+"""Simulated clusters of several nodes, each with its own raylet, that can lose and gain nodes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Nodes:
         return self.workers[-1]
 
     def remove(self, node: Any) -> None:
-        """Lose a node with all that it runs, without a word."""
+        """Lose a node with all its processes, without notice."""
         self.workers.remove(node)
         self.cluster.remove_node(node, allow_graceful=False)
 
@@ -63,7 +63,7 @@ def workers_of(node: Any) -> set[int]:
 
 @contextmanager
 def cluster_of(workers: int) -> Iterator[Nodes]:
-    """A cluster of a head and so many nodes."""
+    """A cluster of a head and N nodes."""
     nodes = Nodes(workers)
     try:
         yield nodes

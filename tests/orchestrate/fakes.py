@@ -107,9 +107,9 @@ def train_greedily(task: TrialTask, place: Placement, attempt: int) -> Iterator[
     """Three epochs; a trial called greedy runs out of memory in its second one unless it has a device to itself."""
     for epoch in range(1, NUM_EPOCHS + 1):
         if epoch == 2 and task.trial.startswith("greedy") and not place.alone:
-            raise OutOfMemoryError(f"out of memory beside others in {task.trial}")
+            raise OutOfMemoryError(f"out of memory on a shared device in {task.trial}")
         if epoch == 2 and task.trial == "greediest":
-            raise OutOfMemoryError("out of memory alone")
+            raise OutOfMemoryError("out of memory on a whole device")
         where = {"threads": place.threads, "gpus": place.gpus, "alone": place.alone}
         yield make_row(task.trial, epoch, attempt=attempt, **where)
 
@@ -124,7 +124,7 @@ def train_where(task: TrialTask, place: Placement, attempt: int) -> Iterator[dic
 
 
 def train_or_hang(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
-    """Three epochs; the second attempt always gets through, and so does whoever says that it gets on.
+    """Three epochs; the second attempt always gets through, and so does a trial with heartbeats.
 
     In their second epoch a trial called stopped stops its whole process, one called stuck does nothing for ever, and
     one called slow trains for long.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def find_processes(name: str) -> set[int]:
-    """Ids of those of our own processes whose command line begins with a name; other clusters may run beside us."""
+    """Ids of our own processes whose command line begins with a name; other clusters may run on the machine."""
     found = set()
     for process in find_descendants(os.getpid()):
         try:
@@ -21,7 +21,7 @@ def find_processes(name: str) -> set[int]:
 
 
 def kill(*processes: int) -> None:
-    """kill -9; those that have just ended are none the worse for it."""
+    """kill -9, unless they have just ended."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)

@@ -24,7 +24,7 @@ def test_an_address_where_no_ray_answers_is_refused_at_once(address: str) -> Non
         pytest.fail("connected")
 
 
-def test_the_note_of_a_cluster_that_is_gone_is_no_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_file_of_a_dead_cluster_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray itself would try the address that a killed `ray start` left behind for minutes."""
     started: list[str] = []
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))

@@ -42,7 +42,7 @@ class Added:
 
 @pytest.fixture
 def notes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is told of waiting, in a cluster whose autoscaler may add one node."""
+    """Notes on waiting, in a cluster whose autoscaler may add one node."""
     said: list[str] = []
     monkeypatch.setattr(growth, "nodes_to_come", lambda there: [NODE])
     monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 0.0})
@@ -87,7 +87,7 @@ def test_one_gang_with_a_node_to_itself_for_those_that_need_it(notes: list[str])
     assert allowed == [4 + 2] * 2
 
 
-def test_what_is_waited_for_is_told_after_a_while_and_once(notes: list[str]) -> None:
+def test_waiting_is_reported_after_some_checks_and_once(notes: list[str]) -> None:
     sweep, added, _ = grow(notes)
     added.waiting = 2
     for _ in range(growth.PATIENCE - 1):
@@ -122,7 +122,7 @@ def test_a_trial_out_of_memory_is_tried_again_with_a_node_to_itself(
 
 
 @pytest.mark.long
-def test_a_sweep_whose_node_is_gone_says_what_it_waits_for(
+def test_a_sweep_that_has_lost_its_node_reports_what_it_waits_for(
     listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")

@@ -30,7 +30,7 @@ def test_trials_run_in_order_and_a_failing_one_does_not_stop_the_rest(tmp_path: 
     assert list(listener.recorded) == ["bad"]
 
 
-def test_a_failure_is_recorded_with_its_traceback_and_told_in_one_line(tmp_path: Path, listener: Listener) -> None:
+def test_a_failure_is_recorded_with_its_traceback_and_reported_in_one_line(tmp_path: Path, listener: Listener) -> None:
     run_inline(make_tasks(tmp_path, "bad"), listener.on_event, train=train_nothing, record_end=listener.record_end)
     status, error = listener.recorded["bad"]
     assert status == "failed"

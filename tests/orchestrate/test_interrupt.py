@@ -1,4 +1,4 @@
-"""Signals to a sweep with a Ray of its own: it ends within seconds, leaves no process, and can be continued."""
+"""Signals to a sweep with a Ray of its own: it ends, leaves no process, and can be continued."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 
 from tests.orchestrate.processes import find_descendants
 
-MAX_END_S = 20.0
-"""Seconds, on a loaded machine; two or three on an idle one."""
+MAX_END_S = 60.0
+"""A bound for a loaded machine; an idle one takes two or three seconds."""
 
 
 @contextmanager
@@ -44,13 +44,17 @@ def wait_for_epoch(process: subprocess.Popen[str]) -> None:
     pytest.fail("the sweep ended without an epoch")
 
 
-def interrupt(process: subprocess.Popen[str], *signals: signal.Signals, patience_s: float = 5.0) -> set[int]:
-    """Send signals, wait for the end, and return what the process has left behind after a while."""
+def interrupt(
+    process: subprocess.Popen[str], number: signal.Signals, *, again: bool = False, patience_s: float = 30.0
+) -> set[int]:
+    """Send a signal, or the same one until the process ends; returns the processes that it leaves behind."""
     family = find_descendants(process.pid)
     assert len(family) > 5
-    for number in signals:
+    process.send_signal(number)
+    # Python handles a signal when Ray returns from its own wait: a second one may arrive before, and be lost.
+    while again and process.poll() is None:
+        time.sleep(0.1)
         process.send_signal(number)
-        time.sleep(1.2)  # Python sees a signal once Ray looks up from its own wait, which it does every second
     process.wait(timeout=MAX_END_S)
     return survivors(family, patience_s)
 
@@ -82,7 +86,7 @@ def test_the_run_after_an_interrupted_one_completes(tmp_path: Path) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_sigterm_and_a_lost_terminal_are_as_good_as_ctrl_c(tmp_path: Path, number: signal.Signals) -> None:
+def test_sigterm_and_a_lost_terminal_end_the_sweep_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> None:
     """A `ray submit` whose connection breaks leaves a driver whose terminal is gone: SIGHUP."""
     with driver(tmp_path, "a") as process:
         wait_for_epoch(process)
@@ -93,10 +97,10 @@ def test_sigterm_and_a_lost_terminal_are_as_good_as_ctrl_c(tmp_path: Path, numbe
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("signals", [(signal.SIGINT, signal.SIGINT), (signal.SIGKILL,)])
-def test_a_hard_end_leaves_no_process_for_long(tmp_path: Path, signals: tuple[signal.Signals, ...]) -> None:
+@pytest.mark.parametrize(("number", "again"), [(signal.SIGINT, True), (signal.SIGKILL, False)])
+def test_a_hard_end_leaves_no_process_for_long(tmp_path: Path, number: signal.Signals, again: bool) -> None:
     with driver(tmp_path, "a") as process:
         wait_for_epoch(process)
-        # Two agents of Ray's stay until a call of theirs times out, a minute later.
-        assert interrupt(process, *signals, patience_s=90.0) == set()
+        # Two of Ray's agents stay until a call of theirs times out, a minute later.
+        assert interrupt(process, number, again=again, patience_s=90.0) == set()
         assert process.returncode != 0

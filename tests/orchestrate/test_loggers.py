@@ -106,7 +106,7 @@ def test_mlflow_has_every_epoch_the_recipe_and_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_wandb_is_told_of_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_gets_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wandb", reason="pip install 'raysweep[wandb]'")
     import ray
 

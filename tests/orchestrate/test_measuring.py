@@ -83,7 +83,7 @@ def test_memory_of_cpu_nodes_is_measured_only_where_it_may_be_short(asked: list[
 def test_the_estimate_grows_with_what_is_trained_at_a_time() -> None:
     whole, halved = (estimated_gib(patch(Recipe(), {"training.accumulate": parts})) for parts in (1, 2))
     assert 0.5 * whole < halved < whole
-    assert not may_be_short(1.0, [{"CPU": 64.0}], GangShape())  # memory that is not told
+    assert not may_be_short(1.0, [{"CPU": 64.0}], GangShape())  # memory that is not reported
 
 
 def test_the_heaviest_recipe_holds_most_in_memory() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.orchestrate.packing import count_gangs, meet_on_a_node, waiting_text
+from raysweep.orchestrate.packing import Layout, waiting_text
 from raysweep.train.worker import GangShape
 
 LAPTOP = {"CPU": 2.0}
@@ -29,22 +29,22 @@ GPU_NODE = {"CPU": 16.0, "GPU": 4.0}
 def test_gangs_that_fit(
     nodes: list[dict[str, float]], shape: GangShape, at_once: int | None, trials: int, gangs: int
 ) -> None:
-    assert count_gangs(nodes, shape, at_once, trials) == gangs
+    assert Layout(shape, nodes, (), at_once, trials).gangs == gangs
 
 
 def test_too_many_gpus_are_refused_with_what_is_there() -> None:
     with pytest.raises(RaysweepError, match=r"2 GPUs and 1 CPUs.* has 0 GPUs and 2 CPUs.*--gpus 0"):
-        count_gangs([LAPTOP], GangShape(gpus=2.0), None, 10)
+        Layout(GangShape(gpus=2.0), [LAPTOP], (), None, 10).check()
 
 
 def test_too_many_cpus_are_refused_though_the_nodes_together_have_them() -> None:
     with pytest.raises(RaysweepError, match=r"3 CPUs.* 4 CPUs on 2 node"):
-        count_gangs([LAPTOP, LAPTOP], GangShape(cpus=3), None, 10)
+        Layout(GangShape(cpus=3), [LAPTOP, LAPTOP], (), None, 10).check()
 
 
 def test_no_trials_at_once_are_refused() -> None:
-    with pytest.raises(RaysweepError, match="at least 1"):
-        count_gangs([LAPTOP], GangShape(), 0, 10)
+    with pytest.raises(RaysweepError, match="--workers is 0"):
+        Layout(GangShape(), [LAPTOP], (), 0, 10).check()
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_no_trials_at_once_are_refused() -> None:
     ],
 )
 def test_gangs_that_may_meet_on_a_node(nodes: list[dict[str, float]], shape: GangShape, gangs: int, meet: bool) -> None:
-    assert meet_on_a_node(nodes, shape, gangs) is meet
+    assert Layout(shape, nodes, (), None, gangs).meet is meet
 
 
-def test_why_places_wait() -> None:
+def test_the_note_on_waiting_trials() -> None:
     shape = GangShape(gpus=1.0)
     text = waiting_text(shape, 2, [GPU_NODE, GPU_NODE], {"CPU": 24.0, "GPU": 0.0}, 2)
     for words in ("2 trials", "1 CPU and 1 GPU each", "8 of 32 CPUs, 8 of 8 GPUs", "2 node(s)"):

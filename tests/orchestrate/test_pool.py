@@ -84,7 +84,7 @@ def test_trials_are_lent_once_each_in_the_plans_order() -> None:
     assert not play(scene, "a", "b", "c", gangs=3).waiting.any(alone=False)
 
 
-def test_an_epoch_trained_again_is_told_once() -> None:
+def test_an_epoch_trained_again_is_reported_once() -> None:
     async def scene(pool: Pool) -> None:
         await pool.submit("a")
         await take(pool)
@@ -99,7 +99,7 @@ def test_an_epoch_trained_again_is_told_once() -> None:
     assert kinds(pool, "a") == ["started", "epoch", "retried", "epoch"]
 
 
-def test_a_final_row_told_again_still_ends_the_trial() -> None:
+def test_a_final_row_reported_again_still_ends_the_trial() -> None:
     async def scene(pool: Pool) -> None:
         await pool.submit("a")
         await take(pool)
@@ -256,7 +256,7 @@ def test_a_new_tune_actor_takes_up_where_the_old_one_was() -> None:
     play(scene, "a")
 
 
-def test_an_idle_gang_is_told_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_gang_is_sent_back_to_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "IDLE_S", 0.01)
 
     async def scene(pool: Pool) -> None:
@@ -343,7 +343,7 @@ def test_a_trial_that_gets_on_between_its_faults_has_all_its_attempts_again() ->
     assert kinds(play(scene, "a", max_attempts=2), "a").count("retried") == 3
 
 
-def test_the_loss_of_a_node_is_no_attempt_but_a_trial_that_takes_every_node_with_it_fails() -> None:
+def test_a_lost_node_does_not_count_as_an_attempt_but_a_trial_that_takes_down_every_node_fails() -> None:
     async def scene(pool: Pool) -> None:
         await pool.submit("a")
         for _ in range(MAX_LOSSES + 1):
@@ -357,7 +357,7 @@ def test_the_loss_of_a_node_is_no_attempt_but_a_trial_that_takes_every_node_with
     assert "the node has died" in pool.events[1].text
 
 
-def test_a_stopped_trial_whose_gang_dies_is_not_tried_again() -> None:
+def test_a_stopped_trial_whose_gang_dies_is_not_retried() -> None:
     async def scene(pool: Pool) -> None:
         await pool.submit("a")
         await take(pool)
@@ -414,7 +414,7 @@ def test_where_a_search_may_propose_more_gangs_stay(monkeypatch: pytest.MonkeyPa
     play(scene, gangs=2, expected=2)
 
 
-def test_a_gang_goes_once_the_search_proposes_no_more_and_leaves_its_place_to_what_waits_alone() -> None:
+def test_a_gang_closes_once_the_search_proposes_no_more_and_frees_its_device_for_a_wide_one() -> None:
     async def scene(pool: Pool) -> None:
         await pool.add(make_tasks(Path(), "a")[0])
         await pool.submit("a")

@@ -29,7 +29,7 @@ def curve(trial: str) -> list[Seen]:
 
 
 class Tune:
-    """Numbers trials anew in every sweep, and reports one epoch of each running one in turn."""
+    """Gives trials new numbers in every sweep, and reports one epoch of each running one in turn."""
 
     def __init__(self, scheduler: Stopping, done: dict[str, int]) -> None:
         self.scheduler = scheduler

@@ -86,7 +86,7 @@ def trial_search(search: Search, pool: Played, inner: Searcher) -> Searcher:
     return searchers_module.TrialSearch(search, inner, pool, Event())
 
 
-def test_ends_are_told_as_the_searcher_understands_them(pool: Played, tmp_path: Path) -> None:
+def test_ends_are_reported_in_the_searchers_terms(pool: Played, tmp_path: Path) -> None:
     inner = Recorder(*({"norm": "none", "solver.lr": rate} for rate in (1.0, 2.0, 3.0, 4.0)))
     search = make_search(RATES, tmp_path, trials=4)
     tune = trial_search(search, pool, inner)
@@ -192,7 +192,7 @@ def test_a_larger_budget_continues_a_search_that_is_over(pool: Played, tmp_path:
     assert len({point.assignment["solver.lr"] for point in search.proposals.points.values()}) == 7
 
 
-def test_optuna_is_told_all_that_is_stored_before_it_proposes(pool: Played, tmp_path: Path) -> None:
+def test_optuna_gets_all_stored_results_before_it_proposes(pool: Played, tmp_path: Path) -> None:
     search = make_search(RATES, tmp_path, searcher="optuna", trials=30)
     points = [{"norm": "none", "solver.lr": rate} for rate in (0.2, 0.5, 1.0, 2.0, 5.0)]
     ends = ("finished", "diverged", "stopped", "finished", "finished")

@@ -178,7 +178,7 @@ def test_a_share_of_what_is_not_held_out_is_trained_on(small_recipe: Recipe, sma
     assert not set(trial.train.indices) & set(trial.test.indices)
 
 
-def test_wrong_labels_are_in_training_alone(small_recipe: Recipe, small_images: Path) -> None:
+def test_wrong_labels_are_only_in_training(small_recipe: Recipe, small_images: Path) -> None:
     plain, noisy = (
         start(patch(small_recipe, {"data.train_fraction": 0.5, "data.label_noise": share}), small_images)
         for share in (0.0, 0.2)
@@ -280,8 +280,8 @@ def test_a_checkpoint_is_loaded_without_running_code(small_recipe: Recipe, small
     assert not (tmp_path / "ran").exists()
 
 
-def test_drop_path_is_told_how_far_the_training_is(small_recipe: Recipe, small_images: Path) -> None:
-    """By the update, also where an epoch begins anew: 19 updates, of which the last begins after 18."""
+def test_drop_path_knows_the_progress_of_the_training(small_recipe: Recipe, small_images: Path) -> None:
+    """By the update, across epochs: 19 updates, of which the last begins after 18."""
     small = {"network.name": "darts_cells", "network.width": 0.125, "network.cell_repeats": 1}
     trial = start(patch(small_recipe, small | {"network.drop_path": 0.2, "training.epochs": 2.0}), small_images)
     path, found = drop_paths(trial.network)[0], []

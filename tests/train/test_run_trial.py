@@ -182,7 +182,7 @@ def test_a_finished_trial_stays_finished(small_recipe: Recipe, small_images: Pat
 def test_a_checkpoint_without_the_row_of_its_epoch_is_not_resumed_from(
     small_recipe: Recipe, small_images: Path, tmp_path: Path
 ) -> None:
-    """A curve would have a gap: the trial begins anew, to the same numbers."""
+    """Its curve would have a gap: the trial starts again, to the same numbers."""
     whole = make_task(small_recipe, small_images, tmp_path / "whole")
     list(run_trial(whole, Placement(), 1))
     cut = make_task(small_recipe, small_images, tmp_path / "cut")
@@ -196,7 +196,7 @@ def test_a_checkpoint_without_the_row_of_its_epoch_is_not_resumed_from(
     assert stored(tmp_path / "cut", cut.trial) == stored(tmp_path / "whole", whole.trial)
 
 
-def test_deterministic_algorithms_are_allowed_alone_while_the_trial_runs(
+def test_only_deterministic_algorithms_are_allowed_while_the_trial_runs(
     small_recipe: Recipe, small_images: Path, tmp_path: Path
 ) -> None:
     task = make_task(small_recipe, small_images, tmp_path / "store", deterministic=True)
@@ -227,7 +227,7 @@ SCALED = {"data.scales": (1.0, 0.9)}  # stored pixels that are not resized are n
 SHARING = Placement(share_images=True)
 
 
-def test_trials_that_share_images_give_the_numbers_they_give_alone(
+def test_trials_that_share_images_give_the_same_numbers_as_separately(
     small_recipe: Recipe, small_images: Path, tmp_path: Path, memory: Path
 ) -> None:
     # Without dropout, whose numbers come from a generator that trials in one process have in common.
@@ -271,7 +271,7 @@ def test_a_trial_that_is_stopped_or_fails_leaves_no_shared_memory(
 
 
 @pytest.mark.parametrize("activation", ["relu", "rrelu"])
-def test_a_trial_whose_place_goes_is_broken_off_and_goes_on_to_the_same_bits(
+def test_a_trial_whose_node_goes_is_broken_off_and_resumes_to_the_same_bits(
     small_recipe: Recipe, small_images: Path, tmp_path: Path, activation: str
 ) -> None:
     """After 2, 5 and 12 batches, twice in the first epoch and once in a later one; rrelu draws numbers."""

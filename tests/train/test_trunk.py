@@ -157,7 +157,7 @@ def test_a_trial_that_was_stopped_goes_on_without_the_store_of_its_trunk(
     assert (row["trunk_top1"], row["trunk_data"]) == (0.75, "A")
 
 
-def test_weights_that_have_gone_are_told(recipe: Callable[..., Recipe], other_images: Path, tmp_path: Path) -> None:
+def test_missing_weights_are_reported(recipe: Callable[..., Recipe], other_images: Path, tmp_path: Path) -> None:
     trunks = Store.open(str(tmp_path / "trunks"), create=True)
     task = make_task(recipe("frozen"), other_images, tmp_path / "store", trunks=trunks.uri)
     with pytest.raises(RaysweepError, match=str(tmp_path / "trunks")):

@@ -14,7 +14,7 @@ from raysweep.train.task import Placement
 
 
 def start(recipe: Recipe, folder: Path, room: int) -> Trial:
-    """A trial on a device with memory for so many images at a time."""
+    """A trial on a device with memory for N images at a time."""
     trial = prepare(recipe, folder, read_manifest(folder), Placement())
 
     def hold(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:

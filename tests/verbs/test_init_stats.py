@@ -43,7 +43,7 @@ def test_every_combination_is_measured_once(tmp_path: Path, small_images: Path) 
     assert [row["first_loss"] for row in further] == [row["first_loss"] for row in first]
 
 
-def test_damage_is_told_and_measured_again(tmp_path: Path, small_images: Path) -> None:
+def test_damage_is_reported_and_measured_again(tmp_path: Path, small_images: Path) -> None:
     where = ("--data", small_images, "--store", tmp_path / "store", "--inits", "lsuv", "--updates", "0")
     (first, _) = json.loads(here(*ASKED, *where, "--json"))
     path = tmp_path / "store" / "init_stats" / f"{first['trial']}.parquet"
