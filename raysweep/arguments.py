@@ -82,10 +82,7 @@ SPACES = {
 RESOURCES = {
     "workers": Argument(int, "N", "Number of trials at once.  [default: as many as fit into the cluster]", least=1),
     "gpus": Argument(
-        float,
-        "N",
-        "GPUs per worker; fractions allowed.  [default: measured automatically if GPUs are present]",
-        least=0,
+        float, "N", "GPUs per worker; fractions allowed.  [default: measured automatically if there are GPUs]", least=0
     ),
     "workers_per_trial": Argument(int, "N", "Data-parallel workers of each trial.", 1, least=1),
     "threads": Argument(int, "N", "CPU threads per worker.", 1, least=1),

@@ -200,9 +200,7 @@ def changes(recipe: Recipe, baseline: Recipe) -> dict[str, Any]:
     return {path: value for path, value in diff(recipe, baseline).items() if path not in NOT_SETTINGS}
 
 
-def shared_and_own(
-    diffs: Mapping[str, Mapping[str, Any]],
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def shared_and_own(diffs: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The settings that all entries have in common, and for each key the settings that are left.
 
     Args:

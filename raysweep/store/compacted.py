@@ -32,7 +32,11 @@ ROW_GROUP = 256
 
 
 class Segments:
-    """The segments of a store."""
+    """The segments of a store.
+
+    Writing verifies the new segment. It raises a `RaysweepError` if that cannot be written, or is damaged when it is
+    read back.
+    """
 
     def __init__(self, files: Files, or_note: Callable[[Callable[[str], pa.Table], str], pa.Table | None]) -> None:
         """`or_note` calls a function on a file; if the file is damaged, it records the message and returns None."""
@@ -40,19 +44,11 @@ class Segments:
         self.or_note = or_note
 
     def write_trials(self, name: str, trials: pa.Table, epochs: pa.Table) -> None:
-        """Add a segment of trials with all their epochs, and verify it.
-
-        Raises:
-            RaysweepError: the segment cannot be written, or is damaged when it is read back.
-        """
+        """Add a segment of trials with all their epochs."""
         self._write(f"{FOLDER}/trials-{name}.parquet", _nest(trials, epochs))
 
     def write_members(self, name: str, members: pa.Table) -> None:
-        """Add a segment of members, and verify it.
-
-        Raises:
-            RaysweepError: the segment cannot be written, or is damaged when it is read back.
-        """
+        """Add a segment of members."""
         self._write(f"{FOLDER}/members-{name}.parquet", members)
 
     def trials(self, columns: Sequence[str]) -> pa.Table:

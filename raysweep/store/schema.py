@@ -59,11 +59,7 @@ TRIAL = _schema(
     ("data_wait_s", pa.float64(), "time waiting for images, all epochs"),
     ("peak_memory_gib", pa.float64(), "peak memory, the largest of all epochs"),
     ("sub_batches", pa.int32(), "sub-batches per update: those of the recipe, or more if memory was short"),
-    (
-        "trunk_top1",
-        pa.float64(),
-        "top-1 accuracy of the trained network it started from, on that network's images",
-    ),
+    ("trunk_top1", pa.float64(), "top-1 accuracy of the trained network it started from, on that network's images"),
     ("trunk_data", pa.string(), "name of the images of that network"),
     ("started_at", _TIME, "first start"),
     ("updated_at", _TIME, "last change of this row"),
