@@ -15,7 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +73,14 @@ class Side:
         self.wall.append(found["images"] / found["wall_s"])
         return float(found["images"] / found["cpu_s"])
 
-    def __enter__(self) -> Side:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End the process."""
         self.process.communicate()
 
 
 def start_of(name: str, folder: Path) -> dict[str, float]:
     """Seconds and core-seconds to the first batch of a new process, excluding the import of torch."""
-    with Side(name, folder) as side:
+    with closing(Side(name, folder)) as side:
         return side.start
 
 
@@ -90,7 +88,7 @@ def main() -> None:
     """Measure all sides in turn."""
     with generated_images(IMAGES, encodings=("jpg", "raw")) as folder, ExitStack() as stack:
         started = {name: [start_of(name, folder) for _ in range(STARTS)] for name in STARTED}
-        sides = {name: stack.enter_context(Side(name, folder)) for name in SIDES}
+        sides = {name: stack.enter_context(closing(Side(name, folder))) for name in SIDES}
         able = {name: side for name, side in sides.items() if "missing" not in side.start}
         rows = measure({name: side.rate for name, side in able.items()}, REPEATS)
         columns = {name: {"images/s": statistics.median(side.wall)} | side.ask("memory") for name, side in able.items()}

@@ -30,13 +30,9 @@ class Argument:
 
 
 SHORTHANDS = {
-    "network": Argument(
-        str, "NAME", "Network, with its own factors; see `raysweep list networks`.", path="network.name"
-    ),
+    "network": Argument(str, "NAME", "Network and its own factors; see `raysweep list networks`.", path="network.name"),
     "epochs": Argument(float, "N", "Passes over the training images.", path="training.epochs"),
-    "width": Argument(
-        float, "FACTOR", "Multiplier on the width of every layer but the classifier.", path="network.width"
-    ),
+    "width": Argument(float, "FACTOR", "Width multiplier of every layer but the classifier.", path="network.width"),
     "batch_size": Argument(int, "N", "Images per update.", path="training.batch_size"),
     "lr": Argument(float, "RATE", "Base learning rate.", path="solver.lr"),
     "classes": Argument(int, "N", "Network outputs; the number of classes in the data.", path="network.outputs"),

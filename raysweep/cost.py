@@ -13,16 +13,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from raysweep.disk.cache import recall, remember
 from raysweep.identity import digest
 from raysweep.networks import build_network, networks
 from raysweep.patch import diff, patch
 from raysweep.recipe import Recipe
-
-if TYPE_CHECKING:
-    from torch import nn
 
 PACKAGE = Path(__file__).parent
 GOLDENS = PACKAGE / "costs.json"
@@ -129,22 +125,17 @@ def compute_cost(recipe: Recipe) -> Cost:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from raysweep.nn.inits import weighted_layers
+
+    outputs: list[int] = []
     with torch.device("meta"), torch.no_grad():
         network = build_network(recipe.network, recipe.data.shape).eval()
-        outputs = _count_outputs(network)
+        for layer in weighted_layers(network):
+            layer.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output.numel()))
         with FlopCounterMode(display=False) as counter:
             network(torch.empty(1, *recipe.data.shape))
     params = sum(weight.numel() for weight in network.parameters())
     return Cost(params, counter.get_total_flops() // 2, sum(outputs))
-
-
-def _count_outputs(network: nn.Module) -> list[int]:
-    from raysweep.nn.inits import weighted_layers
-
-    outputs: list[int] = []
-    for layer in weighted_layers(network):
-        layer.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output.numel()))
-    return outputs
 
 
 def write_goldens(recipes: list[Recipe]) -> None:
