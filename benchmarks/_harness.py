@@ -44,14 +44,9 @@ def measure(sides: Mapping[str, Callable[[], float]], repeats: int) -> list[Row]
     return [Row.of(side, figures) for side, figures in zip(sides, zip(*rounds, strict=True), strict=True)]
 
 
-def medians(rows: Iterable[Row]) -> dict[str, float]:
-    """The median of each side."""
-    return {row.side: row.median for row in rows}
-
-
 def ratios(rows: Iterable[Row], *pairs: tuple[str, str]) -> dict[str, float]:
     """The median of the first side of each pair over that of the second, if both were measured."""
-    found = medians(rows)
+    found = {row.side: row.median for row in rows}
     return {f"{a} over {b}": found[a] / found[b] for a, b in pairs if {a, b} <= found.keys()}
 
 

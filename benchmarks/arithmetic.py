@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from benchmarks._harness import measure, medians, report
+from benchmarks._harness import measure, ratios, report
 from raysweep.identity import recipe_json
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
@@ -32,12 +32,8 @@ def main() -> None:
     layouts = {"nchw": False, "channels-last": True}
     sides = {f"{p} {name}": side(p, layouts[name]) for p, name in itertools.product(("float32", "bfloat16"), layouts)}
     rows = measure(sides, REPEATS)
-    median = medians(rows)
-    claims = {
-        "channels-last over nchw, float32": median["float32 channels-last"] / median["float32 nchw"],
-        "bfloat16 over float32": median["bfloat16 channels-last"] / median["float32 channels-last"],
-    }
-    report("arithmetic", "images/s", rows, claims)
+    pairs = ("float32 channels-last", "float32 nchw"), ("bfloat16 channels-last", "float32 channels-last")
+    report("arithmetic", "images/s", rows, ratios(rows, *pairs))
 
 
 if __name__ == "__main__":
