@@ -1,6 +1,6 @@
 """The sides of `data_path`, each in a separate process that is controlled by lines on its standard input.
 
-`python benchmarks/_data_sides.py SIDE FOLDER IMAGES` prints the time to the first batch, excluding the import of torch.
+`python -m benchmarks._data_sides SIDE FOLDER IMAGES` prints the time to the first batch, excluding the import of torch.
 It then answers `epoch` with the images, seconds and CPU seconds of an epoch, and `memory` with MiB.
 """
 
@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 CROP, BATCH, WORKERS = 128, 256, 2
 MEAN, SCALE = (124.0, 117.0, 104.0), 0.04
 FFCV_SETS = 8
@@ -49,13 +49,8 @@ def ours(file: Any) -> Epoch:
 
 def numbered(batch: Callable[[int], Any], images: int) -> Epoch:
     """Epochs of batches that are addressed by number."""
-    epochs = iter(range(1_000_000))
-
-    def epoch() -> Iterator[Any]:
-        first = next(epochs) * (images // BATCH)
-        return map(batch, range(first, first + images // BATCH))
-
-    return epoch
+    numbers = count()
+    return lambda: map(batch, islice(numbers, images // BATCH))
 
 
 def decoded_once(folder: Path) -> Epoch:

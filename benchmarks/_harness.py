@@ -1,4 +1,4 @@
-"""What every benchmark shares: repeated timings taken in turn, the machine they are true of, one table and one file."""
+"""What every benchmark shares: generated images, timings taken in turn, the machine they hold for, and the report."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,14 +32,22 @@ class Row:
     maximum: float
     n: int
 
+    @classmethod
+    def of(cls, side: str, figures: Sequence[float]) -> Row:
+        """The row of a side that was measured this many times."""
+        return cls(side, statistics.median(figures), min(figures), max(figures), len(figures))
+
 
 def measure(sides: Mapping[str, Callable[[], float]], repeats: int) -> list[Row]:
     """Call every side `repeats` times in turn: a machine that drifts drifts for all. Each returns its figure."""
-    found: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(repeats):
-        for side, run in sides.items():
-            found[side].append(run())
-    return [Row(side, statistics.median(f), min(f), max(f), len(f)) for side, f in found.items()]
+    rounds = [[run() for run in sides.values()] for _ in range(repeats)]
+    return [Row.of(side, figures) for side, figures in zip(sides, zip(*rounds, strict=True), strict=True)]
+
+
+def ratios(rows: Iterable[Row], *pairs: tuple[str, str]) -> dict[str, float]:
+    """The median of the first side of each pair over that of the second, if both were measured."""
+    found = {row.side: row.median for row in rows}
+    return {f"{a} over {b}": found[a] / found[b] for a, b in pairs if {a, b} <= found.keys()}
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -43,6 +55,25 @@ def seconds(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def command_seconds(*words: str) -> float:
+    """Wall time of one call of the `raysweep` command, as a process."""
+    command = [sys.executable, "-m", "raysweep", *words]
+    return seconds(lambda: subprocess.run(command, check=True, capture_output=True))
+
+
+@contextmanager
+def generated_images(train: int, test: int = 10, encodings: Sequence[str] = ("jpg",)) -> Iterator[Path]:
+    """A temporary folder with a set of generated images of 144 px in each encoding, in a folder of its name."""
+    import raysweep.data.loops  # noqa: F401 - compiled before anything is measured
+    from raysweep.write.sources.generated import GeneratedSource
+    from raysweep.write.write_sets import write_images
+
+    with tempfile.TemporaryDirectory() as folder:
+        for encoding in encodings:
+            write_images(GeneratedSource(train, test, side=144), Path(folder) / encoding, encoding=encoding)
+        yield Path(folder)
 
 
 def hardware() -> dict[str, object]:
@@ -61,29 +92,29 @@ def hardware() -> dict[str, object]:
 def report(
     name: str,
     unit: str,
-    rows: list[Row],
-    ratios: Mapping[str, float],
+    rows: Sequence[Row],
+    claims: Mapping[str, float],
     columns: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
     """Print the table and write `benchmarks/results/NAME.json`; `columns` are further figures of each side, by name."""
-    more = columns or {}
-    names = list(dict.fromkeys(name for figures in more.values() for name in figures))
-    RESULTS.mkdir(exist_ok=True)
+    further = [(columns or {}).get(row.side, {}) for row in rows]
     content = {
         "benchmark": name,
         "unit": unit,
         "hardware": hardware(),
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "rows": [asdict(row) | dict(more.get(row.side, {})) for row in rows],
-        "ratios": dict(ratios),
+        "rows": [{**asdict(row), **figures} for row, figures in zip(rows, further, strict=True)],
+        "ratios": dict(claims),
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
-    of_side = {row.side: more.get(row.side, {}) for row in rows}
-    further = {side: [f"{f[name]:,.0f}" if name in f else "-" for name in names] for side, f in of_side.items()}
+    names = list(dict.fromkeys(name for figures in further for name in figures))
     cells = (
-        (row.side, *(f"{figure:.4g}" for figure in (row.median, row.minimum, row.maximum)), row.n, *further[row.side])
-        for row in rows
+        (
+            *(row.side, f"{row.median:.4g}", f"{row.minimum:.4g}", f"{row.maximum:.4g}", row.n),
+            *(f"{figures[name]:,.0f}" if name in figures else "-" for name in names),
+        )
+        for row, figures in zip(rows, further, strict=True)
     )
     print(table((unit, "median", "min", "max", "n", *names), cells))
-    for claim, ratio in ratios.items():
+    for claim, ratio in claims.items():
         print(f"{claim}: {ratio:.2f}")

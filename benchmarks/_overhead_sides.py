@@ -1,24 +1,17 @@
-"""The sides of `trial_overhead`: the same trials one after another, started in five ways; each records the same times.
-
-`python benchmarks/_overhead_sides.py FILE` trains the trial described in FILE in a process of its own.
-"""
+"""The sides of `trial_overhead`: the same trials one after another, started in five ways; each records the times."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from raysweep.identity import recipe_from_json, recipe_json
 from raysweep.orchestrate.ray_private import HEAD
 from raysweep.train.task import Placement, TrialTask
 
@@ -73,9 +66,10 @@ def one_process(tasks: Sequence[TrialTask]) -> None:
 def process_each(tasks: Sequence[TrialTask]) -> None:
     """Train each trial in a new process."""
     for task in tasks:
-        path = Path(task.store).parent / f"{task.trial}.json"
-        path.write_text(json.dumps(vars(task) | {"recipe": recipe_json(task.recipe)}))
-        subprocess.run([sys.executable, __file__, str(path)], check=True)
+        process = get_context("spawn").Process(target=train_here, args=(task,))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
 
 
 def raysweep_on_ray(tasks: Sequence[TrialTask]) -> None:
@@ -123,13 +117,3 @@ def _tune(tasks: Sequence[TrialTask], function: Callable[[dict[str, Any]], None]
         assert not results.errors
     finally:
         ray.shutdown()
-
-
-def main() -> None:
-    """Train the trial of a file."""
-    fields = json.loads(Path(sys.argv[1]).read_text())
-    train_here(TrialTask(**fields | {"recipe": recipe_from_json(fields["recipe"])}))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,13 +6,9 @@ CaffeNet at a quarter of its width and 128 px, batch size 64: whole updates (for
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks._harness import measure, report
+from benchmarks._harness import measure, ratios, report
 from raysweep.identity import recipe_json
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
@@ -36,16 +32,8 @@ def main() -> None:
     layouts = {"nchw": False, "channels-last": True}
     sides = {f"{p} {name}": side(p, layouts[name]) for p, name in itertools.product(("float32", "bfloat16"), layouts)}
     rows = measure(sides, REPEATS)
-    medians = {row.side: row.median for row in rows}
-    report(
-        "arithmetic",
-        "images/s",
-        rows,
-        {
-            "channels-last over nchw, float32": medians["float32 channels-last"] / medians["float32 nchw"],
-            "bfloat16 over float32": medians["bfloat16 channels-last"] / medians["float32 channels-last"],
-        },
-    )
+    pairs = ("float32 channels-last", "float32 nchw"), ("bfloat16 channels-last", "float32 channels-last")
+    report("arithmetic", "images/s", rows, ratios(rows, *pairs))
 
 
 if __name__ == "__main__":

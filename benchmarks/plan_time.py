@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks._harness import measure, report, seconds
+from benchmarks._harness import command_seconds, measure, ratios, report
 
 REPEATS = 9
-
-
-def side(*words: str) -> Callable[[], float]:
-    """Wall time of one call of the command."""
-    command = [sys.executable, "-m", "raysweep", *words]
-    return lambda: seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+SIDES = {
+    "--help": ("--help",),
+    "plan activation": ("plan", "activation", "--json"),
+    "plan all": ("plan", "all", "--protocol", "imagenet128", "--json"),
+}
 
 
 def main() -> None:
     """Measure all sides in turn."""
-    sides = {
-        "--help": side("--help"),
-        "plan activation": side("plan", "activation", "--json"),
-        "plan all": side("plan", "all", "--protocol", "imagenet128", "--json"),
-    }
-    rows = measure(sides, REPEATS)
-    medians = {row.side: row.median for row in rows}
-    report("plan_time", "s", rows, {"all studies over one": medians["plan all"] / medians["plan activation"]})
+    rows = measure({side: partial(command_seconds, *words) for side, words in SIDES.items()}, REPEATS)
+    report("plan_time", "s", rows, ratios(rows, ("plan all", "plan activation")))
 
 
 if __name__ == "__main__":

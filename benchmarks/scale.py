@@ -3,12 +3,13 @@
 The trials train nothing. Everything else is real: recipes of all studies, rows with every column, Ray, Tune, gangs and
 the pool. For each figure the slope of time over trials in log-log axes is printed: 1 is linear, 2 quadratic.
 
-    python benchmarks/scale.py stored | ray | proposals
+    python benchmarks/scale.py [stored | ray | proposals]...
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import resource
@@ -24,11 +25,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from analysis.load import ALL, load_lines
 from analysis.page.html_page import HtmlPage
-from benchmarks._harness import Row, report, seconds
+from benchmarks._harness import Row, command_seconds, report, seconds
 from raysweep.identity import recipe_json
 from raysweep.orchestrate.events import Event
 from raysweep.planning import PlannedTrial, planned_studies, possible, to_run
@@ -97,12 +96,6 @@ def follow(plan: Sequence[PlannedTrial]) -> None:
             progress.on_event(Event("finished", one.trial, row))
 
 
-def command(*words: str) -> Callable[[], float]:
-    """Return a function that measures the wall time of a raysweep command in a process of its own."""
-    call = [sys.executable, "-m", "raysweep", *words]
-    return lambda: seconds(lambda: subprocess.run(call, check=True, stdout=subprocess.DEVNULL))
-
-
 def stored(trials: int, folder: str) -> Figures:
     """Measure everything that needs no Ray."""
     found: Figures = {}
@@ -112,15 +105,16 @@ def stored(trials: int, folder: str) -> Figures:
     store = Store.open(f"{folder}/{trials}", create=True)
     found["writing"] = seconds(lambda: fill(store, plan))
     words = ("--store", store.uri, "--json")
-    found["status, small files"] = command("status", *words)()
+    found["status, small files"] = command_seconds("status", *words)
     found["compaction"] = seconds(lambda: compact(store))
-    found["status"] = command("status", *words)()
-    found["results of a study"] = command("results", "activation", *words)()
+    found["status"] = command_seconds("status", *words)
+    found["results of a study"] = command_seconds("results", "activation", *words)
     found["found again by run"] = seconds(lambda: Store.open(store.uri).trials(["trial", "status", "epochs"]))
     found["look-up of a trial"] = statistics.median(seconds(lambda: store.trial("none")) for _ in range(20))
     found["loading all for a report"] = seconds(lambda: load_lines(Store.open(store.uri), planned_studies(plan)))
     found["statistics and page of all studies, without pictures"] = seconds(lambda: words_of_all(store.uri, folder))
-    found["report of a study"] = command("report", "activation", "--store", store.uri, "--out", f"{folder}/report")()
+    report_words = ("activation", "--store", store.uri, "--out", f"{folder}/report")
+    found["report of a study"] = command_seconds("report", *report_words)
     found["memory, MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found["store, MiB"] = sum(file.stat().st_size for file in Path(store.uri).rglob("*.parquet")) / 2**20
     return found
@@ -227,7 +221,8 @@ def in_own_process(step: str, trials: int, folder: str) -> Figures:
     """Measure one step at one size in a new process, so that its memory is not that of an earlier one."""
     call = [sys.executable, __file__, step, str(trials), folder]
     done = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True)
-    return {name: float(figure) for name, _, figure in (line.rpartition("=") for line in done.stdout.splitlines())}
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 STEPS: dict[str, tuple[Callable[[int, str], Figures], Sequence[int]]] = {
@@ -244,7 +239,7 @@ def main(step: str) -> None:
         for trials in STEPS[step][1]:
             for name, figure in in_own_process(step, trials, folder).items():
                 found.setdefault(name, {})[trials] = figure
-    rows = [Row(f"{name}, {n:,} trials", x, x, x, 1) for name, at in found.items() for n, x in at.items()]
+    rows = [Row.of(f"{name}, {n:,} trials", [figure]) for name, at in found.items() for n, figure in at.items()]
     report(f"scale_{step}", "s", rows, {f"slope of {name}": slope(at) for name, at in found.items()})
 
 
@@ -255,8 +250,8 @@ def slope(at: Mapping[int, float]) -> float:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 2:
-        main(sys.argv[1])
+    if sys.argv[2:3] and sys.argv[2].isdigit():
+        print(json.dumps(STEPS[sys.argv[1]][0](int(sys.argv[2]), sys.argv[3])))
     else:
-        figures = STEPS[sys.argv[1]][0](int(sys.argv[2]), sys.argv[3])
-        print("\n".join(f"{name}={figure}" for name, figure in figures.items()))
+        for step in sys.argv[1:] or STEPS:
+            main(step)

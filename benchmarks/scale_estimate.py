@@ -9,17 +9,14 @@ the paper's baseline. The time of other networks is assumed to be proportional t
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from benchmarks._harness import RESULTS
 from benchmarks.scale import ON_RAY, PROPOSED, STORED
-from raysweep.cost import accelerator, find_cost
+from raysweep.cost import find_cost, gpu_hours
 from raysweep.planning import PlannedTrial, to_run
 from raysweep.recipe import Recipe
 from raysweep.request import Request
@@ -53,7 +50,7 @@ class Measured:
         return max(0.0, (self.at(name, last) - self.at(name, first)) / (last - first))
 
 
-def gpu_hours(plan: Sequence[PlannedTrial], images_per_s: float) -> list[float]:
+def hours_of_each(plan: Sequence[PlannedTrial], images_per_s: float) -> list[float]:
     """Return the hours of each trial on one GPU."""
     base = find_cost(Recipe()).macs
     return [
@@ -66,7 +63,7 @@ def assumed_images_per_s() -> float:
     """Return the images per second of the baseline that `raysweep plan` assumes."""
     recipe = Recipe()
     images = recipe.length.iterations * recipe.training.batch_size
-    return images / (accelerator(recipe).hours(recipe, find_cost(recipe)) * 3600)
+    return images / (gpu_hours(recipe, find_cost(recipe)) * 3600)
 
 
 def inputs(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
@@ -86,13 +83,11 @@ def inputs(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
 
 def whole_table(measured: Measured, plan: Sequence[PlannedTrial], images_per_s: float) -> list[tuple[str, ...]]:
     """Return one row per number of GPUs; the longest trial is a lower bound, since a trial has one GPU."""
-    hours = gpu_hours(plan, images_per_s)
+    hours = hours_of_each(plan, images_per_s)
     own_h = measured.more("on Ray", ON_RAY) * len(plan) / 3600
-    rows: list[tuple[str, ...]] = []
-    for gpus in GPUS:
-        wall_h = max(sum(hours) / gpus, max(hours)) + own_h
-        rows.append((f"{gpus}", f"{wall_h / 24:,.1f} days", f"{max(hours):,.0f} h", rough_duration(own_h * 3600)))
-    return rows
+    wall_h = {gpus: max(sum(hours) / gpus, max(hours)) + own_h for gpus in GPUS}
+    rest = f"{max(hours):,.0f} h", rough_duration(own_h * 3600)
+    return [(f"{gpus}", f"{wall_h[gpus] / 24:,.1f} days", *rest) for gpus in GPUS]
 
 
 def million(measured: Measured, images_per_s: float) -> list[tuple[str, str]]:
@@ -131,7 +126,7 @@ def main(images_per_s: float | None) -> None:
     """Print all tables."""
     measured, speed = Measured(), images_per_s or assumed_images_per_s()
     plan = to_run(Request(("all",)).plan())
-    total = sum(gpu_hours(plan, speed))
+    total = sum(hours_of_each(plan, speed))
     print(f"Measured on {measured.hardware['processor']}, {measured.hardware['cores']} cores.\n")
     print(markdown(("input", "figure"), inputs(measured, speed)))
     print(f"The whole table: {len(plan)} trials, {total:,.0f} GPU-hours, {short(len(plan) * 64)} epochs.\n")

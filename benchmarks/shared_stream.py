@@ -12,14 +12,12 @@ trials together in wall-clock time, from the first start to the last end.
 from __future__ import annotations
 
 import multiprocessing
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import count, product
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -27,18 +25,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from benchmarks._harness import measure, report
+from benchmarks._harness import generated_images, measure, ratios, report
 from raysweep.data.image_file import ImageFile
 from raysweep.data.manifest import read_manifest
 from raysweep.data.shared_stream import SharedStream
 from raysweep.data.stream import TrainStream
-from raysweep.write.sources.generated import GeneratedSource
-from raysweep.write.write_sets import write_images
 
-IMAGES, STORED, CROP, BATCH, EPOCHS, REPEATS = 2048, 144, 128, 256, 4, 5
+IMAGES, CROP, BATCH, EPOCHS, REPEATS = 2048, 128, 256, 4, 5
 TRIALS = (1, 2, 4, 8)
+MOST = max(TRIALS)
 CONTEXT = multiprocessing.get_context("spawn")
 Barriers = Mapping[int, Barrier]
 """For each number of trials, the barrier at which they wait for each other."""
@@ -109,72 +104,65 @@ class Readers:
     def __init__(self, folder: Path) -> None:
         """Start them; they end with this process."""
         self._barriers = barriers = {count: CONTEXT.Barrier(count) for count in TRIALS}
-        pipes = [CONTEXT.Pipe() for _ in range(max(TRIALS))]
+        pipes = [CONTEXT.Pipe() for _ in range(MOST)]
         self._connections = [ours for ours, _ in pipes]
         for _, theirs in pipes:
             CONTEXT.Process(target=serve, args=(theirs, folder, barriers), daemon=True).start()
-        self._seeds = iter(range(1_000_000))
-        self.images_per_s: dict[str, float] = {}
-        self.memory_mib: dict[str, dict[str, float]] = {}
-        """Both are those of the latest reading on each side."""
+        self._seeds = count()
+        self.latest: dict[str, list[Reading]] = {}
+        """Side -> its latest readings."""
 
-    def read(self, trials: int, way: str) -> list[Reading]:
-        """Let `trials` processes read the same images at once, in another order than before; returns their costs."""
+    def read(self, trials: int, way: str) -> float:
+        """Let `trials` processes read the same images at once, in a new order; returns their CPU seconds of reading."""
         seed = next(self._seeds)
         for connection in self._connections[:trials]:
             connection.send((trials, way, seed))
         found: list[Reading] = [connection.recv() for connection in self._connections[:trials]]
+        self.latest[f"{trials} {way}"] = found
+        return sum(reading.read_s for reading in found)
+
+    def images_per_s(self, side: str) -> float:
+        """The images per second of all trials together in the latest reading."""
+        found = self.latest[side]
         wall_s = max(reading.ended for reading in found) - min(reading.began for reading in found)
-        self.images_per_s[f"{trials} {way}"] = trials * EPOCHS * IMAGES / wall_s
-        self.memory_mib[f"{trials} {way}"] = {
-            "own MiB": sum(reading.own_mib for reading in found),
-            "shared MiB": sum(reading.shared_mib for reading in found),
+        return len(found) * EPOCHS * IMAGES / wall_s
+
+    def join_s(self, side: str) -> float:
+        """The CPU seconds of joining in the latest reading."""
+        return sum(reading.join_s for reading in self.latest[side])
+
+    def memory_mib(self) -> dict[str, dict[str, float]]:
+        """The memory of each side in its latest reading."""
+        return {
+            side: {"own MiB": sum(one.own_mib for one in found), "shared MiB": sum(one.shared_mib for one in found)}
+            for side, found in self.latest.items()
         }
-        return found
 
 
-@contextmanager
-def readers() -> Iterator[Readers]:
-    """The processes, with their images in a temporary folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        write_images(GeneratedSource(IMAGES, 10, side=STORED), Path(folder) / "images", encoding="jpg")
-        found = Readers(Path(folder) / "images")
-        found.read(max(TRIALS), PRIVATE)  # warms all of them up
-        yield found
-
-
-def sides(found: Readers) -> dict[str, Callable[[], float]]:
+def sides(readers: Readers) -> dict[str, Callable[[], float]]:
     """Measurements of the CPU seconds of each side, each followed by the images per second of its trials."""
-    joining: list[float] = []
-
-    def cpu_s(trials: int, way: str) -> float:
-        readings = found.read(trials, way)
-        joining[:] = [reading.join_s for reading in readings]
-        return sum(reading.read_s for reading in readings)
-
     made: dict[str, Callable[[], float]] = {}
-    for trials, way in [*product(TRIALS, (PRIVATE, SHARING)), (max(TRIALS), COPYING)]:
+    for trials, way in [*product(TRIALS, (PRIVATE, SHARING)), (MOST, COPYING)]:
         side = f"{trials} {way}"
-        made[side] = partial(cpu_s, trials, way)
-        made[f"{side}: images/s"] = partial(found.images_per_s.__getitem__, side)
-    made[f"{max(TRIALS)} joining"] = lambda: sum(joining)
+        made[side] = partial(readers.read, trials, way)
+        made[f"{side}: images/s"] = partial(readers.images_per_s, side)
+    made[f"{MOST} joining"] = partial(readers.join_s, f"{MOST} {COPYING}")
     return made
 
 
 def main() -> None:
     """Measure all sides in turn."""
-    with readers() as found:
-        rows = measure(sides(found), REPEATS)
+    with generated_images(IMAGES) as folder:
+        readers = Readers(folder / "jpg")
+        readers.read(MOST, PRIVATE)  # warms all of them up
+        rows = measure(sides(readers), REPEATS)
     speed = [row for row in rows if row.side.endswith("images/s")]
     cost = [row for row in rows if row not in speed]
-    medians = {row.side: row.median for row in rows}
-    most = max(TRIALS)
-    one, apart, together, copied = f"1 {PRIVATE}", f"{most} {PRIVATE}", f"{most} {SHARING}", f"{most} {COPYING}"
+    one, apart, together, copied = f"1 {PRIVATE}", f"{MOST} {PRIVATE}", f"{MOST} {SHARING}", f"{MOST} {COPYING}"
     pairs = [(together, one), (copied, one), (f"1 {SHARING}", one), (apart, together)]
-    ratios = {f"{a} over {b}": medians[a] / medians[b] for a, b in pairs}
-    report("shared_stream", "CPU s", cost, ratios, found.memory_mib)
-    a, b = f"{together}: images/s", f"{apart}: images/s"
-    report("shared_stream_speed", "images/s", speed, {f"{a} over {b}": medians[a] / medians[b]})
+    report("shared_stream", "CPU s", cost, ratios(cost, *pairs), readers.memory_mib())
+    speeds = f"{together}: images/s", f"{apart}: images/s"
+    report("shared_stream_speed", "images/s", speed, ratios(speed, speeds))
 
 
 if __name__ == "__main__":

@@ -11,27 +11,20 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-import raysweep.data.loops  # noqa: F401 - compiled before anything is measured
 from benchmarks import _overhead_sides as sides
-from benchmarks._harness import Row, report
+from benchmarks._harness import Row, generated_images, ratios, report
 from raysweep.identity import trial_id
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.store.store import Store
 from raysweep.train.task import TrialTask
-from raysweep.write.sources.generated import GeneratedSource
-from raysweep.write.write_sets import write_images
 
-TRAIN, TEST, SIDE = 512, 128, 144
+TRAIN, TEST = 512, 128
 SETTINGS = {
     "network.width": 0.125,
     "training.batch_size": 64,
@@ -40,13 +33,13 @@ SETTINGS = {
     "data.test_images": TEST,
 }
 Start = Callable[[Sequence[TrialTask]], None]
-LIMIT, OURS, NESTED = "limit: one process", "raysweep on Ray", "Tune and Train as documented"
+LIMIT, OURS = "limit: one process", "raysweep on Ray"
 STARTS: dict[str, tuple[Start, int]] = {
     LIMIT: (sides.one_process, 9),
     OURS: (sides.raysweep_on_ray, 9),
     "Tune functions": (sides.tune_functions, 6),
     "a process per trial": (sides.process_each, 6),
-    NESTED: (sides.tune_and_train, 6),
+    "Tune and Train as documented": (sides.tune_and_train, 6),
 }
 """Side -> the function that starts its trials, and the number of trials: one more than gaps."""
 
@@ -68,21 +61,14 @@ def gaps(images: Path, start: Start, count: int) -> list[float]:
     return [first - last for (_, last), (first, _) in pairwise(sorted(notes))]
 
 
-def row(side: str, found: Sequence[float]) -> Row:
-    """Summarise a side's gaps in a row."""
-    return Row(side, statistics.median(found), min(found), max(found), len(found))
-
-
 def main() -> None:
     """Measure one side after the other."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    with tempfile.TemporaryDirectory() as name:
-        images = Path(name) / "images"
-        write_images(GeneratedSource(TRAIN, TEST, side=SIDE), images, encoding="jpg")
-        rows = [row(side, gaps(images, start, count)) for side, (start, count) in STARTS.items()]
-    medians = {row.side: row.median for row in rows}
-    ratios = {f"{side} over {OURS}": medians[side] / medians[OURS] for side in medians if side != OURS}
-    report("trial_overhead", "s", rows, ratios | {f"{OURS} less {LIMIT}, s": medians[OURS] - medians[LIMIT]})
+    with generated_images(TRAIN, TEST) as folder:
+        rows = [Row.of(side, gaps(folder / "jpg", start, count)) for side, (start, count) in STARTS.items()]
+    over_ours = ratios(rows, *((side, OURS) for side in STARTS if side != OURS))
+    limit, ours, *_ = (row.median for row in rows)
+    report("trial_overhead", "s", rows, over_ours | {f"{OURS} less {LIMIT}, s": ours - limit})
 
 
 if __name__ == "__main__":

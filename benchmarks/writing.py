@@ -13,9 +13,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import resource
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,8 +24,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks._harness import Row, measure, report
 from raysweep.data.opencv import Pixels
@@ -111,8 +107,7 @@ def write_in_passes(root: Path, out: Path) -> None:
 
 def cpu_seconds() -> float:
     """CPU time of this process and of its children that have ended."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return sum(os.times()[:4])
 
 
 def side(work: Callable[[Path, Path], None], root: Path, per_core: list[float]) -> Callable[[], float]:
@@ -147,10 +142,7 @@ def main() -> None:
         size = make_folder(root, IMAGES)
         print(f"{IMAGES + 10:,} pictures of {size / (IMAGES + 10) / 1000:.0f} kB on average")
         rows = measure({name: side(do, root, per_core[name]) for name, do in work.items()}, REPEATS)
-    cores = [
-        Row(f"{name}, a core", float(np.median(found)), min(found), max(found), len(found))
-        for name, found in per_core.items()
-    ]
+    cores = [Row.of(f"{name}, a core", found) for name, found in per_core.items()]
     ffcv, one, three, passes = (row.median for row in rows)
     ratios = {
         "one size: raysweep over FFCV's writer": one / ffcv,

@@ -30,13 +30,9 @@ class Argument:
 
 
 SHORTHANDS = {
-    "network": Argument(
-        str, "NAME", "Network, with its own factors; see `raysweep list networks`.", path="network.name"
-    ),
+    "network": Argument(str, "NAME", "Network and its own factors; see `raysweep list networks`.", path="network.name"),
     "epochs": Argument(float, "N", "Passes over the training images.", path="training.epochs"),
-    "width": Argument(
-        float, "FACTOR", "Multiplier on the width of every layer but the classifier.", path="network.width"
-    ),
+    "width": Argument(float, "FACTOR", "Width multiplier of every layer but the classifier.", path="network.width"),
     "batch_size": Argument(int, "N", "Images per update.", path="training.batch_size"),
     "lr": Argument(float, "RATE", "Base learning rate.", path="solver.lr"),
     "classes": Argument(int, "N", "Network outputs; the number of classes in the data.", path="network.outputs"),
@@ -82,10 +78,7 @@ SPACES = {
 RESOURCES = {
     "workers": Argument(int, "N", "Number of trials at once.  [default: as many as fit into the cluster]", least=1),
     "gpus": Argument(
-        float,
-        "N",
-        "GPUs per worker; fractions allowed.  [default: measured automatically if GPUs are present]",
-        least=0,
+        float, "N", "GPUs per worker; fractions allowed.  [default: measured automatically if there are GPUs]", least=0
     ),
     "workers_per_trial": Argument(int, "N", "Data-parallel workers of each trial.", 1, least=1),
     "threads": Argument(int, "N", "CPU threads per worker.", 1, least=1),
@@ -122,12 +115,11 @@ def take_request(arguments: dict[str, Any], studies: Sequence[str | Study]) -> R
             settings[shorthand.path] = _converted(name, shorthand, value)
     settings |= settings_from(arguments.pop("assignments", ()))
     settings |= arguments.pop("settings", None) or {}
-    given = {name: value for name in (*REQUEST, "trunks") if (value := arguments.pop(name, None)) is not None}
-    if "data" in given:
-        given["data"] = Path(given["data"])
-    for name in ("store", "trunks"):
-        if name in given:
-            given[name] = str(given[name])
+    given = {
+        name: _converted(name, argument, value)
+        for name, argument in (REQUEST | {"trunks": STUDIES["trunks"]}).items()
+        if (value := arguments.pop(name, None)) is not None
+    }
     return Request(tuple(studies), settings=settings, variants=names_in(arguments.pop("variants", ())), **given)
 
 

@@ -1,4 +1,4 @@
-"""The cost of a trial before it runs: parameters, multiply-accumulates, activations, GPU-hours, money.
+"""The cost of a trial before it runs: parameters, multiply-accumulates, activations, GPU-hours.
 
 The costs of every shipped variant are in `costs.json`, so a plan needs no torch. Any other network is built once on
 meta tensors (shapes without memory) and its cost is kept in the user's cache folder.
@@ -9,25 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from raysweep.disk.cache import recall, remember
-from raysweep.errors import RaysweepError
 from raysweep.identity import digest
 from raysweep.networks import build_network, networks
 from raysweep.patch import diff, patch
 from raysweep.recipe import Recipe
 
-if TYPE_CHECKING:
-    from torch import nn
-
 PACKAGE = Path(__file__).parent
 GOLDENS = PACKAGE / "costs.json"
 PASSES = 3
 """Forward, gradients of activations, gradients of weights: each needs about as many multiply-accumulates."""
+REACHED = 0.25
+"""Assumed fraction of the peak that training reaches."""
 
 
 @dataclass(frozen=True)
@@ -41,33 +39,20 @@ class Cost:
     """Number of output elements of convolutions and fully connected layers for one image."""
 
 
-@dataclass(frozen=True)
-class Accelerator:
-    """An assumed GPU: its peak throughput and the fraction of it that training reaches."""
-
-    name: str
-    peak_tflops: float
-    share: float
-
-    @property
-    def sentence(self) -> str:
-        """The assumption as a sentence."""
-        return f"GPU-hours assume {self.share:.0%} of {self.name}'s peak of {self.peak_tflops:g} TFLOP/s; not measured"
-
-    def hours(self, recipe: Recipe, cost: Cost) -> float:
-        """Estimated hours to train the recipe."""
-        images = recipe.length.iterations * recipe.training.batch_size
-        return 2 * PASSES * cost.macs * images / (self.peak_tflops * 1e12 * self.share) / 3600
+def peak_tflops(recipe: Recipe) -> int:
+    """The vendor's peak of the assumed GPU, an A100, for dense matrices: TF32 for recipes in float32."""
+    return 312 if recipe.training.precision == "bfloat16" else 156
 
 
-# The vendor's peaks for dense matrices: TF32 for recipes in float32, bfloat16 otherwise.
-A100_FLOAT32 = Accelerator("an A100", 156, 0.25)
-A100_BFLOAT16 = Accelerator("an A100", 312, 0.25)
+def gpu_hours(recipe: Recipe, cost: Cost) -> float:
+    """Estimated hours to train the recipe on the assumed GPU."""
+    images = recipe.length.iterations * recipe.training.batch_size
+    return 2 * PASSES * cost.macs * images / (peak_tflops(recipe) * 1e12 * REACHED) / 3600
 
 
-def accelerator(recipe: Recipe) -> Accelerator:
-    """The GPU that estimates assume, at the recipe's precision."""
-    return A100_BFLOAT16 if recipe.training.precision == "bfloat16" else A100_FLOAT32
+def assumption(recipe: Recipe) -> str:
+    """The assumption behind `gpu_hours` as a phrase."""
+    return f"GPU-hours assume {REACHED:.0%} of an A100's peak of {peak_tflops(recipe)} TFLOP/s; not measured"
 
 
 def cost_key(recipe: Recipe) -> str:
@@ -94,7 +79,7 @@ def find_cost(recipe: Recipe) -> Cost:
     """
     key = cost_key(recipe)
     if key not in _found:
-        _found[key] = goldens().get(key) or _cached(key) or _compute_and_cache(key, recipe)
+        _found[key] = goldens().get(key) or _cached(key, recipe)
     return _found[key]
 
 
@@ -102,22 +87,14 @@ _found: dict[str, Cost] = {}
 """Costs that this process has asked for."""
 
 
-def _cached(key: str) -> Cost | None:
-    try:
-        return Cost(**recall(_cache_name(key)))
-    except TypeError:  # missing, or damaged
-        return None
-
-
-def _compute_and_cache(key: str, recipe: Recipe) -> Cost:
+def _cached(key: str, recipe: Recipe) -> Cost:
+    """The cost from the cache, computed now if it is not there."""
+    name = f"costs-{_code()}/{key}"  # one file a cost, so that processes do not overwrite each other's
+    with suppress(TypeError):  # missing, or damaged
+        return Cost(**recall(name))
     cost = compute_cost(recipe)
-    remember(_cache_name(key), asdict(cost))
+    remember(name, asdict(cost))
     return cost
-
-
-def _cache_name(key: str) -> str:
-    """One file a cost, so that processes do not overwrite each other's."""
-    return f"costs-{_code()}/{key}"
 
 
 @cache
@@ -148,22 +125,17 @@ def compute_cost(recipe: Recipe) -> Cost:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    from raysweep.nn.inits import weighted_layers
+
+    outputs: list[int] = []
     with torch.device("meta"), torch.no_grad():
         network = build_network(recipe.network, recipe.data.shape).eval()
-        outputs = _count_outputs(network)
+        for layer in weighted_layers(network):
+            layer.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output.numel()))
         with FlopCounterMode(display=False) as counter:
             network(torch.empty(1, *recipe.data.shape))
     params = sum(weight.numel() for weight in network.parameters())
     return Cost(params, counter.get_total_flops() // 2, sum(outputs))
-
-
-def _count_outputs(network: nn.Module) -> list[int]:
-    from raysweep.nn.inits import weighted_layers
-
-    outputs: list[int] = []
-    for layer in weighted_layers(network):
-        layer.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output.numel()))
-    return outputs
 
 
 def write_goldens(recipes: list[Recipe]) -> None:
@@ -173,14 +145,3 @@ def write_goldens(recipes: list[Recipe]) -> None:
     GOLDENS.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     goldens.cache_clear()
     _found.clear()
-
-
-def money(gpu_h: float, price_per_gpu_h: float) -> float:
-    """The price of GPU-hours, in the currency of the price of one.
-
-    Raises:
-        RaysweepError: a negative price.
-    """
-    if price_per_gpu_h < 0:
-        raise RaysweepError(f"the price of a GPU-hour is {price_per_gpu_h:g}: use 0 or more.")
-    return gpu_h * price_per_gpu_h

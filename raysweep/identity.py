@@ -31,7 +31,9 @@ def canonical_json(value: Any) -> str:
 
 def _stable(value: Any, path: str) -> Any:
     if isinstance(value, Mapping):
-        return {_key(key, path): _stable(item, f"{path}.{key}") for key, item in value.items()}
+        if strange := [key for key in value if not isinstance(key, str)]:
+            raise RaysweepError(f"{path} has the key {strange[0]!r}, which has no stable text form: use text keys.")
+        return {key: _stable(item, f"{path}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_stable(item, path) for item in value]
     if isinstance(value, float):
@@ -43,12 +45,6 @@ def _stable(value: Any, path: str) -> Any:
     raise RaysweepError(
         f"{path} is a {type(value).__name__}, which has no stable text form: use numbers, text or lists of them."
     )
-
-
-def _key(key: Any, path: str) -> str:
-    if not isinstance(key, str):
-        raise RaysweepError(f"{path} has the key {key!r}, which has no stable text form: use text keys.")
-    return key
 
 
 def digest(value: Any, size: int = 6) -> str:

@@ -89,10 +89,7 @@ def get(recipe: Recipe, path: str) -> Any:
         RaysweepError: no such field; the message lists the nearest ones.
     """
     field_info(path)
-    value: Any = recipe
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
+    return attrgetter(path)(recipe)
 
 
 def field_info(path: str) -> FieldInfo:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from raysweep.cost import Cost, accelerator, find_cost, native_recipe
+from raysweep.cost import Cost, find_cost, gpu_hours, native_recipe
 from raysweep.errors import InapplicableError
 from raysweep.identity import canonical_json, line_id, recipe_json, trial_id
 from raysweep.networks import networks
@@ -70,7 +70,7 @@ class PlannedTrial:
     @property
     def estimated_gpu_h(self) -> float:
         """GPU-hours on an assumed card, see `raysweep.cost`; 0 if the trial is not run."""
-        return 0.0 if self.action in ("skip", "omit") else accelerator(self.recipe).hours(self.recipe, self.cost)
+        return 0.0 if self.action in ("skip", "omit") else gpu_hours(self.recipe, self.cost)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that `plan --json` prints."""
@@ -200,22 +200,16 @@ def changes(recipe: Recipe, baseline: Recipe) -> dict[str, Any]:
     return {path: value for path, value in diff(recipe, baseline).items() if path not in NOT_SETTINGS}
 
 
-def shared_and_own(
-    diffs: Mapping[str, Mapping[str, Any]],
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def shared_and_own(diffs: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """The settings that all entries have in common, and for each key the settings that are left.
 
     Args:
         diffs: Key of an entry, such as a variant's name -> dotted field -> value.
     """
     first, *others = diffs.values() or [{}]
-    shared = {path: value for path, value in first.items() if all(_has(other, path, value) for other in others)}
+    shared = {path: value for path, value in first.items() if all((path, value) in other.items() for other in others)}
     own = {key: {path: value for path, value in entry.items() if path not in shared} for key, entry in diffs.items()}
     return shared, own
-
-
-def _has(entry: Mapping[str, Any], path: str, value: Any) -> bool:
-    return path in entry and bool(entry[path] == value)
 
 
 def planned_studies(plan: Iterable[PlannedTrial]) -> list[str]:

@@ -89,11 +89,6 @@ class Proposals:
         """The line that all trials of this search belong to, named by its baseline."""
         return line_id(self.baseline)
 
-    @property
-    def baseline_trial(self) -> str:
-        """Id of the trial that all others are compared with."""
-        return trial_id(self.baseline)
-
     def __len__(self) -> int:
         return len(self.points)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from raysweep.errors import RaysweepError, unknown
+from raysweep.errors import unknown
 from raysweep.patch import Patch, Times, field_info
 from raysweep.study import space_names
 
@@ -307,7 +307,5 @@ def find_space(name: str) -> Space:
     """
     if name not in space_names():
         raise unknown("search space", name, space_names(), "raysweep list studies")
-    space = importlib.import_module(f"search_spaces.{name}").SPACE
-    if not isinstance(space, Space):
-        raise RaysweepError(f"search_spaces/{name}.py: SPACE is a {type(space).__name__}, not a Space.")
+    space: Space = importlib.import_module(f"search_spaces.{name}").SPACE
     return space

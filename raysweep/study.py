@@ -145,9 +145,8 @@ def find_study(name: str) -> Study:
         raise RaysweepError(
             f"{name} is a search space, which cannot be combined with studies: use `raysweep run {name}`."
         )
-    if not isinstance(module.STUDY, Study):
-        raise RaysweepError(f"search_spaces/{name}.py: STUDY is a {type(module.STUDY).__name__}, not a Study.")
-    return module.STUDY
+    study: Study = module.STUDY
+    return study
 
 
 def find_studies(names: Iterable[str | Study]) -> tuple[Study, ...]:

@@ -9,7 +9,6 @@ import pytest
 from raysweep import cost
 from raysweep.cost import Cost, compute_cost, cost_key, find_cost, goldens
 from raysweep.disk.cache import cache_folder
-from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.planning import shipped_recipes
 from raysweep.recipe import Recipe
@@ -101,10 +100,9 @@ def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPa
 
 
 def test_gpu_hours_are_the_arithmetic_they_claim() -> None:
-    card = cost.Accelerator("a card", 100, 0.5)
-    hours = card.hours(Recipe(), cost.Cost(1, 208_986_240, 1))
-    assert hours == pytest.approx(2 * 3 * 208_986_240 * 320_000 * 256 / 50e12 / 3600)
-    assert "not measured" in card.sentence
-    assert cost.money(10, 2.5) == 25
-    with pytest.raises(RaysweepError, match="-1"):
-        cost.money(10, -1)
+    hours = cost.gpu_hours(Recipe(), cost.Cost(1, 208_986_240, 1))
+    assert hours == pytest.approx(2 * 3 * 208_986_240 * 320_000 * 256 / (0.25 * 156e12) / 3600)
+    half = cost.gpu_hours(patch(Recipe(), {"training.precision": "bfloat16"}), cost.Cost(1, 208_986_240, 1))
+    assert half == pytest.approx(hours / 2)
+    assert "25%" in cost.assumption(Recipe())
+    assert "156" in cost.assumption(Recipe())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from statistics import mean
 
-from raysweep.cost import PASSES, accelerator, find_cost
+from raysweep.cost import PASSES, assumption, find_cost, gpu_hours
 from raysweep.errors import RaysweepError
 from raysweep.nas.budget import HOUR_S, Budget
 from raysweep.nas.method import Method
@@ -79,7 +79,7 @@ def _left(
     if isinstance(one.method, SupernetMethod):
         recipe = twin(asked.trial_space(), asked.supernet_recipe(baseline, one.method, one.seed))
         left = max(0, one.method.evaluations - done)
-        hours = accelerator(recipe).hours(recipe, find_cost(recipe))
+        hours = gpu_hours(recipe, find_cost(recipe))
         return left, hours * left / one.method.evaluations
     share = mean_epochs(one.method, baseline) / baseline.training.epochs
     to_come = evaluations_left(budget, done, share * baseline.training.epochs, share * typical.macs)
@@ -123,6 +123,6 @@ def typical_of(space: TrialSpace, baseline: Recipe) -> Typical:
     images = baseline.length.iterations * baseline.training.batch_size
     return Typical(
         mean(float(PASSES * cost.macs * images) for _, cost in costs),
-        mean(accelerator(recipe).hours(recipe, cost) for recipe, cost in costs),
-        accelerator(baseline).sentence,
+        mean(gpu_hours(recipe, cost) for recipe, cost in costs),
+        assumption(baseline),
     )

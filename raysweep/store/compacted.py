@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
 
@@ -31,7 +32,11 @@ ROW_GROUP = 256
 
 
 class Segments:
-    """The segments of a store."""
+    """The segments of a store.
+
+    Writing verifies the new segment. It raises a `RaysweepError` if that cannot be written, or is damaged when it is
+    read back.
+    """
 
     def __init__(self, files: Files, or_note: Callable[[Callable[[str], pa.Table], str], pa.Table | None]) -> None:
         """`or_note` calls a function on a file; if the file is damaged, it records the message and returns None."""
@@ -39,19 +44,11 @@ class Segments:
         self.or_note = or_note
 
     def write_trials(self, name: str, trials: pa.Table, epochs: pa.Table) -> None:
-        """Add a segment of trials with all their epochs, and verify it.
-
-        Raises:
-            RaysweepError: the segment cannot be written, or is damaged when it is read back.
-        """
+        """Add a segment of trials with all their epochs."""
         self._write(f"{FOLDER}/trials-{name}.parquet", _nest(trials, epochs))
 
     def write_members(self, name: str, members: pa.Table) -> None:
-        """Add a segment of members, and verify it.
-
-        Raises:
-            RaysweepError: the segment cannot be written, or is damaged when it is read back.
-        """
+        """Add a segment of members."""
         self._write(f"{FOLDER}/members-{name}.parquet", members)
 
     def trials(self, columns: Sequence[str]) -> pa.Table:
@@ -97,30 +94,27 @@ class Segments:
 
     def _read(self, path: str, schema: pa.Schema) -> pa.Table:
         """The columns of the schema; those that an older segment lacks are null."""
-        try:
-            with self.files.open(path) as source:
-                file = pq.ParquetFile(source)
-                return conform(file.read(_known(schema, file)), schema)
-        except FAILURES as error:
-            raise self._damaged(path, error) from error
+        with self._opened(path) as file:
+            return conform(file.read(_known(schema, file)), schema)
 
     def _find(self, path: str, trial: str, schema: pa.Schema) -> Iterator[pa.Table]:
         """The row of a trial in a segment, if there is one: reads the ids first, then one row group."""
+        with self._opened(path) as file:
+            place = pc.index(file.read(["trial"])["trial"], trial).as_py()
+            if place >= 0:
+                group = file.read_row_group(place // ROW_GROUP, _known(schema, file))
+                yield conform(group.slice(place % ROW_GROUP, 1), schema)
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[pq.ParquetFile]:
         try:
             with self.files.open(path) as source:
-                file = pq.ParquetFile(source)
-                place = pc.index(file.read(["trial"])["trial"], trial).as_py()
-                if place >= 0:
-                    group = file.read_row_group(place // ROW_GROUP, _known(schema, file))
-                    yield conform(group.slice(place % ROW_GROUP, 1), schema)
+                yield pq.ParquetFile(source)
         except FAILURES as error:
-            raise self._damaged(path, error) from error
-
-    def _damaged(self, path: str, error: Exception) -> RaysweepError:
-        return RaysweepError(
-            f"{path} in the store {self.files.uri} is damaged ({error}): restore it from a copy, or delete it and run "
-            "the sweep again, which trains its trials again."
-        )
+            raise RaysweepError(
+                f"{path} in the store {self.files.uri} is damaged ({error}): restore it from a copy, or delete it and "
+                "run the sweep again, which trains its trials again."
+            ) from error
 
 
 def _known(schema: pa.Schema, file: pq.ParquetFile) -> list[str]:

@@ -7,7 +7,6 @@ renamed; on object storage it is a single PUT. What a killed writer leaves behin
 from __future__ import annotations
 
 import errno
-import os
 import time
 import uuid
 from collections.abc import Callable
@@ -127,16 +126,6 @@ class Files:
         """
         return self.filesystem.open_input_file(self._path(name))
 
-    def read(self, name: str) -> bytes:
-        """The content of a file.
-
-        Raises:
-            RaysweepError: the file does not exist or cannot be read.
-        """
-        if (content := self.find(name)) is None:
-            raise self._cannot("read", name, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
-        return content
-
     def write(self, name: str, content: bytes) -> None:
         """Replace a file as a whole; if that fails, the previous content is still there."""
         self._do("write", name, lambda: self._put_in_folder(name, content))
@@ -173,7 +162,8 @@ class Files:
         try:
             return self._patiently(act)
         except FAILURES as error:
-            raise self._cannot(verb, name, error) from error
+            full = " The disk is full: free some space. Everything written before is complete." * _is_full(error)
+            raise RaysweepError(f"cannot {verb} {name} in the store {self.uri}: {error}.{full}") from error
 
     def _patiently(self, act: Callable[[], T]) -> T:
         pause_s, deadline = FIRST_PAUSE_S, time.monotonic() + self.patience.seconds
@@ -219,10 +209,6 @@ class Files:
         else:
             with self.filesystem.open_output_stream(self._path(name)) as stream:
                 stream.write(content)
-
-    def _cannot(self, verb: str, name: str, error: Exception) -> RaysweepError:
-        full = " The disk is full: free some space. Everything written before is complete." if _is_full(error) else ""
-        return RaysweepError(f"cannot {verb} {name} in the store {self.uri}: {error}.{full}")
 
 
 def _may_pass(error: Exception) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -49,20 +50,18 @@ class Following:
         return new
 
 
+@dataclass
 class _Folder:
     """The small files in one folder of a store; a file is read when it is new or has changed."""
 
-    def __init__(
-        self, store: Store, folder: str, schema: pa.Schema, columns: Sequence[str], read_all: Callable[[], pa.Table]
-    ) -> None:
-        self.store = store
-        self.folder = folder
-        self.schema = schema
-        self.columns = list(columns)
-        self.read_all = read_all
-        self.seen: dict[str, Stamp] | None = None
-        self.fresh: set[str] = set()
-        """Files that changed at the last refresh, to be read once more: times in object storage are whole seconds."""
+    store: Store
+    folder: str
+    schema: pa.Schema
+    columns: Sequence[str]
+    read_all: Callable[[], pa.Table]
+    seen: Mapping[str, Stamp] | None = None
+    fresh: set[str] = field(default_factory=set)
+    """Files that changed at the last refresh, to be read once more: times in object storage are whole seconds."""
 
     def changed(self) -> list[Row]:
         """The rows of all files at the first call, later of those that have changed.
@@ -80,7 +79,7 @@ class _Folder:
             read = self.store.read_each(sorted(new | self.fresh), self.schema)
             table, self.fresh = pa.concat_tables([self.schema.empty_table(), *read.values()]), new
         self.seen = now
-        rows: list[Row] = table.select(self.columns).to_pylist()
+        rows: list[Row] = table.select(list(self.columns)).to_pylist()
         return rows
 
 

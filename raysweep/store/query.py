@@ -38,11 +38,8 @@ def results_table(store: Store, study: str) -> pa.Table:
     members.sort(key=lambda row: (row["protocol"], row["line"], row["seed"], row["order"]))
     waiting = dict.fromkeys(measured) | {"status": "waiting", "epochs": 0}
     rows = [trials.get(row["trial"], waiting) | row for row in members]
-    return pa.Table.from_pylist([{name: row[name] for name in COLUMNS} for row in rows], schema=_schema())
-
-
-def _schema() -> pa.Schema:
-    return pa.schema([(TRIAL if name in TRIAL.names else MEMBERS).field(name) for name in COLUMNS])
+    schema = pa.schema([(TRIAL if name in TRIAL.names else MEMBERS).field(name) for name in COLUMNS])
+    return pa.Table.from_pylist([{name: row[name] for name in COLUMNS} for row in rows], schema=schema)
 
 
 def render(table: pa.Table, form: str) -> bytes:

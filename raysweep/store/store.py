@@ -101,7 +101,7 @@ class Store:
     def trial(self, trial: str) -> dict[str, Any] | None:
         """The row of a trial; None if there is none."""
         # The small file first: it is deleted only once a segment holds it.
-        table = self._read_table(f"trials/{trial}.parquet", TRIAL)
+        table = self._parsed(partial(_rows, TRIAL), f"trials/{trial}.parquet")
         rows = (self.segments.trial(trial) if table is None else table).to_pylist()
         return next(iter(rows), None)
 
@@ -218,9 +218,6 @@ class Store:
             return sorted(path for path in paths if self.files.exists(path))
         return [path for path in self._names(folder) if paths is None or path in paths]
 
-    def _read_table(self, name: str, schema: pa.Schema) -> pa.Table | None:
-        return self._parsed(partial(_rows, schema), name)
-
     def _read_all(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
         return pa.concat_tables([schema.empty_table(), *self.read_each(names, schema).values()])
 
@@ -248,7 +245,7 @@ class Store:
 
     def _check_version(self) -> None:
         try:
-            version = int(json.loads(self.files.read(MARK))["schema_version"])
+            version = int(json.loads(self.files.find(MARK) or "")["schema_version"])
         except (ValueError, KeyError, TypeError):
             raise RaysweepError(
                 f'{MARK} in {self.uri} is damaged: it should hold {{"schema_version": N}}, where N is {SCHEMA_VERSION} '

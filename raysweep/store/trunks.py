@@ -88,9 +88,8 @@ class Trunks:
         alike = [entry for entry in self.trained if entry.recipe.network.name == recipe.network.name]
         if not alike:
             return ""
-        return "; " + ", ".join(
-            f"{entry.trial} has {_differences(entry.recipe, recipe)}" for entry in alike[:MOST_NAMED]
-        )
+        differing = [(entry.trial, " and ".join(_changes(entry.recipe, recipe))) for entry in alike[:MOST_NAMED]]
+        return "; " + ", ".join(f"{trial} has {changes or 'the same images'}" for trial, changes in differing)
 
     def _check(self, recipe: Recipe, found: Trained) -> None:
         if not self.store.has_checkpoint(found.trial):
@@ -118,10 +117,6 @@ def _changes(trained: Recipe, recipe: Recipe) -> list[str]:
     aligned = replace(trained, network=replace(trained.network, outputs=recipe.network.outputs))
     values = diff(aligned, recipe)
     return [f"{path} {values[path]}" for path in values if path == "seed" or path.startswith("network.")]
-
-
-def _differences(trained: Recipe, recipe: Recipe) -> str:
-    return " and ".join(_changes(trained, recipe)) or "the same images"
 
 
 def _listed(entries: Iterable[Trained]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
+from raysweep.identity import trial_id
 from raysweep.patch import diff
 from raysweep.planning import Action, Found, PlannedTrial
 from raysweep.proposals import (
@@ -251,7 +252,7 @@ def _on_ray(prepared: PreparedSpace, make_task: MakeTask, on_event: OnEvent) -> 
     from raysweep.orchestrate.schedulers import make_scheduler
     from raysweep.orchestrate.space_searcher import Search
 
-    baseline, history = prepared.proposals.baseline_trial, stored_history(prepared)
+    baseline, history = trial_id(prepared.proposals.baseline), stored_history(prepared)
     scheduler = make_scheduler(prepared.options, prepared.num_epochs, history, baseline)
     record_stopped(prepared, scheduler.why if scheduler else {}, on_event)
     search = Search(prepared.options, prepared.proposals, make_task, stored_results(prepared))

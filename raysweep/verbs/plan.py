@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.arguments import take_request, take_space
-from raysweep.cost import accelerator, money
+from raysweep.cost import assumption
 from raysweep.errors import RaysweepError
 from raysweep.planning import PlannedTrial, changes, to_run
 from raysweep.proposals import SearchOptions
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @recipe_options
 @space_options
 @json_option
-@click.option("--price", type=float, default=None, metavar="AMOUNT", help="Price of one GPU-hour, for the estimate.")
+@click.option("--price", type=click.FloatRange(min=0), metavar="AMOUNT", help="Price of a GPU-hour, for the estimate.")
 def plan(studies: tuple[str, ...], as_json: bool, price: float | None, **options: Any) -> None:
     """Print every trial with its action and cost; train nothing.
 
@@ -59,10 +59,10 @@ def print_plan(plan: Sequence[PlannedTrial], protocol: str, price: float | None)
     """Print the trials, then totals: counts by action, GPU-hours with their assumption, and the price."""
     click.echo(plan_text(plan, find_protocol(protocol)))
     hours = sum(planned.estimated_gpu_h for planned in plan)
-    cost = "" if price is None else f", {money(hours, price):.2f} at {price:g} each"
+    cost = "" if price is None else f", {hours * price:.2f} at {price:g} each"
     click.echo(f"\n{len(plan)} trials: {_counts(plan)}. About {hours:.3g} GPU-hours{cost}.")
     if waiting := to_run(plan):
-        click.echo(f"{accelerator(waiting[0].recipe).sentence}.")
+        click.echo(f"{assumption(waiting[0].recipe)}.")
 
 
 def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: SearchOptions) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from ray.tune.search import Searcher
 
+from raysweep.identity import trial_id
 from raysweep.orchestrate import space_searcher as searchers_module
 from raysweep.orchestrate.events import Outcome
 from raysweep.orchestrate.ray_sweep import run_on_ray
@@ -253,7 +254,7 @@ def sweep(cluster: str, listener: Listener) -> Sweep:
             workers=1,
             train=train_by_rate,
             record_end=listener.record_end,
-            scheduler=make_scheduler(search.options, NUM_EPOCHS, (), search.proposals.baseline_trial),
+            scheduler=make_scheduler(search.options, NUM_EPOCHS, (), trial_id(search.proposals.baseline)),
             search=search,
         )
 
@@ -267,7 +268,7 @@ def test_a_random_search_with_asha_on_ray(sweep: Sweep, listener: Listener, tmp_
     assert [point.assignment for point in search.proposals.points.values()] == expected
     ends = (*outcome.finished, *outcome.diverged, *outcome.failed, *outcome.stopped)
     assert sorted(ends) == sorted(search.proposals.points)
-    assert search.proposals.baseline_trial in outcome.finished
+    assert trial_id(search.proposals.baseline) in outcome.finished
     assert outcome.stopped
     for trial, result in search.ended.items():
         rate = float(str(search.proposals.points[trial].assignment["solver.lr"]))

@@ -95,6 +95,7 @@ def test_a_space_is_listed_planned_and_left_out_of_all() -> None:
         (("run", "joint", "--seeds", "3"), ("--seeds", "joint")),
         (("plan", "joint", "--variants", "s000"), ("--variants", "joint")),
         (("plan", "joint", "--price", "2"), ("--price 2",)),
+        (("plan", "activation", "--price", "-1"), ("--price", "-1")),
         (("run", "joint", "--inline", "--searcher", "optuna"), ("--searcher optuna", "--inline")),
         (("run", "joint", "--inline", "--scheduler", "asha"), ("--scheduler asha", "--inline")),
         (("run", "joint", "--searcher", "gird"), ("'gird'", "grid")),
