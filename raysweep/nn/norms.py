@@ -85,10 +85,7 @@ def none(channels: int) -> nn.Module:
     return nn.Identity()
 
 
-@NORMS.add("batch", "batch normalisation without scale and bias, like Caffe's layer", BATCH_NORM)
-def batch(channels: int) -> nn.Module:
-    """Normalisation only."""
-    return CaffeBatchNorm(channels)
+NORMS.add("batch", "batch normalisation without scale and bias, like Caffe's layer", BATCH_NORM)(CaffeBatchNorm)
 
 
 @NORMS.add("batch_affine", "batch normalisation with a scale (initially 1) and a bias (initially 0.0001)", BATCH_NORM)
@@ -122,5 +119,4 @@ def batch_current(channels: int) -> nn.Module:
 @NORMS.add("batch_affine_current", "like batch_affine, using the batch's own statistics at test too", BATCH_NORM)
 def batch_affine_current(channels: int) -> nn.Module:
     """Like `batch_current`, with a scale and a bias."""
-
     return _affine(CaffeBatchNorm(channels, current=True))

@@ -120,6 +120,7 @@ def max_plus_average(window: Window) -> nn.Module:
     return Summed(max_pooling(window), average_pooling(window))
 
 
+@POOLINGS.add("stochastic", "training draws a value by its size, test averages by size", "Zeiler & Fergus 2013")
 class StochasticPooling(nn.Module):
     """Training draws one value of each window with probability proportional to it; test returns sum x^2 / sum x.
 
@@ -142,12 +143,6 @@ class StochasticPooling(nn.Module):
         return torch.stack([tap * (below == place) for place, tap in enumerate(taps)]).sum(0)
 
 
-@POOLINGS.add("stochastic", "training draws a value by its size, test averages by size", "Zeiler & Fergus 2013")
-def stochastic(window: Window) -> nn.Module:
-    """Stochastic pooling."""
-    return StochasticPooling(window)
-
-
 class Masks(nn.Module):
     """Inner products of every window with learned masks, shared over channels and positions."""
 
@@ -165,6 +160,7 @@ class Masks(nn.Module):
         return products.view(len(x), channels, -1, *products.shape[2:]).movedim(2, 0)
 
 
+@POOLINGS.add("gated", "maximum and average mixed by a learned gate, one mask per layer", GENERAL)
 class GatedPooling(nn.Module):
     """s max + (1 - s) average with s = sigmoid(mask . window) (Lee et al. 2016, equation 2)."""
 
@@ -179,12 +175,7 @@ class GatedPooling(nn.Module):
         return torch.lerp(self.average(x), self.max(x), self.gate(x)[0].sigmoid())
 
 
-@POOLINGS.add("gated", "maximum and average mixed by a learned gate, one mask per layer", GENERAL)
-def gated(window: Window) -> nn.Module:
-    """Gated max-average pooling."""
-    return GatedPooling(window)
-
-
+@POOLINGS.add("tree", "two learned averages mixed by a learned gate, three masks per layer", GENERAL)
 class TreePooling(nn.Module):
     """s a.x + (1 - s) b.x with s = sigmoid(gate . x), a tree of two leaves (Lee et al. 2016, equation 4).
 
@@ -200,12 +191,6 @@ class TreePooling(nn.Module):
         """x (N, C, H, W) -> (N, C, h, w)."""
         first, second = self.leaves(x)
         return torch.lerp(second, first, self.gate(x)[0].sigmoid())
-
-
-@POOLINGS.add("tree", "two learned averages mixed by a learned gate, three masks per layer", GENERAL)
-def tree(window: Window) -> nn.Module:
-    """Tree pooling with two levels."""
-    return TreePooling(window)
 
 
 @POOLINGS.add("strided_conv", "no pooling; CaffeNet's conv2, conv3, conv5 have stride 2", "Springenberg et al. 2015")
