@@ -40,13 +40,16 @@ from raysweep.orchestrate.packing import Layout
 from raysweep.orchestrate.pool import SILENCE_S, Pool
 from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
-from raysweep.orchestrate.space_searcher import PlanOrder, Proposing
+from raysweep.orchestrate.space_searcher import PlanOrder
 from raysweep.orchestrate.tuner import run_tuner
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
+
+    from raysweep.orchestrate.nas_searcher import NasSearch
+    from raysweep.orchestrate.space_searcher import Search
 
 PATIENCE_S = 5.0
 """How long idle gangs may take to end at the end of a sweep."""
@@ -66,7 +69,7 @@ def run_on_ray(
     workers_per_trial: int = 1,
     max_attempts: int = 2,
     scheduler: TrialScheduler | None = None,
-    search: Proposing | None = None,
+    search: Search | NasSearch | None = None,
     metadata: Mapping[str, str] | None = None,
     dashboard: bool | None = None,
     share_images: bool = True,
@@ -122,7 +125,7 @@ def _title(studies: str) -> str:
 
 def lay_out(
     tasks: Sequence[TrialTask],
-    search: Proposing | None,
+    search: Search | NasSearch | None,
     shape: GangShape,
     at_once: int | None,
     choose_gpus: bool,
@@ -168,9 +171,9 @@ class _Sweep:
         train: Train,
         max_attempts: int,
         scheduler: TrialScheduler | None,
-        search: Proposing | None = None,
-        share_images: bool = False,
-        title: str = "raysweep",
+        search: Search | NasSearch | None,
+        share_images: bool,
+        title: str,
     ) -> None:
         self.search = search
         self.why: Mapping[str, str] = getattr(scheduler, "why", {})
@@ -183,9 +186,8 @@ class _Sweep:
         # The name is only for the dashboard, and unique, since one driver may run several sweeps.
         actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
         expected = search.most_left if search else 0
-        wide = layout.can_widen
         self.pool = actor.options(name=f"{title} ({boot})").remote(
-            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, wide
+            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen
         )
         self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout
