@@ -97,11 +97,7 @@ def _stage(net: NetworkBuilder, number: int, stage: Stage) -> None:
 
 
 def he_sun(model: Model, net: NetworkBuilder) -> None:
-    """A model of the table.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """A model of the table."""
     net.input()
     for number, stage in enumerate(model, 1):
         _stage(net, number, stage)

@@ -141,11 +141,7 @@ SUMMARY = "eleven modules of factorised convolutions and an auxiliary head"
 
 @network("inception_v3", SUMMARY, "Szegedy et al. 2016", side=299, own=OWN)
 def inception_v3(net: NetworkBuilder) -> None:
-    """The network.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """The network."""
     net.input()
     _stem(net)
     for name, parts in MODULES.items():

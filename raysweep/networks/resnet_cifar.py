@@ -75,11 +75,7 @@ class Form:
 
 
 def resnet_cifar(form: Form, net: NetworkBuilder) -> None:
-    """The network of this form.
-
-    Raises:
-        InapplicableError: a non-linearity that cannot follow a sum, or images too small.
-    """
+    """The network of this form."""
     net.input()
     net.stem("conv1", net.scaled(form.widths[0]))
     places = [(width, block) for width in form.widths for block in range((form.depth - 2) // 6)]

@@ -37,7 +37,6 @@ def vgglike(skips: bool, net: NetworkBuilder) -> None:
     """Eleven 3x3 convolutions in four stages after the first layer.
 
     Raises:
-        InapplicableError: images too small.
         RaysweepError: `conv_dropout` does not have one share for each convolution after the first.
     """
     _stem(net)
@@ -74,11 +73,7 @@ class Levels:
 
 
 def ror(levels: Levels, net: NetworkBuilder) -> None:
-    """ResNet of ResNets.
-
-    Raises:
-        InapplicableError: a non-linearity that cannot follow a sum, or images too small.
-    """
+    """ResNet of ResNets."""
     _stem(net)
     if levels.root:
         shortcut = partial(_projection, width=net.scaled(WIDTHS[-1]), stride=2 ** (len(WIDTHS) - 1))
