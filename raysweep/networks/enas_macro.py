@@ -59,9 +59,7 @@ def enas_macro(form: Form, net: NetworkBuilder) -> None:
     example = "conv_3x3; sep_conv_5x5 1; max_pool_3x3 01"
     layers = form.layers or MacroNetwork.parse(genotype_text(recipe, example))
     net.input()
-    net.conv(
-        "conv1", net.scaled(form.width), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2, act=False
-    )
+    net.stem("conv1", net.scaled(form.width), act=False)
     add_layers(net, "layers", layers)
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 

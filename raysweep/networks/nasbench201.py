@@ -43,7 +43,7 @@ def nasbench201(net: NetworkBuilder) -> None:
     cell = Cell201.parse(genotype_text(recipe, PLAIN))
     nodes = [[word for word, (_, to) in zip(cell.operations, EDGES, strict=True) if to == node] for node in (1, 2, 3)]
     net.input()
-    net.conv("conv1", width, recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2, act=False)
+    net.stem("conv1", width, act=False)
     for stack in range(STACKS):
         if stack:
             wide = width << stack

@@ -105,9 +105,7 @@ def _blocks(net: NetworkBuilder, levels: Levels, width: int, stride: int, depth:
 def _body(levels: Levels, net: NetworkBuilder, width: int, stride: int) -> None:
     layers = levels.kernels * 2
     for number, kernel in enumerate(layers, 1):
-        rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
-        pad, step = (rows // 2, columns // 2), stride if number == 1 else 1
-        net.conv(f"conv{number}", width, kernel, step, pad, act=number < len(layers))
+        net.conv(f"conv{number}", width, kernel, stride if number == 1 else 1, None, act=number < len(layers))
 
 
 STEM: dict[str, Any] = {"stem_kernel": 7, "stem_stride": 2}

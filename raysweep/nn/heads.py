@@ -84,7 +84,7 @@ def _drop(name: str) -> Head:
 def _conv(number: int, kernel: int, width: int = 0) -> Head:
     """A convolution of the head's width, or of a fixed one; `number` counts from 6."""
     return lambda net, *widths: net.conv(
-        f"conv{number}", net.scaled(width) if width else widths[number - 6], kernel, pad=kernel // 2, number=number
+        f"conv{number}", net.scaled(width) if width else widths[number - 6], kernel, pad=None, number=number
     )
 
 
