@@ -227,11 +227,8 @@ def operation(name: str, style: str, width: int, stride: int = 1) -> Part[Builde
         raise RaysweepError(
             f"operation {name!r} does not exist in networks of style {style}.{did_you_mean(name, known)}"
         )
-    return partial(_add, known[name], width, stride)
-
-
-def _add(adds: Operation, width: int, stride: int, net: Builder) -> None:
-    adds(net, width, stride)
+    add = known[name]
+    return lambda net: add(net, width, stride)
 
 
 def fit_older(net: Builder, style: str, width: int, newer: tuple[int, ...]) -> None:

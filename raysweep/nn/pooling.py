@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, product
 
 import torch
@@ -84,20 +85,17 @@ class Bordered(nn.Module):
         return pooled[:, :, :rows, :columns]
 
 
-@POOLINGS.add("max", "maximum of the window")
-def max_pooling(window: Window) -> nn.Module:
-    """Maximum pooling; border pixels never count."""
+def _of_windows(kind: type[nn.MaxPool2d | nn.AvgPool2d], outside: float, window: Window) -> nn.Module:
     if 2 * window.pad > window.kernel:
-        return Bordered(window, nn.MaxPool2d(window.kernel, window.stride, ceil_mode=True), -torch.inf)
-    return nn.MaxPool2d(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
+        return Bordered(window, kind(window.kernel, window.stride, ceil_mode=True), outside)
+    return kind(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
 
 
-@POOLINGS.add("average", "mean over the window, clipped to the image and its border")
-def average_pooling(window: Window) -> nn.Module:
-    """Average pooling; windows that extend beyond the right or lower border divide by fewer values."""
-    if 2 * window.pad > window.kernel:
-        return Bordered(window, nn.AvgPool2d(window.kernel, window.stride, ceil_mode=True), 0.0)
-    return nn.AvgPool2d(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
+# Border pixels never count for the maximum. Windows that extend beyond the right or lower border average fewer values.
+max_pooling = POOLINGS.add("max", "maximum of the window")(partial(_of_windows, nn.MaxPool2d, -torch.inf))
+average_pooling = POOLINGS.add("average", "mean over the window, clipped to the image and its border")(
+    partial(_of_windows, nn.AvgPool2d, 0.0)
+)
 
 
 class Summed(nn.Module):
@@ -114,10 +112,9 @@ class Summed(nn.Module):
         return total
 
 
-@POOLINGS.add("max_plus_average", "sum of maximum and mean, not halved", "Mishkin et al. 2017")
-def max_plus_average(window: Window) -> nn.Module:
-    """Both poolings, summed."""
-    return Summed(max_pooling(window), average_pooling(window))
+POOLINGS.add("max_plus_average", "sum of maximum and mean, not halved", "Mishkin et al. 2017")(
+    lambda window: Summed(max_pooling(window), average_pooling(window))
+)
 
 
 @POOLINGS.add("stochastic", "training draws a value by its size, test averages by size", "Zeiler & Fergus 2013")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
-from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.tune.search import ConcurrencyLimiter
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.cluster import connect
@@ -193,7 +193,8 @@ class _Sweep:
         self.layout = layout
         gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
         self.ahead = search.ahead if search else 1
-        self.searcher = ConcurrencyLimiter(self._make_searcher(tasks), layout.gangs + self.ahead)
+        inner = search.make_searcher(self.pool, self.stopping) if search else PlanOrder(self.tasks, self.stopping)
+        self.searcher = ConcurrencyLimiter(inner, layout.gangs + self.ahead)
         self.growth = Growth(self.pool, self.gangs, gang, layout.at_once, self._allow)
         self.watch = Watch(self.pool, self.gangs)
         self.tuner = threading.Thread(target=self._tune, args=(scheduler,), daemon=True)
@@ -265,11 +266,6 @@ class _Sweep:
                 "continue."
             )
         return Outcome.of(ends)
-
-    def _make_searcher(self, tasks: Sequence[TrialTask]) -> Searcher:
-        if self.search:
-            return self.search.make_searcher(self.pool, self.stopping)
-        return PlanOrder([task.trial for task in tasks], self.stopping)
 
     def _allow(self, at_once: int) -> None:
         self.searcher.max_concurrent = at_once + self.ahead

@@ -6,7 +6,7 @@ assignments into trials, trains none twice, and first reports the results in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from random import Random
@@ -109,7 +109,7 @@ class StatelessSearcher(Searcher):  # type: ignore[misc]
 class PlanOrder(StatelessSearcher):
     """Proposes the trials of a plan, by our ids, in the plan's order."""
 
-    def __init__(self, trials: Sequence[str], stopping: Event) -> None:
+    def __init__(self, trials: Iterable[str], stopping: Event) -> None:
         super().__init__()
         self.trials = iter(trials)
         self.stopping = stopping
