@@ -47,13 +47,13 @@ class Window:
         count = -(-span // self.stride) + 1
         return max(0, count - 1 if self.pad and (count - 1) * self.stride >= size + self.pad else count)
 
-    def complete(self, x: Tensor, value: float = 0.0) -> Tensor:
-        """x padded with `value` so that every window is complete."""
+    def complete(self, x: Tensor) -> Tensor:
+        """x padded with zeros so that every window is complete."""
         borders: list[int] = []
         for size in reversed(x.shape[2:]):
             end = (self.output(size) - 1) * self.stride + self.kernel
             borders += [self.pad, end - size - self.pad]
-        return F.pad(x, borders, value=value)
+        return F.pad(x, borders)
 
     def taps(self, x: Tensor) -> list[Tensor]:
         """x (N, C, H, W) -> for each of the kernel^2 positions in a window, its value in all windows, (N, C, h, w)."""

@@ -25,7 +25,6 @@ from raysweep.orchestrate.events import (
     Outcome,
     RecordEnd,
     Train,
-    broadcast,
     headline,
     record_trial_end,
     train_trial,
@@ -102,7 +101,7 @@ def run_on_ray(
             closing(loggers),
             _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
         ):
-            sweep.follow(broadcast(metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
+            sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
             return sweep.outcome()
 
 
@@ -220,8 +219,13 @@ class _Sweep:
         ray.kill(self.pool)
         self.folder.cleanup()
 
-    def follow(self, on_event: OnEvent, record_end: RecordEnd) -> None:
+    def follow(self, listeners: Sequence[OnEvent], record_end: RecordEnd) -> None:
         """Pass on the events until the sweep is over; write the ends that no worker could write."""
+
+        def on_event(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
         while events := self._next_events():
             for event in events:
                 if event.kind == "stopped":
