@@ -29,13 +29,8 @@ HIDDEN = 256
 DEPTHS = (20, 32, 44, 56, 110, 1202)
 
 
-def _body(net: NetworkBuilder, width: int, stride: int) -> None:
-    net.conv("conv1", width, 3, stride, 1)
-    net.conv("conv2", width, 3, 1, 1, act=False)
-
-
-def _elu_body(net: NetworkBuilder, width: int, stride: int) -> None:
-    net.conv("conv1", width, 3, stride, 1, norm=False)
+def _body(net: NetworkBuilder, width: int, stride: int, inner_norm: bool = True) -> None:
+    net.conv("conv1", width, 3, stride, 1, norm=inner_norm)
     net.conv("conv2", width, 3, 1, 1, act=False)
 
 
@@ -104,7 +99,7 @@ for _depth in DEPTHS:
     _member(f"resnet{_depth}_cifar", Form(_depth), f"{_depth} layers, parameter-free shortcuts", "He et al. 2016a")
 _member(
     "elu_resnet110_cifar",
-    Form(110, _elu_body, activated=False),
+    Form(110, partial(_body, inner_norm=False), activated=False),
     "resnet110_cifar with ELU inside its blocks and nothing after the sum",
     "Shah et al. 2016",
     "elu",
