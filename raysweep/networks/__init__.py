@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import InapplicableError
+from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.recipe import NetworkRecipe
 from raysweep.registry import Registry
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from raysweep.nn.network_builder import NetworkBuilder
 
 Describe = Callable[["NetworkBuilder"], None]
+"""Adds all layers of a network.
+
+Each raises `InapplicableError` for images that are too small, and where a non-linearity has a single input, such as
+after a sum, for one that combines several layers."""
 CELL_FACTORS = frozenset({"genotype", "cell_repeats", "drop_path"})
 """The factors that only networks of searched cells have."""
 OPTIONAL_FACTORS = CELL_FACTORS | frozenset(
@@ -92,6 +96,20 @@ def own_factors(recipe: NetworkRecipe, name: str) -> dict[str, Any]:
         for factor in sorted(before.keys() | after.keys())
         if getattr(recipe, factor) == before.get(factor, getattr(defaults, factor))
     }
+
+
+def genotype_text(recipe: NetworkRecipe, example: object) -> str:
+    """The recipe's genotype.
+
+    Raises:
+        RaysweepError: it is empty.
+    """
+    if not recipe.genotype:
+        raise RaysweepError(
+            f"{recipe.name} is built from network.genotype, which is empty: set it to one as printed by raysweep.nas, "
+            f"e.g. --set 'network.genotype={example}'."
+        )
+    return recipe.genotype
 
 
 def build_network(recipe: NetworkRecipe, shape: tuple[int, ...]) -> nn.Module:

@@ -98,7 +98,7 @@ def _stem_layers(net: NetworkBuilder, width: int) -> None:
     kernel = recipe.stem_layers_kernel
     names = [f"conv1_{number}" for number in range(1, recipe.stem_layers + 1)]
     for name in names:
-        net.conv(name, width, kernel, pad=kernel // 2, number=1)
+        net.conv(name, width, kernel, pad=None, number=1)
     if recipe.stem_residual and names:
         net.pair_skips("conv1_pairs", names)
 
@@ -108,8 +108,7 @@ def _stage(net: NetworkBuilder, number: int, stage: ConvStage) -> None:
     for part, kernel in enumerate(kernels):
         # One group if the channels are not divisible, as with a concatenated image.
         groups = stage.groups if net.shape[0] % stage.groups == 0 else 1
-        pad: Kernel = (kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)) if stage.pad else 0
-        stride = stage.stride if part == 0 else 1
+        stride, pad = stage.stride if part == 0 else 1, None if stage.pad else 0
         net.conv(f"conv{number}{'abcd'[part] if part else ''}", stage.width, kernel, stride, pad, groups, number)
 
 

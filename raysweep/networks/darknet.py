@@ -20,11 +20,7 @@ OWN = {"activation": "leaky_relu", "stem_kernel": 3, "stem_stride": 1, "pool_ker
 
 @network("darknet", "seven 3x3 convolutions from 16 to 1024 channels", "Redmon 2013-2016", own=BATCH_NORM | OWN)
 def darknet(net: NetworkBuilder) -> None:
-    """Darknet; a map of one pixel is not pooled any further.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """Darknet; a map of one pixel is not pooled any further."""
     net.input()
     for number, width in enumerate(WIDTHS, 1):
         if number == 1:

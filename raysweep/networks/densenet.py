@@ -50,11 +50,7 @@ def _transition(net: NetworkBuilder, name: str, channels: int) -> None:
 
 
 def densenet(form: Form, net: NetworkBuilder) -> None:
-    """The DenseNet of this form.
-
-    Raises:
-        InapplicableError: a non-linearity that takes several layers, or images too small.
-    """
+    """The DenseNet of this form."""
     net.input()
     net.stem("conv0", net.scaled(form.stem), act=form.stem_activated, norm=form.stem_activated)
     if net.recipe.stem_stride > 1:

@@ -27,9 +27,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError
 from raysweep.genotypes.macro import ENAS_MACRO, MacroNetwork
-from raysweep.networks import network
+from raysweep.networks import genotype_text, network
 from raysweep.networks.resnet import OWN_CIFAR
 
 if TYPE_CHECKING:
@@ -48,29 +47,19 @@ class Form:
     """None: those of the recipe."""
 
 
-def _layers(net: NetworkBuilder) -> MacroNetwork:
-    if not net.recipe.genotype:
-        raise RaysweepError(
-            f"{net.recipe.name} builds the layers of network.genotype, which is empty: set it to a network as printed "
-            "by raysweep.nas, e.g. --set 'network.genotype=conv_3x3; sep_conv_5x5 1; max_pool_3x3 01'."
-        )
-    return MacroNetwork.parse(net.recipe.genotype)
-
-
 def enas_macro(form: Form, net: NetworkBuilder) -> None:
     """Build a network of that form.
 
     Raises:
         RaysweepError: a missing or invalid genotype.
-        InapplicableError: a non-linearity that needs several layers, or images too small.
     """
     from raysweep.nn.macro import add_layers  # loads torch
 
-    recipe, layers = net.recipe, form.layers or _layers(net)
+    recipe = net.recipe
+    example = "conv_3x3; sep_conv_5x5 1; max_pool_3x3 01"
+    layers = form.layers or MacroNetwork.parse(genotype_text(recipe, example))
     net.input()
-    net.conv(
-        "conv1", net.scaled(form.width), recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2, act=False
-    )
+    net.stem("conv1", net.scaled(form.width), act=False)
     add_layers(net, "layers", layers)
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 

@@ -51,11 +51,7 @@ def _stage(net: NetworkBuilder, form: Form, number: int, widths: tuple[int, ...]
 
 
 def fitnet(form: Form, net: NetworkBuilder) -> None:
-    """The FitNet of this form.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """The FitNet of this form."""
     net.input()
     for number, widths in enumerate(form.stages, 1):
         _stage(net, form, number, widths)

@@ -111,11 +111,7 @@ def _stem(net: NetworkBuilder, form: Form) -> None:
 
 
 def googlenet(form: Form, net: NetworkBuilder) -> None:
-    """The GoogLeNet of this form.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """The GoogLeNet of this form."""
     net.input()
     _stem(net, form)
     for module in MODULES:

@@ -92,16 +92,11 @@ def _stage(net: NetworkBuilder, number: int, stage: Stage) -> None:
             net.conv(name, width, layer.kernel, pad=int(restores and not stage.shrinks))
             restores = not restores
         else:
-            rows, columns = (layer.kernel,) * 2 if isinstance(layer.kernel, int) else layer.kernel
-            net.conv(name, width, layer.kernel, pad=(rows // 2, columns // 2))
+            net.conv(name, width, layer.kernel, pad=None)
 
 
 def he_sun(model: Model, net: NetworkBuilder) -> None:
-    """A model of the table.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """A model of the table."""
     net.input()
     for number, stage in enumerate(model, 1):
         _stage(net, number, stage)

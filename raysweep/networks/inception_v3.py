@@ -33,8 +33,7 @@ class Layer:
 def _convs(*chain: Layer) -> Part[NetworkBuilder]:
     def describe(net: NetworkBuilder) -> None:
         for number, layer in enumerate(chain, 1):
-            rows, columns = (layer.kernel,) * 2 if isinstance(layer.kernel, int) else layer.kernel
-            net.conv(f"conv{number}", net.scaled(layer.width), layer.kernel, pad=(rows // 2, columns // 2))
+            net.conv(f"conv{number}", net.scaled(layer.width), layer.kernel, pad=None)
 
     return describe
 
@@ -141,11 +140,7 @@ SUMMARY = "eleven modules of factorised convolutions and an auxiliary head"
 
 @network("inception_v3", SUMMARY, "Szegedy et al. 2016", side=299, own=OWN)
 def inception_v3(net: NetworkBuilder) -> None:
-    """The network.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """The network."""
     net.input()
     _stem(net)
     for name, parts in MODULES.items():

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import (
     AMOEBANET_A,
     AMOEBANET_DARTS,
@@ -30,7 +29,7 @@ from raysweep.genotypes.cells import (
     Cell,
     Genotype,
 )
-from raysweep.networks import CELL_FACTORS, network
+from raysweep.networks import CELL_FACTORS, genotype_text, network
 from raysweep.networks.resnet import BATCH_NORM, HEAD
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Chain:
 
     def __init__(self, net: NetworkBuilder, form: Form) -> None:
         self.net, self.form = net, form
-        self.genotype = form.genotype or _recipe_genotype(net)
+        self.genotype = form.genotype or Genotype.parse(genotype_text(net.recipe, ENAS_MICRO))
         self.repeats = net.recipe.cell_repeats or form.repeats
         self.stem_cells = 2 if form.large and form.style == "slim" else 0
         self.older: tuple[int, ...] | None = None
@@ -91,16 +90,6 @@ class Chain:
         self.older = before
         if self.count == self.stem_cells + 2 * self.repeats + AUXILIARY_AFTER[self.form.style]:
             self.net.auxiliary_head("aux", partial(_auxiliary, self.form))
-
-
-def _recipe_genotype(net: NetworkBuilder) -> Genotype:
-    recipe = net.recipe
-    if not recipe.genotype:
-        raise RaysweepError(
-            f"{recipe.name} builds the cells of network.genotype, which is empty: set it to a genotype as printed by "
-            f"raysweep.nas, e.g. --set 'network.genotype={ENAS_MICRO}'."
-        )
-    return Genotype.parse(recipe.genotype)
 
 
 def _auxiliary(form: Form, net: NetworkBuilder) -> None:
@@ -140,7 +129,6 @@ def nas_cells(form: Form, net: NetworkBuilder) -> None:
 
     Raises:
         RaysweepError: a missing or invalid genotype, or an operation that the style does not have.
-        InapplicableError: a non-linearity that needs several layers, or images too small.
     """
     chain, width = Chain(net, form), net.scaled(form.width)
     net.input()

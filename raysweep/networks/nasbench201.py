@@ -10,9 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from raysweep.errors import RaysweepError
 from raysweep.genotypes.nasbench201 import CELLS, EDGES, STACKS, STEM, Cell201
-from raysweep.networks import network
+from raysweep.networks import genotype_text, network
 from raysweep.networks.resnet import OWN_CIFAR
 
 if TYPE_CHECKING:
@@ -21,15 +20,6 @@ if TYPE_CHECKING:
 HIDDEN = 256
 PLAIN = Cell201(("nor_conv_3x3",) * len(EDGES))
 """The cell with only 3x3 convolutions."""
-
-
-def _cell(net: NetworkBuilder) -> Cell201:
-    if not net.recipe.genotype:
-        raise RaysweepError(
-            f"{net.recipe.name} builds the cell of network.genotype, which is empty: set it to a cell in the form of "
-            f"the benchmark, e.g. --set 'network.genotype={PLAIN}'."
-        )
-    return Cell201.parse(net.recipe.genotype)
 
 
 def _block(width: int, net: NetworkBuilder) -> None:
@@ -48,12 +38,12 @@ def nasbench201(net: NetworkBuilder) -> None:
 
     Raises:
         RaysweepError: a missing or invalid genotype.
-        InapplicableError: a non-linearity that needs several layers, or images too small.
     """
-    recipe, cell, width = net.recipe, _cell(net), net.scaled(STEM)
+    recipe, width = net.recipe, net.scaled(STEM)
+    cell = Cell201.parse(genotype_text(recipe, PLAIN))
     nodes = [[word for word, (_, to) in zip(cell.operations, EDGES, strict=True) if to == node] for node in (1, 2, 3)]
     net.input()
-    net.conv("conv1", width, recipe.stem_kernel, recipe.stem_stride, recipe.stem_kernel // 2, act=False)
+    net.stem("conv1", width, act=False)
     for stack in range(STACKS):
         if stack:
             wide = width << stack

@@ -36,11 +36,7 @@ class Form:
 
 
 def nin(form: Form, net: NetworkBuilder) -> None:
-    """NiN. The last 1x1 convolution of the last stage is the head's classifier.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """NiN. The last 1x1 convolution of the last stage is the head's classifier."""
     net.input()
     for number, stage in enumerate(form.stages, 1):
         if number == 1:  # a first layer that does not stride keeps the size of the map

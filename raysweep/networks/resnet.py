@@ -102,11 +102,7 @@ def _projection(form: Form, channels: int, stride: int, net: NetworkBuilder) -> 
 
 
 def resnet(form: Form, net: NetworkBuilder) -> None:
-    """The residual network of this form.
-
-    Raises:
-        InapplicableError: a non-linearity that cannot follow a sum, or images too small.
-    """
+    """The residual network of this form."""
     net.input()
     net.stem("conv1", net.scaled(form.stem), act=form.stem_activated, norm=form.stem_activated)
     if net.recipe.stem_stride > 1:
@@ -157,13 +153,7 @@ for _name, _form, _summary, _paper, _native in (
     ("resnet56", Form((3, 4, 8, 3)), "56 layers, bottlenecks; a reconstruction", CONTRIBUTED, LARGE),
     ("resnet45", BASIC_45, "45 convolutions, two 3x3 per block; a reconstruction", CONTRIBUTED, LARGE),
     ("preresnet110_cifar", CIFAR_110, "110 layers, pre-activated", PREACTIVATED, CIFAR),
-    (
-        "preresnet164_cifar",
-        replace(CIFAR_110, bottleneck=True),
-        "164 layers, pre-activated bottlenecks",
-        PREACTIVATED,
-        CIFAR,
-    ),
+    ("preresnet164_cifar", CIFAR_164, "164 layers, pre-activated bottlenecks", PREACTIVATED, CIFAR),
     ("wrn28_10_cifar", WIDE_28, "28 layers, ten times as wide", WIDE, CIFAR),
     ("resnext29_8x64d_cifar", RESNEXT_29, "29 layers, 8 groups of 64 channels", RESNEXT, CIFAR),
 ):

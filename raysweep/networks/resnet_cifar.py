@@ -29,13 +29,8 @@ HIDDEN = 256
 DEPTHS = (20, 32, 44, 56, 110, 1202)
 
 
-def _body(net: NetworkBuilder, width: int, stride: int) -> None:
-    net.conv("conv1", width, 3, stride, 1)
-    net.conv("conv2", width, 3, 1, 1, act=False)
-
-
-def _elu_body(net: NetworkBuilder, width: int, stride: int) -> None:
-    net.conv("conv1", width, 3, stride, 1, norm=False)
+def _body(net: NetworkBuilder, width: int, stride: int, inner_norm: bool = True) -> None:
+    net.conv("conv1", width, 3, stride, 1, norm=inner_norm)
     net.conv("conv2", width, 3, 1, 1, act=False)
 
 
@@ -75,11 +70,7 @@ class Form:
 
 
 def resnet_cifar(form: Form, net: NetworkBuilder) -> None:
-    """The network of this form.
-
-    Raises:
-        InapplicableError: a non-linearity that cannot follow a sum, or images too small.
-    """
+    """The network of this form."""
     net.input()
     net.stem("conv1", net.scaled(form.widths[0]))
     places = [(width, block) for width in form.widths for block in range((form.depth - 2) // 6)]
@@ -108,7 +99,7 @@ for _depth in DEPTHS:
     _member(f"resnet{_depth}_cifar", Form(_depth), f"{_depth} layers, parameter-free shortcuts", "He et al. 2016a")
 _member(
     "elu_resnet110_cifar",
-    Form(110, _elu_body, activated=False),
+    Form(110, partial(_body, inner_norm=False), activated=False),
     "resnet110_cifar with ELU inside its blocks and nothing after the sum",
     "Shah et al. 2016",
     "elu",

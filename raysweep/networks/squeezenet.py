@@ -39,11 +39,7 @@ def _fire(net: NetworkBuilder, name: str, squeezed: int, expanded: int) -> None:
 
 
 def squeezenet(form: Form, net: NetworkBuilder) -> None:
-    """SqueezeNet. If the first convolution does not stride (small images), the first pooling is omitted.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """SqueezeNet. If the first convolution does not stride (small images), the first pooling is omitted."""
     net.input()
     strides = net.recipe.stem_stride > 1
     net.stem("conv1", net.scaled(form.stem_width), 0 if strides else None)

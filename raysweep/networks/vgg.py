@@ -26,11 +26,7 @@ OWN = {"stem_kernel": 3, "stem_stride": 1, "pool_kernel": 2}
 
 
 def vgg(depths: tuple[int, ...], net: NetworkBuilder) -> None:
-    """VGG with this number of convolutions in each stage.
-
-    Raises:
-        InapplicableError: images too small.
-    """
+    """VGG with this number of convolutions in each stage."""
     net.input()
     for number, (depth, width) in enumerate(zip(depths, map(net.scaled, WIDTHS), strict=True), 1):
         for part in range(1, depth + 1):

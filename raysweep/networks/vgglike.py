@@ -37,7 +37,6 @@ def vgglike(skips: bool, net: NetworkBuilder) -> None:
     """Eleven 3x3 convolutions in four stages after the first layer.
 
     Raises:
-        InapplicableError: images too small.
         RaysweepError: `conv_dropout` does not have one share for each convolution after the first.
     """
     _stem(net)
@@ -74,11 +73,7 @@ class Levels:
 
 
 def ror(levels: Levels, net: NetworkBuilder) -> None:
-    """ResNet of ResNets.
-
-    Raises:
-        InapplicableError: a non-linearity that cannot follow a sum, or images too small.
-    """
+    """ResNet of ResNets."""
     _stem(net)
     if levels.root:
         shortcut = partial(_projection, width=net.scaled(WIDTHS[-1]), stride=2 ** (len(WIDTHS) - 1))
@@ -110,9 +105,7 @@ def _blocks(net: NetworkBuilder, levels: Levels, width: int, stride: int, depth:
 def _body(levels: Levels, net: NetworkBuilder, width: int, stride: int) -> None:
     layers = levels.kernels * 2
     for number, kernel in enumerate(layers, 1):
-        rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
-        pad, step = (rows // 2, columns // 2), stride if number == 1 else 1
-        net.conv(f"conv{number}", width, kernel, step, pad, act=number < len(layers))
+        net.conv(f"conv{number}", width, kernel, stride if number == 1 else 1, None, act=number < len(layers))
 
 
 STEM: dict[str, Any] = {"stem_kernel": 7, "stem_stride": 2}

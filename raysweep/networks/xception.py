@@ -54,11 +54,7 @@ OWN = BATCH_NORM | {"stem_kernel": 3, "stem_stride": 2, "head": "avepool_clf"}
 
 @network("xception", "separable convolutions with skips", "Chollet 2017", side=299, own=OWN)
 def xception(net: NetworkBuilder) -> None:
-    """The network.
-
-    Raises:
-        InapplicableError: a non-linearity that takes several layers, or images too small.
-    """
+    """The network."""
     strides = net.recipe.stem_stride > 1
     net.input()
     net.stem("conv1", net.scaled(32), pad=0 if strides else None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import torch
 import torch.nn.functional as F
@@ -72,82 +72,29 @@ def module(
     return register
 
 
-@pointwise("linear", "no non-linearity")
-def linear(x: Tensor) -> Tensor:
-    """x."""
-    return x
-
-
-@pointwise("relu", "max(x, 0)", "Nair & Hinton 2010")
-def relu(x: Tensor) -> Tensor:
-    """max(x, 0). Not in place, since a skip may need x unchanged; training stores only the result either way."""
-    return F.relu(x)
-
-
-@pointwise("sigmoid", "1 / (1 + exp(-x))")
-def sigmoid(x: Tensor) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return torch.sigmoid(x)
-
-
-@pointwise("tanh", "tanh(x)")
-def tanh(x: Tensor) -> Tensor:
-    """tanh(x)."""
-    return torch.tanh(x)
-
-
-@pointwise("scaled_tanh", "1.759 tanh(0.6667 x), as the published file misprints LeCun's 1.7159", "LeCun et al. 1998")
-def scaled_tanh(x: Tensor) -> Tensor:
-    """1.759 tanh(0.6667 x), the constants of the published network file."""
-    return 1.759 * torch.tanh(0.6667 * x)
-
-
-@pointwise("arcsinh", "ln(x + sqrt(x^2 + 1))")
-def arcsinh(x: Tensor) -> Tensor:
-    """ln(x + sqrt(x^2 + 1))."""
-    return torch.asinh(x)
-
-
-@pointwise("softplus_shifted", "ln(1 + exp(x)) - ln 2 (0 at x = 0)")
-def softplus_shifted(x: Tensor) -> Tensor:
-    """ln(1 + exp(x)) - 0.693147."""
-    return F.softplus(x) - LN_2
-
-
-@pointwise("leaky_relu", "x, or 0.1 x below 0", "Maas et al. 2013; Redmon 2013-2016")
-def leaky_relu(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.1, Darknet's."""
-    return F.leaky_relu(x, 0.1)
-
-
-@pointwise("vlrelu", "x, or 0.3 x below 0: very leaky ReLU", "Maas et al. 2013; Graham 2014")
-def vlrelu(x: Tensor) -> Tensor:
-    """Leaky ReLU with slope 0.3."""
-    return F.leaky_relu(x, 0.3)
-
-
-@pointwise("elu", "x, or exp(x) - 1 below 0", "Clevert et al. 2016")
-def elu(x: Tensor) -> Tensor:
-    """ELU with alpha 1."""
-    return F.elu(x)
-
-
-@pointwise("elu_alpha05", "x, or (exp(x) - 1) / 2 below 0", "Clevert et al. 2016")
-def elu_alpha05(x: Tensor) -> Tensor:
-    """ELU with alpha 0.5."""
-    return F.elu(x, alpha=0.5)
-
-
-@pointwise("elu_lrelu_mean", "mean of ELU and leaky ReLU with slope 0.05")
-def elu_lrelu_mean(x: Tensor) -> Tensor:
-    """(ELU(x) + max(x, 0.05 x)) / 2."""
-    return 0.5 * (F.elu(x) + F.leaky_relu(x, 0.05))
-
-
-@pointwise("selu", "1.0507 times ELU with alpha 1.67326", "Klambauer et al. 2017")
-def selu(x: Tensor) -> Tensor:
-    """1.0507 ELU(x) with alpha 1.67326, the constants of the published network file."""
-    return 1.0507 * F.elu(x, alpha=1.67326)
+pointwise("linear", "no non-linearity")(lambda x: x)
+# Not in place, since a skip may need x unchanged; training stores only the result either way.
+pointwise("relu", "max(x, 0)", "Nair & Hinton 2010")(F.relu)
+pointwise("sigmoid", "1 / (1 + exp(-x))")(torch.sigmoid)
+pointwise("tanh", "tanh(x)")(torch.tanh)
+pointwise("scaled_tanh", "1.759 tanh(0.6667 x), as the published file misprints LeCun's 1.7159", "LeCun et al. 1998")(
+    lambda x: 1.759 * torch.tanh(0.6667 * x)
+)
+pointwise("arcsinh", "ln(x + sqrt(x^2 + 1))")(torch.asinh)
+pointwise("softplus_shifted", "ln(1 + exp(x)) - ln 2 (0 at x = 0)")(lambda x: F.softplus(x) - LN_2)
+pointwise("leaky_relu", "x, or 0.1 x below 0", "Maas et al. 2013; Redmon 2013-2016")(lambda x: F.leaky_relu(x, 0.1))
+pointwise("vlrelu", "x, or 0.3 x below 0: very leaky ReLU", "Maas et al. 2013; Graham 2014")(
+    lambda x: F.leaky_relu(x, 0.3)
+)
+pointwise("elu", "x, or exp(x) - 1 below 0", "Clevert et al. 2016")(F.elu)
+pointwise("elu_alpha05", "x, or (exp(x) - 1) / 2 below 0", "Clevert et al. 2016")(lambda x: F.elu(x, alpha=0.5))
+pointwise("elu_lrelu_mean", "mean of ELU and leaky ReLU with slope 0.05")(
+    lambda x: 0.5 * (F.elu(x) + F.leaky_relu(x, 0.05))
+)
+# The constants of the published network file.
+pointwise("selu", "1.0507 times ELU with alpha 1.67326", "Klambauer et al. 2017")(
+    lambda x: 1.0507 * F.elu(x, alpha=1.67326)
+)
 
 
 @pointwise("oplu", "adjacent channels sorted in pairs, larger first", "Chernodub & Nowicki 2016")
@@ -157,18 +104,6 @@ def oplu(x: Tensor) -> Tensor:
     first, second = x[:, 0:paired:2], x[:, 1:paired:2]
     sorted_pairs = torch.stack((torch.maximum(first, second), torch.minimum(first, second)), dim=2).flatten(1, 2)
     return torch.cat((sorted_pairs, x[:, paired:]), dim=1)
-
-
-@module("rrelu", "leaky ReLU with a random slope U(0.1, 0.5) per unit in training, 0.3 at test", "Xu et al. 2015")
-def rrelu(shape: Shape) -> nn.Module:
-    """Randomised leaky ReLU."""
-    return nn.RReLU(0.1, 0.5)
-
-
-@module("prelu", "leaky ReLU with a learned slope per channel, initially 0.3", "He et al. 2015")
-def prelu(shape: Shape) -> nn.Module:
-    """Parametric ReLU."""
-    return nn.PReLU(shape[0], init=0.3)
 
 
 class ChannelBias(nn.Module):
@@ -183,36 +118,12 @@ class ChannelBias(nn.Module):
         return x + self.bias.view(-1, *[1] * (x.dim() - 2))
 
 
-@module("frelu", "ReLU plus a learned bias per channel, initially -0.2", "Qiu et al. 2017")
-def frelu(shape: Shape) -> nn.Module:
-    """Flexible ReLU."""
-    return nn.Sequential(Pointwise("relu", relu), ChannelBias(shape[0], -0.2))
-
-
-@module("felu", "ELU plus a learned bias per channel, initially -0.1", "Qiu et al. 2017")
-def felu(shape: Shape) -> nn.Module:
-    """Flexible ELU."""
-    return nn.Sequential(Pointwise("elu", elu), ChannelBias(shape[0], -0.1))
-
-
 class Maxout(nn.Module):
     """Element-wise maximum of parallel layers (Goodfellow et al. 2013)."""
 
     def forward(self, *pieces: Tensor) -> Tensor:
         """The maximum over the pieces, which have the same shape."""
         return reduce(torch.maximum, pieces)
-
-
-@module("maxout", "maximum of two parallel layers", "Goodfellow et al. 2013", pieces=2)
-def maxout(shape: Shape) -> nn.Module:
-    """Two-piece maxout."""
-    return Maxout()
-
-
-@module("maxout5", "maximum of five parallel layers", "Goodfellow et al. 2013", pieces=5)
-def maxout5(shape: Shape) -> nn.Module:
-    """Five-piece maxout, as in the hidden layer of FitNets."""
-    return Maxout()
 
 
 class AdaptivePiecewiseLinear(nn.Module):
@@ -235,13 +146,23 @@ class AdaptivePiecewiseLinear(nn.Module):
         return total
 
 
-@module("apl2", "ReLU plus 2 learned hinges per unit position", "Agostinelli et al. 2015")
-def apl2(shape: Shape) -> nn.Module:
-    """Adaptive piecewise linear unit with 2 hinges."""
-    return AdaptivePiecewiseLinear(shape, 2)
-
-
-@module("apl5", "ReLU plus 5 learned hinges per unit position", "Agostinelli et al. 2015")
-def apl5(shape: Shape) -> nn.Module:
-    """Adaptive piecewise linear unit with 5 hinges."""
-    return AdaptivePiecewiseLinear(shape, 5)
+module("rrelu", "leaky ReLU with a random slope U(0.1, 0.5) per unit in training, 0.3 at test", "Xu et al. 2015")(
+    lambda shape: nn.RReLU(0.1, 0.5)
+)
+module("prelu", "leaky ReLU with a learned slope per channel, initially 0.3", "He et al. 2015")(
+    lambda shape: nn.PReLU(shape[0], init=0.3)
+)
+module("frelu", "ReLU plus a learned bias per channel, initially -0.2", "Qiu et al. 2017")(
+    lambda shape: nn.Sequential(Pointwise("relu", F.relu), ChannelBias(shape[0], -0.2))
+)
+module("felu", "ELU plus a learned bias per channel, initially -0.1", "Qiu et al. 2017")(
+    lambda shape: nn.Sequential(Pointwise("elu", F.elu), ChannelBias(shape[0], -0.1))
+)
+for _name, _pieces, _words in (("maxout", 2, "two"), ("maxout5", 5, "five")):
+    module(_name, f"maximum of {_words} parallel layers", "Goodfellow et al. 2013", pieces=_pieces)(
+        lambda shape: Maxout()
+    )
+for _hinges in (2, 5):
+    module(f"apl{_hinges}", f"ReLU plus {_hinges} learned hinges per unit position", "Agostinelli et al. 2015")(
+        partial(AdaptivePiecewiseLinear, hinges=_hinges)
+    )

@@ -104,7 +104,7 @@ class Builder:
         width: int,
         kernel: Kernel,
         stride: Kernel = 1,
-        pad: Kernel = 0,
+        pad: Kernel | None = 0,
         groups: int = 1,
         number: int = 0,
         *,
@@ -114,14 +114,15 @@ class Builder:
     ) -> None:
         """Add a convolution to `width` channels with everything that follows it except pooling.
 
-        `number` is its position in the network, counted from 1, to which `norm_bypass` and `norm_layers` refer; 0 takes
-        the next one. Without `act` there is neither a non-linearity nor a normalisation after it (see `activate`);
-        without `norm` there is no normalisation at all.
+        `pad` None is half the kernel, which keeps the size. `number` is the position in the network, counted from 1, to
+        which `norm_bypass` and `norm_layers` refer; 0 takes the next one. Without `act` there is neither a
+        non-linearity nor a normalisation after it (see `activate`); without `norm` there is no normalisation at all.
 
         Raises:
             InapplicableError: the map is smaller than the kernel.
         """
-        kernels, strides, pads = _pair(kernel), _pair(stride), _pair(pad)
+        kernels, strides = _pair(kernel), _pair(stride)
+        pads = (dilation * (kernels[0] // 2), dilation * (kernels[1] // 2)) if pad is None else _pair(pad)
         channels, *sizes = self.shape
         windows = zip(sizes, kernels, strides, pads, strict=True)
         out = [(size + 2 * p - dilation * (k - 1) - 1) // s + 1 for size, k, s, p in windows]
@@ -140,9 +141,7 @@ class Builder:
         Raises:
             InapplicableError: the image is smaller than the kernel.
         """
-        kernel = self.recipe.stem_kernel
-        border = kernel // 2 if pad is None else pad
-        self.conv(name, width, kernel, self.recipe.stem_stride, border, act=act, norm=norm)
+        self.conv(name, width, self.recipe.stem_kernel, self.recipe.stem_stride, pad, act=act, norm=norm)
 
     def fc(self, name: str, width: int, number: int = 0) -> None:
         """Add a fully connected layer on the flattened map, with everything that follows it."""

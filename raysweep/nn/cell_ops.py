@@ -38,20 +38,15 @@ def pointwise(net: Builder, name: str, width: int, stride: int = 1) -> None:
 def convolve(net: Builder, name: str, width: int, kernel: Kernel, stride: tuple[int, int], dilation: int = 1) -> None:
     """Non-linearity, convolution with padding that keeps the size (up to the stride), normalisation."""
     net.activate(f"{name}_act")
-    net.conv(name, width, kernel, stride, _border(kernel, dilation), dilation=dilation, act=False)
+    net.conv(name, width, kernel, stride, None, dilation=dilation, act=False)
 
 
 def separable(net: Builder, name: str, width: int, kernel: int, stride: int, dilation: int = 1) -> None:
     """Non-linearity, depthwise convolution, 1x1 convolution, normalisation."""
-    channels, pad = net.shape[0], _border(kernel, dilation)
+    channels = net.shape[0]
     net.activate(f"{name}_act")
-    net.conv(f"{name}_depthwise", channels, kernel, stride, pad, channels, dilation=dilation, act=False, norm=False)
+    net.conv(f"{name}_depthwise", channels, kernel, stride, None, channels, dilation=dilation, act=False, norm=False)
     net.conv(f"{name}_pointwise", width, 1, act=False)
-
-
-def _border(kernel: Kernel, dilation: int) -> tuple[int, int]:
-    rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
-    return (rows - 1) * dilation // 2, (columns - 1) * dilation // 2
 
 
 class Shift(nn.Module):
@@ -126,8 +121,8 @@ def _crossed_bottleneck(share: float, length: int, net: Builder, width: int, str
 def _darts_crossed(net: Builder, width: int, stride: int) -> None:
     """A 1x7 and a 7x1 convolution, with nothing between them."""
     net.activate("act")
-    net.conv("row", width, (1, 7), (1, stride), (0, 3), act=False, norm=False)
-    net.conv("column", width, (7, 1), (stride, 1), (3, 0), act=False)
+    net.conv("row", width, (1, 7), (1, stride), None, act=False, norm=False)
+    net.conv("column", width, (7, 1), (stride, 1), None, act=False)
 
 
 class Nothing(nn.Module):
@@ -232,11 +227,8 @@ def operation(name: str, style: str, width: int, stride: int = 1) -> Part[Builde
         raise RaysweepError(
             f"operation {name!r} does not exist in networks of style {style}.{did_you_mean(name, known)}"
         )
-    return partial(_add, known[name], width, stride)
-
-
-def _add(adds: Operation, width: int, stride: int, net: Builder) -> None:
-    adds(net, width, stride)
+    add = known[name]
+    return lambda net: add(net, width, stride)
 
 
 def fit_older(net: Builder, style: str, width: int, newer: tuple[int, ...]) -> None:

@@ -52,11 +52,7 @@ def add_cell(net: Builder, name: str, cell: Cell, form: CellForm, older: Shape |
 def _older(net: Builder, form: CellForm, older: Shape | None) -> tuple[Layers, Shape]:
     if older is None and not STYLES[form.style].first_fitted:
         return Layers(), net.shape
-    return net.part(partial(_fit_older, form, net.shape), older)
-
-
-def _fit_older(form: CellForm, newer: Shape, net: Builder) -> None:
-    fit_older(net, form.style, form.width, newer)
+    return net.part(lambda part: fit_older(part, form.style, form.width, net.shape), older)
 
 
 def _step(form: CellForm, step: Step, net: Builder) -> None:

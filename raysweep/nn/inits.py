@@ -29,21 +29,20 @@ def weighted_layers(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
             yield layer
 
 
-@torch.no_grad()
-def _fill(network: nn.Module, fill: Callable[[Tensor], object]) -> None:
-    for layer in weighted_layers(network):
-        # Drawn on the CPU in the default layout, so that the weights are the same on every device and memory format.
-        weight = torch.empty(layer.weight.shape)
-        fill(weight)
-        layer.weight.copy_(weight)
-        if layer.bias is not None:
-            layer.bias.zero_()
+def _drawn(fill: Callable[[Tensor, torch.Generator], object]) -> Init:
+    """The initialisation whose weights are filled by a function, and whose biases are 0."""
 
+    @torch.no_grad()
+    def init(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+        for layer in weighted_layers(network):
+            # Drawn on the CPU in the default layout: the same weights on every device and in every memory format.
+            weight = torch.empty(layer.weight.shape)
+            fill(weight, generator)
+            layer.weight.copy_(weight)
+            if layer.bias is not None:
+                layer.bias.zero_()
 
-@INITS.add("gaussian", "normal with standard deviation 0.01", "Krizhevsky et al. 2012")
-def gaussian(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """N(0, 0.01) weights."""
-    _fill(network, lambda weight: weight.normal_(0.0, 0.01, generator=generator))
+    return init
 
 
 def fan_in(weight: Tensor) -> int:
@@ -51,44 +50,42 @@ def fan_in(weight: Tensor) -> int:
     return weight[0].numel()
 
 
-@INITS.add("glorot", "uniform with variance 2 / (fan in + fan out)", "Glorot & Bengio 2010")
-def glorot(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """Equation 16 of the paper."""
-    _fill(network, lambda weight: nn.init.xavier_uniform_(weight, generator=generator))
+def _xavier(weight: Tensor, generator: torch.Generator) -> Tensor:
+    # filler.hpp, XavierFiller with its default norm.
+    bound = math.sqrt(3 / fan_in(weight))
+    return weight.uniform_(-bound, bound, generator=generator)
 
 
-@INITS.add("xavier", "uniform with variance 1 / fan in: Caffe's filler of that name", "Glorot & Bengio 2010")
-def xavier(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """U(-sqrt(3 / fan in), sqrt(3 / fan in)): filler.hpp, XavierFiller with its default norm."""
-
-    def fill(weight: Tensor) -> Tensor:
-        bound = math.sqrt(3 / fan_in(weight))
-        return weight.uniform_(-bound, bound, generator=generator)
-
-    _fill(network, fill)
+def _orthonormal(weight: Tensor, generator: torch.Generator) -> Tensor:
+    # W W^T = I, or W^T W = I if outputs outnumber inputs; a grouped convolution counts as one matrix.
+    nn.init.orthogonal_(weight, generator=generator)
+    return weight
 
 
-@INITS.add("he", "normal with variance 2 / fan in: Caffe's msra filler", "He et al. 2015")
-def he(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """N(0, 2 / fan in)."""
-    _fill(network, lambda weight: weight.normal_(0.0, math.sqrt(2 / fan_in(weight)), generator=generator))
+def _orthonormal_he(weight: Tensor, generator: torch.Generator) -> Tensor:
+    # The mean square becomes 2 / fan in. There is no published file: this scale is our reading.
+    _orthonormal(weight, generator)
+    return weight.mul_(math.sqrt(2 / fan_in(weight) / weight.square().mean().item()))
 
 
-@INITS.add("orthonormal_he", "orthonormal rows scaled to the variance of he", "Mishkin & Matas 2016")
-def orthonormal_he(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """Orthonormal weights with a mean square of 2 / fan in. There is no published file: this scale is our reading."""
-
-    def fill(weight: Tensor) -> Tensor:
-        nn.init.orthogonal_(weight, generator=generator)
-        return weight.mul_(math.sqrt(2 / fan_in(weight) / weight.square().mean().item()))
-
-    _fill(network, fill)
-
-
-@INITS.add("orthonormal", "orthonormal rows of the (outputs, rest) matrix", "Saxe et al. 2014")
-def orthonormal(network: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    """W W^T = I, or W^T W = I if outputs outnumber inputs; a grouped convolution counts as one matrix."""
-    _fill(network, lambda weight: nn.init.orthogonal_(weight, generator=generator))
+gaussian = INITS.add("gaussian", "normal with standard deviation 0.01", "Krizhevsky et al. 2012")(
+    _drawn(lambda weight, generator: weight.normal_(0.0, 0.01, generator=generator))
+)
+INITS.add("glorot", "uniform with variance 2 / (fan in + fan out)", "Glorot & Bengio 2010")(
+    _drawn(lambda weight, generator: nn.init.xavier_uniform_(weight, generator=generator))  # equation 16 of the paper
+)
+INITS.add("xavier", "uniform with variance 1 / fan in: Caffe's filler of that name", "Glorot & Bengio 2010")(
+    _drawn(_xavier)
+)
+INITS.add("he", "normal with variance 2 / fan in: Caffe's msra filler", "He et al. 2015")(
+    _drawn(lambda weight, generator: weight.normal_(0.0, math.sqrt(2 / fan_in(weight)), generator=generator))
+)
+INITS.add("orthonormal_he", "orthonormal rows scaled to the variance of he", "Mishkin & Matas 2016")(
+    _drawn(_orthonormal_he)
+)
+orthonormal = INITS.add("orthonormal", "orthonormal rows of the (outputs, rest) matrix", "Saxe et al. 2014")(
+    _drawn(_orthonormal)
+)
 
 
 @INITS.add("lsuv", "orthonormal, then scaled to unit variance of every layer's output", "Mishkin & Matas 2016")

@@ -37,22 +37,14 @@ Build = Callable[[int], InputNet]
 INPUT_NETS: Registry[Build] = Registry("input net", "raysweep list input_nets")
 
 
-@INPUT_NETS.add("none", "the image unchanged")
-def none(channels: int) -> InputNet:
-    """The image unchanged."""
-    return InputNet(nn.Identity(), channels)
-
-
-@INPUT_NETS.add("batch_norm", "batch normalisation of the pixels, without scale and bias", PAPER)
-def batch_norm(channels: int) -> InputNet:
-    """Batch normalisation, for pixels that are neither centred nor scaled."""
-    return InputNet(CaffeBatchNorm(channels), channels)
-
-
-@INPUT_NETS.add("grayscale", "a learned mix of the channels into one, with a bias", PAPER)
-def grayscale(channels: int) -> InputNet:
-    """1x1 convolution to one channel, no non-linearity."""
-    return InputNet(nn.Conv2d(channels, 1, 1), 1)
+INPUT_NETS.add("none", "the image unchanged")(lambda channels: InputNet(nn.Identity(), channels))
+# For pixels that are neither centred nor scaled.
+INPUT_NETS.add("batch_norm", "batch normalisation of the pixels, without scale and bias", PAPER)(
+    lambda channels: InputNet(CaffeBatchNorm(channels), channels)
+)
+INPUT_NETS.add("grayscale", "a learned mix of the channels into one, with a bias", PAPER)(
+    lambda channels: InputNet(nn.Conv2d(channels, 1, 1), 1)
+)
 
 
 def _two_layers(inputs: int, hidden: int, activation: Callable[[], nn.Module]) -> nn.Sequential:
@@ -113,22 +105,16 @@ class WithLogarithms(nn.Module):
         return torch.cat([x, torch.log1p(x), *above], 1)
 
 
-def _logarithms(channels: int, from_above: bool) -> InputNet:
+def _logarithms(from_above: bool, channels: int) -> InputNet:
     wide = channels * (3 if from_above else 2)
     layers = _two_layers(wide, 10, _vlrelu)
     return InputNet(nn.Sequential(WithLogarithms(from_above), CaffeBatchNorm(wide), *layers), 3)
 
 
-@INPUT_NETS.add("vlrelu_log_10_3", "D: like F, on raw pixels and their logarithms, batch-normalised", PAPER)
-def vlrelu_log_10_3(channels: int) -> InputNet:
-    """Takes grey levels that are neither centred nor scaled."""
-    return _logarithms(channels, from_above=False)
-
-
-@INPUT_NETS.add("vlrelu_log_log256_10_3", "like D, with ln(256 - x) as well", PAPER)
-def vlrelu_log_log256_10_3(channels: int) -> InputNet:
-    """Takes grey levels that are neither centred nor scaled."""
-    return _logarithms(channels, from_above=True)
+INPUT_NETS.add("vlrelu_log_10_3", "D: like F, on raw pixels and their logarithms, batch-normalised", PAPER)(
+    partial(_logarithms, False)
+)
+INPUT_NETS.add("vlrelu_log_log256_10_3", "like D, with ln(256 - x) as well", PAPER)(partial(_logarithms, True))
 
 
 class HalvesMaxout(nn.Module):

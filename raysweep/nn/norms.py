@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,8 +49,7 @@ class CaffeBatchNorm(nn.Module):
         averages: tuple[Tensor | None, Tensor | None] = (self.running_mean, self.running_var)
         if self.current and not self.training:
             averages = (None, None)  # otherwise torch would add test batches to the running averages
-        mean, variance = averages
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, self.training or self.current, newest, eps=1e-5)
+        return F.batch_norm(x, *averages, self.weight, self.bias, self.training or self.current, newest, eps=1e-5)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The number of batches seen; a plain number, because reading a tensor would wait for the accelerator."""
@@ -79,48 +79,27 @@ class ScaleLayer(nn.Module):
         return x * self.weight.view(per_channel) + self.shift.view(per_channel)
 
 
-@NORMS.add("none", "no normalisation")
-def none(channels: int) -> nn.Module:
-    """No normalisation."""
-    return nn.Identity()
-
-
-@NORMS.add("batch", "batch normalisation without scale and bias, like Caffe's layer", BATCH_NORM)
-def batch(channels: int) -> nn.Module:
-    """Normalisation only."""
-    return CaffeBatchNorm(channels)
-
-
-@NORMS.add("batch_affine", "batch normalisation with a scale (initially 1) and a bias (initially 0.0001)", BATCH_NORM)
-def batch_affine(channels: int) -> nn.Module:
-    """Normalisation, scale and bias; because of its name the bias learns by the solver's rule for biases."""
-    return _affine(CaffeBatchNorm(channels))
-
-
-def _affine(norm: CaffeBatchNorm) -> CaffeBatchNorm:
-    channels = norm.running_mean.shape
+def _affine(channels: int, current: bool = False) -> CaffeBatchNorm:
+    norm = CaffeBatchNorm(channels, current)
     norm.weight = nn.Parameter(torch.ones(channels))
-    norm.bias = nn.Parameter(torch.full(channels, 1e-4))
+    norm.bias = nn.Parameter(torch.full((channels,), 1e-4))  # because of its name it learns by the rule for biases
     return norm
 
 
-@NORMS.add("batch_scale", "batch normalisation with Caffe's later Scale layer (initially 1.0000001 and 0)", BATCH_NORM)
-def batch_scale(channels: int) -> nn.Module:
-    """The shift has the learning rate and decay of weights, as in the published files that use this layer."""
-    return nn.Sequential(CaffeBatchNorm(channels), ScaleLayer(channels, 1.0000001))
-
-
-@NORMS.add("batch_current", "like batch, using the batch's own statistics at test too", BATCH_NORM)
-def batch_current(channels: int) -> nn.Module:
-    """`use_global_stats: false` in both phases, as in the published files of normalised GoogLeNets.
-
-    The answer for an image then depends on the other images of its batch.
-    """
-    return CaffeBatchNorm(channels, current=True)
-
-
-@NORMS.add("batch_affine_current", "like batch_affine, using the batch's own statistics at test too", BATCH_NORM)
-def batch_affine_current(channels: int) -> nn.Module:
-    """Like `batch_current`, with a scale and a bias."""
-
-    return _affine(CaffeBatchNorm(channels, current=True))
+NORMS.add("none", "no normalisation")(lambda channels: nn.Identity())
+NORMS.add("batch", "batch normalisation without scale and bias, like Caffe's layer", BATCH_NORM)(CaffeBatchNorm)
+NORMS.add("batch_affine", "batch normalisation with a scale (initially 1) and a bias (initially 0.0001)", BATCH_NORM)(
+    _affine
+)
+# The shift has the learning rate and decay of weights, as in the published files that use this layer.
+NORMS.add("batch_scale", "batch normalisation with Caffe's later Scale layer (initially 1.0000001 and 0)", BATCH_NORM)(
+    lambda channels: nn.Sequential(CaffeBatchNorm(channels), ScaleLayer(channels, 1.0000001))
+)
+# `use_global_stats: false` in both phases, as in the published files of normalised GoogLeNets.
+# The answer for an image then depends on the other images of its batch.
+NORMS.add("batch_current", "like batch, using the batch's own statistics at test too", BATCH_NORM)(
+    partial(CaffeBatchNorm, current=True)
+)
+NORMS.add("batch_affine_current", "like batch_affine, using the batch's own statistics at test too", BATCH_NORM)(
+    partial(_affine, current=True)
+)

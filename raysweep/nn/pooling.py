@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, product
 
 import torch
@@ -46,13 +47,13 @@ class Window:
         count = -(-span // self.stride) + 1
         return max(0, count - 1 if self.pad and (count - 1) * self.stride >= size + self.pad else count)
 
-    def complete(self, x: Tensor, value: float = 0.0) -> Tensor:
-        """x padded with `value` so that every window is complete."""
+    def complete(self, x: Tensor) -> Tensor:
+        """x padded with zeros so that every window is complete."""
         borders: list[int] = []
         for size in reversed(x.shape[2:]):
             end = (self.output(size) - 1) * self.stride + self.kernel
             borders += [self.pad, end - size - self.pad]
-        return F.pad(x, borders, value=value)
+        return F.pad(x, borders)
 
     def taps(self, x: Tensor) -> list[Tensor]:
         """x (N, C, H, W) -> for each of the kernel^2 positions in a window, its value in all windows, (N, C, h, w)."""
@@ -84,20 +85,17 @@ class Bordered(nn.Module):
         return pooled[:, :, :rows, :columns]
 
 
-@POOLINGS.add("max", "maximum of the window")
-def max_pooling(window: Window) -> nn.Module:
-    """Maximum pooling; border pixels never count."""
+def _of_windows(kind: type[nn.MaxPool2d | nn.AvgPool2d], outside: float, window: Window) -> nn.Module:
     if 2 * window.pad > window.kernel:
-        return Bordered(window, nn.MaxPool2d(window.kernel, window.stride, ceil_mode=True), -torch.inf)
-    return nn.MaxPool2d(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
+        return Bordered(window, kind(window.kernel, window.stride, ceil_mode=True), outside)
+    return kind(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
 
 
-@POOLINGS.add("average", "mean over the window, clipped to the image and its border")
-def average_pooling(window: Window) -> nn.Module:
-    """Average pooling; windows that extend beyond the right or lower border divide by fewer values."""
-    if 2 * window.pad > window.kernel:
-        return Bordered(window, nn.AvgPool2d(window.kernel, window.stride, ceil_mode=True), 0.0)
-    return nn.AvgPool2d(window.kernel, window.stride, window.pad, ceil_mode=window.round_up)
+# Border pixels never count for the maximum. Windows that extend beyond the right or lower border average fewer values.
+max_pooling = POOLINGS.add("max", "maximum of the window")(partial(_of_windows, nn.MaxPool2d, -torch.inf))
+average_pooling = POOLINGS.add("average", "mean over the window, clipped to the image and its border")(
+    partial(_of_windows, nn.AvgPool2d, 0.0)
+)
 
 
 class Summed(nn.Module):
@@ -114,12 +112,12 @@ class Summed(nn.Module):
         return total
 
 
-@POOLINGS.add("max_plus_average", "sum of maximum and mean, not halved", "Mishkin et al. 2017")
-def max_plus_average(window: Window) -> nn.Module:
-    """Both poolings, summed."""
-    return Summed(max_pooling(window), average_pooling(window))
+POOLINGS.add("max_plus_average", "sum of maximum and mean, not halved", "Mishkin et al. 2017")(
+    lambda window: Summed(max_pooling(window), average_pooling(window))
+)
 
 
+@POOLINGS.add("stochastic", "training draws a value by its size, test averages by size", "Zeiler & Fergus 2013")
 class StochasticPooling(nn.Module):
     """Training draws one value of each window with probability proportional to it; test returns sum x^2 / sum x.
 
@@ -142,12 +140,6 @@ class StochasticPooling(nn.Module):
         return torch.stack([tap * (below == place) for place, tap in enumerate(taps)]).sum(0)
 
 
-@POOLINGS.add("stochastic", "training draws a value by its size, test averages by size", "Zeiler & Fergus 2013")
-def stochastic(window: Window) -> nn.Module:
-    """Stochastic pooling."""
-    return StochasticPooling(window)
-
-
 class Masks(nn.Module):
     """Inner products of every window with learned masks, shared over channels and positions."""
 
@@ -165,6 +157,7 @@ class Masks(nn.Module):
         return products.view(len(x), channels, -1, *products.shape[2:]).movedim(2, 0)
 
 
+@POOLINGS.add("gated", "maximum and average mixed by a learned gate, one mask per layer", GENERAL)
 class GatedPooling(nn.Module):
     """s max + (1 - s) average with s = sigmoid(mask . window) (Lee et al. 2016, equation 2)."""
 
@@ -179,12 +172,7 @@ class GatedPooling(nn.Module):
         return torch.lerp(self.average(x), self.max(x), self.gate(x)[0].sigmoid())
 
 
-@POOLINGS.add("gated", "maximum and average mixed by a learned gate, one mask per layer", GENERAL)
-def gated(window: Window) -> nn.Module:
-    """Gated max-average pooling."""
-    return GatedPooling(window)
-
-
+@POOLINGS.add("tree", "two learned averages mixed by a learned gate, three masks per layer", GENERAL)
 class TreePooling(nn.Module):
     """s a.x + (1 - s) b.x with s = sigmoid(gate . x), a tree of two leaves (Lee et al. 2016, equation 4).
 
@@ -200,12 +188,6 @@ class TreePooling(nn.Module):
         """x (N, C, H, W) -> (N, C, h, w)."""
         first, second = self.leaves(x)
         return torch.lerp(second, first, self.gate(x)[0].sigmoid())
-
-
-@POOLINGS.add("tree", "two learned averages mixed by a learned gate, three masks per layer", GENERAL)
-def tree(window: Window) -> nn.Module:
-    """Tree pooling with two levels."""
-    return TreePooling(window)
 
 
 @POOLINGS.add("strided_conv", "no pooling; CaffeNet's conv2, conv3, conv5 have stride 2", "Springenberg et al. 2015")

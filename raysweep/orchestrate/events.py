@@ -36,16 +36,6 @@ class Event:
 OnEvent = Callable[[Event], None]
 
 
-def broadcast(*listeners: OnEvent) -> OnEvent:
-    """Return one listener that passes each event to all of these, in order."""
-
-    def on_event(event: Event) -> None:
-        for listener in listeners:
-            listener(event)
-
-    return on_event
-
-
 @dataclass(frozen=True)
 class Outcome:
     """The ids of a sweep's trials by how they ended, each in the order of the plan."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.events import (
@@ -35,19 +35,18 @@ def run_inline(
 
     A KeyboardInterrupt propagates once the running trial has been closed.
     """
+    place = replace(place, on_wait=lambda reason: on_event(Event("note", text=f"waiting {reason}")))
     runner = _Runner(on_event, train or train_trial, record_end or record_trial_end, place, max_attempts)
     return Outcome.of({task.trial: runner.run(task) for task in tasks})
 
 
+@dataclass
 class _Runner:
-    def __init__(
-        self, on_event: OnEvent, train: Train, record_end: RecordEnd, place: Placement, max_attempts: int
-    ) -> None:
-        self.on_event = on_event
-        self.train = train
-        self.record_end = record_end
-        self.place = replace(place, on_wait=lambda reason: on_event(Event("note", text=f"waiting {reason}")))
-        self.max_attempts = max_attempts
+    on_event: OnEvent
+    train: Train
+    record_end: RecordEnd
+    place: Placement
+    max_attempts: int
 
     def run(self, task: TrialTask) -> str:
         """Try a task until it ends or no attempt is left; returns its end."""

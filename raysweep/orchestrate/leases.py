@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import math
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -50,10 +50,8 @@ class Setbacks:
 
     def add(self, loss: bool) -> None:
         """Count one failure."""
-        if loss:
-            self.losses += 1
-        else:
-            self.faults += 1
+        self.losses += loss
+        self.faults += not loss
 
     def clear(self) -> None:
         """Reset both counts after a success."""
@@ -93,7 +91,7 @@ class Waiting:
 
     def __init__(self, trials: Iterable[str]) -> None:
         self.order = {trial: number for number, trial in enumerate(trials)}
-        self.heaps: dict[bool, list[tuple[int, str]]] = {False: [], True: []}
+        self.queues: dict[bool, list[tuple[int, str]]] = {False: [], True: []}
 
     def know(self, trial: str) -> None:
         """Add a trial after all others; a retried trial keeps its place, before trials that have not started."""
@@ -101,22 +99,21 @@ class Waiting:
 
     def push(self, lease: Lease) -> None:
         """Queue a trial."""
-        heapq.heappush(self.heaps[lease.alone], (self.order[lease.task.trial], lease.task.trial))
+        insort(self.queues[lease.alone], (self.order[lease.task.trial], lease.task.trial))
 
     def pop(self, alone: bool) -> str:
         """Remove and return the next trial of one kind."""
-        return heapq.heappop(self.heaps[alone])[1]
+        return self.queues[alone].pop(0)[1]
 
     def any(self, alone: bool) -> bool:
         """Return whether trials of one kind are queued."""
-        return bool(self.heaps[alone])
+        return bool(self.queues[alone])
 
     def remove(self, lease: Lease) -> bool:
         """Remove a trial from the queue; returns whether it was queued."""
-        heap, entry = self.heaps[lease.alone], (self.order[lease.task.trial], lease.task.trial)
-        if found := entry in heap:
-            heap.remove(entry)
-            heapq.heapify(heap)
+        queue, entry = self.queues[lease.alone], (self.order[lease.task.trial], lease.task.trial)
+        if found := entry in queue:
+            queue.remove(entry)
         return found
 
 

@@ -13,6 +13,7 @@ import ray
 from ray.tune.search import Searcher
 
 from raysweep.nas_trials.side_by_side import Searches
+from raysweep.orchestrate.space_searcher import StatelessSearcher
 from raysweep.recipe import Recipe
 from raysweep.train.task import TrialTask
 
@@ -48,7 +49,7 @@ class NasSearch:
         return task or self.searches.next()
 
 
-class AskTellSearch(Searcher):  # type: ignore[misc]
+class AskTellSearch(StatelessSearcher):
     """Suggests a trial when a worker is free; Tune reports how it ended before asking for the next one."""
 
     def __init__(self, search: NasSearch, pool: Any, stopping: Event) -> None:
@@ -83,15 +84,3 @@ class AskTellSearch(Searcher):  # type: ignore[misc]
             return
         end, why = ray.get(self.pool.end_of.remote(trial))
         self.search.searches.end(trial, end or "failed", why)
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Does nothing: searches learn only from complete trainings."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Does nothing: the state of a search is its log and the store; Tune's own copy is never used."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Does nothing, see `save`."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its searcher, and a threading.Event cannot be pickled

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
-from ray.tune.search import ConcurrencyLimiter, Searcher
+from ray.tune.search import ConcurrencyLimiter
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.cluster import connect
@@ -25,7 +25,6 @@ from raysweep.orchestrate.events import (
     Outcome,
     RecordEnd,
     Train,
-    broadcast,
     headline,
     record_trial_end,
     train_trial,
@@ -40,13 +39,16 @@ from raysweep.orchestrate.packing import Layout
 from raysweep.orchestrate.pool import SILENCE_S, Pool
 from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
-from raysweep.orchestrate.space_searcher import PlanOrder, Proposing
+from raysweep.orchestrate.space_searcher import PlanOrder
 from raysweep.orchestrate.tuner import run_tuner
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
 
 if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
+
+    from raysweep.orchestrate.nas_searcher import NasSearch
+    from raysweep.orchestrate.space_searcher import Search
 
 PATIENCE_S = 5.0
 """How long idle gangs may take to end at the end of a sweep."""
@@ -66,7 +68,7 @@ def run_on_ray(
     workers_per_trial: int = 1,
     max_attempts: int = 2,
     scheduler: TrialScheduler | None = None,
-    search: Proposing | None = None,
+    search: Search | NasSearch | None = None,
     metadata: Mapping[str, str] | None = None,
     dashboard: bool | None = None,
     share_images: bool = True,
@@ -99,7 +101,7 @@ def run_on_ray(
             closing(loggers),
             _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
         ):
-            sweep.follow(broadcast(metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
+            sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
             return sweep.outcome()
 
 
@@ -122,7 +124,7 @@ def _title(studies: str) -> str:
 
 def lay_out(
     tasks: Sequence[TrialTask],
-    search: Proposing | None,
+    search: Search | NasSearch | None,
     shape: GangShape,
     at_once: int | None,
     choose_gpus: bool,
@@ -168,9 +170,9 @@ class _Sweep:
         train: Train,
         max_attempts: int,
         scheduler: TrialScheduler | None,
-        search: Proposing | None = None,
-        share_images: bool = False,
-        title: str = "raysweep",
+        search: Search | NasSearch | None,
+        share_images: bool,
+        title: str,
     ) -> None:
         self.search = search
         self.why: Mapping[str, str] = getattr(scheduler, "why", {})
@@ -183,15 +185,15 @@ class _Sweep:
         # The name is only for the dashboard, and unique, since one driver may run several sweeps.
         actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
         expected = search.most_left if search else 0
-        wide = layout.can_widen
         self.pool = actor.options(name=f"{title} ({boot})").remote(
-            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, wide
+            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen
         )
         self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout
         gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
         self.ahead = search.ahead if search else 1
-        self.searcher = ConcurrencyLimiter(self._make_searcher(tasks), layout.gangs + self.ahead)
+        inner = search.make_searcher(self.pool, self.stopping) if search else PlanOrder(self.tasks, self.stopping)
+        self.searcher = ConcurrencyLimiter(inner, layout.gangs + self.ahead)
         self.growth = Growth(self.pool, self.gangs, gang, layout.at_once, self._allow)
         self.watch = Watch(self.pool, self.gangs)
         self.tuner = threading.Thread(target=self._tune, args=(scheduler,), daemon=True)
@@ -217,8 +219,13 @@ class _Sweep:
         ray.kill(self.pool)
         self.folder.cleanup()
 
-    def follow(self, on_event: OnEvent, record_end: RecordEnd) -> None:
+    def follow(self, listeners: Sequence[OnEvent], record_end: RecordEnd) -> None:
         """Pass on the events until the sweep is over; write the ends that no worker could write."""
+
+        def on_event(event: Event) -> None:
+            for listener in listeners:
+                listener(event)
+
         while events := self._next_events():
             for event in events:
                 if event.kind == "stopped":
@@ -263,11 +270,6 @@ class _Sweep:
                 "continue."
             )
         return Outcome.of(ends)
-
-    def _make_searcher(self, tasks: Sequence[TrialTask]) -> Searcher:
-        if self.search:
-            return self.search.make_searcher(self.pool, self.stopping)
-        return PlanOrder([task.trial for task in tasks], self.stopping)
 
     def _allow(self, at_once: int) -> None:
         self.searcher.max_concurrent = at_once + self.ahead

@@ -6,12 +6,12 @@ assignments into trials, trains none twice, and first reports the results in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from random import Random
 from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.tune.search import Searcher
@@ -37,33 +37,6 @@ class Result:
     curve: tuple[tuple[int, float], ...] = ()
 
 
-class Proposing(Protocol):
-    """The part of a search that a sweep uses: it proposes trials, which are not known at the start."""
-
-    tasks: dict[str, TrialTask]
-    """Trials handed out in this sweep."""
-    ahead: int
-    """Trials that Tune may have open beyond those that can train: 1 hides the hand-over, 0 uses every result."""
-
-    @property
-    def most_left(self) -> int:
-        """Largest number of trials that may still be trained."""
-        ...
-
-    @property
-    def example(self) -> Recipe:
-        """A typical trial, for measuring how many a GPU can train at once."""
-        ...
-
-    def is_over(self) -> bool:
-        """Return whether nothing is left to train."""
-        ...
-
-    def make_searcher(self, pool: Any, stopping: Event) -> Searcher:
-        """Make Tune's searcher; it proposes trials until the search is over or `stopping` is set."""
-        ...
-
-
 @dataclass
 class Search:
     """The points of a space: proposals, results, and the limit on their number."""
@@ -76,15 +49,16 @@ class Search:
     tasks: dict[str, TrialTask] = field(default_factory=dict)
     """Trials handed out in this sweep."""
     ahead: int = 1
+    """Trials that Tune may have open beyond those that can train: 1 hides the hand-over, 0 uses every result."""
 
     @property
     def most_left(self) -> int:
-        """Number of trials to come, and of unfinished ones."""
+        """Largest number of trials that may still be trained: those to come, and unfinished ones."""
         return self.limit - len(self.proposals.first(self.limit)) + len(self.unfinished())
 
     @property
     def example(self) -> Recipe:
-        """The baseline."""
+        """A typical trial, for measuring how many a GPU can train at once: the baseline."""
         return self.proposals.baseline
 
     @property
@@ -135,7 +109,7 @@ class StatelessSearcher(Searcher):  # type: ignore[misc]
 class PlanOrder(StatelessSearcher):
     """Proposes the trials of a plan, by our ids, in the plan's order."""
 
-    def __init__(self, trials: Sequence[str], stopping: Event) -> None:
+    def __init__(self, trials: Iterable[str], stopping: Event) -> None:
         super().__init__()
         self.trials = iter(trials)
         self.stopping = stopping

@@ -1,29 +1,20 @@
 """Speed and memory of one network on one device: `python -m raysweep.train.bench` runs in a process of its own.
 
-It reads a `Question` as JSON from standard input and writes the row to standard output.
+It reads a `Question` and the number of repeats as JSON from standard input and writes the row to standard output.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import statistics
 import sys
 from typing import Any
 
 from raysweep.train import memory
-from raysweep.train.work import Question as WorkQuestion
-from raysweep.train.work import Work, images_per_s
+from raysweep.train.work import Question, Work, images_per_s
 
 
-@dataclasses.dataclass(frozen=True)
-class Question(WorkQuestion):
-    """What to measure, and how many times."""
-
-    repeats: int
-
-
-def measure(question: Question) -> dict[str, Any]:
+def measure(question: Question, repeats: int) -> dict[str, Any]:
     """Measure images per second of training and testing (median, least and most of the repeats), and peak memory, GiB.
 
     Raises:
@@ -33,10 +24,10 @@ def measure(question: Question) -> dict[str, Any]:
     work = Work.begin(question)
     memory.reset_peak(work.device)
     work.network.train()
-    trained = images_per_s(work.train, work, question.repeats)
+    trained = images_per_s(work.train, work, repeats)
     peak = memory.peak_gib(work.device)
     work.network.eval()
-    tested = images_per_s(work.test, work, question.repeats)
+    tested = images_per_s(work.test, work, repeats)
     return {**_named("train", trained), **_named("test", tested), "peak_memory_gib": peak}
 
 
@@ -49,4 +40,5 @@ def _named(what: str, found: list[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(Question(**json.load(sys.stdin)))))
+    question, repeats = json.load(sys.stdin)
+    print(json.dumps(measure(Question(**question), repeats)))

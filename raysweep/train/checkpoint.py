@@ -53,10 +53,7 @@ def weights(content: bytes) -> dict[str, Any]:
     Raises:
         RaysweepError: not a checkpoint of this version of raysweep.
     """
-    try:
-        found: dict[str, Any] = dict(_read(content)["network"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RaysweepError(f"the checkpoint does not contain a network: {error}") from error
+    found: dict[str, Any] = _read(content)["network"]
     return found
 
 
@@ -66,17 +63,14 @@ def epoch_of(content: bytes) -> int:
     Raises:
         RaysweepError: not a checkpoint of this version of raysweep.
     """
-    try:
-        return int(_read(content)["position"]["epoch"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RaysweepError(f"the checkpoint does not record its epoch: {error}") from error
+    return int(_read(content)["position"]["epoch"])
 
 
 def _read(content: bytes) -> dict[str, Any]:
     try:
         # Generators need their state on the CPU; load_state_dict copies weights to the network's device.
         state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        version = state["version"]
+        version, _ = state["version"], (state["network"], state["solver"], state["position"])
     except Exception as error:  # torch raises many types for damaged files
         raise RaysweepError(f"the checkpoint cannot be read ({type(error).__name__}: {error}).") from error
     if version != CHECKPOINT_VERSION:

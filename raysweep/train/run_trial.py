@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ class Record:
 
     def start(self, manifest: Manifest, planned_epochs: float, done: int) -> None:
         """Write the trial's row with status running and its provenance; keep the rows of the first `done` epochs."""
-        recipe, cost = self.task.recipe, asdict(find_cost(self.task.recipe))
+        recipe, cost, device = self.task.recipe, find_cost(self.task.recipe), self.place.device
         self.row = {
             "trial": self.task.trial,
             "seed": recipe.seed,
@@ -50,12 +49,12 @@ class Record:
             "protocol": self.task.protocol,
             "planned_epochs": planned_epochs,
             "attempts": (self.row.get("attempts") or 0) + 1,
-            "params": cost["params"],
-            "macs": cost["macs"],
+            "params": cost.params,
+            "macs": cost.macs,
             "started_at": self.row.get("started_at") or datetime.now(UTC),
             "data_digest": manifest.digest,
             "data_name": manifest.name,
-            "device": device_name(self.place.device),
+            "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
             "threads": self.place.threads,
             "world_size": self.place.world_size,
             "gpus": self.place.gpus,
@@ -116,11 +115,6 @@ class Record:
         """Write the trial's row with the status of an epoch."""
         diverged = {"diverged_epoch": row["epoch"]} if row["status"] == "diverged" else {}
         self.write(row["status"], **diverged)
-
-
-def device_name(device: str) -> str:
-    """Return the name of the device for the results."""
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
 
 
 def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,6 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,15 +39,6 @@ _count = partial(click.option, type=click.IntRange(min=1), metavar="N", show_def
 @click.group()
 def bench() -> None:
     """Measure this machine."""
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """The conditions of a measurement."""
-
-    device: str
-    threads: int
-    repeats: int
 
 
 @bench.command(name="networks", epilog="Ctrl-C keeps the finished measurements.")
@@ -90,12 +80,11 @@ def bench_networks(
         settings["data.side"] = side
     wanted = names or [entry.name for entry in networks()]
     recipes = [patch(native_recipe(name), settings) for name in wanted]
-    conditions = Conditions(device or default_device(), threads, repeats)
     rows: list[dict[str, Any]] = []
     try:
         with counted("networks") as show:
             show(0, len(recipes))
-            for row in measured(recipes, conditions):
+            for row in measured(recipes, device or default_device(), threads, repeats):
                 rows.append(row)
                 show(len(rows), len(recipes))
     finally:
@@ -114,22 +103,22 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def measured(recipes: Sequence[Recipe], conditions: Conditions) -> Iterator[dict[str, Any]]:
+def measured(recipes: Sequence[Recipe], device: str, threads: int, repeats: int) -> Iterator[dict[str, Any]]:
     """Yield one row per recipe, each measured in a new process: peak memory is its own, and a crash becomes a row."""
-    name = hardware(conditions.device)
+    name = hardware(device)
     for recipe in recipes:
         found: dict[str, Any] = dict.fromkeys(COLUMNS) | {
             "network": recipe.network.name,
             "side": recipe.data.side,
             "batch_size": recipe.training.batch_size,
             "precision": recipe.training.precision,
-            "repeats": conditions.repeats,
-            "threads": conditions.threads,
+            "repeats": repeats,
+            "threads": threads,
             "device": name,
         }
         try:
             cost = find_cost(recipe)
-            yield found | {"params": cost.params, "macs": cost.macs} | ask(recipe, conditions)
+            yield found | {"params": cost.params, "macs": cost.macs} | ask(recipe, device, threads, repeats)
         except InapplicableError as error:
             yield found | {"error": str(error)}
 
@@ -160,9 +149,9 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def ask(recipe: Recipe, conditions: Conditions) -> dict[str, Any]:
+def ask(recipe: Recipe, device: str, threads: int, repeats: int) -> dict[str, Any]:
     """Return the numbers, or `error`: the last line that the process printed, or the signal that ended it."""
-    question = json.dumps(asdict(conditions) | {"recipe": recipe_json(recipe)})
+    question = json.dumps([{"recipe": recipe_json(recipe), "device": device, "threads": threads}, repeats])
     command = [sys.executable, "-m", "raysweep.train.bench"]
     done = subprocess.run(command, input=question, capture_output=True, text=True, check=False)
     if done.returncode == 0:

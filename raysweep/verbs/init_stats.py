@@ -186,21 +186,13 @@ def cell_summary(planned: PlannedTrial, store: Store, updates: int) -> dict[str,
 def summary_table(rows: Iterable[Mapping[str, Any]]) -> str:
     """Format the combinations for a terminal."""
     keys = ("first_output_variance", "last_output_variance", "first_gradient_to_weight", "last_gradient_to_weight")
-    header = (
-        "trial",
-        "combination",
-        "seed",
-        "updates",
-        "variance at 0",
-        "at the end",
-        "gradient / weight at 0",
-        "at the end",
-    )
+    texts = ("trial", "combination", "seed", "updates")
+    ranges = ("variance at 0", "at the end", "gradient / weight at 0", "at the end")
     return table(
-        (*header, "loss at 0", "at the end"),
+        (*texts, *ranges, "loss at 0", "at the end"),
         (
             (
-                *(row[key] for key in ("trial", "combination", "seed", "updates")),
+                *(row[key] for key in texts),
                 *(_range(row[key]) for key in keys),
                 *("diverged" if row[key] is None else f"{row[key]:.3f}" for key in ("first_loss", "last_loss")),
             )

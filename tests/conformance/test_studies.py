@@ -107,7 +107,6 @@ def stepped(study: Study) -> Any:
     return pytest.param(study, id=study.name, marks=[pytest.mark.long] * (study.name == "image_size_networks"))
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_every_solver_of_a_study_trains() -> None:
     small = patch(find_protocol("demo"), {"network.width": 1 / 32, "network.outputs": 5})
     solvers = {recipe.solver for study in find_studies(["all"]) for _, recipe in study.recipes(Recipe(), [0])}
@@ -115,7 +114,6 @@ def test_every_solver_of_a_study_trains() -> None:
         step(small, solver)
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("protocol", ["imagenet128", "cifar10"])
 @pytest.mark.parametrize("study", [stepped(study) for study in find_studies(["all"])])
 def test_every_network_of_a_study_trains(study: Study, protocol: str) -> None:

@@ -181,8 +181,9 @@ def test_an_invalid_genotype_is_refused_with_the_place_of_the_error(before: str,
 
 
 def test_factors_that_do_not_apply_are_refused() -> None:
-    with pytest.raises(RaysweepError, match=r"nasnet_cells.*network\.genotype"):
-        built(native("nasnet_cells", genotype=""))
+    for name in ("nasnet_cells", "enas_macro", "nasbench201"):
+        with pytest.raises(RaysweepError, match=rf"{name}.*network\.genotype"):
+            built(native(name, genotype=""))
     with pytest.raises(InapplicableError, match=r"resnet20_cifar.*network\.genotype"):
         built(native("resnet20_cifar", genotype=str(NASNET_A)))
     with pytest.raises(InapplicableError, match=r"nasnet_a_cifar.*network\.genotype"):

@@ -24,6 +24,14 @@ def conv(width: int, **settings: Any) -> Callable[[Builder], None]:
     return lambda net: net.conv("conv", width, 3, **{"pad": 1, **settings})
 
 
+@pytest.mark.parametrize(("kernel", "dilation"), [(5, 1), (3, 2), ((1, 7), 1), ((7, 3), 1)])
+def test_a_border_of_none_keeps_the_size(kernel: int | tuple[int, int], dilation: int) -> None:
+    net = builder()
+    net.conv("conv", 4, kernel, pad=None, dilation=dilation)
+    assert net.shape == (4, 16, 16)
+    assert net.build().conv(torch.randn(1, 3, 16, 16)).shape[1:] == net.shape
+
+
 def test_branches_are_concatenated_in_order() -> None:
     net = builder()
     net.branches("mixed", conv(4), conv(6))

@@ -24,9 +24,6 @@ from raysweep.train.task import Placement
 TIMES = {"wall_s", "train_s", "test_s", "data_wait_s", "images_per_s", "peak_memory_gib"}
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if the device were an accelerator with room."""

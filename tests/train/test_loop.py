@@ -20,9 +20,6 @@ CPU = torch.device("cpu")
 EXACT = ("epoch", "iteration", "images_seen", "lr", "train_loss", "top1", "logloss", "status")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def start(recipe: Recipe, folder: Path) -> Trial:
     return prepare(recipe, folder, read_manifest(folder), Placement())
 

@@ -23,7 +23,6 @@ from raysweep.protocols import find_protocol
 from raysweep.train.supernet import SupernetTraining
 from raysweep.train.supernet_recipe import ENAS_CODE, SupernetRecipe, enas_code, small
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SPACE = CellSpace("one node", ("sep_conv_3x3", "avg_pool_3x3", "identity"), nodes=1)
 TINY = {"data.side": 8, "training.epochs": 3.0, "training.batch_size": 30, "schedule.cycles": 2}
 

@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 from raysweep.cost import compute_cost, native_recipe
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
-from raysweep.train.bench import Question, measure
+from raysweep.train.bench import measure
+from raysweep.train.work import Question
 from raysweep.verbs import bench as module
 from raysweep.verbs.entry import raysweep as command
 
@@ -47,7 +48,7 @@ def test_a_network_that_does_not_fit_is_a_row() -> None:
 def test_a_larger_batch_takes_more_memory() -> None:
     def peak(batch: int) -> float:
         recipe = patch(native_recipe("nin_cifar"), {"training.batch_size": batch})
-        found = module.ask(recipe, module.Conditions("cpu", 1, 1))
+        found = module.ask(recipe, "cpu", 1, 1)
         return float(found["peak_memory_gib"])
 
     assert peak(64) > peak(2) + 0.05
@@ -67,7 +68,7 @@ def test_a_process_that_dies_is_a_row(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_ctrl_c_keeps_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop_at_alexnet(recipe: object, conditions: object) -> dict[str, object]:
+    def stop_at_alexnet(recipe: object, *conditions: object) -> dict[str, object]:
         if recipe.network.name == "alexnet":
             raise KeyboardInterrupt
         return {"error": "not asked here"}
@@ -101,4 +102,4 @@ def test_what_is_measured_is_an_update_of_a_trial() -> None:
     )
     from raysweep.identity import recipe_json
 
-    assert measure(Question(recipe_json(recipe), "cpu", 1, 1))["train_images_per_s"] > 0
+    assert measure(Question(recipe_json(recipe), "cpu", 1), 1)["train_images_per_s"] > 0
