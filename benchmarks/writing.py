@@ -78,7 +78,7 @@ class Decoded:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Pixels, int]:
-        return to_rgb(self.samples.picture(index), SIDE), self.samples.label(index)
+        return to_rgb(self.samples.picture(index), SIDE), int(self.samples.labels[index])
 
 
 def write_by_ffcv(root: Path, out: Path) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
 from raysweep.units import rough_duration
-from raysweep.write.assembling import SYNC_SHARDS
 from raysweep.write.forms import Form, Forms
 from raysweep.write.sources.base import Samples
 from raysweep.write.workers import Encoders, Task
@@ -45,15 +44,6 @@ class Estimate:
     bad: tuple[str, ...]
     """Sampled images that cannot be stored."""
 
-    def choose(self, forms: Forms, images: int) -> dict[str, Form]:
-        """The forms with `auto` replaced by raw or jpg, depending on the space that this many images would take."""
-        return {
-            name: replace(form, encoding=choose_encoding(self.pixels[name] * images))
-            if form.encoding == "auto"
-            else form
-            for name, form in forms.items()
-        }
-
     def bytes_per_image(self, forms: Forms) -> float:
         """Bytes per image in all forms together."""
         return sum(self.pixels[name] if form.encoding == "raw" else self.stored[name] for name, form in forms.items())
@@ -82,7 +72,7 @@ class Estimate:
             RaysweepError: names the space that is needed and the space that is free.
         """
         need = self.need(forms, images)
-        need += min(need, SYNC_SHARDS * SHARD_BYTES)  # shards and their copies in the files
+        need += min(need, SHARD_BYTES)  # a shard and its copy in the files
         if need > free:
             raise RaysweepError(
                 f"{folder} has {gigabytes(free)} free, but writing needs about {gigabytes(need)}: free some space, "
@@ -90,9 +80,14 @@ class Estimate:
             )
 
 
-def choose_encoding(pixel_bytes: float) -> str:
-    """The encoding that `auto` stands for if all images together have this many bytes of pixels."""
-    return "raw" if pixel_bytes < RAW_BELOW else "jpg"
+def decided(forms: Forms, pixel_bytes: Mapping[str, float]) -> dict[str, Form]:
+    """The forms with `auto` replaced by raw or jpg, depending on the bytes of pixels that all images have together."""
+    return {
+        name: replace(form, encoding="raw" if pixel_bytes[name] < RAW_BELOW else "jpg")
+        if form.encoding == "auto"
+        else form
+        for name, form in forms.items()
+    }
 
 
 def gigabytes(count: float) -> str:
@@ -105,7 +100,6 @@ def measure(splits: Mapping[str, Samples], forms: Forms, encoders: Encoders) -> 
     """Encode some of the images in the same way as all of them will be."""
     tried = tuple(replace(form, encoding="jpg") if form.encoding == "auto" else form for form in forms.values())
     tasks = [Task(split, run, tried) for split, run in _runs({split: len(part) for split, part in splits.items()})]
-    _warm_up(encoders, tasks)
     found = list(encoders.encode(_until(SAMPLING_S, tasks)))
     rows = np.concatenate([encoded.rows for _, encoded in found])["stored"]
     rows = rows[(rows["size"] > 0).all(axis=1)]
@@ -139,13 +133,6 @@ def _runs(images: Mapping[str, int]) -> list[tuple[str, range]]:
     order = np.argsort(np.arange(len(chosen)) * 0.6180339887 % 1.0)
     chosen = [chosen[k] for k in order.tolist()]
     return [(split, range(first, min(first + RUN, images[split]))) for split, first in chosen]
-
-
-def _warm_up(encoders: Encoders, tasks: Sequence[Task]) -> None:
-    """Encode one image per worker: the first one loads the decoder."""
-    first = Task(tasks[0].split, tasks[0].indices[:1], tasks[0].forms)
-    for _ in encoders.encode(iter([first] * len(encoders.workers))):
-        pass
 
 
 def _until(seconds: float, tasks: Sequence[Task]) -> Iterator[Task]:

@@ -71,7 +71,7 @@ def test_every_task_has_its_whole_result(workers: int) -> None:
     assert len(found) == len(tasks)
     for task in tasks:
         encoded = found[task.indices[0]]
-        expected = encode_all(samples, task.indices, FORMS)
+        expected = encode_all(samples.picture, task.indices, FORMS)
         np.testing.assert_array_equal(encoded.rows, expected.rows)
         assert encoded.data == expected.data
         assert encoded.seconds > 0

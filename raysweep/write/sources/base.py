@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,45 +16,33 @@ TEST_NAMES = ("val", "validation", "test")
 """Names of the test split; the first one that exists is used. ImageNet's `val` has labels, its `test` has none."""
 
 
-class Pictures(Protocol):
-    """Access to some images of a split; it is pickled and sent to a worker."""
-
-    def picture(self, index: int) -> bytes | NDArray[Any]:
-        """The encoded image file, or its pixels."""
-
-
-class Held:
-    """Pictures that are in memory."""
-
-    def __init__(self, pictures: dict[int, bytes | NDArray[Any]]) -> None:
-        """`pictures` by the numbers of the images."""
-        self._pictures = pictures
-
-    def picture(self, index: int) -> bytes | NDArray[Any]:
-        """The encoded image file, or its pixels."""
-        return self._pictures[index]
+Picture = bytes | NDArray[Any]
+"""An encoded image file, or pixels (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits."""
+Read = Callable[[int], Picture]
+"""A function that returns the picture of an image number; it is pickled and sent to a worker."""
 
 
-class Samples(Protocol):
-    """The images of one split."""
+class Samples(ABC):
+    """The images of one split; `labels` (N,) are their class numbers."""
 
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """The class numbers of all images, in order."""
+    def __init__(self, labels: NDArray[np.int64]) -> None:
+        """`labels` (N,)."""
+        self.labels = labels
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.labels)
 
-    def label(self, index: int) -> int:
-        """The class number of an image."""
-
+    @abstractmethod
     def name(self, index: int) -> str:
         """A name by which a user can find the image."""
 
-    def picture(self, index: int) -> bytes | NDArray[Any]:
+    @abstractmethod
+    def picture(self, index: int) -> Picture:
         """The encoded image file, or its pixels."""
 
-    def fetch(self, indices: Sequence[int]) -> Pictures:
+    def fetch(self, indices: Sequence[int]) -> Read:
         """Access to these images for a worker; it should be small, because every task carries it."""
+        return self.picture
 
 
 class Source(Protocol):
@@ -74,30 +63,6 @@ class Source(Protocol):
     @property
     def splits(self) -> Mapping[str, Samples]:
         """The images of the splits `train` and `test`."""
-
-
-class Labelled:
-    """Base class of samples whose labels are known from the start."""
-
-    def __init__(self, labels: NDArray[np.int64]) -> None:
-        """`labels` (N,)."""
-        self._labels = labels
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """The class numbers of all images, in order."""
-        return self._labels
-
-    def __len__(self) -> int:
-        return len(self._labels)
-
-    def label(self, index: int) -> int:
-        """The class number of an image."""
-        return int(self._labels[index])
-
-    def fetch(self, indices: Sequence[int]) -> Any:
-        """The samples themselves, which are small and produce pictures by number."""
-        return self
 
 
 def check_labels(source: Source) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from raysweep.data.randomness import key
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import Labelled, Samples
+from raysweep.write.sources.base import Samples
 
 Grid = NDArray[np.float64]
 MIN_SIDE = 16
@@ -93,7 +93,7 @@ def _colours(random: np.random.Generator) -> NDArray[np.float64]:
     return np.stack([colours[0] - contrast, colours[0] + contrast, colours[1]])
 
 
-class GeneratedSamples(Labelled):
+class GeneratedSamples(Samples):
     """Images that are generated on demand; each depends on its number and the seed only."""
 
     def __init__(self, split: str, count: int, side: int, seed: int) -> None:
@@ -111,7 +111,7 @@ class GeneratedSamples(Labelled):
     def picture(self, index: int) -> NDArray[np.uint8]:
         """The pixels."""
         random = np.random.Generator(np.random.PCG64(int(key(f"image of {self._split}", self._seed, index))))
-        return draw(self.label(index), self._side, random)
+        return draw(int(self.labels[index]), self._side, random)
 
 
 class GeneratedSource:

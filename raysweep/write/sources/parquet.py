@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import Held, Labelled, check_range, stem, test_split
+from raysweep.write.sources.base import Read, Samples, check_range, stem, test_split
 
 KEEP_WHOLE = 2 << 30
 """Largest set in bytes that is kept in memory as a whole; otherwise only the row groups in use are."""
@@ -62,7 +62,7 @@ class _Groups:
         return self._open[file].read_row_group(group, columns=["image"], use_threads=True).column("image")
 
 
-class ParquetSamples(Labelled):
+class ParquetSamples(Samples):
     """The rows of one split."""
 
     def __init__(self, groups: _Groups, places: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
@@ -82,14 +82,14 @@ class ParquetSamples(Labelled):
         value = self._groups.get(file, group)[row].as_py()
         return (value.get("bytes") if isinstance(value, dict) else value) or b""
 
-    def fetch(self, indices: Sequence[int]) -> Held:
+    def fetch(self, indices: Sequence[int]) -> Read:
         """The encoded images, read here so that a row group is read once rather than by every worker.
 
         Raises:
             RaysweepError: a row group cannot be read.
         """
         try:
-            return Held({index: self.picture(index) for index in indices})
+            return {index: self.picture(index) for index in indices}.__getitem__
         except (pa.ArrowException, OSError) as error:
             raise RaysweepError(f"{self.name(indices[0])} and the following rows cannot be read: {error}") from None
 
