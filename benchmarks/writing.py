@@ -13,8 +13,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import resource
-import shutil
 import sys
 import tempfile
 import time
@@ -111,19 +109,17 @@ def write_in_passes(root: Path, out: Path) -> None:
 
 def cpu_seconds() -> float:
     """CPU time of this process and of its children that have ended."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return sum(os.times()[:4])
 
 
 def side(work: Callable[[Path, Path], None], root: Path, per_core: list[float]) -> Callable[[], float]:
     """A function that writes to a new folder and returns images per second; it appends images per core-second."""
 
     def run() -> float:
-        out = Path(tempfile.mkdtemp(dir=root.parent)) / "out"
-        start, before = time.perf_counter(), cpu_seconds()
-        work(root, out)
-        wall, spent = time.perf_counter() - start, cpu_seconds() - before
-        shutil.rmtree(out.parent)
+        with tempfile.TemporaryDirectory(dir=root.parent) as folder:
+            start, before = time.perf_counter(), cpu_seconds()
+            work(root, Path(folder) / "out")
+            wall, spent = time.perf_counter() - start, cpu_seconds() - before
         per_core.append((IMAGES + 10) / spent)
         return (IMAGES + 10) / wall
 

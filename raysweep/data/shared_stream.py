@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -209,11 +209,9 @@ class SharedStream:
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """The indices and images of these positions as the cache stores them; the images are in `out` if given."""
         stream, crops = self.stream, self.stream.crops(positions)
-        cut = partial(stream.file.cut, crops, stream.side, stream.pad, stream.pool)
-        if self._common is rgb:
-            return crops.ids, cut(out=out)
-        images = cut(self._common)
-        if out is not None:
+        direct = out if self._common is rgb else None
+        images = stream.file.cut(crops, stream.side, stream.pad, stream.pool, self._common, direct)
+        if out is not None and direct is None:
             out[:] = images
         return crops.ids, images
 

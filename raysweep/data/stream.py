@@ -164,39 +164,13 @@ class TrainStream(ImageStream):
     and a batch may span the end of an epoch.
     """
 
-    def __init__(
-        self,
-        file: ImageFile,
-        *,
-        side: int,
-        batch_size: int,
-        seed: int,
-        mirror: bool = True,
-        pad: int = 0,
-        indices: NDArray[np.int64] | None = None,
-        labels: NDArray[np.int64] | None = None,
-        scales: Sequence[float] = (1.0,),
-        rotation: float = 0.0,
-        preprocess: Preprocessing = rgb,
-        threads: int = 1,
-    ) -> None:
+    def __init__(self, file: ImageFile, *, seed: int, mirror: bool = True, **options: Any) -> None:
         """Mirror each image with a probability of one half, if `mirror`; `seed` determines all that is random.
 
         A rotated crop lies inside its image if the image is large enough; otherwise its corners are black.
         For other arguments and errors see `ImageStream`.
         """
-        super().__init__(
-            file,
-            side=side,
-            batch_size=batch_size,
-            pad=pad,
-            indices=indices,
-            labels=labels,
-            scales=scales,
-            rotation=rotation,
-            preprocess=preprocess,
-            threads=threads,
-        )
+        super().__init__(file, **options)
         self.seed, self.mirror = seed, mirror
 
     def crops(self, positions: NDArray[np.int64]) -> Crops:

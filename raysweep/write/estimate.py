@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
-from raysweep.units import rough_duration
+from raysweep.units import rough_duration, short
 from raysweep.write.forms import Form, Forms
 from raysweep.write.sources.base import Samples
 from raysweep.write.workers import Encoders, Task
@@ -48,36 +51,22 @@ class Estimate:
         """Bytes per image in all forms together."""
         return sum(self.pixels[name] if form.encoding == "raw" else self.stored[name] for name, form in forms.items())
 
-    def shard_images(self, forms: Forms, at_most: int) -> int:
-        """Number of images per shard."""
-        return int(min(at_most, max(1, SHARD_BYTES // max(1, self.bytes_per_image(forms)))))
-
-    def need(self, forms: Forms, images: int) -> int:
-        """Bytes that this many more images take."""
-        return int(images * (self.bytes_per_image(forms) * MARGIN + IMAGE_BYTES * len(forms)))
-
-    def text(self, forms: Forms, images: int, workers: int, free: int) -> str:
-        """A sentence with the number of images, the space and the time they take."""
-        size, time_s = self.need(forms, images), self.seconds * images / workers
-        processes = "1 process" if workers == 1 else f"{workers} processes"
-        return (
-            f"{images:,} images, about {gigabytes(size)} and {rough_duration(time_s)} with {processes}; "
-            f"{gigabytes(free)} free"
-        )
-
-    def refuse_full(self, forms: Forms, images: int, free: int, folder: object) -> None:
-        """Refuse to start if the disk does not have enough space.
+    def text(self, forms: Forms, images: int, workers: int, folder: Path) -> str:
+        """A sentence with the number of images, the space and the time they take.
 
         Raises:
-            RaysweepError: names the space that is needed and the space that is free.
+            RaysweepError: the disk does not have enough space; names what is needed and what is free.
         """
-        need = self.need(forms, images)
-        need += min(need, SHARD_BYTES)  # a shard and its copy in the files
+        size = int(images * (self.bytes_per_image(forms) * MARGIN + IMAGE_BYTES * len(forms)))
+        need, free = size + min(size, SHARD_BYTES), shutil.disk_usage(folder).free  # a shard and its copy in the files
         if need > free:
             raise RaysweepError(
-                f"{folder} has {gigabytes(free)} free, but writing needs about {gigabytes(need)}: free some space, "
+                f"{folder} has {short(free)}B free, but writing needs about {short(need)}B: free some space, "
                 "use a folder on another disk, or store less with --encoding jpg, a smaller --side or fewer sizes."
             )
+        duration = rough_duration(self.seconds * images / workers)
+        processes = "1 process" if workers == 1 else f"{workers} processes"
+        return f"{images:,} images, about {short(size)}B and {duration} with {processes}; {short(free)}B free"
 
 
 def decided(forms: Forms, pixel_bytes: Mapping[str, float]) -> dict[str, Form]:
@@ -88,12 +77,6 @@ def decided(forms: Forms, pixel_bytes: Mapping[str, float]) -> dict[str, Form]:
         else form
         for name, form in forms.items()
     }
-
-
-def gigabytes(count: float) -> str:
-    """Bytes in GB, with three digits."""
-    number = count / 1e9
-    return f"{number:.0f} GB" if number >= 100 else f"{number:.1f} GB" if number >= 10 else f"{number:.2f} GB"
 
 
 def measure(splits: Mapping[str, Samples], forms: Forms, encoders: Encoders) -> Estimate:
@@ -124,15 +107,14 @@ def _means(values: NDArray[np.int64]) -> Sequence[float]:
 
 
 def _runs(images: Mapping[str, int]) -> list[tuple[str, range]]:
-    """Runs of images, spread evenly over the splits however few are taken; in total an eighth of a small set."""
-    total = sum(images.values())
-    count = min(SAMPLED, max(RUN, total // 8)) // RUN
-    places = sorted((split, first) for split, number in images.items() for first in range(0, number, RUN))
-    chosen = [places[k] for k in np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int).tolist()]
-    # Multiples of the golden ratio are spread evenly, however many are taken.
-    order = np.argsort(np.arange(len(chosen)) * 0.6180339887 % 1.0)
-    chosen = [chosen[k] for k in order.tolist()]
-    return [(split, range(first, min(first + RUN, images[split]))) for split, first in chosen]
+    """Random runs of images, in total an eighth of a small set."""
+    count = min(SAMPLED, max(RUN, sum(images.values()) // 8)) // RUN
+    runs = [
+        (split, range(first, min(first + RUN, number)))
+        for split, number in images.items()
+        for first in range(0, number, RUN)
+    ]
+    return Random(0).sample(runs, min(count, len(runs)))
 
 
 def _until(seconds: float, tasks: Sequence[Task]) -> Iterator[Task]:

@@ -134,8 +134,9 @@ def content_digest(beton: Beton, checksums: NDArray[np.uint32]) -> str:
 
 
 def _manifest(staging: Staging, source: Source, name: str, parts: Mapping[str, tuple[Split, str]]) -> Manifest:
-    form = staging.job.forms[name]
-    short_side = _shortest(staging, list(staging.job.forms).index(name))
+    form, number = staging.job.forms[name], list(staging.job.forms).index(name)
+    stored = np.concatenate([rows["stored"][staging.good(split), number] for split, rows in staging.rows.items()])
+    short_side = int(np.minimum(stored["height"], stored["width"]).min())
     return Manifest(
         version=VERSION,
         name=source.name,
@@ -150,14 +151,6 @@ def _manifest(staging: Staging, source: Source, name: str, parts: Mapping[str, t
         rescale=form.rescale,
         raw_share=form.raw_share if form.encoding == "mixed" else None,
     )
-
-
-def _shortest(staging: Staging, form: int) -> int:
-    sides = []
-    for split, rows in staging.rows.items():
-        stored = rows["stored"][staging.good(split), form]
-        sides.append(np.minimum(stored["height"], stored["width"]).min())
-    return int(min(sides))
 
 
 def set_digest(form: Form, short_side: int, classes: Sequence[str], contents: Mapping[str, str]) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-
 from raysweep.data.manifest import FILE_NAME, read_manifest
 from raysweep.errors import RaysweepError
 from raysweep.write.forms import Form, Forms
-from raysweep.write.sources.base import Samples, Source
+from raysweep.write.sources.base import Source
 from raysweep.write.staging import Staging, clear
 
 Progress = Callable[[int, int], None]
@@ -46,8 +44,8 @@ def options(source: Source, forms: Forms) -> dict[str, str]:
     """Everything that two calls must have in common for the second to continue the first, under names for users."""
     found = {"source": source.spec, "classes": _digest(source.classes)}
     for split, samples in source.splits.items():
-        found[f"{split} images"] = f"{len(samples):,}"
-        found[f"names and labels of {split} images"] = _content(samples)
+        images = (f"{label} {samples.name(index)}" for index, label in enumerate(samples.labels.tolist()))
+        found[f"{split} images"] = f"{len(samples):,}, names and labels {_digest(images)}"
     for name, form in forms.items():
         found[name or "the folder itself"] = _words(form)
     return found | {package: metadata.version(package) for package in DECODERS}
@@ -59,14 +57,10 @@ def _words(form: Form) -> str:
     return f"{side}, encoding {form.encoding}, quality {form.quality}{share}"
 
 
-def _digest(texts: Sequence[str]) -> str:
-    return hashlib.blake2b("\0".join(texts).encode(errors="surrogateescape"), digest_size=6).hexdigest()
-
-
-def _content(samples: Samples) -> str:
-    content = hashlib.blake2b(np.asarray(samples.labels, np.int64).tobytes(), digest_size=6)
-    for index in range(len(samples)):
-        content.update(samples.name(index).encode(errors="surrogateescape") + b"\0")
+def _digest(texts: Iterable[str]) -> str:
+    content = hashlib.blake2b(digest_size=6)
+    for text in texts:
+        content.update(text.encode(errors="surrogateescape") + b"\0")
     return content.hexdigest()
 
 

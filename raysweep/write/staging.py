@@ -11,8 +11,8 @@ import json
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,6 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         RaysweepError: another process is writing to the folder.
         OSError: the folder cannot be written.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     place = folder / STAGING_NAME
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -80,17 +79,9 @@ def staging_folder(folder: Path) -> Iterator[Path]:
             f"{folder} is being written by another process ({held.owner}): wait until it has ended."
         ) from None
     finally:
-        _remove_empty([place, *made])  # after the lock is released: NFS keeps removed files that are open
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    for path in folders:
-        try:
-            path.rmdir()
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return
+        for path in (place, folder):  # after the lock is released: NFS keeps removed files that are open
+            with suppress(OSError):
+                path.rmdir()
 
 
 class Staging:

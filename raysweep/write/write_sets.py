@@ -7,7 +7,6 @@ same command continues after any interruption: see `staging.py`.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from typing import Any
 
 from raysweep.data.manifest import Manifest, read_manifest
 from raysweep.errors import RaysweepError
-from raysweep.write.estimate import decided, measure
+from raysweep.write.estimate import SHARD_BYTES, decided, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad
 from raysweep.write.resuming import Progress, Request, Say, find_matching, missing_forms, options
@@ -129,7 +128,7 @@ def _write(request: Request, place: Path) -> None:
         return
     workers = min(request.workers or len(os.sched_getaffinity(0)), -(-request.images // SHARD_IMAGES))
     with Encoders(request.source.splits, workers) as encoders:
-        staging = _prepared(request, place, forms, earlier, encoders)
+        staging = _continued(request, earlier) if earlier else _begun(request, place, forms, encoders)
         _encode(request, staging, encoders)
         if (right := _right_forms(staging, forms)) != staging.job.forms:
             request.say("together, the images need another encoding than estimated: starting over with it")
@@ -141,34 +140,28 @@ def _write(request: Request, place: Path) -> None:
     publish(staging, request.folder, request.overwrite)
 
 
-def _prepared(request: Request, place: Path, forms: Forms, earlier: Staging | None, encoders: Encoders) -> Staging:
-    """The unfinished work, or new work with the encodings and the size of shards that some of the images suggest.
+def _continued(request: Request, staging: Staging) -> Staging:
+    if not request.skip_bad and not staging.is_assembling:
+        staging.forget_bad()
+    request.say(f"continuing: {staging.count:,} of {staging.total:,} images are in {staging.place}")
+    return staging
+
+
+def _begun(request: Request, place: Path, forms: Forms, encoders: Encoders) -> Staging:
+    """New work, with the encodings and the size of shards that some of the images suggest.
 
     Raises:
-        RaysweepError: the disk does not have enough space for the rest.
+        RaysweepError: the disk does not have enough space.
     """
-    if earlier and not request.skip_bad and not earlier.is_assembling:
-        earlier.forget_bad()
-    done = earlier.count if earlier else 0
-    rest = request.images - done
-    if earlier and not rest:
-        return earlier
-    estimate = measure(request.source.splits, earlier.job.forms if earlier else forms, encoders)
-    pixels = {name: mean * request.images for name, mean in estimate.pixels.items()}
-    chosen = dict(earlier.job.forms) if earlier else decided(forms, pixels)
-    free = shutil.disk_usage(request.folder).free
-    if done:
-        request.say(f"continuing: {done:,} of {request.images:,} images are in {place}")
+    estimate = measure(request.source.splits, forms, encoders)
+    chosen = decided(forms, {name: mean * request.images for name, mean in estimate.pixels.items()})
     if estimate.bad:
         request.say(
             f"{len(estimate.bad)} of {estimate.images} sampled images cannot be stored, first {estimate.bad[0]}"
         )
-    request.say(estimate.text(chosen, rest, len(encoders.workers), free))
-    estimate.refuse_full(chosen, rest, free, request.folder)
-    if earlier:
-        return earlier
+    request.say(estimate.text(chosen, request.images, len(encoders.workers), request.folder))
     images = {split: len(samples) for split, samples in request.source.splits.items()}
-    shard_images = estimate.shard_images(chosen, SHARD_IMAGES)
+    shard_images = min(SHARD_IMAGES, max(1, int(SHARD_BYTES / max(1, estimate.bytes_per_image(chosen)))))
     return Staging.begin(place, Job(options(request.source, forms), chosen, images, shard_images))
 
 

@@ -112,7 +112,6 @@ def test_an_interrupt_keeps_what_is_written(tmp_path: Path, plain: Path) -> None
     said.clear()
     steps = go_on(tmp_path / "out", say=said.append)
     assert "120 of 350" in said[0]
-    assert said[1].startswith("230 images")
     assert steps[0] == 120
     assert_same(tmp_path / "out", plain)
 
@@ -382,7 +381,7 @@ def test_other_options_replace_where_that_is_asked(place: Path, tmp_path: Path) 
 def test_another_source_is_refused(place: Path, tmp_path: Path) -> None:
     other = GeneratedSource(310, 50, side=20)
     other.spec = GeneratedSource(300, 50, side=20).spec
-    with pytest.raises(RaysweepError, match=r"train images: 300 then, 310 now(.|\n)*names and labels of train images"):
+    with pytest.raises(RaysweepError, match=r"train images: 300, names.* then, 310, names.* now"):
         write_sets(other, tmp_path / "out", **OPTIONS)
 
 
@@ -526,4 +525,4 @@ def test_a_file_system_without_locks_is_written_to_all_the_same(
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.warns(UserWarning, match="without locks"), staging_folder(tmp_path / "new" / "out") as place:
         assert place.is_dir()
-    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new" / "out").exists()

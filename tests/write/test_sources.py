@@ -111,7 +111,7 @@ def test_a_parquet_file_with_a_split_column(tmp_path: Path, monkeypatch: pytest.
     assert source.splits["train"].labels.tolist() == [1, 0, 0, 1]
     for limit in (1 << 30, 0):
         monkeypatch.setattr(parquet, "KEEP_WHOLE", limit)
-        train = pickle.loads(pickle.dumps(source.splits["train"]))
+        train = open_source(str(path)).splits["train"]
         assert [train.picture(k) for k in (3, 0, 1, 2)] == [PNG[5], PNG[1], PNG[2], PNG[4]]
         part = pickle.loads(pickle.dumps(train.fetch([3, 1])))
         assert [part(k) for k in (1, 3)] == [PNG[2], PNG[5]]

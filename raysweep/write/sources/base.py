@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,24 +45,16 @@ class Samples(ABC):
         return self.picture
 
 
-class Source(Protocol):
-    """A set of images with classes and the splits train and test."""
+class Source:
+    """A set of images with classes and the splits `train` and `test`."""
 
-    @property
-    def name(self) -> str:
-        """A short name for tables and figures."""
-
-    @property
-    def spec(self) -> str:
-        """The text by which the source was opened."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order of their numbers."""
-
-    @property
-    def splits(self) -> Mapping[str, Samples]:
-        """The images of the splits `train` and `test`."""
+    name: str
+    """A short name for tables and figures."""
+    spec: str
+    """The text by which the source was opened."""
+    classes: tuple[str, ...]
+    """Class names in the order of their numbers."""
+    splits: Mapping[str, Samples]
 
 
 def check_labels(source: Source) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import TEST_NAMES, Read, Samples, stem
+from raysweep.write.sources.base import TEST_NAMES, Read, Samples, Source, stem
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
 """Suffixes of images; class folders also contain other files, such as checksums and lists."""
@@ -55,7 +55,7 @@ def _read(paths: Mapping[int, Path], index: int) -> bytes:
     return paths[index].read_bytes()
 
 
-class FolderSource:
+class FolderSource(Source):
     """A set whose classes are the folders in `train`, sorted; its test split is `val`, `validation` or `test`."""
 
     def __init__(self, root: Path) -> None:

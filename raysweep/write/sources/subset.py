@@ -39,7 +39,7 @@ def _renumbered(read: Read, numbers: Mapping[int, int], index: int) -> Picture:
     return read(numbers[index])
 
 
-class Subset:
+class Subset(Source):
     """The first images of each class of a source."""
 
     def __init__(self, source: Source, train: int, test: int) -> None:

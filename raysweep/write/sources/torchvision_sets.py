@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError, unknown
-from raysweep.write.sources.base import Read, Samples
+from raysweep.write.sources.base import Read, Samples, Source
 
 SETS = ("CIFAR10", "CIFAR100")
 _declared: list[Any] = []
@@ -40,7 +40,7 @@ class ArraySamples(Samples):
         return {index: self.picture(index) for index in indices}.__getitem__
 
 
-class TorchvisionSource:
+class TorchvisionSource(Source):
     """One of torchvision's sets in the folder `root`."""
 
     def __init__(self, name: str, root: Path, download: bool = False) -> None:
