@@ -45,17 +45,6 @@ class Job:
     shard_images: int
     """Number of images per shard; the last shard of a split has the rest."""
 
-    @classmethod
-    def from_json(cls, text: str) -> Job:
-        """The job described by such a text.
-
-        Raises:
-            ValueError, KeyError, TypeError, AttributeError: not a job.
-        """
-        value = json.loads(text)
-        forms = {name: Form(**form) for name, form in value["forms"].items()}
-        return cls(value["options"], forms, dict(value["images"]), int(value["shard_images"]))
-
 
 @contextmanager
 def staging_folder(folder: Path) -> Iterator[Path]:
@@ -115,7 +104,9 @@ class Staging:
             RaysweepError: the description of the job is damaged.
         """
         try:
-            staging = cls(place, Job.from_json((place / JOB_NAME).read_text(encoding="utf-8")))
+            value = json.loads((place / JOB_NAME).read_text(encoding="utf-8"))
+            forms = {name: Form(**form) for name, form in value["forms"].items()}
+            staging = cls(place, Job(**value | {"forms": forms}))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
