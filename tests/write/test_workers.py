@@ -142,6 +142,15 @@ def test_workers_end_with_the_process_that_started_them() -> None:
         pass
 
 
+def test_leaving_the_pool_ends_workers_that_are_busy_and_none_is_replaced() -> None:
+    tasks = [Task("train", [index], FORMS) for index in range(40)]
+    start = time.monotonic()
+    with Encoders({"train": Faulty(hang, (1, 2, 3))}, 2) as pool:
+        next(pool.encode(iter(tasks)))
+    assert time.monotonic() - start < workers.STALL_S / 2
+    assert all(worker.process.returncode == -signal.SIGKILL for worker in pool.workers)
+
+
 def test_a_task_that_is_split_up_has_one_result() -> None:
     tasks = [Task("train", list(range(first, first + 20)), FORMS) for first in (0, 20)]
     with Encoders({"train": Faulty(die, (3, 9, 30))}, 3) as pool:
