@@ -106,11 +106,7 @@ class SharedStream:
             IndexError: the stream has no batch of this number.
         """
         images = np.empty((len(self.positions(number)[rows or slice(None)]), *self.stream.shape), np.uint8)
-
-        def copy(of_batch: slice, part: NDArray[np.uint8]) -> None:
-            images[of_batch] = part
-
-        labels, indices = self.deliver(number, copy, rows=rows)
+        labels, indices = self.deliver(number, images.__setitem__, rows=rows)
         return Batch(images, labels, indices)
 
     def deliver(

@@ -126,7 +126,9 @@ class ImageStream(ABC):
             RaysweepError: an image cannot be decoded.
             IndexError: the stream has no batch of this number.
         """
-        return self.read(self.positions(number)[rows or slice(None)])
+        crops = self.crops(self.positions(number)[rows or slice(None)])
+        images = self.file.cut(crops, self.side, self.pad, self.pool, self.preprocess)
+        return Batch(images, self.labels[crops.ids], crops.ids.copy())
 
     def deliver(
         self, number: int, take: Take, *, rows: slice | None = None
@@ -145,16 +147,6 @@ class ImageStream(ABC):
     def shape(self) -> tuple[int, ...]:
         """The shape of an image in a batch: (side, side, C)."""
         return self.preprocess(np.zeros((1, self.side, self.side, 3), np.uint8)).shape[1:]
-
-    def read(self, positions: NDArray[np.int64]) -> Batch:
-        """The batch of images at these positions, which increase and are not empty.
-
-        Raises:
-            RaysweepError: an image cannot be decoded.
-        """
-        crops = self.crops(positions)
-        images = self.file.cut(crops, self.side, self.pad, self.pool, self.preprocess)
-        return Batch(images, self.labels[crops.ids], crops.ids.copy())
 
 
 class TrainStream(ImageStream):
