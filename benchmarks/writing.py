@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -74,7 +73,7 @@ class Decoded:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Pixels, int]:
-        return to_rgb(self.samples.picture(index), SIDE), self.samples.label(index)
+        return to_rgb(self.samples.picture(index), SIDE), int(self.samples.labels[index])
 
 
 def write_by_ffcv(root: Path, out: Path) -> None:
@@ -114,11 +113,10 @@ def side(work: Callable[[Path, Path], None], root: Path, per_core: list[float]) 
     """A function that writes to a new folder and returns images per second; it appends images per core-second."""
 
     def run() -> float:
-        out = Path(tempfile.mkdtemp(dir=root.parent)) / "out"
-        start, before = time.perf_counter(), cpu_seconds()
-        work(root, out)
-        wall, spent = time.perf_counter() - start, cpu_seconds() - before
-        shutil.rmtree(out.parent)
+        with tempfile.TemporaryDirectory(dir=root.parent) as folder:
+            start, before = time.perf_counter(), cpu_seconds()
+            work(root, Path(folder) / "out")
+            wall, spent = time.perf_counter() - start, cpu_seconds() - before
         per_core.append((IMAGES + 10) / spent)
         return (IMAGES + 10) / wall
 

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 
 from raysweep.data.manifest import Manifest, read_manifest, verify
-from raysweep.data.windows import largest_window
+from raysweep.data.windows import window_side
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
-from raysweep.recipe import DataRecipe, Recipe
+from raysweep.recipe import Recipe
 
 
 def check_data(recipe: Recipe, folder: Path) -> Manifest:
@@ -60,29 +60,18 @@ def _check_written(recipe: Recipe, manifest: Manifest, folder: Path) -> None:
 
 def _check_sides(recipe: Recipe) -> None:
     data = recipe.data
-    window = largest_window(data.side, data.scales)
-    if window > data.short_side + 2 * data.pad:
-        raise RaysweepError(
-            f"{_needed('data.scales', min(data.scales), data.side, window)}, but images of {data.short_side} px with a "
-            f"border of {data.pad} px are smaller: {_smaller(data)}."
-        )
-    window = largest_window(data.side, [data.test_scale])
-    if window > data.short_side:
-        raise RaysweepError(
-            f"{_needed('data.test_scale', data.test_scale, data.side, window)}, but test images of {data.short_side} "
-            f"px have no border: {_smaller(data)}."
-        )
-
-
-def _needed(field: str, scale: float, side: int, window: int) -> str:
-    if window == side:
-        return f"data.side is {side}"
-    return f"data.side is {side}, which at scale {scale:g} ({field}) takes {window} px"
-
-
-def _smaller(data: DataRecipe) -> str:
-    side = math.floor(data.short_side * min(1.0, *data.scales, data.test_scale))
-    return f"use `--set data.side={side}`, or write larger images"
+    for kind, field, scale, pad in (
+        ("training", "data.scales", min(data.scales), data.pad),
+        ("test", "data.test_scale", data.test_scale, 0),
+    ):
+        window = window_side(data.side, scale)
+        if window > data.short_side + 2 * pad:
+            takes = "" if window == data.side else f", which at scale {scale:g} ({field}) takes {window} px"
+            side = math.floor(data.short_side * min(1.0, *data.scales, data.test_scale))
+            raise RaysweepError(
+                f"data.side is {data.side}{takes}, but {kind} images of {data.short_side} px "
+                f"with a border of {pad} px are smaller: use `--set data.side={side}`, or write larger images."
+            )
 
 
 def _check_classes(recipe: Recipe, manifest: Manifest, folder: Path) -> None:

@@ -15,11 +15,6 @@ from raysweep.errors import RaysweepError
 from raysweep.recipe import DataRecipe, Recipe
 
 
-def subfolder(data: DataRecipe) -> str:
-    """The name of the subfolder for these images if the folder's own images are different."""
-    return subfolder_name(data.short_side, data.rescale)
-
-
 def image_folder(folder: Path, data: DataRecipe) -> Path:
     """The folder or subfolder that contains the images of a recipe.
 
@@ -62,7 +57,7 @@ class ImageSets:
         """
         main = self.manifest(self.folder)
         fits = (main.short_side, main.rescale) == (data.short_side, data.rescale)
-        return self.folder if fits else self.folder / subfolder(data)
+        return self.folder if fits else self.folder / subfolder_name(data.short_side, data.rescale)
 
     def has(self, data: DataRecipe) -> bool:
         """Whether these images have been written.

@@ -7,6 +7,7 @@ subtracted from its result.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,28 +61,13 @@ def rgb(images: Images) -> Images:
     return images
 
 
-@PREPROCESSINGS.add("gray", "one channel: 0.299 red + 0.587 green + 0.114 blue", PAPER)
-def gray(images: Images) -> Images:
-    """BT.601 luma; C is 1."""
-    return _converted(images, "RGB2GRAY")
-
-
-@PREPROCESSINGS.add("hsv", "hue (0 to 179, in steps of two degrees), saturation, value", PAPER)
-def hsv(images: Images) -> Images:
-    """OpenCV's 8-bit HSV."""
-    return _converted(images, "RGB2HSV")
-
-
-@PREPROCESSINGS.add("ycrcb", "JPEG's luma and two colour differences: Y, Cr, Cb", PAPER)
-def ycrcb(images: Images) -> Images:
-    """OpenCV's order: Cr before Cb, both shifted by 128."""
-    return _converted(images, "RGB2YCrCb")
-
-
-@PREPROCESSINGS.add("lab", "CIE L*a*b*: lightness times 255/100, a and b shifted by 128", PAPER)
-def lab(images: Images) -> Images:
-    """OpenCV's 8-bit Lab of sRGB under D65."""
-    return _converted(images, "RGB2Lab")
+for _name, _code, _summary in (
+    ("gray", "RGB2GRAY", "one channel: 0.299 red + 0.587 green + 0.114 blue"),  # BT.601 luma
+    ("hsv", "RGB2HSV", "hue (0 to 179, in steps of two degrees), saturation, value"),
+    ("ycrcb", "RGB2YCrCb", "JPEG's luma and two colour differences: Y, Cr, Cb"),  # both shifted by 128
+    ("lab", "RGB2Lab", "CIE L*a*b*: lightness times 255/100, a and b shifted by 128"),  # of sRGB under D65
+):
+    PREPROCESSINGS.add(_name, _summary, PAPER)(partial(_converted, code=_code))
 
 
 @PREPROCESSINGS.add("clahe", "contrast-limited adaptive histogram equalisation of the lightness, 8x8 tiles", PAPER)

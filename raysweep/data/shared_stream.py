@@ -15,7 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -106,11 +106,7 @@ class SharedStream:
             IndexError: the stream has no batch of this number.
         """
         images = np.empty((len(self.positions(number)[rows or slice(None)]), *self.stream.shape), np.uint8)
-
-        def copy(of_batch: slice, part: NDArray[np.uint8]) -> None:
-            images[of_batch] = part
-
-        labels, indices = self.deliver(number, copy, rows=rows)
+        labels, indices = self.deliver(number, images.__setitem__, rows=rows)
         return Batch(images, labels, indices)
 
     def deliver(
@@ -209,11 +205,9 @@ class SharedStream:
     ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """The indices and images of these positions as the cache stores them; the images are in `out` if given."""
         stream, crops = self.stream, self.stream.crops(positions)
-        cut = partial(stream.file.cut, crops, stream.side, stream.pad, stream.pool)
-        if self._common is rgb:
-            return crops.ids, cut(out=out)
-        images = cut(self._common)
-        if out is not None:
+        direct = out if self._common is rgb else None
+        images = stream.file.cut(crops, stream.side, stream.pad, stream.pool, self._common, direct)
+        if out is not None and direct is None:
             out[:] = images
         return crops.ids, images
 

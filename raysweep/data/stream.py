@@ -126,7 +126,9 @@ class ImageStream(ABC):
             RaysweepError: an image cannot be decoded.
             IndexError: the stream has no batch of this number.
         """
-        return self.read(self.positions(number)[rows or slice(None)])
+        crops = self.crops(self.positions(number)[rows or slice(None)])
+        images = self.file.cut(crops, self.side, self.pad, self.pool, self.preprocess)
+        return Batch(images, self.labels[crops.ids], crops.ids.copy())
 
     def deliver(
         self, number: int, take: Take, *, rows: slice | None = None
@@ -146,16 +148,6 @@ class ImageStream(ABC):
         """The shape of an image in a batch: (side, side, C)."""
         return self.preprocess(np.zeros((1, self.side, self.side, 3), np.uint8)).shape[1:]
 
-    def read(self, positions: NDArray[np.int64]) -> Batch:
-        """The batch of images at these positions, which increase and are not empty.
-
-        Raises:
-            RaysweepError: an image cannot be decoded.
-        """
-        crops = self.crops(positions)
-        images = self.file.cut(crops, self.side, self.pad, self.pool, self.preprocess)
-        return Batch(images, self.labels[crops.ids], crops.ids.copy())
-
 
 class TrainStream(ImageStream):
     """Endless training batches with random crops, mirroring, scales and rotations.
@@ -164,39 +156,13 @@ class TrainStream(ImageStream):
     and a batch may span the end of an epoch.
     """
 
-    def __init__(
-        self,
-        file: ImageFile,
-        *,
-        side: int,
-        batch_size: int,
-        seed: int,
-        mirror: bool = True,
-        pad: int = 0,
-        indices: NDArray[np.int64] | None = None,
-        labels: NDArray[np.int64] | None = None,
-        scales: Sequence[float] = (1.0,),
-        rotation: float = 0.0,
-        preprocess: Preprocessing = rgb,
-        threads: int = 1,
-    ) -> None:
+    def __init__(self, file: ImageFile, *, seed: int, mirror: bool = True, **options: Any) -> None:
         """Mirror each image with a probability of one half, if `mirror`; `seed` determines all that is random.
 
         A rotated crop lies inside its image if the image is large enough; otherwise its corners are black.
         For other arguments and errors see `ImageStream`.
         """
-        super().__init__(
-            file,
-            side=side,
-            batch_size=batch_size,
-            pad=pad,
-            indices=indices,
-            labels=labels,
-            scales=scales,
-            rotation=rotation,
-            preprocess=preprocess,
-            threads=threads,
-        )
+        super().__init__(file, **options)
         self.seed, self.mirror = seed, mirror
 
     def crops(self, positions: NDArray[np.int64]) -> Crops:

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 
 def window_side(side: int, scale: float) -> int:
     """The side, in stored px, of the square that becomes a crop of `side` px when the image is scaled."""
     return max(1, round(side / scale))
-
-
-def largest_window(side: int, scales: Iterable[float]) -> int:
-    """The side of the largest such square over all scales, in stored px."""
-    return window_side(side, min(scales))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,16 +121,12 @@ def write(  # one argument per option
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
     with counted(f"writing {folder}") as progress:
-        sets = write_sets(found, folder, also=sizes, progress=progress, say=_say, **options)
+        sets = write_sets(found, folder, also=sizes, progress=progress, say=partial(click.echo, err=True), **options)
     for path, manifest in sets.items():
         splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
         click.echo(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
     for name in sets[folder].skipped:
         click.echo(f"skipped {name}", err=True)
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 @data.command()

@@ -8,6 +8,7 @@ of a smaller one.
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,10 @@ class BetonWriter:
         """
         end = np.searchsorted(self._offsets, self._offsets[first] + len(data))
         offsets = self._offsets[first : end + 1] - self._offsets[first]
-        starts = self._starts[first:end].astype(np.int64)
-        # Images that are adjacent in the file are written together.
-        jumps = (np.flatnonzero(np.diff(starts - offsets[:-1])) + 1).tolist()
+        starts = self._starts[first:end].tolist()
         view = memoryview(data)
-        for begin, stop in zip([0, *jumps], [*jumps, len(starts)], strict=True):
-            if begin < stop:
-                self._write(view[offsets[begin] : offsets[stop]], int(starts[begin]))
+        for start, (begin, stop) in zip(starts, pairwise(offsets.tolist()), strict=True):
+            self._write(view[begin:stop], start)
 
     def _write(self, data: memoryview | bytes, at: int) -> None:
         view = memoryview(data)

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from raysweep.data.opencv import Pixels, resize
+from raysweep.write.sources.base import Picture
 
-Picture = bytes | NDArray[Any]
-"""An encoded image file, or pixels (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits."""
 Image.MAX_IMAGE_PIXELS = None  # replaced by our own limit: Pillow's is a warning first, then another exception
 MAX_SIDE = 65_500
 """The limit of JPEG; FFCV stores sides in 16 bits."""

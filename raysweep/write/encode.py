@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +14,17 @@ from numpy.typing import NDArray
 from raysweep.data.beton import JPG, RAW
 from raysweep.data.opencv import Pixels, opencv
 from raysweep.data.randomness import bits, key, share
-from raysweep.write.decode import BadImageError, Picture, to_rgb, upright
+from raysweep.write.decode import BadImageError, to_rgb, upright
 from raysweep.write.forms import Form
-from raysweep.write.sources.base import Pictures
+from raysweep.write.sources.base import Picture, Read
 
 STORED = np.dtype([("size", "<u4"), ("crc", "<u4"), ("height", "<u2"), ("width", "<u2"), ("mode", "u1")])
 """One image in one size: number of stored bytes and their CRC-32, sides in px, and JPG or RAW."""
 
 
 def row_type(forms: int) -> np.dtype[Any]:
-    """One image in all its sizes; `source` is the CRC-32 of the picture. A size of 0 means that it cannot be stored."""
-    return np.dtype([("index", "<u4"), ("source", "<u4"), ("stored", STORED, (forms,))])
+    """One image in all its sizes. A size of 0 means that it cannot be stored."""
+    return np.dtype([("index", "<u4"), ("stored", STORED, (forms,))])
 
 
 @dataclass(frozen=True)
@@ -33,33 +34,44 @@ class Encoded:
     rows: NDArray[Any]
     data: list[bytes]
     reasons: dict[int, str]
-    seconds: float = 0.0
+    seconds: float
     """Wall time of one worker."""
 
 
-def encode_all(pictures: Pictures, indices: Sequence[int], forms: Sequence[Form]) -> Encoded:
+def encode_all(read: Read, indices: Sequence[int], forms: Sequence[Form]) -> Encoded:
     """Encode the pictures with these numbers; one that cannot be stored in all forms is stored in none."""
+    start = time.perf_counter()
     rows = np.zeros(len(indices), row_type(len(forms)))
     data: list[list[bytes]] = [[] for _ in forms]
     reasons = {}
     for row, index in zip(rows, indices, strict=True):
         row["index"] = index
         try:
-            picture = pictures.picture(index)
-            row["source"] = checksum(picture)
-            stored = encode(picture, index, forms)
+            stored = encode(read(index), index, forms)
         except (BadImageError, OSError) as error:
             reasons[index] = str(error)
             continue
         for k, (entry, content) in enumerate(stored):
             row["stored"][k] = entry
             data[k].append(content)
-    return Encoded(rows, [b"".join(part) for part in data], reasons)
+    return Encoded(rows, [b"".join(part) for part in data], reasons, time.perf_counter() - start)
 
 
-def checksum(picture: Picture) -> int:
-    """The CRC-32 of an encoded picture or of its pixels."""
-    return zlib.crc32(picture if isinstance(picture, bytes) else np.ascontiguousarray(picture).data)
+def not_stored(index: int, forms: int, reason: str) -> Encoded:
+    """One image that cannot be stored."""
+    rows = np.zeros(1, row_type(forms))
+    rows["index"] = index
+    return Encoded(rows, [b""] * forms, {index: reason}, 0.0)
+
+
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """Concatenate parts, at least one."""
+    return Encoded(
+        np.concatenate([part.rows for part in parts]),
+        [b"".join(data) for data in zip(*(part.data for part in parts), strict=True)],
+        {index: reason for part in parts for index, reason in part.reasons.items()},
+        sum(part.seconds for part in parts),
+    )
 
 
 def encode(picture: Picture, index: int, forms: Sequence[Form]) -> list[tuple[tuple[int, ...], bytes]]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
-from raysweep.units import rough_duration
-from raysweep.write.assembling import SYNC_SHARDS
+from raysweep.units import rough_duration, short
 from raysweep.write.forms import Form, Forms
 from raysweep.write.sources.base import Samples
 from raysweep.write.workers import Encoders, Task
@@ -45,67 +47,42 @@ class Estimate:
     bad: tuple[str, ...]
     """Sampled images that cannot be stored."""
 
-    def choose(self, forms: Forms, images: int) -> dict[str, Form]:
-        """The forms with `auto` replaced by raw or jpg, depending on the space that this many images would take."""
-        return {
-            name: replace(form, encoding=choose_encoding(self.pixels[name] * images))
-            if form.encoding == "auto"
-            else form
-            for name, form in forms.items()
-        }
-
     def bytes_per_image(self, forms: Forms) -> float:
         """Bytes per image in all forms together."""
         return sum(self.pixels[name] if form.encoding == "raw" else self.stored[name] for name, form in forms.items())
 
-    def shard_images(self, forms: Forms, at_most: int) -> int:
-        """Number of images per shard."""
-        return int(min(at_most, max(1, SHARD_BYTES // max(1, self.bytes_per_image(forms)))))
-
-    def need(self, forms: Forms, images: int) -> int:
-        """Bytes that this many more images take."""
-        return int(images * (self.bytes_per_image(forms) * MARGIN + IMAGE_BYTES * len(forms)))
-
-    def text(self, forms: Forms, images: int, workers: int, free: int) -> str:
-        """A sentence with the number of images, the space and the time they take."""
-        size, time_s = self.need(forms, images), self.seconds * images / workers
-        processes = "1 process" if workers == 1 else f"{workers} processes"
-        return (
-            f"{images:,} images, about {gigabytes(size)} and {rough_duration(time_s)} with {processes}; "
-            f"{gigabytes(free)} free"
-        )
-
-    def refuse_full(self, forms: Forms, images: int, free: int, folder: object) -> None:
-        """Refuse to start if the disk does not have enough space.
+    def text(self, forms: Forms, images: int, workers: int, folder: Path) -> str:
+        """A sentence with the number of images, the space and the time they take.
 
         Raises:
-            RaysweepError: names the space that is needed and the space that is free.
+            RaysweepError: the disk does not have enough space; names what is needed and what is free.
         """
-        need = self.need(forms, images)
-        need += min(need, SYNC_SHARDS * SHARD_BYTES)  # shards and their copies in the files
+        size = int(images * (self.bytes_per_image(forms) * MARGIN + IMAGE_BYTES * len(forms)))
+        need, free = size + min(size, SHARD_BYTES), shutil.disk_usage(folder).free  # a shard and its copy in the files
         if need > free:
             raise RaysweepError(
-                f"{folder} has {gigabytes(free)} free, but writing needs about {gigabytes(need)}: free some space, "
+                f"{folder} has {short(free)}B free, but writing needs about {short(need)}B: free some space, "
                 "use a folder on another disk, or store less with --encoding jpg, a smaller --side or fewer sizes."
             )
+        duration = rough_duration(self.seconds * images / workers)
+        processes = "1 process" if workers == 1 else f"{workers} processes"
+        return f"{images:,} images, about {short(size)}B and {duration} with {processes}; {short(free)}B free"
 
 
-def choose_encoding(pixel_bytes: float) -> str:
-    """The encoding that `auto` stands for if all images together have this many bytes of pixels."""
-    return "raw" if pixel_bytes < RAW_BELOW else "jpg"
-
-
-def gigabytes(count: float) -> str:
-    """Bytes in GB, with three digits."""
-    number = count / 1e9
-    return f"{number:.0f} GB" if number >= 100 else f"{number:.1f} GB" if number >= 10 else f"{number:.2f} GB"
+def decided(forms: Forms, pixel_bytes: Mapping[str, float]) -> dict[str, Form]:
+    """The forms with `auto` replaced by raw or jpg, depending on the bytes of pixels that all images have together."""
+    return {
+        name: replace(form, encoding="raw" if pixel_bytes[name] < RAW_BELOW else "jpg")
+        if form.encoding == "auto"
+        else form
+        for name, form in forms.items()
+    }
 
 
 def measure(splits: Mapping[str, Samples], forms: Forms, encoders: Encoders) -> Estimate:
     """Encode some of the images in the same way as all of them will be."""
     tried = tuple(replace(form, encoding="jpg") if form.encoding == "auto" else form for form in forms.values())
     tasks = [Task(split, run, tried) for split, run in _runs({split: len(part) for split, part in splits.items()})]
-    _warm_up(encoders, tasks)
     found = list(encoders.encode(_until(SAMPLING_S, tasks)))
     rows = np.concatenate([encoded.rows for _, encoded in found])["stored"]
     rows = rows[(rows["size"] > 0).all(axis=1)]
@@ -130,22 +107,14 @@ def _means(values: NDArray[np.int64]) -> Sequence[float]:
 
 
 def _runs(images: Mapping[str, int]) -> list[tuple[str, range]]:
-    """Runs of images, spread evenly over the splits however few are taken; in total an eighth of a small set."""
-    total = sum(images.values())
-    count = min(SAMPLED, max(RUN, total // 8)) // RUN
-    places = sorted((split, first) for split, number in images.items() for first in range(0, number, RUN))
-    chosen = [places[k] for k in np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int).tolist()]
-    # Multiples of the golden ratio are spread evenly, however many are taken.
-    order = np.argsort(np.arange(len(chosen)) * 0.6180339887 % 1.0)
-    chosen = [chosen[k] for k in order.tolist()]
-    return [(split, range(first, min(first + RUN, images[split]))) for split, first in chosen]
-
-
-def _warm_up(encoders: Encoders, tasks: Sequence[Task]) -> None:
-    """Encode one image per worker: the first one loads the decoder."""
-    first = Task(tasks[0].split, tasks[0].indices[:1], tasks[0].forms)
-    for _ in encoders.encode(iter([first] * len(encoders.workers))):
-        pass
+    """Random runs of images, in total an eighth of a small set."""
+    count = min(SAMPLED, max(RUN, sum(images.values()) // 8)) // RUN
+    runs = [
+        (split, range(first, min(first + RUN, number)))
+        for split, number in images.items()
+        for first in range(0, number, RUN)
+    ]
+    return Random(0).sample(runs, min(count, len(runs)))
 
 
 def _until(seconds: float, tasks: Sequence[Task]) -> Iterator[Task]:

@@ -1,4 +1,4 @@
-"""Finished files: read again to verify their checksums, described by a manifest, and moved to their folder."""
+"""The files of the sets: made from shards, read again to verify their checksums, described by a manifest, and moved."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from raysweep.data.manifest import (
 )
 from raysweep.disk.whole import sync_file, write_whole
 from raysweep.errors import RaysweepError
-from raysweep.write.assembling import assemble
+from raysweep.write.beton_writer import BetonWriter
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Source, check_classes
 from raysweep.write.staging import Staging, clear
@@ -39,7 +40,8 @@ def finish(staging: Staging, source: Source) -> None:
     """Assemble and verify all files and write their manifests.
 
     Raises:
-        RaysweepError: a class or split has lost all its images, or a file does not have the content that was written.
+        RaysweepError: a class or split has lost all its images, a shard is damaged, or a file does not have the content
+            that was written.
         OSError: the disk is full or fails.
     """
     labels = {split: samples.labels for split, samples in source.splits.items()}
@@ -48,7 +50,7 @@ def finish(staging: Staging, source: Source) -> None:
         for split, values in labels.items()
     }
     _check_left(staging, source, counts)
-    assemble(staging, labels)
+    _assemble(staging, labels)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         described = {
             name: {split: pool.submit(_describe, staging, k, name, split, counts[split]) for split in SPLITS}
@@ -67,6 +69,33 @@ def _check_left(staging: Staging, source: Source, counts: Mapping[str, list[int]
                 f"none of the {split} images can be stored: " + ", ".join(bad_images(staging, source)[:3])
             )
     check_classes(source.classes, counts["train"], source.spec)
+
+
+def _assemble(staging: Staging, labels: Mapping[str, NDArray[np.int64]]) -> None:
+    """Move the images of all shards into the files of their splits, in order, and write the tables of the files.
+
+    The place of an image depends on the sizes of the images before it only, which the tables of the shards keep: this
+    can be interrupted at any point and repeated.
+    """
+    folders = [staging.folder(name) for name in staging.job.forms]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    for split, values in labels.items():
+        good = staging.good(split)
+        stored = staging.rows[split]["stored"][good]
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(closing(BetonWriter(folder / f"{split}.beton", stored[:, k], len(values))))
+                for k, folder in enumerate(folders)
+            ]
+            for indices in staging.shards(split):
+                if parts := staging.read(split, indices):  # otherwise moved before an interruption
+                    for file, data in zip(files, parts, strict=True):
+                        file.put(int(np.searchsorted(good, indices[0])), data.data)
+                        file.sync()
+                    staging.discard(split, indices)
+            for file in files:
+                file.finish(values[good])
 
 
 def refuse_bad(staging: Staging, source: Source, skip: bool) -> None:
@@ -134,8 +163,9 @@ def content_digest(beton: Beton, checksums: NDArray[np.uint32]) -> str:
 
 
 def _manifest(staging: Staging, source: Source, name: str, parts: Mapping[str, tuple[Split, str]]) -> Manifest:
-    form = staging.job.forms[name]
-    short_side = _shortest(staging, list(staging.job.forms).index(name))
+    form, number = staging.job.forms[name], list(staging.job.forms).index(name)
+    stored = np.concatenate([rows["stored"][staging.good(split), number] for split, rows in staging.rows.items()])
+    short_side = int(np.minimum(stored["height"], stored["width"]).min())
     return Manifest(
         version=VERSION,
         name=source.name,
@@ -150,14 +180,6 @@ def _manifest(staging: Staging, source: Source, name: str, parts: Mapping[str, t
         rescale=form.rescale,
         raw_share=form.raw_share if form.encoding == "mixed" else None,
     )
-
-
-def _shortest(staging: Staging, form: int) -> int:
-    sides = []
-    for split, rows in staging.rows.items():
-        stored = rows["stored"][staging.good(split), form]
-        sides.append(np.minimum(stored["height"], stored["width"]).min())
-    return int(min(sides))
 
 
 def set_digest(form: Form, short_side: int, classes: Sequence[str], contents: Mapping[str, str]) -> str:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-
 from raysweep.data.manifest import FILE_NAME, read_manifest
 from raysweep.errors import RaysweepError
-from raysweep.write.encode import checksum
 from raysweep.write.forms import Form, Forms
-from raysweep.write.sources.base import Samples, Source
+from raysweep.write.sources.base import Source
 from raysweep.write.staging import Staging, clear
 
 Progress = Callable[[int, int], None]
 Say = Callable[[str], None]
-COMPARED = 32
-"""Number of images of the source that are read again to see whether it is still the same."""
 DECODERS = ("pillow", "opencv-python-headless")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """The arguments of a call."""
+    """The arguments of a call, and its work in progress."""
 
     source: Source
     folder: Path
@@ -38,23 +32,20 @@ class Request:
     """None: one per core."""
     progress: Progress
     say: Say
+    staging: Staging | None = None
 
     @property
     def images(self) -> int:
         """Number of images of the source."""
         return sum(map(len, self.source.splits.values()))
 
-    def processes(self, shard_images: int) -> int:
-        """Number of encoding processes: no more than there are shards."""
-        return min(self.workers or len(os.sched_getaffinity(0)), -(-self.images // shard_images))
-
 
 def options(source: Source, forms: Forms) -> dict[str, str]:
     """Everything that two calls must have in common for the second to continue the first, under names for users."""
     found = {"source": source.spec, "classes": _digest(source.classes)}
     for split, samples in source.splits.items():
-        found[f"{split} images"] = f"{len(samples):,}"
-        found[f"names and labels of {split} images"] = _content(samples)
+        images = (f"{label} {samples.name(index)}" for index, label in enumerate(samples.labels.tolist()))
+        found[f"{split} images"] = f"{len(samples):,}, names and labels {_digest(images)}"
     for name, form in forms.items():
         found[name or "the folder itself"] = _words(form)
     return found | {package: metadata.version(package) for package in DECODERS}
@@ -66,14 +57,10 @@ def _words(form: Form) -> str:
     return f"{side}, encoding {form.encoding}, quality {form.quality}{share}"
 
 
-def _digest(texts: Sequence[str]) -> str:
-    return hashlib.blake2b("\0".join(texts).encode(errors="surrogateescape"), digest_size=6).hexdigest()
-
-
-def _content(samples: Samples) -> str:
-    content = hashlib.blake2b(np.asarray(samples.labels, np.int64).tobytes(), digest_size=6)
-    for index in range(len(samples)):
-        content.update(samples.name(index).encode(errors="surrogateescape") + b"\0")
+def _digest(texts: Iterable[str]) -> str:
+    content = hashlib.blake2b(digest_size=6)
+    for text in texts:
+        content.update(text.encode(errors="surrogateescape") + b"\0")
     return content.hexdigest()
 
 
@@ -85,25 +72,17 @@ def find_matching(request: Request, place: Path) -> Staging | None:
     """
     try:
         staging = Staging.find(place)
+        if staging is None or not (differences := _differences(request, staging)):
+            return staging
+        problem = f"{place} holds {staging.count:,} images that were written for another command:\n  "
+        problem, advice = problem + "\n  ".join(differences), "Repeat that command"
     except RaysweepError as error:
-        _replace_or_refuse(request, f"{error}", f"Remove {place}, or start over with --overwrite.")
-        clear(place)
-        return None
-    if staging is None or not (differences := _differences(request, staging)):
-        return staging
-    what = f"{place} holds {staging.count:,} images that were written for another command:\n  "
-    _replace_or_refuse(
-        request, what + "\n  ".join(differences) + "\n", "Repeat that command, or start over with --overwrite."
-    )
+        problem, advice = str(error), f"Remove {place}"
+    if not request.overwrite:
+        raise RaysweepError(f"{problem}\n{advice}, or start over with --overwrite.")
+    request.say(f"{problem}\nStarting over.")
     clear(place)
     return None
-
-
-def _replace_or_refuse(request: Request, problem: str, advice: str) -> None:
-    end = "" if problem.endswith("\n") else " "
-    if not request.overwrite:
-        raise RaysweepError(f"{problem}{end}{advice}")
-    request.say(f"{problem}{end}Starting over.")
 
 
 def _differences(request: Request, staging: Staging) -> list[str]:
@@ -162,26 +141,3 @@ def _check_device(folder: Path, target: Path) -> None:
     """A set is renamed into its folder, which is impossible between file systems."""
     if target.exists() and target.stat().st_dev != folder.stat().st_dev:
         raise RaysweepError(f"{target} is on another disk than {folder}: write that size separately, into {target}.")
-
-
-def is_same_source(request: Request, staging: Staging) -> bool:
-    """Whether some images of the source, which are read again, are the ones that were written.
-
-    Raises:
-        RaysweepError: they are not, and the unfinished work is not to be replaced.
-    """
-    changed = _changed_image(request.source.splits, staging)
-    if changed:
-        problem = f"{changed} is not the image that was written: {request.source.spec} has changed."
-        _replace_or_refuse(request, problem, "Start over with --overwrite.")
-    return not changed
-
-
-def _changed_image(splits: Mapping[str, Samples], staging: Staging) -> str:
-    for split, samples in splits.items():
-        stored = staging.good(split)
-        places = np.linspace(0, len(stored) - 1, min(COMPARED // len(splits), len(stored))).round().astype(int)
-        for index in stored[places].tolist():
-            if checksum(samples.picture(index)) != staging.rows[split]["source"][index]:
-                return samples.name(index)
-    return ""

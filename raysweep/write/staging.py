@@ -7,13 +7,12 @@ to the files of the sets, and the tables stay.
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 
 from raysweep.data.manifest import JOB_NAME, STAGING_NAME
 from raysweep.disk.locks import LockedError, locked
-from raysweep.disk.whole import write_whole
+from raysweep.disk.whole import replacing, write_whole
 from raysweep.errors import RaysweepError
 from raysweep.write.encode import Encoded, row_type
 from raysweep.write.forms import Form
@@ -46,17 +45,6 @@ class Job:
     shard_images: int
     """Number of images per shard; the last shard of a split has the rest."""
 
-    @classmethod
-    def from_json(cls, text: str) -> Job:
-        """The job described by such a text.
-
-        Raises:
-            ValueError, KeyError, TypeError, AttributeError: not a job.
-        """
-        value = json.loads(text)
-        forms = {name: Form(**form) for name, form in value["forms"].items()}
-        return cls(value["options"], forms, dict(value["images"]), int(value["shard_images"]))
-
 
 @contextmanager
 def staging_folder(folder: Path) -> Iterator[Path]:
@@ -66,7 +54,6 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         RaysweepError: another process is writing to the folder.
         OSError: the folder cannot be written.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     place = folder / STAGING_NAME
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -81,17 +68,9 @@ def staging_folder(folder: Path) -> Iterator[Path]:
             f"{folder} is being written by another process ({held.owner}): wait until it has ended."
         ) from None
     finally:
-        _remove_empty([place, *made])  # after the lock is released: NFS keeps removed files that are open
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    for path in folders:
-        try:
-            path.rmdir()
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return
+        for path in (place, folder):  # after the lock is released: NFS keeps removed files that are open
+            with suppress(OSError):
+                path.rmdir()
 
 
 class Staging:
@@ -125,27 +104,30 @@ class Staging:
             RaysweepError: the description of the job is damaged.
         """
         try:
-            staging = cls(place, Job.from_json((place / JOB_NAME).read_text(encoding="utf-8")))
+            value = json.loads((place / JOB_NAME).read_text(encoding="utf-8"))
+            forms = {name: Form(**form) for name, form in value["forms"].items()}
+            staging = cls(place, Job(**value | {"forms": forms}))
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise RaysweepError(f"{place / JOB_NAME} is damaged or was not written by this raysweep.") from None
         for part in place.rglob("*.part"):
             part.unlink()
-        for split, indices in staging.shards():
-            staging._load(split, indices)
+        for split in staging.rows:
+            for indices in staging.shards(split):
+                staging._load(split, indices)
         return staging
 
-    def shards(self) -> Iterator[tuple[str, range]]:
-        """Split and image numbers of all shards, in order."""
-        size = self.job.shard_images
-        for split, count in self.job.images.items():
-            for first in range(0, count, size):
-                yield split, range(first, min(first + size, count))
+    def shards(self, split: str) -> list[range]:
+        """The image numbers of all shards of a split, in order."""
+        size, count = self.job.shard_images, self.job.images[split]
+        return [range(first, min(first + size, count)) for first in range(0, count, size)]
 
     def missing(self) -> list[tuple[str, range]]:
         """The shards that are not whole."""
-        return [(split, indices) for split, indices in self.shards() if indices[0] not in self._whole[split]]
+        return [
+            (split, part) for split in self.rows for part in self.shards(split) if part[0] not in self._whole[split]
+        ]
 
     def save(self, split: str, encoded: Encoded) -> None:
         """Write a shard.
@@ -153,14 +135,13 @@ class Staging:
         Raises:
             OSError: the disk is full or fails. The other shards are kept.
         """
-        self._write(split, encoded.rows, encoded.reasons, encoded.data)
+        parts = {f"form{k}": np.frombuffer(part, np.uint8) for k, part in enumerate(encoded.data)}
+        self._write(split, encoded.rows, encoded.reasons, **parts)
         self._note(split, encoded.rows, encoded.reasons)
 
-    def _write(self, split: str, rows: NDArray[Any], reasons: Mapping[int, str], data: Sequence[bytes] = ()) -> None:
-        content = io.BytesIO()
-        parts = {f"form{k}": np.frombuffer(part, np.uint8) for k, part in enumerate(data)}
-        np.savez(content, rows=rows, reasons=json.dumps(reasons), **parts)  # type: ignore[arg-type]
-        write_whole(self._path(split, int(rows["index"][0])), content.getvalue())
+    def _write(self, split: str, rows: NDArray[Any], reasons: Mapping[int, str], **parts: Any) -> None:
+        with replacing(self._path(split, int(rows["index"][0]))) as path, path.open("wb") as file:
+            np.savez(file, rows=rows, reasons=json.dumps(reasons), **parts)
 
     def _note(self, split: str, rows: NDArray[Any], reasons: Mapping[int, str]) -> None:
         first = int(rows["index"][0])
@@ -202,9 +183,10 @@ class Staging:
 
     def forget_bad(self) -> None:
         """Remove the shards with images that could not be stored, so that they are encoded again."""
-        for split, indices in self.shards():
-            if any(index in self.bad[split] for index in indices):
-                self._forget(split, indices)
+        for split, bad in self.bad.items():
+            for indices in self.shards(split):
+                if not bad.keys().isdisjoint(indices):
+                    self._forget(split, indices)
 
     def _forget(self, split: str, indices: range) -> None:
         self._path(split, indices[0]).unlink(missing_ok=True)

@@ -7,31 +7,22 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
+from raysweep.data.opencv import opencv
 from raysweep.write.encode import encode_all
-
-
-def serve(connection: Connection) -> None:
-    """Answer tasks (pictures, indices, forms) with their rows, then the bytes of each form as one message."""
-    connection.send("ready")
-    while True:
-        pictures, indices, forms = connection.recv()
-        start = time.perf_counter()
-        encoded = encode_all(pictures, indices, forms)
-        connection.send((encoded.rows, encoded.reasons, time.perf_counter() - start))
-        for content in encoded.data:
-            connection.send_bytes(content)
 
 
 def main() -> None:
     """Serve the inherited socket."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the writing process, which closes the socket
-    try:
-        serve(Connection(int(sys.argv[1])))
-    except (EOFError, ConnectionError):
-        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the writing process, which ends this one
+    connection = Connection(int(sys.argv[1]))
+    opencv()  # imported before the first task, whose time is measured
+    with suppress(EOFError, ConnectionError):
+        connection.send("ready")
+        while True:
+            connection.send(encode_all(*connection.recv()))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ same command continues after any interruption: see `staging.py`.
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,10 +15,10 @@ from typing import Any
 
 from raysweep.data.manifest import Manifest, read_manifest
 from raysweep.errors import RaysweepError
-from raysweep.write.estimate import choose_encoding, measure
+from raysweep.write.estimate import SHARD_BYTES, decided, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad
-from raysweep.write.resuming import Progress, Request, Say, find_matching, is_same_source, missing_forms, options
+from raysweep.write.resuming import Progress, Request, Say, find_matching, missing_forms, options
 from raysweep.write.sources.base import Source, check_labels
 from raysweep.write.staging import Job, Staging, staging_folder
 from raysweep.write.workers import Encoders, Task
@@ -78,7 +78,7 @@ def write_sets(
     forms = make_forms(Form(side, rescale, encoding, quality, raw_share), also)
     request = Request(source, folder, forms, skip_bad, overwrite, workers, progress or _ignore, say or _ignore)
     _check(request)
-    with _explained(folder), staging_folder(folder) as place:
+    with _explained(request), staging_folder(folder) as place:
         _write(request, place)
     return {folder / name: read_manifest(folder / name) for name in forms}
 
@@ -96,11 +96,25 @@ def _check(request: Request) -> None:
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _explained(request: Request) -> Iterator[None]:
+    """Report what is kept if the block is interrupted or the disk fails."""
     try:
         yield
     except OSError as error:
-        raise RaysweepError(f"{folder} cannot be written: {error.strerror or error}. Use another folder.") from None
+        problem = f"{request.folder} cannot be written: {error.strerror or error}. "
+        kept = _kept(request)
+        advice = f"{kept}: once there is space, the same command continues" if kept else "Use another folder"
+        raise RaysweepError(f"{problem}{advice}.") from None
+    except KeyboardInterrupt:
+        if kept := _kept(request):
+            request.say(f"stopped; {kept}. The same command continues.")
+        raise
+
+
+def _kept(request: Request) -> str:
+    if (staging := request.staging) is None:
+        return ""
+    return f"{staging.count:,} of {staging.total:,} images are kept in {staging.place}"
 
 
 def _write(request: Request, place: Path) -> None:
@@ -112,85 +126,56 @@ def _write(request: Request, place: Path) -> None:
     forms = missing_forms(request, published)
     if not forms:
         return
-    if earlier and not is_same_source(request, earlier):
-        earlier = None
-    with Encoders(request.source.splits, request.processes(SHARD_IMAGES)) as encoders:
-        staging = _prepared(request, place, forms, earlier, encoders)
+    workers = min(request.workers or len(os.sched_getaffinity(0)), -(-request.images // SHARD_IMAGES))
+    with Encoders(request.source.splits, workers) as encoders:
+        staging = _continued(request, earlier) if earlier else _begun(request, place, forms, encoders)
         _encode(request, staging, encoders)
-        if (decided := _right_forms(staging, forms)) != staging.job.forms:
+        if (right := _right_forms(staging, forms)) != staging.job.forms:
             request.say("together, the images need another encoding than estimated: starting over with it")
-            staging = Staging.begin(place, replace(staging.job, forms=decided))
+            staging = Staging.begin(place, replace(staging.job, forms=right))
             _encode(request, staging, encoders)
-    with _kept(request, staging):
-        refuse_bad(staging, request.source, request.skip_bad)
-        request.say("all images are encoded: writing and verifying the files")
-        finish(staging, request.source)
+    refuse_bad(staging, request.source, request.skip_bad)
+    request.say("all images are encoded: writing and verifying the files")
+    finish(staging, request.source)
     publish(staging, request.folder, request.overwrite)
 
 
-def _prepared(request: Request, place: Path, forms: Forms, earlier: Staging | None, encoders: Encoders) -> Staging:
-    """The unfinished work, or new work with the encodings and the size of shards that some of the images suggest.
+def _continued(request: Request, staging: Staging) -> Staging:
+    if not request.skip_bad and not staging.is_assembling:
+        staging.forget_bad()
+    request.say(f"continuing: {staging.count:,} of {staging.total:,} images are in {staging.place}")
+    return staging
+
+
+def _begun(request: Request, place: Path, forms: Forms, encoders: Encoders) -> Staging:
+    """New work, with the encodings and the size of shards that some of the images suggest.
 
     Raises:
-        RaysweepError: the disk does not have enough space for the rest.
+        RaysweepError: the disk does not have enough space.
     """
-    if earlier and not request.skip_bad and not earlier.is_assembling:
-        earlier.forget_bad()
-    done = earlier.count if earlier else 0
-    rest = request.images - done
-    if earlier and not rest:
-        return earlier
-    estimate = measure(request.source.splits, earlier.job.forms if earlier else forms, encoders)
-    decided = dict(earlier.job.forms) if earlier else estimate.choose(forms, request.images)
-    free = shutil.disk_usage(request.folder).free
-    if done:
-        request.say(f"continuing: {done:,} of {request.images:,} images are in {place}")
+    estimate = measure(request.source.splits, forms, encoders)
+    chosen = decided(forms, {name: mean * request.images for name, mean in estimate.pixels.items()})
     if estimate.bad:
         request.say(
             f"{len(estimate.bad)} of {estimate.images} sampled images cannot be stored, first {estimate.bad[0]}"
         )
-    request.say(estimate.text(decided, rest, len(encoders.workers), free))
-    estimate.refuse_full(decided, rest, free, request.folder)
-    if earlier:
-        return earlier
+    request.say(estimate.text(chosen, request.images, len(encoders.workers), request.folder))
     images = {split: len(samples) for split, samples in request.source.splits.items()}
-    shard_images = estimate.shard_images(decided, SHARD_IMAGES)
-    return Staging.begin(place, Job(options(request.source, forms), decided, images, shard_images))
+    shard_images = min(SHARD_IMAGES, max(1, int(SHARD_BYTES / max(1, estimate.bytes_per_image(chosen)))))
+    return Staging.begin(place, Job(options(request.source, forms), chosen, images, shard_images))
 
 
 def _encode(request: Request, staging: Staging, encoders: Encoders) -> None:
     """Encode the missing shards."""
-    with _kept(request, staging):
+    request.staging = staging
+    request.progress(staging.count, staging.total)
+    forms = tuple(staging.job.forms.values())
+    for task, encoded in encoders.encode(Task(split, indices, forms) for split, indices in staging.missing()):
+        staging.save(task.split, encoded)
         request.progress(staging.count, staging.total)
-        forms = tuple(staging.job.forms.values())
-        tasks = (Task(split, indices, forms) for split, indices in staging.missing())
-        for task, encoded in encoders.encode(tasks):
-            staging.save(task.split, encoded)
-            request.progress(staging.count, staging.total)
 
 
 def _right_forms(staging: Staging, asked: Forms) -> dict[str, Form]:
     """The forms with the encodings that `auto` stands for, now that the sizes of all images are known."""
-    return {
-        name: replace(form, encoding=choose_encoding(staging.pixel_bytes(k)))
-        if asked[name].encoding == "auto"
-        else form
-        for k, (name, form) in enumerate(staging.job.forms.items())
-    }
-
-
-@contextmanager
-def _kept(request: Request, staging: Staging) -> Iterator[None]:
-    """Report what is kept if the block is interrupted or the disk fails."""
-    kept = "{:,} of {:,} images are kept in {}"
-    try:
-        yield
-    except OSError as error:
-        raise RaysweepError(
-            f"{staging.place} cannot be written to: {error.strerror or error}. "
-            f"{kept.format(staging.count, staging.total, staging.place)}: once there is space, the same command "
-            "continues."
-        ) from None
-    except KeyboardInterrupt:
-        request.say(f"stopped; {kept.format(staging.count, staging.total, staging.place)}. The same command continues.")
-        raise
+    forms = {name: replace(form, encoding=asked[name].encoding) for name, form in staging.job.forms.items()}
+    return decided(forms, {name: staging.pixel_bytes(k) for k, name in enumerate(forms)})

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from raysweep.data.fit import bind_data, check_data
-from raysweep.data.image_sets import ImageSets, image_folder, subfolder
-from raysweep.data.manifest import FILE_NAME, read_manifest
+from raysweep.data.image_sets import ImageSets, image_folder
+from raysweep.data.manifest import FILE_NAME, read_manifest, subfolder_name
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.planning import PlannedTrial, make_plan
@@ -91,7 +91,7 @@ def test_a_recipe_uses_the_folder_or_a_subfolder(folder: Path, data: DataRecipe,
     if not name:
         assert image_folder(folder, data) == folder
         return
-    assert subfolder(data) == name
+    assert subfolder_name(data.short_side, data.rescale) == name
     with pytest.raises(RaysweepError, match=f"raysweep data write SOURCE {folder}/{name} --side {data.short_side}"):
         image_folder(folder, data)
 

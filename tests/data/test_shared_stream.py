@@ -188,7 +188,8 @@ DECIDES: dict[str, Any] = {
 
 
 def test_every_parameter_is_known_to_decide_the_pixels_or_not(file: ImageFile, stored: Stored) -> None:
-    parameters = set(inspect.signature(TrainStream.__init__).parameters) - {"self", "file"}
+    functions = (ImageStream.__init__, TrainStream.__init__)
+    parameters = {name for do in functions for name in inspect.signature(do).parameters} - {"self", "file", "options"}
     assert parameters == DECIDES.keys() | {"batch_size", "labels", "threads"}
     names = {segment_name(unshared(file, **{name: value})) for name, value in DECIDES.items()}
     other_file = ImageFile.open(*stored["raw"], "train")

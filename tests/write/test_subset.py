@@ -32,7 +32,7 @@ def test_the_first_of_each_class_in_the_order_of_the_source(real_images: Path) -
         assert [samples.name(number) for number in range(len(samples))] == list(map(originals.name, expected))
         assert [samples.picture(number) for number in range(len(samples))] == list(map(originals.picture, expected))
         part = pickle.loads(pickle.dumps(samples.fetch([4, 1])))
-        assert [part.picture(4), part.picture(1)] == [originals.picture(expected[4]), originals.picture(expected[1])]
+        assert [part(4), part(1)] == [originals.picture(expected[4]), originals.picture(expected[1])]
     assert some.classes == whole.classes
 
 

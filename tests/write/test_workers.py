@@ -71,7 +71,7 @@ def test_every_task_has_its_whole_result(workers: int) -> None:
     assert len(found) == len(tasks)
     for task in tasks:
         encoded = found[task.indices[0]]
-        expected = encode_all(samples, task.indices, FORMS)
+        expected = encode_all(samples.picture, task.indices, FORMS)
         np.testing.assert_array_equal(encoded.rows, expected.rows)
         assert encoded.data == expected.data
         assert encoded.seconds > 0
@@ -140,6 +140,15 @@ def test_workers_end_with_the_process_that_started_them() -> None:
     assert process.wait(timeout=20) == 0
     with pool:
         pass
+
+
+def test_leaving_the_pool_ends_workers_that_are_busy_and_none_is_replaced() -> None:
+    tasks = [Task("train", [index], FORMS) for index in range(40)]
+    start = time.monotonic()
+    with Encoders({"train": Faulty(hang, (1, 2, 3))}, 2) as pool:
+        next(pool.encode(iter(tasks)))
+    assert time.monotonic() - start < workers.STALL_S / 2
+    assert all(worker.process.returncode == -signal.SIGKILL for worker in pool.workers)
 
 
 def test_a_task_that_is_split_up_has_one_result() -> None:

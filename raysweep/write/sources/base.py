@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,89 +16,45 @@ TEST_NAMES = ("val", "validation", "test")
 """Names of the test split; the first one that exists is used. ImageNet's `val` has labels, its `test` has none."""
 
 
-class Pictures(Protocol):
-    """Access to some images of a split; it is pickled and sent to a worker."""
-
-    def picture(self, index: int) -> bytes | NDArray[Any]:
-        """The encoded image file, or its pixels."""
-
-
-class Held:
-    """Pictures that are in memory."""
-
-    def __init__(self, pictures: dict[int, bytes | NDArray[Any]]) -> None:
-        """`pictures` by the numbers of the images."""
-        self._pictures = pictures
-
-    def picture(self, index: int) -> bytes | NDArray[Any]:
-        """The encoded image file, or its pixels."""
-        return self._pictures[index]
+Picture = bytes | NDArray[Any]
+"""An encoded image file, or pixels (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits."""
+Read = Callable[[int], Picture]
+"""A function that returns the picture of an image number; it is pickled and sent to a worker."""
 
 
-class Samples(Protocol):
-    """The images of one split."""
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """The class numbers of all images, in order."""
-
-    def __len__(self) -> int: ...
-
-    def label(self, index: int) -> int:
-        """The class number of an image."""
-
-    def name(self, index: int) -> str:
-        """A name by which a user can find the image."""
-
-    def picture(self, index: int) -> bytes | NDArray[Any]:
-        """The encoded image file, or its pixels."""
-
-    def fetch(self, indices: Sequence[int]) -> Pictures:
-        """Access to these images for a worker; it should be small, because every task carries it."""
-
-
-class Source(Protocol):
-    """A set of images with classes and the splits train and test."""
-
-    @property
-    def name(self) -> str:
-        """A short name for tables and figures."""
-
-    @property
-    def spec(self) -> str:
-        """The text by which the source was opened."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order of their numbers."""
-
-    @property
-    def splits(self) -> Mapping[str, Samples]:
-        """The images of the splits `train` and `test`."""
-
-
-class Labelled:
-    """Base class of samples whose labels are known from the start."""
+class Samples(ABC):
+    """The images of one split; `labels` (N,) are their class numbers."""
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         """`labels` (N,)."""
-        self._labels = labels
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """The class numbers of all images, in order."""
-        return self._labels
+        self.labels = labels
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return len(self.labels)
 
-    def label(self, index: int) -> int:
-        """The class number of an image."""
-        return int(self._labels[index])
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """A name by which a user can find the image."""
 
-    def fetch(self, indices: Sequence[int]) -> Any:
-        """The samples themselves, which are small and produce pictures by number."""
-        return self
+    @abstractmethod
+    def picture(self, index: int) -> Picture:
+        """The encoded image file, or its pixels."""
+
+    def fetch(self, indices: Sequence[int]) -> Read:
+        """Access to these images for a worker; it should be small, because every task carries it."""
+        return self.picture
+
+
+class Source:
+    """A set of images with classes and the splits `train` and `test`."""
+
+    name: str
+    """A short name for tables and figures."""
+    spec: str
+    """The text by which the source was opened."""
+    classes: tuple[str, ...]
+    """Class names in the order of their numbers."""
+    splits: Mapping[str, Samples]
 
 
 def check_labels(source: Source) -> None:

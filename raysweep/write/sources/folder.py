@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import TEST_NAMES, Labelled, stem
+from raysweep.write.sources.base import TEST_NAMES, Read, Samples, Source, stem
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
 """Suffixes of images; class folders also contain other files, such as checksums and lists."""
 
 
-class Files:
-    """Some files in a folder."""
-
-    def __init__(self, root: Path, paths: dict[int, str]) -> None:
-        """`paths` relative to `root`, by the numbers of the images."""
-        self._root = root
-        self._paths = paths
-
-    def picture(self, index: int) -> bytes:
-        """The file."""
-        return (self._root / self._paths[index]).read_bytes()
-
-
-class FolderSamples(Labelled):
+class FolderSamples(Samples):
     """The image files of one split, sorted by class and path."""
 
     def __init__(self, root: Path, files: Iterable[tuple[int, str]]) -> None:
@@ -50,17 +38,24 @@ class FolderSamples(Labelled):
 
     def picture(self, index: int) -> bytes:
         """The file."""
-        return self.fetch([index]).picture(index)
+        return self._path(index).read_bytes()
 
-    def fetch(self, indices: Sequence[int]) -> Files:
+    def fetch(self, indices: Sequence[int]) -> Read:
         """The paths of these images: workers read the files."""
-        return Files(self._root, {index: os.fsdecode(self._bytes(index)) for index in indices})
+        return partial(_read, {index: self._path(index) for index in indices})
+
+    def _path(self, index: int) -> Path:
+        return self._root / os.fsdecode(self._bytes(index))
 
     def _bytes(self, index: int) -> bytes:
         return self._paths[self._ends[index] : self._ends[index + 1]]
 
 
-class FolderSource:
+def _read(paths: Mapping[int, Path], index: int) -> bytes:
+    return paths[index].read_bytes()
+
+
+class FolderSource(Source):
     """A set whose classes are the folders in `train`, sorted; its test split is `val`, `validation` or `test`."""
 
     def __init__(self, root: Path) -> None:

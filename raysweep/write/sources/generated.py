@@ -6,46 +6,23 @@ independent of the class, so that a linear classifier learns next to nothing and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.data.randomness import key
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import Labelled, Samples
+from raysweep.write.sources.base import Samples, Source
 
 Grid = NDArray[np.float64]
 MIN_SIDE = 16
-
-
-def _disc(x: Grid, y: Grid) -> NDArray[np.bool_]:
-    return np.hypot(x, y) < 0.9
-
-
-def _ring(x: Grid, y: Grid) -> NDArray[np.bool_]:
-    return np.abs(np.hypot(x, y) - 0.75) < 0.27
-
-
-def _square(x: Grid, y: Grid) -> NDArray[np.bool_]:
-    return np.maximum(np.abs(x), np.abs(y)) < 0.8
-
-
-def _triangle(x: Grid, y: Grid) -> NDArray[np.bool_]:
-    return (y < 0.6) & (np.abs(x) * 1.732 - y < 1.0)
-
-
-def _cross(x: Grid, y: Grid) -> NDArray[np.bool_]:
-    near, far = np.minimum(np.abs(x), np.abs(y)), np.maximum(np.abs(x), np.abs(y))
-    return (near < 0.33) & (far < 1.0)
-
-
 SHAPES: dict[str, Callable[[Grid, Grid], NDArray[np.bool_]]] = {
-    "disc": _disc,
-    "ring": _ring,
-    "square": _square,
-    "triangle": _triangle,
-    "cross": _cross,
+    "disc": lambda x, y: np.hypot(x, y) < 0.9,
+    "ring": lambda x, y: np.abs(np.hypot(x, y) - 0.75) < 0.27,
+    "square": lambda x, y: np.maximum(np.abs(x), np.abs(y)) < 0.8,
+    "triangle": lambda x, y: (y < 0.6) & (np.abs(x) * 1.732 - y < 1.0),
+    "cross": lambda x, y: (np.minimum(np.abs(x), np.abs(y)) < 0.33) & (np.maximum(np.abs(x), np.abs(y)) < 1.0),
 }
 TEXTURES = ("striped", "checked")
 CLASSES = tuple(f"{texture} {shape}" for shape in SHAPES for texture in TEXTURES)
@@ -93,7 +70,7 @@ def _colours(random: np.random.Generator) -> NDArray[np.float64]:
     return np.stack([colours[0] - contrast, colours[0] + contrast, colours[1]])
 
 
-class GeneratedSamples(Labelled):
+class GeneratedSamples(Samples):
     """Images that are generated on demand; each depends on its number and the seed only."""
 
     def __init__(self, split: str, count: int, side: int, seed: int) -> None:
@@ -111,10 +88,10 @@ class GeneratedSamples(Labelled):
     def picture(self, index: int) -> NDArray[np.uint8]:
         """The pixels."""
         random = np.random.Generator(np.random.PCG64(int(key(f"image of {self._split}", self._seed, index))))
-        return draw(self.label(index), self._side, random)
+        return draw(int(self.labels[index]), self._side, random)
 
 
-class GeneratedSource:
+class GeneratedSource(Source):
     """A source of generated images."""
 
     def __init__(self, num_train: int, num_test: int, side: int = 36, seed: int = 0) -> None:
@@ -134,6 +111,4 @@ class GeneratedSource:
         self.spec = f"generated: {num_train} + {num_test} of {side} px, seed {seed}"
         self.classes = CLASSES
         counts = {"train": num_train, "test": num_test}
-        self.splits: Mapping[str, Samples] = {
-            split: GeneratedSamples(split, count, side, seed) for split, count in counts.items()
-        }
+        self.splits = {split: GeneratedSamples(split, count, side, seed) for split, count in counts.items()}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import Held, Labelled, check_range, stem, test_split
+from raysweep.write.sources.base import Read, Samples, Source, check_range, stem, test_split
 
 KEEP_WHOLE = 2 << 30
 """Largest set in bytes that is kept in memory as a whole; otherwise only the row groups in use are."""
@@ -27,42 +27,21 @@ class _Groups:
 
     def __init__(self, files: list[Path]) -> None:
         self.files = files
-        self._read: OrderedDict[tuple[int, int], Any] = OrderedDict()
-        self._open: dict[int, Any] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"files": self.files}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
-
-    def get(self, file: int, group: int) -> Any:
-        """The image column of a row group."""
-        if not self._read:
-            self._read_whole()
-        if (file, group) not in self._read:
-            self._read[file, group] = self._read_group(file, group)
-            while len(self._read) > GROUPS_IN_USE:
-                self._read.popitem(last=False)
-        return self._read[file, group]
-
-    def _read_whole(self) -> None:
-        """Read a set as a whole unless it is too large, so that no group is read twice, whatever the order of rows."""
-        groups = [
-            (number, group, metadata.row_group(group).total_byte_size)
-            for number, metadata in enumerate(map(pq.read_metadata, self.files))
+        sizes = [
+            metadata.row_group(group).total_byte_size
+            for metadata in map(pq.read_metadata, files)
             for group in range(metadata.num_row_groups)
         ]
-        if sum(size for _, _, size in groups) <= KEEP_WHOLE:
-            self._read.update({(file, group): self._read_group(file, group) for file, group, _ in groups})
+        # A small set is kept, so that no group is read twice, whatever the order of rows.
+        self.get = lru_cache(None if sum(sizes) <= KEEP_WHOLE else GROUPS_IN_USE)(self._read)
+        """A function of file and group that returns the image column."""
 
-    def _read_group(self, file: int, group: int) -> Any:
-        if file not in self._open:
-            self._open[file] = pq.ParquetFile(self.files[file])
-        return self._open[file].read_row_group(group, columns=["image"], use_threads=True).column("image")
+    def _read(self, file: int, group: int) -> Any:
+        with pq.ParquetFile(self.files[file]) as opened:
+            return opened.read_row_group(group, columns=["image"], use_threads=True).column("image")
 
 
-class ParquetSamples(Labelled):
+class ParquetSamples(Samples):
     """The rows of one split."""
 
     def __init__(self, groups: _Groups, places: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
@@ -82,19 +61,19 @@ class ParquetSamples(Labelled):
         value = self._groups.get(file, group)[row].as_py()
         return (value.get("bytes") if isinstance(value, dict) else value) or b""
 
-    def fetch(self, indices: Sequence[int]) -> Held:
+    def fetch(self, indices: Sequence[int]) -> Read:
         """The encoded images, read here so that a row group is read once rather than by every worker.
 
         Raises:
             RaysweepError: a row group cannot be read.
         """
         try:
-            return Held({index: self.picture(index) for index in indices})
+            return {index: self.picture(index) for index in indices}.__getitem__
         except (pa.ArrowException, OSError) as error:
             raise RaysweepError(f"{self.name(indices[0])} and the following rows cannot be read: {error}") from None
 
 
-class ParquetSource:
+class ParquetSource(Source):
     """A set with the columns `image` (bytes, or a struct with bytes) and `label`; a column or file names split it."""
 
     def __init__(self, path: Path) -> None:

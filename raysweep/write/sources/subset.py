@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import Labelled, Pictures, Samples, Source
+from raysweep.write.sources.base import Picture, Read, Samples, Source
 
 
-class _Some:
-    """Pictures by their numbers in the subset."""
-
-    def __init__(self, pictures: Pictures, numbers: Mapping[int, int]) -> None:
-        self._pictures = pictures
-        self._numbers = numbers
-
-    def picture(self, index: int) -> bytes | NDArray[np.uint8]:
-        return self._pictures.picture(self._numbers[index])
-
-
-class SubsetSamples(Labelled):
+class SubsetSamples(Samples):
     """Some of the images of a split, in the same order."""
 
     def __init__(self, samples: Samples, chosen: NDArray[np.int64]) -> None:
@@ -35,17 +25,21 @@ class SubsetSamples(Labelled):
         """The name of the image in the whole set."""
         return self._samples.name(int(self._chosen[index]))
 
-    def picture(self, index: int) -> bytes | NDArray[np.uint8]:
+    def picture(self, index: int) -> Picture:
         """The encoded image file, or its pixels."""
         return self._samples.picture(int(self._chosen[index]))
 
-    def fetch(self, indices: Sequence[int]) -> Pictures:
+    def fetch(self, indices: Sequence[int]) -> Read:
         """Access to these images for a worker."""
         numbers = {index: int(self._chosen[index]) for index in indices}
-        return _Some(self._samples.fetch(list(numbers.values())), numbers)
+        return partial(_renumbered, self._samples.fetch(list(numbers.values())), numbers)
 
 
-class Subset:
+def _renumbered(read: Read, numbers: Mapping[int, int], index: int) -> Picture:
+    return read(numbers[index])
+
+
+class Subset(Source):
     """The first images of each class of a source."""
 
     def __init__(self, source: Source, train: int, test: int) -> None:

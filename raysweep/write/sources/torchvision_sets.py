@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError, unknown
-from raysweep.write.sources.base import Held, Labelled
+from raysweep.write.sources.base import Read, Samples, Source
 
 SETS = ("CIFAR10", "CIFAR100")
 _declared: list[Any] = []
 """Keeps the torch.library.Library alive: its operators disappear when it is collected."""
 
 
-class ArraySamples(Labelled):
+class ArraySamples(Samples):
     """Pixels in memory."""
 
     def __init__(self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], split: str) -> None:
@@ -35,12 +35,12 @@ class ArraySamples(Labelled):
         """The pixels."""
         return np.asarray(self._pixels[index])
 
-    def fetch(self, indices: Sequence[int]) -> Held:
+    def fetch(self, indices: Sequence[int]) -> Read:
         """The pixels of these images."""
-        return Held({index: self.picture(index) for index in indices})
+        return {index: self.picture(index) for index in indices}.__getitem__
 
 
-class TorchvisionSource:
+class TorchvisionSource(Source):
     """One of torchvision's sets in the folder `root`."""
 
     def __init__(self, name: str, root: Path, download: bool = False) -> None:
