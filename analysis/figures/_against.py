@@ -100,9 +100,8 @@ class Against:
         why = unfinished(line)
         for design in designs(line):
             seeds = points.get(design.name, [])
-            found = estimate(seeds)
-            values = {"mean": found.mean, "half": found.half, "n": found.n, "seeds": seeds}
-            yield from self._points(OURS, design, values | {"crossed": why.get(design.name, "")})
+            values = estimate(seeds).row("mean") | {"seeds": seeds, "crossed": why.get(design.name, "")}
+            yield from self._points(OURS, design, values)
 
     def _published(self, line: Line) -> Iterator[dict[str, Any]]:
         known = self.paper(line)

@@ -1,4 +1,4 @@
-"""What several figures compute from lines: curves over seeds, conditions that can be compared, gains over a variant."""
+"""What several figures compute from lines: curves over seeds, and conditions that can be compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pandas as pd
 from analysis.figures import Evidence
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import Estimate, estimate, tops
 from raysweep.identity import canonical_json
 from raysweep.study import find_study
 
@@ -32,9 +31,3 @@ def conditions(line: Line) -> str:
     kept = {path: value for path, value in line.settings().items() if path not in own}
     images = line.present("data_digest")
     return canonical_json({"protocol": line.protocol, "settings": kept, "images": images})
-
-
-def gain_over(line: Line, variant: str, reference: str) -> Estimate:
-    """The gain of one variant over another in points of top-1, paired by seed."""
-    table = tops(line)
-    return estimate((table[variant] - table[reference]).dropna().tolist())

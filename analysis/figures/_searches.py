@@ -10,7 +10,6 @@ import pandas as pd
 from analysis.captions import search_caption
 from analysis.figures import Evidence
 from analysis.load import FINISHED
-from analysis.metrics import METRICS
 from raysweep.nas.budget import HOUR_S
 
 LINE = ["study", "line"]
@@ -36,7 +35,7 @@ def evaluated(evidence: Evidence) -> pd.DataFrame:
     epochs = rows["fidelity"].astype(float).fillna(usual)
     longest = epochs.groupby([rows[name] for name in (*LINE, "method")]).transform("max")
     counts = (rows["status"] == FINISHED) & (epochs == longest)
-    found = rows.assign(epochs=longest, top1=METRICS["top1"].transform(rows["value"].astype(float)).where(counts))
+    found = rows.assign(epochs=longest, top1=100 * rows["value"].astype(float).where(counts))
     found = found.assign(
         evaluations=rows["place"] + 1, hours=rows["clock_s"] / HOUR_S, caption=[captions[key] for key in keys]
     )

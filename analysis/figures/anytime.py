@@ -50,7 +50,7 @@ class Anytime:
         rows = evaluated(evidence)
         rows = rows[rows["epochs"] != SHARED]  # scores of shared weights in training are not best values so far
         if self.regret:
-            best = METRICS["top1"].transform(rows.get("optimum", pd.Series(math.nan, rows.index)).astype(float))
+            best = 100 * rows.get("optimum", pd.Series(math.nan, rows.index)).astype(float)
             rows = rows.assign(top1=best - rows["top1"])[best.notna()]
         begun = (own for _, own in rows.groupby("panel") if own["top1"].notna().any())
         curves = [curve for own in begun for curve in self._curves(own)]

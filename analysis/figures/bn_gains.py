@@ -50,10 +50,8 @@ def _pair(number: int, plain: Line, normed: Line) -> Iterator[dict[str, Any]]:
         paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
         for name in shown:
             variant, about = name_of[name], {"pair": number, "study": line.study, "caption": caption(line)}
-            estimate, base = own[variant], variant == line.baseline
-            values = {"variant": name, "baseline": base, "gain": estimate.mean, "half": estimate.half, "n": estimate.n}
             rest = {"published": paper.get(variant, math.nan), "crossed": why.get(variant, "")}
-            yield about | values | rest
+            yield about | {"variant": name, "baseline": variant == line.baseline} | own[variant].row() | rest
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:

@@ -13,11 +13,11 @@ from matplotlib.axes import Axes
 from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
-from analysis.figures._lines import gain_over, lines_of
+from analysis.figures._lines import lines_of
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published
-from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, unfinished
+from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, tops, unfinished
 from raysweep.recipe import Recipe
 
 STUDIES = ("batchnorm", "bn_cifar")
@@ -40,25 +40,22 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def _line(line: Line) -> Iterator[dict[str, Any]]:
-    why = unfinished(line)
+    why, table = unfinished(line), tops(line)
     about = pd.DataFrame([_form(name, recipe) for name, recipe in line.recipes.items()])
     known = published()
     for (network, activation), group in about.groupby(["network", "activation"], sort=False):
-        variants = dict(zip(group["form"], group["variant"], strict=True))
+        variants: dict[str, str] = dict(zip(group["form"], group["variant"], strict=True))
         reference = next(form for form in FORMS if form in variants)
         own = known[(known["study"] == line.study) & (known["network"] == PAPER_NAMES.get(str(network)))]
         paper = METRICS["top1"].of(own.drop_duplicates("variant").set_index("variant"))
         for form in (form for form in FORMS if form in variants and form != reference):
-            found = gain_over(line, variants[form], variants[reference])
+            found = estimate((table[variants[form]] - table[variants[reference]]).dropna().tolist())
             gap = paper.get(variants[form], math.nan) - paper.get(variants[reference], math.nan)
-            yield {
+            yield found.row() | {
                 "group": f"{network}, {activation}, {line.protocol}",
                 "form": form,
                 "reference": reference,
                 "variant": variants[form],
-                "gain": found.mean,
-                "half": found.half,
-                "n": found.n,
                 "published": gap,
                 "crossed": why.get(variants[form], ""),
                 "caption": caption(line),

@@ -44,14 +44,12 @@ def data(line: Line) -> pd.DataFrame:
         {
             "variant": variant,
             "baseline": variant == line.baseline,
-            "gain": found[variant].mean,
-            "half": found[variant].half,
-            "n": found[variant].n,
             "sure": found[variant].excludes_0,
             "seeds": seeds[variant],
             "published": paper.get(variant, math.nan),
             "note": notes.get(variant, ""),
         }
+        | found[variant].row()
         for variant in line.variants
     ]
     frame = pd.DataFrame(rows)

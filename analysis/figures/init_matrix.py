@@ -65,8 +65,8 @@ def _ours(line: Line, variant: str, chance: float) -> dict[str, Any]:
     rest = len(own) - diverged - len(done)
     text = found.text(METRICS["top1"]) if found.n or not lost else NOT_CONVERGED
     text += f"\n{NOT_CONVERGED}: {lost} of {len(own)}" if found.n and lost else ""
-    values = {"top1": found.mean, "half": found.half, "n": found.n, "lost": lost, "text": text}
-    return values | {"crossed": f"{rest} not finished" if rest else ""}
+    crossed = f"{rest} not finished" if rest else ""
+    return found.row("top1") | {"lost": lost, "text": text, "crossed": crossed}
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:

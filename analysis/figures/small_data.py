@@ -44,13 +44,11 @@ def _line(line: Line) -> list[dict[str, Any]]:
             "images": SETS.get(images, line.protocol),
             "line": line.line,
             "variant": variant,
-            "top1": found[variant].mean,
-            "half": found[variant].half,
-            "n": found[variant].n,
             "published": paper.get(variant, math.nan),
             "crossed": why.get(variant, ""),
             "caption": caption(line),
         }
+        | found[variant].row("top1")
         for variant in line.variants
     ]
 

@@ -33,7 +33,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     """
     rows = evidence.rankings
     own = [NAME, "seed", *(name for name in rows.columns if name not in (*RANKING.names, NAME))]
-    values = {way: METRICS["top1"].transform(rows[f"{way}_top1"].astype(float)) for way in WAYS}
+    values = {way: 100 * rows[f"{way}_top1"].astype(float) for way in WAYS}
     records = rows.to_dict("records")
     why = [", ".join(_why(way, row[f"{way}_status"]) for way in WAYS if row[f"{way}_status"] != FINISHED)
            for row in records]  # fmt: skip

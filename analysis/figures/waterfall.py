@@ -71,9 +71,8 @@ def _after(number: int, part: str) -> str:
 
 
 def _bar(part: str, variant: str, kind: str, gains: pd.Series, published: float, start: float = 0.0) -> dict[str, Any]:
-    found = estimate(gains.dropna().tolist())
-    values = {"start": start, "gain": found.mean, "half": found.half, "n": found.n, "published": published}
-    return {"part": part, "variant": variant, "kind": kind} | values
+    about = {"part": part, "variant": variant, "kind": kind, "start": start, "published": published}
+    return about | estimate(gains.dropna().tolist()).row()
 
 
 def _published() -> dict[str, float]:
