@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, WIDTH_INCHES, Figure
 from analysis.figures import _style as style
@@ -135,7 +134,7 @@ class Against:
         for panel, (source, quantity) in zip(panels, shown, strict=True):
             of_source = frame[frame["source"] == source]
             last = of_source["quantity"].map([each.label for each in self.quantities].index).max()
-            panel.set_ylim(*_limits(of_source))
+            panel.set_ylim(*style.reach(of_source, "mean", of_source["seeds"].explode().astype(float).tolist()))
             own = of_source[of_source["quantity"] == quantity.label]
             _panel(panel, own, quantity, ticks, self.loose)
             if quantity is self.quantities[last]:
@@ -173,11 +172,6 @@ def published(line: Line) -> dict[str, float]:
     return {str(variant): float(top1) for variant, top1 in known.items()}
 
 
-def _limits(frame: pd.DataFrame) -> tuple[float, float]:
-    half = frame["half"].fillna(0)
-    return style.rise([*(frame["mean"] - half), *(frame["mean"] + half), *frame["seeds"].explode().astype(float)])
-
-
 def _panel(panel: Axes, frame: pd.DataFrame, quantity: Quantity, ticks: float, loose: bool) -> None:
     if frame.empty:
         panel.set_axis_off()
@@ -188,8 +182,6 @@ def _panel(panel: Axes, frame: pd.DataFrame, quantity: Quantity, ticks: float, l
         _line(panel, frame[frame["series"] == name], shade, loose or name in LOOSE)
     source = frame["source"].iloc[0]
     style.title(panel, OURS if source == OURS else style.PUBLISHED_ON)
-    panel.set_ylabel(METRICS["top1"].label, fontsize=7, labelpad=2)
-    panel.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def _shades(frame: pd.DataFrame) -> dict[str, str]:
@@ -215,9 +207,8 @@ def _axis(panel: Axes, values: pd.Series, quantity: Quantity, ticks: float) -> N
     else:
         room = 0.06 * (high - low) or 1.0
         panel.set_xlim(low - room, high + room)
-    style.small(panel)
+    style.small(panel, quantity.label, METRICS["top1"].label, (0, 5))
     style.ticks_at(panel, list(values), quantity.text, ticks)
-    panel.set_xlabel(quantity.label, fontsize=7, labelpad=1)
 
 
 def _line(panel: Axes, rows: pd.DataFrame, shade: str, loose: bool) -> None:

@@ -113,10 +113,8 @@ def _panel(panel: Axes, frame: pd.DataFrame, number: Mapping[str, int], regret: 
             _seed(panel, seed.dropna(subset="best"), shade, own["x"][own["n"] > 0].max())
         _mean(panel, own.drop_duplicates("x"), shade)
     _scale(panel, frame, regret)
-    style.small(panel)
+    style.small(panel, AXES[frame["against"].iloc[0]], VALUES[regret])
     style.title(panel, str(frame["panel"].iloc[0]))
-    panel.set_xlabel(AXES[frame["against"].iloc[0]], fontsize=7, labelpad=1)
-    panel.set_ylabel(VALUES[regret], fontsize=7, labelpad=2)
 
 
 def _seed(panel: Axes, rows: pd.DataFrame, shade: str, last: float) -> None:
@@ -171,17 +169,13 @@ HOURS = (
     "result costs what its training cost."
 )
 REGRET = "Regret: points below the best value of the space. Searches that have found it are below the axis."
-for _order, (_name, _what, _figure, _note) in enumerate(
-    (
-        ("search_evaluations", "best architecture so far against evaluations", Anytime(("evaluations",)), NOTE),
-        ("search_hours", "best architecture so far against simulated hours", Anytime(("hours",)), f"{NOTE} {HOURS}"),
-        (
-            "search_regret",
-            "regret against evaluations and simulated hours",
-            Anytime(("evaluations", "hours"), regret=True),
-            f"{REGRET} {NOTE} {HOURS}",
-        ),
-    ),
-    start=10,
-):
-    OVERVIEWS.add(_name, _what)(Overview(_figure.data, _figure.draw, _figure.height, _note, _order))
+
+
+def _add(name: str, summary: str, figure: Anytime, note: str, order: int) -> None:
+    OVERVIEWS.add(name, summary)(Overview(figure.data, figure.draw, figure.height, note, order))
+
+
+_add("search_evaluations", "best architecture so far against evaluations", Anytime(("evaluations",)), NOTE, 10)
+_add("search_hours", "best architecture so far against simulated hours", Anytime(("hours",)), f"{NOTE} {HOURS}", 11)
+_add("search_regret", "regret against evaluations and simulated hours",
+     Anytime(("evaluations", "hours"), regret=True), f"{REGRET} {NOTE} {HOURS}", 12)  # fmt: skip

@@ -23,7 +23,6 @@ WITHOUT, WITH = "activation", "bn_activation"
 TITLES = {WITHOUT: "without batch normalisation", WITH: "with batch normalisation"}
 SAME = {"maxout": "maxout_same_complexity"}
 """Variant with normalisation -> the same without, if their names differ."""
-COLUMNS = ("pair", "study", "variant", "baseline", "gain", "half", "n", "published", "crossed", "caption")
 ROW_INCHES = 0.22
 
 
@@ -36,8 +35,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     without = {conditions(line): line for line in lines_of(evidence, [WITHOUT])}
     normed = [(conditions(line), line) for line in lines_of(evidence, [WITH])]
     pairs = [(without[key], line) for key, line in normed if key in without]
-    rows = [row for number, pair in enumerate(pairs) for row in _pair(number, *pair)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(row for number, pair in enumerate(pairs) for row in _pair(number, *pair))
 
 
 def _pair(number: int, plain: Line, normed: Line) -> Iterator[dict[str, Any]]:
@@ -59,8 +57,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     panels = style.split(ax, frame["pair"].nunique(), 2)
     for number, own in frame.groupby("pair"):
         names = list(dict.fromkeys(own["variant"]))
-        half = own["half"].fillna(0)
-        reach = style.rise([0.0, *(own["gain"] - half), *(own["gain"] + half), *own["published"]])
+        reach = style.reach(own, "gain", [0.0, *own["published"]])
         for panel, study in zip(panels[int(str(number))], TITLES, strict=True):
             panel.set_xlim(*reach)
             _panel(panel, own[own["study"] == study], names)

@@ -26,7 +26,6 @@ PAPER_NAMES: Mapping[str, str] = MappingProxyType(
 )
 """Network -> its name in the published table."""
 FORMS = ("none", "before", "before, scale and bias", "after", "after, scale and bias")
-COLUMNS = ("group", "form", "reference", "variant", "gain", "half", "n", "published", "crossed", "caption")
 ROW_INCHES = 0.24
 
 
@@ -35,8 +34,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     The reference is the network without normalisation, or with it before the non-linearity if that was not run.
     """
-    rows = [row for line in lines_of(evidence, STUDIES) for row in _line(line)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(row for line in lines_of(evidence, STUDIES) for row in _line(line))
 
 
 def _line(line: Line) -> Iterator[dict[str, Any]]:
@@ -80,18 +78,17 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
             _bars(ax, row, entry)
         names += ["", *map(str, rows["form"])]
     ax.axvline(0, color=style.DARK, lw=0.9)
-    half = frame["half"].fillna(0)
-    ax.set_xlim(*style.rise([0.0, *(frame["gain"] - half), *(frame["gain"] + half), *frame["published"]]))
+    ax.set_xlim(*style.reach(frame, "gain", [0.0, *frame["published"]]))
     style.name_rows(ax, names, 7.5)
     ax.set_xlabel("gain, points of top-1")
 
 
 def _bars(ax: Axes, row: float, entry: Any) -> None:
-    bar = None if math.isnan(entry.half) else entry.half
     if math.isnan(entry.gain):
         style.cross(ax, row - 0.18)
     else:
-        ax.barh(row - 0.18, entry.gain, 0.34, color=style.OURS, xerr=bar, error_kw={"lw": 0.9, "capsize": 2}, zorder=2)
+        thin = {"lw": 0.9, "capsize": 2}
+        ax.barh(row - 0.18, entry.gain, 0.34, color=style.OURS, xerr=entry.half, error_kw=thin, zorder=2)
     if not math.isnan(entry.published):
         ax.barh(row + 0.18, entry.published, 0.34, color=style.PUBLISHED, zorder=2)
     style.right_of(ax, row, Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"]), 6, 7)

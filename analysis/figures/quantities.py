@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from functools import cache
+
+import pandas as pd
 
 from analysis.figures._against import NO_GROUPS, NOTE, Against, Design, Quantity, add, forms
 from analysis.figures.complexity import published_networks
@@ -77,9 +78,8 @@ def published_depths(line: Line) -> dict[str, float]:
 
 
 @cache
-def _he_sun() -> dict[str, dict[str, str]]:
-    with TABLE.open(newline="") as file:
-        return {row["model"]: row for row in csv.DictReader(file)}
+def _he_sun() -> pd.DataFrame:
+    return pd.read_csv(TABLE, index_col="model")
 
 
 def letter(design: Design) -> str:
@@ -89,12 +89,12 @@ def letter(design: Design) -> str:
 
 def counted_layers(design: Design) -> float:
     """The number of convolutions in He & Sun's table."""
-    return float(_he_sun()[letter(design)]["depth"])
+    return float(_he_sun()["depth"][letter(design)])
 
 
 def cost(design: Design) -> float:
     """Our multiply-accumulates; for published models the cost in He & Sun's table, relative to A."""
-    return design.macs if design.ours else float(_he_sun()[letter(design)]["comp"])
+    return design.macs if design.ours else float(_he_sun()["comp"][letter(design)])
 
 
 WHOLE = "{:g}".format

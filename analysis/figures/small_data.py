@@ -21,7 +21,6 @@ STUDY = "activation_cifar"
 SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 CLASSES = {10: "cifar10", 100: "cifar100"}
 """Number of classes -> the published data set with that many."""
-COLUMNS = ("images", "line", "variant", "top1", "half", "n", "published", "crossed", "caption")
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -30,8 +29,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     Published numbers are those of the data set with the same number of classes; only protocol cifar10 has them.
     """
     lines = sorted(lines_of(evidence, [STUDY]), key=lambda line: line.baseline_recipe.network.outputs)
-    rows = [row for line in lines for row in _line(line)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(row for line in lines for row in _line(line))
 
 
 def _line(line: Line) -> list[dict[str, Any]]:
@@ -58,8 +56,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     (panels,) = style.split(ax, 1, frame["line"].nunique())
     names = list(dict.fromkeys(frame["variant"]))
     for panel, (_, rows) in zip(panels, frame.groupby("line", sort=False), strict=True):
-        half = rows["half"].fillna(0)
-        panel.set_xlim(*style.rise([*(rows["top1"] - half), *(rows["top1"] + half), *rows["published"]]))
+        panel.set_xlim(*style.reach(rows, "top1", rows["published"].tolist()))
         style.name_rows(panel, names)
         panel.set_xlabel(METRICS["top1"].label)
         style.title(panel, f"NiN on {rows['images'].iloc[0]}")
@@ -68,11 +65,10 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
 
 
 def _row(panel: Axes, row: int, entry: Any) -> None:
-    bar = None if math.isnan(entry.half) else entry.half
     if math.isnan(entry.top1):
         style.cross(panel, row, 0.02)
     else:
-        panel.errorbar(entry.top1, row, xerr=bar, fmt="o", ms=5, color=style.OURS, lw=1.3, capsize=2)
+        panel.errorbar(entry.top1, row, xerr=entry.half, fmt="o", ms=5, color=style.OURS, lw=1.3, capsize=2)
     ours = Estimate(entry.top1, entry.half, entry.n).text(METRICS["top1"])
     style.right_of(panel, row, ours, 6, 7, style.OURS)
     if not math.isnan(entry.published):

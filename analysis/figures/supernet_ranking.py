@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
@@ -85,12 +84,9 @@ def _panel(panel: Axes, frame: pd.DataFrame) -> None:
         edge = np.full(len(lost), 0.02)
         places = (edge, lost) if way == "standalone" else (lost, edge)
         panel.plot(*places, "x", ms=4, color=style.TROUBLE, transform=at, zorder=3)
-    panel.set_xlabel(f"{METRICS['top1'].label}, {WAYS['shared']}", fontsize=7, labelpad=1)
-    panel.set_ylabel(f"{METRICS['top1'].label}, {WAYS['standalone']}", fontsize=7, labelpad=2)
     panel.margins(0.08)
-    panel.xaxis.set_major_locator(MaxNLocator(5))
-    panel.yaxis.set_major_locator(MaxNLocator(5))
-    style.small(panel)
+    x, y = (f"{METRICS['top1'].label}, {WAYS[way]}" for way in ("shared", "standalone"))
+    style.small(panel, x, y, (5, 5))
 
 
 NOTE = (

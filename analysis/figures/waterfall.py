@@ -31,7 +31,6 @@ PUBLISHED_SINGLE: Mapping[str, tuple[str, str]] = MappingProxyType(
 )
 """Part -> the study and variant in which it was published as a single change."""
 SINGLE, STEP, SUM, TOGETHER = "single", "step", "sum of single gains", "all together"
-COLUMNS = ("part", "variant", "kind", "start", "gain", "half", "n", "published", "crossed")
 ROW_INCHES = 0.3
 
 
@@ -42,10 +41,10 @@ def data(line: Line) -> pd.DataFrame:
     both. The sum of the single gains uses the seeds that finished all of them.
     """
     if line.study != STUDY or line.finished.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame()
     over = tops(line).reindex(columns=[variant.name for variant in find_study(STUDY).variants])
     over = over.sub(over[line.baseline], axis=0)  # gains over the baseline, by seed
-    frame = pd.DataFrame([*_parts(over, line.baseline), *_sums(over)], columns=list(COLUMNS))
+    frame = pd.DataFrame([*_parts(over, line.baseline), *_sums(over)])
     why = unfinished(line)
     return frame.assign(crossed=frame["variant"].map(lambda variant: why.get(variant, "")))
 
