@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import pandas as pd
 
@@ -44,20 +43,18 @@ class Metric:
         return NOTHING if pd.isna(value) else self.format(value)
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        "top1": Metric("top1", "top-1, %", "{:.1f}".format, 100),
-        "gain": Metric("gain", "gain, points", signed),
-        "p": Metric("p", "p", chance),
-        "q": Metric("q", "q", chance),
-        "seeds_needed": Metric("seeds_needed", "seeds to show it", "{:.0f}".format),
-        "train_loss": Metric("train_loss", "training loss, nats", "{:.2f}".format),
-        "published_top1": Metric("published_top1", "published top-1, %", "{:.1f}".format, 100),
-        "published_gain": Metric("published_gain", "published gain, points", signed, 100),
-        "correlation": Metric("spearman", "rank correlation", "{:.2f}".format),
-        "params": Metric("params", "parameters", short),
-        "macs": Metric("macs", "MACs", short),
-        "images_per_s": Metric("images_per_s", "images/s", "{:,.0f}".format),
-        "data_wait": Metric("data_wait", "data wait, % of time", "{:.0f}".format, 100),
-    }
-)
+METRICS: Mapping[str, Metric] = {
+    "top1": Metric("top1", "top-1, %", "{:.1f}".format, 100),
+    "gain": Metric("gain", "gain, points", signed),
+    "p": Metric("p", "p", chance),
+    "q": Metric("q", "q", chance),
+    "seeds_needed": Metric("seeds_needed", "seeds to show it", "{:.0f}".format),
+    "train_loss": Metric("train_loss", "training loss, nats", "{:.2f}".format),
+    "published_top1": Metric("published_top1", "published top-1, %", "{:.1f}".format, 100),
+    "published_gain": Metric("published_gain", "published gain, points", signed, 100),
+    "correlation": Metric("spearman", "rank correlation", "{:.2f}".format),
+    "params": Metric("params", "parameters", short),
+    "macs": Metric("macs", "MACs", short),
+    "images_per_s": Metric("images_per_s", "images/s", "{:,.0f}".format),
+    "data_wait": Metric("data_wait", "data wait, % of time", "{:.0f}".format, 100),
+}

@@ -26,11 +26,9 @@ MOST_NAMED = 5
 PAIRED_BY = (("study", "baseline", "protocol", "line"), ("study", "baseline", "protocol"), ("study", "baseline"))
 """Fields of lines that are equal in a pair: lines that agree in more of them are paired first."""
 TRIALS = ["trial", "study", "variant", "seed", "top1_a", "top1_b", "difference", "verdict"]
-VARIANTS = [
-    *("pair", "study", "protocol_a", "protocol_b", "line_a", "line_b", "variant", "n_a", "n_b"),
-    *("gain_a", "gain_b", "difference", "half", "p", "differs"),
-]
-ORDERS = ["pair", "study", "protocol_a", "protocol_b", "line_a", "line_b", "tau", "low", "high", "n"]
+PAIR = ["pair", "study", "protocol_a", "protocol_b", "line_a", "line_b"]
+VARIANTS = [*PAIR, "variant", "n_a", "n_b", "gain_a", "gain_b", "difference", "half", "p", "differs"]
+ORDERS = [*PAIR, "tau", "low", "high", "n"]
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,10 @@ class Evidence:
     rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=RANKING.names))
     """Rows of `raysweep.store.schema.RANKING`, with the columns that identify rankings."""
 
+    def of(self, *studies: str) -> list[Line]:
+        """The lines of these studies that have a result."""
+        return [line for line in self.lines if line.study in studies and not line.finished.empty]
+
 
 @dataclass(frozen=True)
 class Drawing(Generic[Source]):

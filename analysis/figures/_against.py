@@ -22,7 +22,6 @@ from raysweep.study import CLEAN, find_study
 from raysweep.units import short
 
 OURS, PAPER = "ours", "published"
-COLUMNS = ("source", "quantity", "series", "variant", "x", "mean", "half", "n", "seeds", "crossed")
 PANEL_INCHES = 2.05
 """Height of a row of panels."""
 COLUMN = 0.025
@@ -86,9 +85,8 @@ class Against:
         `crossed` lists the trials of a variant that have not finished. Empty for other studies and without results.
         """
         if line.study not in self.studies or line.finished.empty:
-            return pd.DataFrame(columns=[*COLUMNS, "mark"])
-        rows = [*self._ours(line), *self._published(line)]
-        frame = pd.DataFrame(rows, columns=[*COLUMNS, "mark"]).dropna(subset="x")
+            return pd.DataFrame()
+        frame = pd.DataFrame([*self._ours(line), *self._published(line)]).dropna(subset="x")
         for quantity in self.quantities:
             if quantity.relative:
                 frame = _relative(frame, quantity.label, line.baseline)

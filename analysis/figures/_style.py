@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ OURS, PUBLISHED, SEED = "C0", "C1", "C5"
 DARK, TROUBLE, BEHIND, FAINT = "#444444", "#A33327", "#A8A8A8", "#777777"
 SERIES = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288")
 """Colours of series that are neither ours nor published; Okabe & Ito 2008, and three of Tol's muted scheme."""
-NAMED: Mapping[str, str] = MappingProxyType(
+NAMED: Mapping[str, str] = (
     dict(zip(("lsuv", "orthonormal", "orthonormal_he", "xavier", "he", "glorot", "gaussian"), SERIES, strict=False))
     | {"lsuv_released": SERIES[7]}
     | dict(zip(("caffenet", "nin", "squeezenet1_1", "googlenet", "vgg16", "resnet50"), SERIES, strict=False))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +25,9 @@ STEPS = 200
 """Points of a curve, in addition to those where searches begin and end."""
 BEGUN = 0.1
 """Share of the axis after which all values must be in the panel; the first values are far below."""
-AXES: Mapping[str, str] = MappingProxyType({"evaluations": "evaluations", "hours": "simulated hours"})
+AXES: Mapping[str, str] = {"evaluations": "evaluations", "hours": "simulated hours"}
 """Column -> its label."""
-VALUES: Mapping[bool, str] = MappingProxyType({False: METRICS["top1"].label, True: "regret, points of top-1"})
-COLUMNS = ("panel", "against", "method", "seed", "x", "best", "mean", "half", "n", "seeds", "caption")
+VALUES: Mapping[bool, str] = {False: METRICS["top1"].label, True: "regret, points of top-1"}
 PANEL_INCHES = 2.3
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +52,7 @@ class Anytime:
             rows = rows.assign(top1=best - rows["top1"])[best.notna()]
         begun = (own for _, own in rows.groupby("panel") if own["top1"].notna().any())
         curves = [curve for own in begun for curve in self._curves(own)]
-        return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(COLUMNS))
+        return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
 
     def _curves(self, panel: pd.DataFrame) -> Iterator[pd.DataFrame]:
         """The curves of the methods of a panel, on steps that they share."""
@@ -63,7 +61,7 @@ class Anytime:
             for method, own in panel.groupby("method"):
                 about = {"panel": panel["panel"].iloc[0], "against": against, "method": method}
                 found = over_seeds(own, against, steps, self.regret)
-                yield found.assign(**about, caption=panel["caption"].iloc[0])[list(COLUMNS)]
+                yield found.assign(**about, caption=panel["caption"].iloc[0])
 
     def height(self, frame: pd.DataFrame) -> float:
         """The height of two panels per row."""

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
-from analysis.figures._lines import conditions, lines_of
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
 from analysis.statistics.comparisons import INTERVAL, Estimate, gains, unfinished
-from raysweep.study import CLEAN
+from raysweep.identity import canonical_json
+from raysweep.study import CLEAN, find_study
 
 WITHOUT, WITH = "activation", "bn_activation"
 TITLES = {WITHOUT: "without batch normalisation", WITH: "with batch normalisation"}
@@ -32,10 +32,18 @@ def data(evidence: Evidence) -> pd.DataFrame:
     `pair` numbers the pairs of lines that differ only in normalisation. Gains are in points over ReLU of the same line;
     `crossed` lists trials that have not finished.
     """
-    without = {conditions(line): line for line in lines_of(evidence, [WITHOUT])}
-    normed = [(conditions(line), line) for line in lines_of(evidence, [WITH])]
+    without = {conditions(line): line for line in evidence.of(WITHOUT)}
+    normed = [(conditions(line), line) for line in evidence.of(WITH)]
     pairs = [(without[key], line) for key, line in normed if key in without]
     return pd.DataFrame(row for number, pair in enumerate(pairs) for row in _pair(number, *pair))
+
+
+def conditions(line: Line) -> str:
+    """Protocol, images and settings without what the study's own baseline changes: equal for comparable lines."""
+    own = find_study(line.study).variant(line.baseline).patch
+    kept = {path: value for path, value in line.settings().items() if path not in own}
+    images = line.present("data_digest")
+    return canonical_json({"protocol": line.protocol, "settings": kept, "images": images})
 
 
 def _pair(number: int, plain: Line, normed: Line) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,6 @@ from matplotlib.axes import Axes
 from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
-from analysis.figures._lines import lines_of
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published
@@ -21,9 +19,7 @@ from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, t
 from raysweep.recipe import Recipe
 
 STUDIES = ("batchnorm", "bn_cifar")
-PAPER_NAMES: Mapping[str, str] = MappingProxyType(
-    {"caffenet": "CaffeNet128-FC2048", "googlenet": "GoogLeNet128", "fitnet4": "FitNet4"}
-)
+PAPER_NAMES: Mapping[str, str] = {"caffenet": "CaffeNet128-FC2048", "googlenet": "GoogLeNet128", "fitnet4": "FitNet4"}
 """Network -> its name in the published table."""
 FORMS = ("none", "before", "before, scale and bias", "after", "after, scale and bias")
 ROW_INCHES = 0.24
@@ -34,7 +30,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     The reference is the network without normalisation, or with it before the non-linearity if that was not run.
     """
-    return pd.DataFrame(row for line in lines_of(evidence, STUDIES) for row in _line(line))
+    return pd.DataFrame(row for line in evidence.of(*STUDIES) for row in _line(line))
 
 
 def _line(line: Line) -> Iterator[dict[str, Any]]:

@@ -121,17 +121,9 @@ def _candidates(ax: Axes, entry: Any) -> Iterator[Any]:
     radius = (_area(entry.params) / np.pi) ** 0.5
     for x, y, side in PLACES:
         shift = (x + np.sign(x) * (radius - 2), y + np.sign(y) * (radius - 2))
-        yield ax.annotate(
-            entry.name,
-            (entry.macs, entry.top1),
-            shift,
-            textcoords="offset points",
-            ha=side,
-            va="center",
-            fontsize=6.5,
-            color="#222222" if entry.source == OURS else "#777777",
-            parse_math=False,
-        )
+        shade = "#222222" if entry.source == OURS else "#777777"
+        yield ax.annotate(entry.name, (entry.macs, entry.top1), shift, textcoords="offset points", ha=side, va="center",
+                          fontsize=6.5, color=shade, parse_math=False)  # fmt: skip
 
 
 def density(frame: pd.DataFrame) -> pd.DataFrame:

@@ -10,10 +10,9 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, Figure
 from analysis.figures import _style as style
-from analysis.figures._lines import over_seeds
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import gains, near, unfinished
+from analysis.statistics.comparisons import gains, near, over_seeds, unfinished
 
 COLUMNS = 5
 PANEL_INCHES = (1.62, 1.12)

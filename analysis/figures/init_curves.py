@@ -9,10 +9,9 @@ from matplotlib.ticker import MaxNLocator
 from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
-from analysis.figures._lines import lines_of, over_seeds
 from analysis.load import DIVERGED, Line
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import unfinished
+from analysis.statistics.comparisons import over_seeds, unfinished
 
 STUDY = "init"
 PANEL_INCHES = 1.45
@@ -23,7 +22,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     `diverged` is whether any seed of the variant diverged.
     """
-    frames = [_line(line) for line in lines_of(evidence, [STUDY])]
+    frames = [_line(line) for line in evidence.of(STUDY)]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

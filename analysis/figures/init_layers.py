@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,12 +11,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
 
-QUANTITIES: Mapping[str, str] = MappingProxyType(
-    {"variance": "variance of activations", "gradient_to_weight": "gradient / weight"}
-)
+QUANTITIES: Mapping[str, str] = {"variance": "variance of activations", "gradient_to_weight": "gradient / weight"}
 """Column -> its label."""
 KEYS = ["protocol", "network", "norm", "activation", "init", "update", "depth"]
-COLUMNS = (*KEYS, "quantity", "median", "low", "high", "lost", "n", "variant", "caption")
 PANEL_INCHES = 1.15
 
 
@@ -30,7 +26,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     """
     rows = evidence.init_stats
     if rows.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame()
     norm = rows["norm"].where(rows["norm"] == "none", rows["norm"] + ", " + rows["norm_position"].fillna(""))
     rows = rows.assign(variance=rows["activation_variance"].fillna(rows["output_variance"]), norm=norm)
     rows = _ends(rows)

@@ -118,12 +118,8 @@ add("dataset_size", "accuracy against the number of training images", MISHKIN, D
 add("batch_size", "accuracy against the batch size, by how the learning rate follows it", MISHKIN,
     Against(BATCH_STUDIES, (BATCH,), policies))  # fmt: skip
 add("label_noise", "accuracy against the share of wrong labels", MISHKIN, Against(("label_noise",), (NOISE,)))
-add(
-    "width",
-    "accuracy against width, arithmetic and speed",
-    MISHKIN,
-    Against(("width",), (WIDTH, MACS, SPEED), grouping),
-)
+add("width", "accuracy against width, arithmetic and speed", MISHKIN,
+    Against(("width",), (WIDTH, MACS, SPEED), grouping))  # fmt: skip
 add("depth", "accuracy against depth", "He et al. 2016a", Against(("depth",), (DEPTH,), family, published_depths),
     f"{NOTE} Published: {PUBLISHER}, at 224 px.")  # fmt: skip
 add("constrained_time", "accuracy of models A to J at about the same cost", "He & Sun 2015", CONSTRAINED,

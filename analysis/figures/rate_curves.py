@@ -10,11 +10,10 @@ from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
 from analysis.figures import _style as style
-from analysis.figures._lines import over_seeds
 from analysis.figures.curves import ranking
 from analysis.load import Line
 from analysis.metrics import METRICS, NOTHING
-from analysis.statistics.comparisons import INTERVAL, gains, unfinished
+from analysis.statistics.comparisons import INTERVAL, gains, over_seeds, unfinished
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe
 from raysweep.units import short

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
-from analysis.figures._lines import lines_of
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published
@@ -28,7 +27,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     Published numbers are those of the data set with the same number of classes; only protocol cifar10 has them.
     """
-    lines = sorted(lines_of(evidence, [STUDY]), key=lambda line: line.baseline_recipe.network.outputs)
+    lines = sorted(evidence.of(STUDY), key=lambda line: line.baseline_recipe.network.outputs)
     return pd.DataFrame(row for line in lines for row in _line(line))
 
 

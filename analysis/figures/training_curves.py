@@ -10,10 +10,9 @@ from matplotlib.axes import Axes
 
 from analysis.figures import FIGURES, Figure
 from analysis.figures import _style as style
-from analysis.figures._lines import over_seeds
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import unfinished
+from analysis.statistics.comparisons import over_seeds, unfinished
 from raysweep.recipe import Recipe
 from raysweep.study import find_study, study_names
 

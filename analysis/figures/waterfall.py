@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -19,16 +18,14 @@ from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, t
 from raysweep.study import find_study
 
 STUDY, ALL = "combined", "caffenet128_all"
-PUBLISHED_SINGLE: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "elu": ("activation", "elu"),
-        "colorspace": ("learned_colorspace", "vlrelu_10_3"),
-        "max_plus_average": ("pooling", "max_plus_average"),
-        "spp3": ("classifier", "spp3_fc_fc_clf"),
-        "linear": ("lr_policy", "linear"),
-        "nesterov": ("solver", "nesterov_step"),
-    }
-)
+PUBLISHED_SINGLE: Mapping[str, tuple[str, str]] = {
+    "elu": ("activation", "elu"),
+    "colorspace": ("learned_colorspace", "vlrelu_10_3"),
+    "max_plus_average": ("pooling", "max_plus_average"),
+    "spp3": ("classifier", "spp3_fc_fc_clf"),
+    "linear": ("lr_policy", "linear"),
+    "nesterov": ("solver", "nesterov_step"),
+}
 """Part -> the study and variant in which it was published as a single change."""
 SINGLE, STEP, SUM, TOGETHER = "single", "step", "sum of single gains", "all together"
 ROW_INCHES = 0.3

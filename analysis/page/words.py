@@ -42,11 +42,12 @@ def headline(line: Line, q: QValues | None = None) -> str:
         return _one_seed(line, found)
     verdicts = claims(line, q or {})
     better, worse = ({name: found[name] for name in found if verdicts[name] == verdict} for verdict in (BETTER, WORSE))
+    single = [name for name in found if verdicts[name] == ONE_SEED]
     parts = [
         _with_gains(f"Better than {line.baseline}", better, largest_first=True),
         _with_gains("Worse", worse, largest_first=False),
         _rest(line.baseline, [verdicts[name] for name in found]),
-        _single([name for name in found if verdicts[name] == ONE_SEED]),
+        f"No claim is made for {_few(single)}: one seed." if single else "",
         _diverged(compared),
     ]
     return " ".join(part for part in parts if part)
@@ -93,10 +94,6 @@ def _rest(baseline: str, verdicts: Sequence[str]) -> str:
         return ""
     which = "No variant is" if rest == len(compared) else f"{rest} of {len(compared)} are not"
     return f"{which} distinguishable from the baseline {baseline}."
-
-
-def _single(names: Sequence[str]) -> str:
-    return f"No claim is made for {_few(names)}: one seed." if names else ""
 
 
 def _diverged(found: Comparisons) -> str:

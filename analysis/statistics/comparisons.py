@@ -140,11 +140,11 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(float(series.mean()), float(half), n)
 
 
-def near(values: pd.Series, far: float = FAR) -> pd.Series:
-    """The values within `far` interquartile ranges of the quartiles, which an axis is scaled to."""
+def near(values: pd.Series) -> pd.Series:
+    """The values within `FAR` interquartile ranges of the quartiles, which an axis is scaled to."""
     first, third = values.quantile(0.25), values.quantile(0.75)
     unit = max(third - first, 0.05 * (values.max() - values.min()))
-    return values[values.between(first - far * unit, third + far * unit)]
+    return values[values.between(first - FAR * unit, third + FAR * unit)]
 
 
 @once_a_line
@@ -186,7 +186,7 @@ def comparisons(line: Line) -> Comparisons:
     doubtful = normal_p < DOUBTFUL_P
     found = {
         variant: Comparison(
-            *tested.get(variant, (estimate(values[:1]) if values else estimate([]), math.nan)),
+            *tested.get(variant, (estimate(values[:1]), math.nan)),
             counts[variant, DIVERGED],
             trials[variant],
             bca(values, len(tested)) if doubtful and len(values) >= LEAST_FOR_BOOTSTRAP else None,
@@ -201,6 +201,12 @@ def gains(line: Line) -> dict[str, Estimate]:
     found = comparisons(line).of
     own = Estimate(0.0, math.nan, len(tops(line)[line.baseline].dropna()))
     return {variant: found[variant].gain if variant in found else own for variant in line.variants}
+
+
+def over_seeds(epochs: pd.DataFrame, metric: str, by: Sequence[str]) -> pd.DataFrame:
+    """`mean`, `low` and `high` over seeds of a metric of epochs, in the unit of its label, for each group."""
+    values = epochs.assign(value=METRICS[metric].of).groupby(list(by))["value"]
+    return values.agg(mean="mean", low="min", high="max").reset_index()
 
 
 def contrast(line: Line, variant: str, against: str) -> tuple[Estimate, float]:

@@ -27,7 +27,6 @@ LEAST_TRIALS = 30
 """Fewest trials: the best tenth of fewer would be two."""
 SHUFFLES = 19
 """Number of shuffles, of which the largest value is the 95 % bound of chance."""
-COLUMNS = ["parameter", "importance", "chance", "best", "trials"]
 Value = str | float
 
 
@@ -42,7 +41,7 @@ def importance(line: Line) -> pd.DataFrame:
     points: list[dict[str, Value]] = [json.loads(text) for text in rows["assignment"]]
     domains = _domains(points)
     if len(points) < LEAST_TRIALS or len(domains) < 2:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame()
     tops = rows["value"].to_numpy(dtype=float)
     found, rng = _variances(points, tops, domains), np.random.default_rng(0)
     shuffled = [_variances(points, rng.permutation(tops), domains) for _ in range(SHUFFLES)]
