@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 import pkgutil
 import textwrap
 from collections.abc import Callable, Sequence
@@ -76,6 +77,14 @@ class Drawing(Generic[Source]):
         full = self.most is not None and frame["variant"].nunique() >= self.most
         cut = f" Only the best {self.most} variants are shown." if full else ""
         return f"{self.note}{cut}{_crosses(frame)}"
+
+
+def stacked(base: float, inches: float, *columns: str, across: int = 1) -> Callable[[pd.DataFrame], float]:
+    """A height of `base` and some inches for each row of panels, with a panel for each distinct value of the columns.
+
+    `across` is the number of panels side by side.
+    """
+    return lambda frame: base + inches * math.ceil(len(frame.drop_duplicates([*columns])) / across)
 
 
 def _crosses(frame: pd.DataFrame) -> str:

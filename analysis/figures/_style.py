@@ -42,17 +42,11 @@ def colour(name: str, number: int = 0) -> str:
 
 def split(ax: Axes, rows: int, columns: int, share: bool = False, **options: Any) -> list[list[Axes]]:
     """Replace `ax` with a grid of panels, returned by row; with `share` all have the axes of the first."""
-    spec, canvas = ax.get_subplotspec(), ax.get_figure()
+    spec = ax.get_subplotspec()
     assert spec is not None
-    assert canvas is not None
     ax.remove()
     grid = spec.subgridspec(rows, columns, **options)
-    panels: list[list[Axes]] = []
-    for row in range(rows):
-        panels.append([])
-        for column in range(columns):
-            first = panels[0][0] if share and (row or column) else None
-            panels[row].append(canvas.add_subplot(grid[row, column], sharex=first, sharey=first))
+    panels: list[list[Axes]] = grid.subplots(sharex=share, sharey=share, squeeze=False).tolist()
     return panels
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 from analysis.figures._searches import SHARED, evaluated, numbers
 from analysis.metrics import METRICS
@@ -62,10 +62,6 @@ class Anytime:
                 about = {"panel": panel["panel"].iloc[0], "against": against, "method": method}
                 found = over_seeds(own, against, steps, self.regret)
                 yield found.assign(**about, caption=panel["caption"].iloc[0])
-
-    def height(self, frame: pd.DataFrame) -> float:
-        """The height of two panels per row."""
-        return 0.6 + PANEL_INCHES * -(-len(frame.drop_duplicates(["panel", "against"])) // 2)
 
     def draw(self, frame: pd.DataFrame, ax: Axes) -> None:
         """Draw a panel for each set of searches that can be compared, and for each axis."""
@@ -170,7 +166,8 @@ REGRET = "Regret: points below the best value of the space. Searches that have f
 
 
 def _add(name: str, summary: str, figure: Anytime, note: str, order: int) -> None:
-    OVERVIEWS.add(name, summary)(Overview(figure.data, figure.draw, figure.height, note, order))
+    height = stacked(0.6, PANEL_INCHES, "panel", "against", across=2)
+    OVERVIEWS.add(name, summary)(Overview(figure.data, figure.draw, height, note, order))
 
 
 _add("search_evaluations", "best architecture so far against evaluations", Anytime(("evaluations",)), NOTE, 10)

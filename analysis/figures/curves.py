@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
@@ -41,9 +42,8 @@ def data(metric: str, line: Line) -> pd.DataFrame:
 def ranking(line: Line) -> list[str]:
     """The baseline, then the variants with the largest gain first, then those without a gain in the study's order."""
     found = gains(line)
-    others = [variant for variant in line.variants if variant != line.baseline]
-    measured = sorted((v for v in others if found[v].n), key=lambda v: -found[v].mean)
-    return [line.baseline, *measured, *(v for v in others if not found[v].n)]
+    others = (variant for variant in line.variants if variant != line.baseline)
+    return [line.baseline, *sorted(others, key=lambda v: -found[v].mean if found[v].n else math.inf)]
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
@@ -83,7 +83,7 @@ for _order, (_metric, _what) in enumerate({"top1": "top-1", "train_loss": "train
         Figure(
             partial(data, _metric),
             draw,
-            lambda frame: 0.45 + PANEL_INCHES[1] * -(-frame["variant"].nunique() // COLUMNS),
+            stacked(0.45, PANEL_INCHES[1], "variant", across=COLUMNS),
             NOTE,
             _order,
             MOST_PANELS,

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
 from analysis.figures._style import DARK, OURS, SEED, TROUBLE
 from analysis.figures._style import PUBLISHED as PAPER
@@ -150,5 +150,5 @@ NOTE = (
     "Numbers at the right: mean gain and half-width of its interval. Arrowheads: values far beyond the axis."
 )
 FIGURES.add("gains", "gain of every variant over the baseline, with the published gain")(
-    Figure(data, draw, lambda frame: 0.85 + ROW_INCHES * len(frame), NOTE, order=1, most=MOST_ROWS)
+    Figure(data, draw, stacked(0.85, ROW_INCHES, "variant"), NOTE, order=1, most=MOST_ROWS)
 )

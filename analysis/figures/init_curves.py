@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.captions import caption
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 from analysis.load import DIVERGED, Line
 from analysis.metrics import METRICS
@@ -76,5 +76,5 @@ def _panel(panel: Axes, own: pd.DataFrame) -> None:
 
 NOTE = "Lines: mean over seeds; bands: smallest to largest; a cross at the end: at least one seed diverged."
 OVERVIEWS.add("init_curves", "training curves by initialisation", "Mishkin & Matas 2016")(
-    Overview(data, draw, lambda frame: 0.75 + PANEL_INCHES * frame["line"].nunique(), NOTE, order=4)
+    Overview(data, draw, stacked(0.75, PANEL_INCHES, "line"), NOTE, order=4)
 )

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 
 QUANTITIES: Mapping[str, str] = {"variance": "variance of activations", "gradient_to_weight": "gradient / weight"}
@@ -107,7 +107,5 @@ NOTE = (
     "mean square of the gradient over that of the weights."
 )
 OVERVIEWS.add("init_layers", "activations and gradients by layer and initialisation", "Mishkin & Matas 2016")(
-    Overview(
-        data, draw, lambda frame: 0.7 + PANEL_INCHES * len(QUANTITIES) * len(frame.groupby(KEYS[:3])), NOTE, order=3
-    )
+    Overview(data, draw, stacked(0.7, PANEL_INCHES, *KEYS[:3], "quantity"), NOTE, order=3)
 )

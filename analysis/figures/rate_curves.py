@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
 from analysis.figures.curves import ranking
 from analysis.load import Line
@@ -113,5 +113,5 @@ NOTE = (
     "their axes."
 )
 FIGURES.add("schedules", "learning rate and accuracy against updates, one pair of panels per policy")(
-    Figure(data, draw, lambda frame: 0.4 + PAIR_INCHES * -(-frame["variant"].nunique() // PANELS), NOTE, order=7)
+    Figure(data, draw, stacked(0.4, PAIR_INCHES, "variant", across=PANELS), NOTE, order=7)
 )

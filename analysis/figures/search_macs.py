@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 from analysis.figures._searches import evaluated, numbers
 from analysis.figures.complexity import front
@@ -70,5 +70,5 @@ NOTE = (
     "each method, which is optimistic: it is based on single trainings and on the images that searches select by."
 )
 OVERVIEWS.add("search_macs", "accuracy against multiply-accumulates of all networks that searches evaluated")(
-    Overview(data, draw, lambda frame: 0.75 + PANEL_INCHES * -(-frame["panel"].nunique() // 2), NOTE, order=13)
+    Overview(data, draw, stacked(0.75, PANEL_INCHES, "panel", across=2), NOTE, order=13)
 )

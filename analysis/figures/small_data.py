@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.captions import caption
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
@@ -77,5 +77,5 @@ def _row(panel: Axes, row: int, entry: Any) -> None:
 
 NOTE = f"Points: ours, mean over seeds with its {MEAN_INTERVAL}; diamonds: published. Numbers at the right."
 OVERVIEWS.add("small_data", "non-linearities on small data sets", "Xu et al. 2015")(
-    Overview(data, draw, lambda frame: 0.75 + 0.28 * frame["variant"].nunique(), NOTE, order=6)
+    Overview(data, draw, stacked(0.75, 0.28, "variant"), NOTE, order=6)
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 from analysis.load import FINISHED
 from analysis.metrics import METRICS
@@ -34,8 +34,11 @@ def data(evidence: Evidence) -> pd.DataFrame:
     own = [NAME, "seed", *(name for name in rows.columns if name not in (*RANKING.names, NAME))]
     values = {way: 100 * rows[f"{way}_top1"].astype(float) for way in WAYS}
     records = rows.to_dict("records")
-    why = [", ".join(_why(way, row[f"{way}_status"]) for way in WAYS if row[f"{way}_status"] != FINISHED)
-           for row in records]  # fmt: skip
+    why = [
+        ", ".join(f"{status.replace('_', ' ')} {WAYS[way]}" for way in WAYS
+                  if (status := row[f"{way}_status"]) != FINISHED)
+        for row in records
+    ]  # fmt: skip
     panels = [", ".join(filter(None, (_heading(name, row.get(name)) for name in own))) for row in records]
     found = rows.assign(panel=panels, left_out=why, caption="Shared weights and individual trainings.", **values)
     return found.reindex(columns=list(COLUMNS))
@@ -47,10 +50,6 @@ def _heading(name: str, value: Any) -> str:
     if pd.isna(value) or len(shown) > LONGEST:
         return ""
     return shown if name == NAME else f"{name} {shown}"
-
-
-def _why(way: str, status: str) -> str:
-    return f"{status.replace('_', ' ')} {WAYS[way]}"
 
 
 def agreement(frame: pd.DataFrame) -> Agreement | None:
@@ -97,7 +96,7 @@ OVERVIEWS.add("supernet", "scores with shared weights against individual trainin
     Overview(
         data,
         draw,
-        lambda frame: 0.4 + PANEL_INCHES * -(-frame["panel"].nunique() // 2),
+        stacked(0.4, PANEL_INCHES, "panel", across=2),
         NOTE,
         order=15,
         width=lambda frame: 7.4 if frame["panel"].nunique() > 1 else 4.6,

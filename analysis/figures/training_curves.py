@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
@@ -94,5 +94,5 @@ NOTE = (
     "ImageNet, up to its end. Both against the share of the planned training."
 )
 FIGURES.add("training_curves", "our training curves with the published ones", "Mishkin et al. 2017")(
-    Figure(data, draw, lambda frame: 0.5 + PANEL_INCHES * -(-frame["variant"].nunique() // COLUMNS), NOTE, order=8)
+    Figure(data, draw, stacked(0.5, PANEL_INCHES, "variant", across=COLUMNS), NOTE, order=8)
 )

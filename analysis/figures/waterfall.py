@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
@@ -126,5 +126,5 @@ NOTE = (
     "and light bars."
 )
 FIGURES.add("waterfall", "the gain of adding each part in turn, and the sum of single gains", "Mishkin et al. 2017")(
-    Figure(data, draw, lambda frame: 0.8 + ROW_INCHES * frame["part"].nunique(), NOTE, order=4)
+    Figure(data, draw, stacked(0.8, ROW_INCHES, "part"), NOTE, order=4)
 )

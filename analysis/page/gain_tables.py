@@ -63,13 +63,10 @@ def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:
     """
     lines = load_lines(store, studies or [ALL])
     together = q_values([comparisons(line) for line in lines])
-    frames = []
-    for line, q in zip(lines, together, strict=True):
-        own = summary(line, q)
-        for place, name in enumerate(LINE):
-            own.insert(place, name, getattr(line, name))
-        frames.append(own)
-    return pd.concat(frames, ignore_index=True)
+    keys = [{name: getattr(line, name) for name in LINE} for line in lines]
+    frames = [summary(line, q).assign(**key) for line, q, key in zip(lines, together, keys, strict=True)]
+    found = pd.concat(frames, ignore_index=True)
+    return found[[*LINE, *found.columns.drop(LINE)]]
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
