@@ -145,18 +145,13 @@ def draw_density(frame: pd.DataFrame, ax: Axes) -> None:
     _name_sources(frame, ax, "s", 1)
 
 
+AREAS = "The area of a mark grows with the parameters; steps: Pareto fronts."
 NOTE = (
     "Ours: means over seeds. Published: ImageNet at the networks' own image sizes, shown only for ImageNet protocols; "
     "sources in analysis/complexity.csv."
 )
 FIGURES.add("complexity", "accuracy against multiply-accumulates; area: parameters", "Canziani et al. 2016")(
-    Figure(
-        data,
-        draw,
-        lambda frame: 3.6 if len(frame) < 25 else 5.0,
-        f"The area of a mark grows with the parameters; steps: Pareto fronts. {NOTE}",
-        order=4,
-    )
+    Figure(data, draw, lambda frame: 3.6 if len(frame) < 25 else 5.0, f"{AREAS} {NOTE}", order=4)
 )
 FIGURES.add("density", "accuracy per parameter", "Canziani et al. 2016")(
     Figure(lambda line: density(data(line)), draw_density, lambda frame: 0.85 + BAR_INCHES * len(frame), NOTE, order=5)

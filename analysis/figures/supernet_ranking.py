@@ -34,11 +34,8 @@ def data(evidence: Evidence) -> pd.DataFrame:
     own = [NAME, "seed", *(name for name in rows.columns if name not in (*RANKING.names, NAME))]
     values = {way: 100 * rows[f"{way}_top1"].astype(float) for way in WAYS}
     records = rows.to_dict("records")
-    why = [
-        ", ".join(f"{status.replace('_', ' ')} {WAYS[way]}" for way in WAYS
-                  if (status := row[f"{way}_status"]) != FINISHED)
-        for row in records
-    ]  # fmt: skip
+    ends = [{way: row[f"{way}_status"].replace("_", " ") for way in WAYS} for row in records]
+    why = [", ".join(f"{end} {WAYS[way]}" for way, end in of_ways.items() if end != FINISHED) for of_ways in ends]
     panels = [", ".join(filter(None, (_heading(name, row.get(name)) for name in own))) for row in records]
     found = rows.assign(panel=panels, left_out=why, caption="Shared weights and individual trainings.", **values)
     return found.reindex(columns=list(COLUMNS))

@@ -96,27 +96,23 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     ax.set_xlabel("gain over the baseline, points of top-1")
 
 
-SHADES = {STEP: style.OURS, SINGLE: style.SEED, TOGETHER: style.OURS, SUM: style.SEED}
 PLACES = {STEP: (-0.17, 0.34), SINGLE: (0.16, 0.2), TOGETHER: (0.0, 0.5), SUM: (0.0, 0.5)}
 """Kind -> offset of its bar in the row, and height."""
 
 
 def _draw_bar(ax: Axes, row: int, entry: Any) -> None:
-    shift, height = PLACES[entry.kind]
+    (shift, height), dark = PLACES[entry.kind], entry.kind in (STEP, TOGETHER)
     if math.isnan(entry.gain):
         style.cross(ax, row + shift)
     else:
-        ax.barh(row + shift, entry.gain, height, entry.start, color=SHADES[entry.kind], zorder=2)
-        if not math.isnan(entry.half):
-            at = entry.start + entry.gain
-            ax.errorbar(at, row + shift, xerr=entry.half, color=style.DARK, lw=0.9, capsize=2, zorder=3)
+        ax.barh(row + shift, entry.gain, height, entry.start, color=style.OURS if dark else style.SEED, zorder=2)
+        end = entry.start + entry.gain
+        ax.errorbar(end, row + shift, xerr=entry.half, color=style.DARK, lw=0.9, capsize=2, zorder=3)
     if not math.isnan(entry.published):
         place = row + (0.36 if entry.kind == SINGLE else shift)
         ax.plot(entry.published, place, "D", ms=4, color=style.PUBLISHED, zorder=4)
     text = Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
-    far = {STEP: 8, SINGLE: 62, TOGETHER: 8, SUM: 62}[entry.kind]
-    shade = style.DARK if entry.kind in (STEP, TOGETHER) else style.FAINT
-    style.right_of(ax, row, text, far, 7, shade)
+    style.right_of(ax, row, text, 8 if dark else 62, 7, style.DARK if dark else style.FAINT)
 
 
 NOTE = (

@@ -9,7 +9,7 @@ from typing import Any
 from analysis.load import load_lines
 from analysis.page.drawing import Progress
 from analysis.page.html_page import HtmlPage, ignore
-from analysis.page.live import LiveReport, follow
+from analysis.page.live import LiveReport
 from raysweep.store.following import Following
 from raysweep.store.store import Store
 
@@ -50,9 +50,8 @@ def write_report(
         page = HtmlPage(store, folder, progress).write(load_lines(store, studies))
         ready(page)
         return page
-    following = follow(store)
-    live = LiveReport(following, store, studies, folder)
-    for number, (_, changed) in enumerate(refreshes(following, store, every_s)):
+    live = LiveReport(store, studies, folder)
+    for number, (_, changed) in enumerate(refreshes(live.following, store, every_s)):
         page = live.update(changed, every_s)
         if number == 0:
             ready(page)

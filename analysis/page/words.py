@@ -138,15 +138,11 @@ def _next_seeds(found: Comparisons) -> str:
 def _doubt(found: Comparisons) -> str:
     if not found.doubtful:
         return ""
-    doubt = f"The errors are not normally distributed (Shapiro and Wilk, p {_equal(found.normal_p)})"
+    p = METRICS["p"].text(found.normal_p)
+    doubt = f"The errors are not normally distributed (Shapiro and Wilk, p {p if p.startswith('<') else f'= {p}'})"
     if any(one.bootstrap for one in found.of.values()):
         return f"{doubt}: a variant is called different only if the bootstrap interval (BCa) also excludes 0."
     return f"{doubt}: p-values are approximate; checking them by resampling takes {LEAST_FOR_BOOTSTRAP} seeds."
-
-
-def _equal(p: float) -> str:
-    text = METRICS["p"].text(p)
-    return text if text.startswith("<") else f"= {text}"
 
 
 def agreement_words(line: Line) -> str:
