@@ -99,14 +99,15 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     where = frame["study"].str.cat(frame["protocol"], sep=", ").where(known, NOTHING)
     tested = (frame["variant"] + " over " + frame["against"]).where(known, NOTHING)
     values = zip(frame["gain"].astype(float), frame["gain_half"].astype(float), frame["n"], strict=True)
-    columns = {
-        "recommendation": frame["message"],
-        "verdict": frame["verdict"],
-        "gain, points (95 %)": [Estimate(*value).text(METRICS["gain"]) for value in values],
-        "n": frame["n"].astype(str),
-        "adjusted p": frame["p"].astype(float).map(METRICS["p"].text),
-        "comparison": tested,
-        "study": where,
-        "note": frame["note"],
-    }
-    return pd.DataFrame(columns)
+    return pd.DataFrame(
+        {
+            "recommendation": frame["message"],
+            "verdict": frame["verdict"],
+            "gain, points (95 %)": [Estimate(*value).text(METRICS["gain"]) for value in values],
+            "n": frame["n"].astype(str),
+            "adjusted p": frame["p"].astype(float).map(METRICS["p"].text),
+            "comparison": tested,
+            "study": where,
+            "note": frame["note"],
+        }
+    )

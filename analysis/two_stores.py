@@ -211,8 +211,8 @@ def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """Trials with unequal numbers as text."""
     names = {name: trials[name].astype(str) for name in TRIALS[:4]}
     top1 = {f"top-1 {side}": trials[f"top1_{side}"].map(METRICS["top1"].text) for side in "ab"}
-    difference = trials["difference"].map(METRICS["gain"].text)
-    return pd.DataFrame(names | top1 | {"difference": difference, "verdict": trials["verdict"]})
+    found = {"difference": trials["difference"].map(METRICS["gain"].text), "verdict": trials["verdict"]}
+    return pd.DataFrame(names | top1 | found)
 
 
 def readable_variants(rows: pd.DataFrame) -> pd.DataFrame:

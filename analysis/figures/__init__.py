@@ -33,8 +33,6 @@ CAPTION_COLOUR = "#555555"
 WIDTH_INCHES = 7.4
 CHARACTERS_PER_INCH = 18
 """Characters of the caption per inch of width."""
-
-
 Source = TypeVar("Source")
 
 

@@ -23,7 +23,6 @@ from raysweep.units import short
 
 OURS, PAPER = "ours", "published"
 PANEL_INCHES = 2.05
-"""Height of a row of panels."""
 COLUMN = 0.025
 """Share of an axis within which points are in one column."""
 TICK_INCHES = 0.34
@@ -183,7 +182,6 @@ def _panel(panel: Axes, frame: pd.DataFrame, quantity: Quantity, ticks: float, l
 
 
 def _shades(frame: pd.DataFrame) -> dict[str, str]:
-    """Series -> its colour."""
     plain = style.OURS if frame["source"].iloc[0] == OURS else style.PUBLISHED
     named = {name: style.colour(name, number) for number, name in enumerate(dict.fromkeys(frame["series"]))}
     return named | ({"": plain} if "" in named else {}) | {name: style.FAINT for name in LOOSE if name in named}

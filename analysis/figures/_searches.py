@@ -24,7 +24,7 @@ def evaluated(evidence: Evidence) -> pd.DataFrame:
 
     `panel` is the study and the length of training, with the line if a study has several. A panel has the searches of
     one line whose longest trainings are equally long, because values of different lengths are not comparable. Only
-    evaluations that finished at that length have a `top1`, as in `raysweep.nas.history`; shorter ones only count.
+    evaluations that finished at that length have a `top1`, as in `raysweep.nas.history`.
     """
     rows = evidence.searches
     lines = {(line.study, line.line): line for line in evidence.lines}

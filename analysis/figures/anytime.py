@@ -26,7 +26,6 @@ STEPS = 200
 BEGUN = 0.1
 """Share of the axis after which all values must be in the panel; the first values are far below."""
 AXES: Mapping[str, str] = {"evaluations": "evaluations", "hours": "simulated hours"}
-"""Column -> its label."""
 VALUES: Mapping[bool, str] = {False: METRICS["top1"].label, True: "regret, points of top-1"}
 PANEL_INCHES = 2.3
 Floats = npt.NDArray[np.float64]

@@ -25,7 +25,6 @@ from analysis.metrics import METRICS
 FILE = Path(__file__).parents[1] / "complexity.csv"
 OURS = "ours"
 COLOURS = {OURS: "C0", "torchvision": "C1", "TF-Slim 2016": "C2", "original weights": "C3", "paper": "C4"}
-"""Source -> its colour."""
 IMAGENET = frozenset({"imagenet128"})
 """Protocols with numbers that can be compared with published ones."""
 AREA_PER_MILLION = 3.2

@@ -55,8 +55,8 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw images as the network receives them, before mean and scale."""
     names = list(dict.fromkeys(frame["preprocess"]))
     panels: list[list[Axes]] = style.split(ax, frame["image"].nunique(), len(names), wspace=0.02, hspace=0.02)
-    for entry in frame.itertuples():
-        row: Any = entry
+    row: Any
+    for row in frame.itertuples():
         panel = panels[row.image][names.index(row.preprocess)]
         panel.imshow(row.pixels, interpolation="nearest")
         panel.set(xticks=[], yticks=[])

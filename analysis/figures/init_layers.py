@@ -12,7 +12,6 @@ from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 
 QUANTITIES: Mapping[str, str] = {"variance": "variance of activations", "gradient_to_weight": "gradient / weight"}
-"""Column -> its label."""
 KEYS = ["protocol", "network", "norm", "activation", "init", "update", "depth"]
 PANEL_INCHES = 1.15
 

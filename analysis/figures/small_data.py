@@ -17,9 +17,8 @@ from analysis.published import published
 from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, top1, unfinished
 
 STUDY = "activation_cifar"
-SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-CLASSES = {10: "cifar10", 100: "cifar100"}
-"""Number of classes -> the published data set with that many."""
+SETS = {10: ("cifar10", "CIFAR-10"), 100: ("cifar100", "CIFAR-100")}
+"""Number of classes -> the published data set with that many, and its name in headings."""
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -33,12 +32,13 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 def _line(line: Line) -> list[dict[str, Any]]:
     known = published()
-    images = CLASSES.get(line.baseline_recipe.network.outputs, "") if line.protocol == "cifar10" else ""
+    known_sets = SETS if line.protocol == "cifar10" else {}
+    images, heading = known_sets.get(line.baseline_recipe.network.outputs, ("", line.protocol))
     paper = METRICS["top1"].of(known[(known["study"] == STUDY) & (known["dataset"] == images)].set_index("variant"))
     found, why = top1(line), unfinished(line)
     return [
         {
-            "images": SETS.get(images, line.protocol),
+            "images": heading,
             "line": line.line,
             "variant": variant,
             "published": paper.get(variant, math.nan),

@@ -42,12 +42,10 @@ def data(line: Line) -> pd.DataFrame:
         return pd.DataFrame()
     paper, ours = _published(line.study), _ours(line)
     both = [name for name in line.variants if name in set(paper["variant"]) & set(ours["variant"])]
-    if not both:
-        return pd.DataFrame()
-    frame = pd.concat([paper, ours], ignore_index=True)
-    notes = unfinished(line)
-    known = frame[frame["variant"].isin(both)].assign(note=lambda rows: rows["variant"].map(lambda v: notes.get(v, "")))
-    ordered = known.assign(rank=known["variant"].map(both.index))
+    frame, notes = pd.concat([paper, ours], ignore_index=True), unfinished(line)
+    known = frame[frame["variant"].isin(both)]
+    variants = known["variant"]
+    ordered = known.assign(note=variants.map(lambda name: notes.get(name, "")), rank=variants.map(both.index))
     return ordered.sort_values(["rank", "source", "share"], ignore_index=True)
 
 

@@ -34,7 +34,6 @@ TEMPLATES = Environment(
 )
 TEMPLATES.filters["html"] = lambda table: Markup(html(table))  # `html` escapes every text
 TEMPLATES.filters["markdown"] = markdown
-TEMPLATE = "report.html.jinja"
 PAGE = "report.html"
 LEAST_MESSAGES = 2
 """Fewest tested messages for which the report has the table of messages."""
@@ -84,7 +83,7 @@ class HtmlPage:
         several = sum(bool(q) for q in together) > 1
         shown = together if several else [{}] * len(lines)
         parts = zip(lines, shown, strict=True)
-        return TEMPLATES.get_template(TEMPLATE).render(
+        return TEMPLATES.get_template("report.html.jinja").render(
             sections=[section(line, q, self.drawn[line], self.out) for line, q in parts],
             index=[index_row(line, q) for line, q in zip(lines, together, strict=True)],
             across=self.across,

@@ -28,7 +28,7 @@ def write_report(
     every_s: float = EVERY_S,
     ready: Callable[[Path], object] = ignore,
 ) -> Path:
-    """Write the HTML page, each figure as SVG and PNG, and each table as CSV, Markdown and LaTeX.
+    """Write each figure as SVG and PNG, each table as CSV, Markdown and LaTeX, and the HTML page; return its path.
 
     Args:
         store_uri: a folder or an address of a results store.
@@ -38,9 +38,6 @@ def write_report(
         refreshes: for a live report, follows the store; the page is rewritten after each change until the end.
         every_s: seconds between refreshes of a live report.
         ready: called once with the path of the page, as soon as it exists.
-
-    Returns:
-        The path of the page.
 
     Raises:
         RaysweepError: there is no such store, it has no such study, or the folder cannot be written.

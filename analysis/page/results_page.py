@@ -32,7 +32,6 @@ from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
 from raysweep.units import brief
 
-TEMPLATE = "results.md.jinja"
 EMBEDDED = "gains"
 """The figure shown for each study."""
 MOST_PROPOSALS = 10
@@ -64,7 +63,7 @@ def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:
         (entry.summary, _draw(entry.make, frame, origins(frame), folder / f"overview-{entry.name}.png", page))
         for entry, frame in shown(overviews(), gather(store, lines))
     ]
-    return TEMPLATES.get_template(TEMPLATE).render(
+    return TEMPLATES.get_template("results.md.jinja").render(
         store=os.path.relpath(store.uri, page.parent),
         budgets=_budgets(lines),
         index=pd.DataFrame(rows)[list(INDEX)].rename(columns=HEADINGS).astype(str),

@@ -70,12 +70,8 @@ def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str
     matters = importances.importance(line)
     if len(matters):
         write_tables(matters, importances.readable(matters), out / f"{stem}-importance")
-    return facts(line, q) | {
-        "pictures": drawn,
-        "table": readable(table),
-        "importance": importances.readable(matters) if len(matters) else None,
-        "recipes": recipes(line, changed),
-    }
+    tables = {"table": readable(table), "importance": importances.readable(matters) if len(matters) else None}
+    return facts(line, q) | tables | {"pictures": drawn, "recipes": recipes(line, changed)}
 
 
 def write_tables(numbers: pd.DataFrame, text: pd.DataFrame, stem: Path) -> None:

@@ -160,9 +160,7 @@ def waiting(line: Line) -> str:
     means = timed.groupby("variant")["data_wait"].mean()
     worst, most = means.idxmax(), float(means.max())
     waited = f"Trials waited for data {share:.0%} of their time, at most {most:.0%} ({worst})."
-    if not is_bottleneck(most):
-        return waited
-    return f"{waited} Data is a bottleneck there: {NEXT_STEP}."
+    return f"{waited} Data is a bottleneck there: {NEXT_STEP}." if is_bottleneck(most) else waited
 
 
 def missing(line: Line) -> list[str]:
