@@ -35,7 +35,8 @@ def evaluated(evidence: Evidence) -> pd.DataFrame:
     epochs = rows["fidelity"].astype(float).fillna(usual)
     longest = epochs.groupby([rows[name] for name in (*LINE, "method")]).transform("max")
     counts = (rows["status"] == FINISHED) & (epochs == longest)
-    lengths = longest.map(lambda epochs: {UNKNOWN: "", SHARED: ", shared weights"}.get(epochs, f", {epochs:g} epochs"))
+    shown = {UNKNOWN: "", SHARED: ", shared weights"}
+    lengths = longest.map(lambda epochs: shown.get(epochs, f", {epochs:g} epochs")).astype(str)
     several = rows.groupby("study")["line"].transform("nunique") > 1
     panels = rows["study"] + lengths + (", line " + rows["line"]).where(several, "")
     top1, hours = 100 * rows["value"].astype(float).where(counts), rows["clock_s"] / HOUR_S
