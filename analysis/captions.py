@@ -7,11 +7,16 @@ from analysis.load import Line
 
 def caption(line: Line) -> str:
     """Study, protocol, images, epochs, device and number of seeds of a line."""
-    recipe = line.baseline_recipe
-    data = ", ".join(line.present("data_name")) or "no images yet"
-    device = ", ".join(line.present("device")) or "no device yet"
-    where = f"Study {line.study}, protocol {line.protocol} on {data}, {recipe.training.epochs:g} epochs, {device}."
-    return f"{where} {_seeds(line)}"
+    epochs = line.baseline_recipe.training.epochs
+    return f"Study {line.study}, {_images(line)}, {epochs:g} epochs, {_device(line)}. {_seeds(line)}"
+
+
+def _images(line: Line) -> str:
+    return f"protocol {line.protocol} on {', '.join(line.present('data_name')) or 'no images yet'}"
+
+
+def _device(line: Line) -> str:
+    return ", ".join(line.present("device")) or "no device yet"
 
 
 def _seeds(line: Line) -> str:
@@ -28,7 +33,4 @@ def _seeds(line: Line) -> str:
 
 def search_caption(study: str, line: Line | None) -> str:
     """Study, protocol, images and device of searches; only the study if no line of it is known."""
-    if line is None:
-        return f"Searches of {study}."
-    data, device = ", ".join(line.present("data_name")), ", ".join(line.present("device"))
-    return f"Searches of {study}, protocol {line.protocol} on {data or 'no images yet'}, {device or 'no device yet'}."
+    return f"Searches of {study}, {_images(line)}, {_device(line)}." if line else f"Searches of {study}."

@@ -188,9 +188,14 @@ def held_studies(members: pd.DataFrame, studies: Sequence[str], uri: str) -> lis
     """
     known = sorted(set(members["study"]))
     shown = list(dict.fromkeys(name for study in studies for name in (known if study == ALL else [study])))
-    for study in shown or [ALL]:
+    if not known:
+        raise RaysweepError(
+            f"no results in {uri}: the store is empty. Fill it with `raysweep run STUDY --store {uri}`."
+        )
+    for study in shown:
         if study not in known:
-            raise _no_study(study, known, uri)
+            hint = did_you_mean(study, known) or f" It has {', '.join(known)}."
+            raise RaysweepError(f"no results of study {study!r} in {uri}.{hint}")
     return shown
 
 
@@ -204,15 +209,6 @@ def lines_of(members: pd.DataFrame, trials: pd.DataFrame, epochs: pd.DataFrame, 
     lines = [_line(key, rows, of_line.get(key, epochs.iloc[:0])) for key, rows in joined.groupby(LINE)]
     place = {study: number for number, study in enumerate(studies)}
     return sorted(lines, key=lambda line: place[line.study])
-
-
-def _no_study(study: str, known: Sequence[str], uri: str) -> RaysweepError:
-    if not known:
-        return RaysweepError(
-            f"no results in {uri}: the store is empty. Fill it with `raysweep run STUDY --store {uri}`."
-        )
-    hint = did_you_mean(study, known) or f" It has {', '.join(known)}."
-    return RaysweepError(f"no results of study {study!r} in {uri}.{hint}")
 
 
 def _with_trials(members: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:

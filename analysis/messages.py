@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,90 +18,22 @@ import pandas as pd
 from scipy import stats
 
 from analysis.load import DIVERGED, Line
-from analysis.metrics import METRICS
+from analysis.metrics import METRICS, NOTHING
 from analysis.statistics.comparisons import LEVEL, Estimate, contrast
 
 HOLDS, REVERSED, OPEN, NOT_RUN = "holds", "reversed", "not distinguishable", "not run"
-TESTED = ["study", "protocol", "line", "variant", "against", "gain", "gain_half", "n", "p"]
-"""Columns that are empty for an untested message."""
+FILE = Path(__file__).parent / "take_home.csv"
+TESTED = ("study", "protocol", "line", "variant", "against", "gain", "gain_half", "n", "p", "verdict")
 
 
-@dataclass(frozen=True)
-class Place:
-    """A test of a message: the recommended variant of a study and the variant that it should beat."""
+@cache
+def messages() -> pd.DataFrame:
+    """The messages in the paper's order, each with a row for every comparison that tests it.
 
-    study: str
-    variant: str
-    against: str
-
-
-@dataclass(frozen=True)
-class Message:
-    """One recommendation and the comparisons that test it, in the study of its subject and in `take_home`."""
-
-    text: str
-    places: tuple[Place, ...] = ()
-    note: str = ""
-    """What the test shows, if that is not exactly the message."""
-
-
-def _message(text: str, *places: tuple[str, str, str], note: str = "") -> Message:
-    return Message(text, tuple(Place(*place) for place in places), note)
-
-
-MESSAGES = (
-    _message(
-        "ELU without batch normalisation",
-        ("activation", "elu", "relu"),
-        ("take_home", "do_elu_without_bn", "baseline"),
-    ),
-    _message(
-        "ReLU with batch normalisation",
-        ("bn_activation", "relu", "elu"),
-        ("take_home", "do_relu_with_bn", "dont_elu_with_bn"),
-        note="tested against ELU with batch normalisation; published 49.9 and 49.8, also a small difference",
-    ),
-    _message(
-        "a learned colour-space transformation of RGB",
-        ("learned_colorspace", "vlrelu_10_3", "rgb"),
-        ("take_home", "do_learned_colorspace", "baseline"),
-    ),
-    _message(
-        "linear decay of the learning rate",
-        ("lr_policy", "linear", "step"),
-        ("take_home", "do_linear_decay", "baseline"),
-    ),
-    _message(
-        "the sum of max and average pooling",
-        ("pooling", "max_plus_average", "max"),
-        ("take_home", "do_max_plus_average", "baseline"),
-    ),
-    _message(
-        "a learning rate proportional to the batch size",
-        ("batch_size", "bs1024_lr0_04", "bs1024_lr0_01"),
-        ("take_home", "do_scale_lr_with_batch", "dont_keep_lr"),
-        note="tested at four times the batch size",
-    ),
-    _message(
-        "fully connected layers as convolutions, with averaged predictions",
-        ("classifier", "conv5_c3_c1_clf_avepool", "pool5_fc_fc_clf"),
-        ("take_home", "do_average_predictions", "dont_average_features"),
-    ),
-    _message(
-        "more training images, unless accuracy has reached a plateau",
-        ("dataset_size", "n1200k", "n800k"),
-        note="tested: whether all images are better than 62 % of them",
-    ),
-    _message("clean labels rather than more images", ("take_home", "do_clean_labels", "dont_noisy_labels")),
-    _message(
-        "a smaller stride in the first layer if images cannot be larger",
-        ("take_home", "do_smaller_stride", "dont_keep_stride"),
-    ),
-    _message(
-        "care with changes to a highly optimised network",
-        note="no single comparison tests it: run studies with --network googlenet",
-    ),
-)
+    `study` is that of the message's subject, or `take_home`; the recommended `variant` should beat `against`. `note`
+    says what the test shows, if that is not exactly the `message`.
+    """
+    return pd.read_csv(FILE, keep_default_na=False)
 
 
 def take_home(lines: Iterable[Line]) -> pd.DataFrame:
@@ -110,40 +43,37 @@ def take_home(lines: Iterable[Line]) -> pd.DataFrame:
     `p` (adjusted for all rows), `verdict`, `note`. Empty if no message is tested.
     """
     lines, rows = list(lines), []
-    for message in MESSAGES:
-        tests = list(_tests(message, lines))
-        rows += tests or [{"message": message.text, "p": math.nan, "verdict": NOT_RUN, "note": message.note, "n": 0}]
+    for (message, note), places in messages().groupby(["message", "note"], sort=False):
+        rows += list(_tests(places, lines)) or [{"message": message, "note": note, "n": 0, "p": math.nan}]
     adjusted = _adjusted([row["p"] for row in rows])
-    rows = [row | {"p": p} | ({} if "verdict" in row else {"verdict": _verdict(row, p)})
-            for row, p in zip(rows, adjusted, strict=True)]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=["message", *TESTED, "verdict", "note"])
+    rows = [row | {"p": p, "verdict": _verdict(row, p)} for row, p in zip(rows, adjusted, strict=True)]
+    frame = pd.DataFrame(rows, columns=["message", *TESTED, "note"])
     return frame if frame["study"].notna().any() else frame.iloc[:0]
 
 
-def _tests(message: Message, lines: Sequence[Line]) -> Iterator[dict[str, Any]]:
+def _tests(places: pd.DataFrame, lines: Sequence[Line]) -> Iterator[dict[Any, Any]]:
     """The tests of a message in these lines; the same trials in two studies count once."""
     seen = set()
-    for place in message.places:
-        for line in (line for line in lines if line.study == place.study):
-            pair = line.trials[line.trials["variant"].isin([place.variant, place.against])]
+    for place in places.to_dict("records"):
+        for line in (line for line in lines if line.study == place["study"]):
+            pair = line.trials[line.trials["variant"].isin([place["variant"], place["against"]])]
             trials = frozenset(pair["trial"])
             if pair["variant"].nunique() == 2 and trials not in seen:
                 seen.add(trials)
-                yield _test(message, place, line, pair)
+                yield place | _test(line, place["variant"], place["against"], place["note"])
 
 
-def _test(message: Message, place: Place, line: Line, pair: pd.DataFrame) -> dict[str, Any]:
+def _test(line: Line, variant: str, against: str, note: str) -> dict[str, Any]:
     """The gain of the recommendation over its alternative in one line, in points of top-1."""
-    gain, p = contrast(line, place.variant, place.against)
+    gain, p = contrast(line, variant, against)
     diverged = {}
-    for variant in (place.variant, place.against):
-        own = pair.loc[pair["variant"] == variant, "status"]
+    for name in (variant, against):
+        own = line.trials.loc[line.trials["variant"] == name, "status"]
         if count := int((own == DIVERGED).sum()):
-            diverged[variant] = f"{variant}: {count} of {len(own)} diverged"
-    about = {"message": message.text, "study": place.study, "protocol": line.protocol, "line": line.line}
-    tested = {"variant": place.variant, "against": place.against, "unstable": place.variant in diverged}
-    found = {"gain": gain.mean, "gain_half": gain.half, "n": gain.n, "p": p}
-    return about | tested | found | {"note": "; ".join(filter(None, [*diverged.values(), message.note]))}
+            diverged[name] = f"{name}: {count} of {len(own)} diverged"
+    found = {"gain": gain.mean, "gain_half": gain.half, "n": gain.n, "p": p, "unstable": variant in diverged}
+    notes = "; ".join(filter(None, [*diverged.values(), note]))
+    return found | {"protocol": line.protocol, "line": line.line, "note": notes}
 
 
 def _verdict(row: Mapping[str, Any], p: float) -> str:
@@ -166,17 +96,18 @@ def _adjusted(p: Sequence[float]) -> list[float]:
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The table as text with headings."""
     known = frame["study"].notna()
-    where = frame["study"].str.cat(frame["protocol"], sep=", ").where(known, METRICS["p"].text(math.nan))
-    tested = (frame["variant"] + " over " + frame["against"]).where(known, METRICS["p"].text(math.nan))
+    where = frame["study"].str.cat(frame["protocol"], sep=", ").where(known, NOTHING)
+    tested = (frame["variant"] + " over " + frame["against"]).where(known, NOTHING)
     values = zip(frame["gain"].astype(float), frame["gain_half"].astype(float), frame["n"], strict=True)
-    columns = {
-        "recommendation": frame["message"],
-        "verdict": frame["verdict"],
-        "gain, points (95 %)": [Estimate(*value).text(METRICS["gain"]) for value in values],
-        "n": frame["n"].astype(str),
-        "adjusted p": frame["p"].astype(float).map(METRICS["p"].text),
-        "comparison": tested,
-        "study": where,
-        "note": frame["note"],
-    }
-    return pd.DataFrame(columns)
+    return pd.DataFrame(
+        {
+            "recommendation": frame["message"],
+            "verdict": frame["verdict"],
+            "gain, points (95 %)": [Estimate(*value).text(METRICS["gain"]) for value in values],
+            "n": frame["n"].astype(str),
+            "adjusted p": frame["p"].astype(float).map(METRICS["p"].text),
+            "comparison": tested,
+            "study": where,
+            "note": frame["note"],
+        }
+    )

@@ -1,28 +1,16 @@
-"""The quantities that figures and tables show: name -> column, label, transform, format."""
+"""The quantities that figures and tables show: name -> column, label, unit, format."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import pandas as pd
 
-from raysweep.errors import unknown
 from raysweep.units import short
 
 NOTHING = "–"
 """Shown in place of a missing number."""
-
-
-def identity(values: pd.Series) -> pd.Series:
-    """Shown as stored."""
-    return values
-
-
-def points(values: pd.Series) -> pd.Series:
-    """A share (0..1) as points of a hundred."""
-    return 100 * values
 
 
 def signed(value: float) -> str:
@@ -42,43 +30,31 @@ class Metric:
     column: str
     """In the store's tables, or in the summary table."""
     label: str
-    transform: Callable[[pd.Series], pd.Series]
     format: Callable[[float], str]
+    scale: int = 1
+    """What stored values are multiplied by for the unit of the label: 100 for shares (0..1) shown as points."""
 
     def of(self, frame: pd.DataFrame) -> pd.Series:
         """Its values in a frame, in the unit of its label."""
-        return self.transform(frame[self.column].astype(float))
+        return self.scale * frame[self.column].astype(float)
 
     def text(self, value: float) -> str:
         """One value, already in the unit of the label; a dash for none."""
         return NOTHING if pd.isna(value) else self.format(value)
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        "top1": Metric("top1", "top-1, %", points, "{:.1f}".format),
-        "gain": Metric("gain", "gain, points", identity, signed),
-        "p": Metric("p", "p", identity, chance),
-        "q": Metric("q", "q", identity, chance),
-        "seeds_needed": Metric("seeds_needed", "seeds to show it", identity, "{:.0f}".format),
-        "train_loss": Metric("train_loss", "training loss, nats", identity, "{:.2f}".format),
-        "published_top1": Metric("published_top1", "published top-1, %", points, "{:.1f}".format),
-        "published_gain": Metric("published_gain", "published gain, points", points, signed),
-        "correlation": Metric("spearman", "rank correlation", identity, "{:.2f}".format),
-        "params": Metric("params", "parameters", identity, short),
-        "macs": Metric("macs", "MACs", identity, short),
-        "images_per_s": Metric("images_per_s", "images/s", identity, "{:,.0f}".format),
-        "data_wait": Metric("data_wait", "data wait, % of time", points, "{:.0f}".format),
-    }
-)
-
-
-def metric(name: str) -> Metric:
-    """The metric of that name.
-
-    Raises:
-        RaysweepError: no such metric; the message holds the nearest ones.
-    """
-    if name not in METRICS:
-        raise unknown("metric", name, METRICS)
-    return METRICS[name]
+METRICS: Mapping[str, Metric] = {
+    "top1": Metric("top1", "top-1, %", "{:.1f}".format, 100),
+    "gain": Metric("gain", "gain, points", signed),
+    "p": Metric("p", "p", chance),
+    "q": Metric("q", "q", chance),
+    "seeds_needed": Metric("seeds_needed", "seeds to show it", "{:.0f}".format),
+    "train_loss": Metric("train_loss", "training loss, nats", "{:.2f}".format),
+    "published_top1": Metric("published_top1", "published top-1, %", "{:.1f}".format, 100),
+    "published_gain": Metric("published_gain", "published gain, points", signed, 100),
+    "correlation": Metric("spearman", "rank correlation", "{:.2f}".format),
+    "params": Metric("params", "parameters", short),
+    "macs": Metric("macs", "MACs", short),
+    "images_per_s": Metric("images_per_s", "images/s", "{:,.0f}".format),
+    "data_wait": Metric("data_wait", "data wait, % of time", "{:.0f}".format, 100),
+}

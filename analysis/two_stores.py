@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,12 @@ MEASURED = ("top1", "logloss", "epochs")
 """Columns in which two runs of one trial must agree."""
 EQUAL, NOISE, DIFFERENT, ENDS, UNKNOWN = "equal", "within noise", "different", "ends differ", "noise not known"
 MOST_NAMED = 5
+PAIRED_BY = (("study", "baseline", "protocol", "line"), ("study", "baseline", "protocol"), ("study", "baseline"))
+"""Fields of lines that are equal in a pair: lines that agree in more of them are paired first."""
 TRIALS = ["trial", "study", "variant", "seed", "top1_a", "top1_b", "difference", "verdict"]
-VARIANTS = [
-    *("pair", "study", "protocol_a", "protocol_b", "line_a", "line_b", "variant", "n_a", "n_b"),
-    *("gain_a", "gain_b", "difference", "half", "p", "differs"),
-]
-ORDERS = ["pair", "study", "protocol_a", "protocol_b", "line_a", "line_b", "tau", "low", "high", "n"]
+PAIR = ["pair", "study", "protocol_a", "protocol_b", "line_a", "line_b"]
+VARIANTS = [*PAIR, "variant", "n_a", "n_b", "gain_a", "gain_b", "difference", "half", "p", "differs"]
+ORDERS = [*PAIR, "tau", "low", "high", "n"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,10 @@ class StoreComparison:
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON values; unknown numbers are null."""
         tables = {"trials": self.trials, "variants": self.variants, "orders": self.orders}
-        rows = {name: frame.astype(object).where(frame.notna(), None) for name, frame in tables.items()}
-        found = {name: frame.to_dict("records") for name, frame in rows.items()}
-        return {"a": self.uri_a, "b": self.uri_b, "only_a": self.only_a, "only_b": self.only_b} | found
+        ends = {"a": self.uri_a, "b": self.uri_b, "only_a": self.only_a, "only_b": self.only_b}
+        return ends | {
+            name: frame.astype(object).where(frame.notna(), None).to_dict("records") for name, frame in tables.items()
+        }
 
 
 def compare_stores(uri_a: str, uri_b: str) -> StoreComparison:
@@ -89,23 +91,12 @@ def compare_stores(uri_a: str, uri_b: str) -> StoreComparison:
 
 def _pairs(lines_a: Sequence[Line], lines_b: Sequence[Line]) -> Iterator[tuple[Line, Line]]:
     left_a, left_b = list(lines_a), list(lines_b)
-    for same in (_same_line, _same_protocol, _same_study):
-        met = [(one, other) for one in left_a for other in left_b if same(one, other)]
+    for fields in PAIRED_BY:
+        key = attrgetter(*fields)
+        met = [(one, other) for one in left_a for other in left_b if key(one) == key(other)]
         yield from met
-        left_a = [line for line in left_a if all(line is not one for one, _ in met)]
-        left_b = [line for line in left_b if all(line is not other for _, other in met)]
-
-
-def _same_line(one: Line, other: Line) -> bool:
-    return _same_protocol(one, other) and one.line == other.line
-
-
-def _same_protocol(one: Line, other: Line) -> bool:
-    return _same_study(one, other) and one.protocol == other.protocol
-
-
-def _same_study(one: Line, other: Line) -> bool:
-    return one.study == other.study and one.baseline == other.baseline
+        paired = {line for pair in met for line in pair}
+        left_a, left_b = ([line for line in left if line not in paired] for left in (left_a, left_b))
 
 
 def _keys(number: int, a: Line, b: Line) -> dict[str, Any]:
@@ -147,8 +138,7 @@ def _order(number: int, a: Line, b: Line) -> dict[str, Any] | None:
     table_a, table_b = map(comparable_tops, (a, b))
     both = [name for name in table_a.columns if name in table_b.columns]
     found = agree(table_a[both].to_numpy(dtype=float), table_b[both].to_numpy(dtype=float))
-    values = {"tau": found.tau, "low": found.low, "high": found.high} if found else {}
-    return _keys(number, a, b) | values | {"n": len(both)} if both else None
+    return _keys(number, a, b) | {"n": len(both)} | (vars(found) if found else {}) if both else None
 
 
 def _trials(lines_a: Sequence[Line], lines_b: Sequence[Line]) -> pd.DataFrame:
@@ -221,8 +211,8 @@ def readable_trials(trials: pd.DataFrame) -> pd.DataFrame:
     """Trials with unequal numbers as text."""
     names = {name: trials[name].astype(str) for name in TRIALS[:4]}
     top1 = {f"top-1 {side}": trials[f"top1_{side}"].map(METRICS["top1"].text) for side in "ab"}
-    difference = trials["difference"].map(METRICS["gain"].text)
-    return pd.DataFrame(names | top1 | {"difference": difference, "verdict": trials["verdict"]})
+    found = {"difference": trials["difference"].map(METRICS["gain"].text), "verdict": trials["verdict"]}
+    return pd.DataFrame(names | top1 | found)
 
 
 def readable_variants(rows: pd.DataFrame) -> pd.DataFrame:

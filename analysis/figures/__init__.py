@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import math
 import pkgutil
 import textwrap
 from collections.abc import Callable, Sequence
@@ -32,8 +33,6 @@ CAPTION_COLOUR = "#555555"
 WIDTH_INCHES = 7.4
 CHARACTERS_PER_INCH = 18
 """Characters of the caption per inch of width."""
-
-
 Source = TypeVar("Source")
 
 
@@ -48,6 +47,10 @@ class Evidence:
     """Rows of `analysis.load.load_searches`, or of `searches_of`, which can have an `optimum`."""
     rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=RANKING.names))
     """Rows of `raysweep.store.schema.RANKING`, with the columns that identify rankings."""
+
+    def of(self, *studies: str) -> list[Line]:
+        """The lines of these studies that have a result."""
+        return [line for line in self.lines if line.study in studies and not line.finished.empty]
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,14 @@ class Drawing(Generic[Source]):
         full = self.most is not None and frame["variant"].nunique() >= self.most
         cut = f" Only the best {self.most} variants are shown." if full else ""
         return f"{self.note}{cut}{_crosses(frame)}"
+
+
+def stacked(base: float, inches: float, *columns: str, across: int = 1) -> Callable[[pd.DataFrame], float]:
+    """A height of `base` and some inches for each row of panels, with a panel for each distinct value of the columns.
+
+    `across` is the number of panels side by side.
+    """
+    return lambda frame: base + inches * math.ceil(len(frame.drop_duplicates([*columns])) / across)
 
 
 def _crosses(frame: pd.DataFrame) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import FIGURES, WIDTH_INCHES, Figure
 from analysis.figures import _style as style
@@ -23,9 +22,7 @@ from raysweep.study import CLEAN, find_study
 from raysweep.units import short
 
 OURS, PAPER = "ours", "published"
-COLUMNS = ("source", "quantity", "series", "variant", "x", "mean", "half", "n", "seeds", "crossed")
 PANEL_INCHES = 2.05
-"""Height of a row of panels."""
 COLUMN = 0.025
 """Share of an axis within which points are in one column."""
 TICK_INCHES = 0.34
@@ -87,9 +84,8 @@ class Against:
         `crossed` lists the trials of a variant that have not finished. Empty for other studies and without results.
         """
         if line.study not in self.studies or line.finished.empty:
-            return pd.DataFrame(columns=[*COLUMNS, "mark"])
-        rows = [*self._ours(line), *self._published(line)]
-        frame = pd.DataFrame(rows, columns=[*COLUMNS, "mark"]).dropna(subset="x")
+            return pd.DataFrame()
+        frame = pd.DataFrame([*self._ours(line), *self._published(line)]).dropna(subset="x")
         for quantity in self.quantities:
             if quantity.relative:
                 frame = _relative(frame, quantity.label, line.baseline)
@@ -100,9 +96,8 @@ class Against:
         why = unfinished(line)
         for design in designs(line):
             seeds = points.get(design.name, [])
-            found = estimate(seeds)
-            values = {"mean": found.mean, "half": found.half, "n": found.n, "seeds": seeds}
-            yield from self._points(OURS, design, values | {"crossed": why.get(design.name, "")})
+            values = estimate(seeds).row("mean") | {"seeds": seeds, "crossed": why.get(design.name, "")}
+            yield from self._points(OURS, design, values)
 
     def _published(self, line: Line) -> Iterator[dict[str, Any]]:
         known = self.paper(line)
@@ -136,7 +131,7 @@ class Against:
         for panel, (source, quantity) in zip(panels, shown, strict=True):
             of_source = frame[frame["source"] == source]
             last = of_source["quantity"].map([each.label for each in self.quantities].index).max()
-            panel.set_ylim(*_limits(of_source))
+            panel.set_ylim(*style.reach(of_source, "mean", of_source["seeds"].explode().astype(float).tolist()))
             own = of_source[of_source["quantity"] == quantity.label]
             _panel(panel, own, quantity, ticks, self.loose)
             if quantity is self.quantities[last]:
@@ -174,11 +169,6 @@ def published(line: Line) -> dict[str, float]:
     return {str(variant): float(top1) for variant, top1 in known.items()}
 
 
-def _limits(frame: pd.DataFrame) -> tuple[float, float]:
-    half = frame["half"].fillna(0)
-    return style.rise([*(frame["mean"] - half), *(frame["mean"] + half), *frame["seeds"].explode().astype(float)])
-
-
 def _panel(panel: Axes, frame: pd.DataFrame, quantity: Quantity, ticks: float, loose: bool) -> None:
     if frame.empty:
         panel.set_axis_off()
@@ -189,12 +179,9 @@ def _panel(panel: Axes, frame: pd.DataFrame, quantity: Quantity, ticks: float, l
         _line(panel, frame[frame["series"] == name], shade, loose or name in LOOSE)
     source = frame["source"].iloc[0]
     style.title(panel, OURS if source == OURS else style.PUBLISHED_ON)
-    panel.set_ylabel(METRICS["top1"].label, fontsize=7, labelpad=2)
-    panel.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def _shades(frame: pd.DataFrame) -> dict[str, str]:
-    """Series -> its colour."""
     plain = style.OURS if frame["source"].iloc[0] == OURS else style.PUBLISHED
     named = {name: style.colour(name, number) for number, name in enumerate(dict.fromkeys(frame["series"]))}
     return named | ({"": plain} if "" in named else {}) | {name: style.FAINT for name in LOOSE if name in named}
@@ -216,9 +203,8 @@ def _axis(panel: Axes, values: pd.Series, quantity: Quantity, ticks: float) -> N
     else:
         room = 0.06 * (high - low) or 1.0
         panel.set_xlim(low - room, high + room)
-    style.small(panel)
+    style.small(panel, quantity.label, METRICS["top1"].label, (0, 5))
     style.ticks_at(panel, list(values), quantity.text, ticks)
-    panel.set_xlabel(quantity.label, fontsize=7, labelpad=1)
 
 
 def _line(panel: Axes, rows: pd.DataFrame, shade: str, loose: bool) -> None:

@@ -125,7 +125,7 @@ class Graph:
             if vertex.kind == "lane":
                 ax.plot(*zip(left, right, strict=True), color=style.FAINT, lw=0.7, zorder=2)
             else:
-                face = "white" if vertex.kind == "state" else _face(vertex.text.split()[0])
+                face = "white" if vertex.kind == "state" else FACES.get(vertex.text.split()[0], PLAIN)
                 _box(ax, vertex.text, (left[0] + right[0]) / 2, left[1], vertex.width, face)
 
     def _end(self, vertex: Vertex, side: int, x: float, y: float) -> tuple[float, float]:
@@ -175,7 +175,7 @@ class Chain:
         middle, right = x + self.width / 2, x + self.width
         ax.plot([middle, middle], [heights[0], heights[-1]], color=style.FAINT, lw=0.7, zorder=2)
         for place, (state, text) in zip(heights, self.boxes.items(), strict=True):
-            _box(ax, text, middle, place, self.width, "white" if text == state else _face(text.split()[1]))
+            _box(ax, text, middle, place, self.width, "white" if text == state else FACES.get(text.split()[1], PLAIN))
         for one, other in self.arcs:
             far = right + _reach(one, other)
             points = ((right, heights[one]), (far, heights[one]), (far, heights[other]), (right, heights[other]))
@@ -194,11 +194,6 @@ def box_width(text: str) -> float:
 def _curve(ax: Axes, *points: tuple[float, float], shade: str = style.FAINT) -> None:
     path = Path(points, [Path.MOVETO, *[Path.CURVE4] * 3])
     ax.add_patch(PathPatch(path, fill=False, edgecolor=shade, lw=0.7, zorder=2))
-
-
-def _face(word: str) -> str:
-    """The colour of an operation's box, by the first word of its name."""
-    return FACES.get(word, PLAIN)
 
 
 def _box(ax: Axes, text: str, x: float, y: float, width: float, face: str) -> None:

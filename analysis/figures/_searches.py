@@ -10,7 +10,6 @@ import pandas as pd
 from analysis.captions import search_caption
 from analysis.figures import Evidence
 from analysis.load import FINISHED
-from analysis.metrics import METRICS
 from raysweep.nas.budget import HOUR_S
 
 LINE = ["study", "line"]
@@ -23,9 +22,9 @@ UNKNOWN = 0.0
 def evaluated(evidence: Evidence) -> pd.DataFrame:
     """Every evaluation with `panel`, `evaluations` (1 for the first to end), `hours`, `top1` (points) and `caption`.
 
-    A panel has the searches of one line whose longest trainings are equally long, because values of different lengths
-    are not comparable. Only evaluations that finished at that length have a `top1`, as in `raysweep.nas.history`;
-    shorter trainings count as evaluations.
+    `panel` is the study and the length of training, with the line if a study has several. A panel has the searches of
+    one line whose longest trainings are equally long, because values of different lengths are not comparable. Only
+    evaluations that finished at that length have a `top1`, as in `raysweep.nas.history`.
     """
     rows = evidence.searches
     lines = {(line.study, line.line): line for line in evidence.lines}
@@ -36,22 +35,15 @@ def evaluated(evidence: Evidence) -> pd.DataFrame:
     epochs = rows["fidelity"].astype(float).fillna(usual)
     longest = epochs.groupby([rows[name] for name in (*LINE, "method")]).transform("max")
     counts = (rows["status"] == FINISHED) & (epochs == longest)
-    found = rows.assign(epochs=longest, top1=METRICS["top1"].transform(rows["value"].astype(float)).where(counts))
-    found = found.assign(
-        evaluations=rows["place"] + 1, hours=rows["clock_s"] / HOUR_S, caption=[captions[key] for key in keys]
-    )
-    ordered = found.sort_values([*LINE, "epochs", "method", "seed", "place"], kind="stable", ignore_index=True)
-    return ordered.assign(panel=panel_names(ordered))
-
-
-def panel_names(rows: pd.DataFrame) -> list[str]:
-    """Study and length of training, with the line if a study has several."""
+    shown = {UNKNOWN: "", SHARED: ", shared weights"}
+    lengths = longest.map(lambda epochs: shown.get(epochs, f", {epochs:g} epochs")).astype(str)
     several = rows.groupby("study")["line"].transform("nunique") > 1
-    lengths = [
-        {UNKNOWN: "", SHARED: ", shared weights"}.get(epochs, f", {epochs:g} epochs") for epochs in rows["epochs"]
-    ]
-    lines = [f", line {line}" if many else "" for line, many in zip(rows["line"], several, strict=True)]
-    return ["".join(parts) for parts in zip(rows["study"], lengths, lines, strict=True)]
+    panels = rows["study"] + lengths + (", line " + rows["line"]).where(several, "")
+    top1, hours = 100 * rows["value"].astype(float).where(counts), rows["clock_s"] / HOUR_S
+    found = rows.assign(panel=panels, epochs=longest, evaluations=rows["place"] + 1, hours=hours, top1=top1)
+    found["caption"] = [captions[key] for key in keys]
+    order = [*LINE, "epochs", "method", "seed", "place"]
+    return found.sort_values(order, kind="stable", ignore_index=True)
 
 
 def numbers(methods: pd.Series) -> Mapping[str, int]:

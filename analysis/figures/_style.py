@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from scipy.optimize import isotonic_regression
 
 from analysis.metrics import METRICS
@@ -21,7 +21,7 @@ OURS, PUBLISHED, SEED = "C0", "C1", "C5"
 DARK, TROUBLE, BEHIND, FAINT = "#444444", "#A33327", "#A8A8A8", "#777777"
 SERIES = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288")
 """Colours of series that are neither ours nor published; Okabe & Ito 2008, and three of Tol's muted scheme."""
-NAMED: Mapping[str, str] = MappingProxyType(
+NAMED: Mapping[str, str] = (
     dict(zip(("lsuv", "orthonormal", "orthonormal_he", "xavier", "he", "glorot", "gaussian"), SERIES, strict=False))
     | {"lsuv_released": SERIES[7]}
     | dict(zip(("caffenet", "nin", "squeezenet1_1", "googlenet", "vgg16", "resnet50"), SERIES, strict=False))
@@ -42,17 +42,11 @@ def colour(name: str, number: int = 0) -> str:
 
 def split(ax: Axes, rows: int, columns: int, share: bool = False, **options: Any) -> list[list[Axes]]:
     """Replace `ax` with a grid of panels, returned by row; with `share` all have the axes of the first."""
-    spec, canvas = ax.get_subplotspec(), ax.get_figure()
+    spec = ax.get_subplotspec()
     assert spec is not None
-    assert canvas is not None
     ax.remove()
     grid = spec.subgridspec(rows, columns, **options)
-    panels: list[list[Axes]] = []
-    for row in range(rows):
-        panels.append([])
-        for column in range(columns):
-            first = panels[0][0] if share and (row or column) else None
-            panels[row].append(canvas.add_subplot(grid[row, column], sharex=first, sharey=first))
+    panels: list[list[Axes]] = grid.subplots(sharex=share, sharey=share, squeeze=False).tolist()
     return panels
 
 
@@ -65,14 +59,30 @@ def fill(ax: Axes, count: int, columns: int = 2, share: bool = False) -> list[Ax
     return panels[:count]
 
 
+def label_edges(panels: Sequence[Axes], columns: int, x: str, y: str) -> None:
+    """Label the axes of panels that share them: those at the left, and the lowest of each column."""
+    for number, panel in enumerate(panels):
+        left, bottom = number % columns == 0, number + columns >= len(panels)
+        panel.tick_params(labelleft=left, labelbottom=bottom)
+        panel.set_ylabel(y if left else "", fontsize=7)
+        panel.set_xlabel(x if bottom else "", fontsize=7, labelpad=1)
+
+
 def title(ax: Axes, text: str) -> None:
     """Set the heading of a panel."""
     ax.set_title(text, fontsize=7.5, fontweight="normal", pad=3, parse_math=False)
 
 
-def small(ax: Axes) -> None:
-    """Make the ticks of a panel small."""
+def small(ax: Axes, x: str = "", y: str = "", ticks: tuple[int, int] = (0, 0)) -> None:
+    """Label the axes of a panel in small letters, with at most `ticks` intervals on each; 0 leaves the ticks as is."""
     ax.tick_params(labelsize=6.5, length=2, color=FAINT)
+    if x:
+        ax.set_xlabel(x, fontsize=7, labelpad=1)
+    if y:
+        ax.set_ylabel(y, fontsize=7, labelpad=2)
+    for axis, most in zip((ax.xaxis, ax.yaxis), ticks, strict=True):
+        if most:
+            axis.set_major_locator(MaxNLocator(most))
 
 
 def name_rows(ax: Axes, names: Sequence[str], size: float | None = None) -> None:
@@ -167,6 +177,12 @@ def rise(values: Sequence[float], share: float = 0.08, least: float = 0.5) -> tu
     return min(known) - margin, max(known) + margin
 
 
+def reach(frame: pd.DataFrame, mean: str, others: Sequence[float] = ()) -> tuple[float, float]:
+    """Ends of an axis that shows the means of a frame with their intervals, and other values."""
+    half = frame["half"].fillna(0)
+    return rise([*(frame[mean] - half), *(frame[mean] + half), *others])
+
+
 def cross(panel: Axes, row: float, at: float = 0.01) -> None:
     """Mark the row of a variant without a mean at the left, at a share of the width of the axes."""
     panel.plot(at, row, "x", ms=5, color=TROUBLE, transform=panel.get_yaxis_transform())
@@ -183,8 +199,7 @@ def gain_row(panel: Axes, row: float, entry: Any) -> None:
         if entry.crossed:
             cross(panel, row - 0.12, 0.02)
     else:
-        sure = abs(entry.gain) > entry.half
-        bar = None if math.isnan(entry.half) else entry.half
-        panel.errorbar(entry.gain, row - 0.12, xerr=bar, fmt="o", ms=4.5, color=OURS, mfc=OURS if sure else "white",
-                       lw=1.2, capsize=2, zorder=4)  # fmt: skip
+        face = OURS if abs(entry.gain) > entry.half else "white"
+        panel.errorbar(entry.gain, row - 0.12, xerr=entry.half, fmt="o", ms=4.5, color=OURS, mfc=face, lw=1.2,
+                       capsize=2, zorder=4)  # fmt: skip
     right_of(panel, row, number, 5, 6.5)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 from analysis.figures._searches import SHARED, evaluated, numbers
 from analysis.metrics import METRICS
@@ -26,10 +25,8 @@ STEPS = 200
 """Points of a curve, in addition to those where searches begin and end."""
 BEGUN = 0.1
 """Share of the axis after which all values must be in the panel; the first values are far below."""
-AXES: Mapping[str, str] = MappingProxyType({"evaluations": "evaluations", "hours": "simulated hours"})
-"""Column -> its label."""
-VALUES: Mapping[bool, str] = MappingProxyType({False: METRICS["top1"].label, True: "regret, points of top-1"})
-COLUMNS = ("panel", "against", "method", "seed", "x", "best", "mean", "half", "n", "seeds", "caption")
+AXES: Mapping[str, str] = {"evaluations": "evaluations", "hours": "simulated hours"}
+VALUES: Mapping[bool, str] = {False: METRICS["top1"].label, True: "regret, points of top-1"}
 PANEL_INCHES = 2.3
 Floats = npt.NDArray[np.float64]
 
@@ -50,11 +47,11 @@ class Anytime:
         rows = evaluated(evidence)
         rows = rows[rows["epochs"] != SHARED]  # scores of shared weights in training are not best values so far
         if self.regret:
-            best = METRICS["top1"].transform(rows.get("optimum", pd.Series(math.nan, rows.index)).astype(float))
+            best = 100 * rows.get("optimum", pd.Series(math.nan, rows.index)).astype(float)
             rows = rows.assign(top1=best - rows["top1"])[best.notna()]
         begun = (own for _, own in rows.groupby("panel") if own["top1"].notna().any())
         curves = [curve for own in begun for curve in self._curves(own)]
-        return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=list(COLUMNS))
+        return pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
 
     def _curves(self, panel: pd.DataFrame) -> Iterator[pd.DataFrame]:
         """The curves of the methods of a panel, on steps that they share."""
@@ -63,11 +60,7 @@ class Anytime:
             for method, own in panel.groupby("method"):
                 about = {"panel": panel["panel"].iloc[0], "against": against, "method": method}
                 found = over_seeds(own, against, steps, self.regret)
-                yield found.assign(**about, caption=panel["caption"].iloc[0])[list(COLUMNS)]
-
-    def height(self, frame: pd.DataFrame) -> float:
-        """The height of two panels per row."""
-        return 0.6 + PANEL_INCHES * -(-len(frame.drop_duplicates(["panel", "against"])) // 2)
+                yield found.assign(**about, caption=panel["caption"].iloc[0])
 
     def draw(self, frame: pd.DataFrame, ax: Axes) -> None:
         """Draw a panel for each set of searches that can be compared, and for each axis."""
@@ -113,10 +106,8 @@ def _panel(panel: Axes, frame: pd.DataFrame, number: Mapping[str, int], regret: 
             _seed(panel, seed.dropna(subset="best"), shade, own["x"][own["n"] > 0].max())
         _mean(panel, own.drop_duplicates("x"), shade)
     _scale(panel, frame, regret)
-    style.small(panel)
+    style.small(panel, AXES[frame["against"].iloc[0]], VALUES[regret])
     style.title(panel, str(frame["panel"].iloc[0]))
-    panel.set_xlabel(AXES[frame["against"].iloc[0]], fontsize=7, labelpad=1)
-    panel.set_ylabel(VALUES[regret], fontsize=7, labelpad=2)
 
 
 def _seed(panel: Axes, rows: pd.DataFrame, shade: str, last: float) -> None:
@@ -171,17 +162,14 @@ HOURS = (
     "result costs what its training cost."
 )
 REGRET = "Regret: points below the best value of the space. Searches that have found it are below the axis."
-for _order, (_name, _what, _figure, _note) in enumerate(
-    (
-        ("search_evaluations", "best architecture so far against evaluations", Anytime(("evaluations",)), NOTE),
-        ("search_hours", "best architecture so far against simulated hours", Anytime(("hours",)), f"{NOTE} {HOURS}"),
-        (
-            "search_regret",
-            "regret against evaluations and simulated hours",
-            Anytime(("evaluations", "hours"), regret=True),
-            f"{REGRET} {NOTE} {HOURS}",
-        ),
-    ),
-    start=10,
-):
-    OVERVIEWS.add(_name, _what)(Overview(_figure.data, _figure.draw, _figure.height, _note, _order))
+
+
+def _add(name: str, summary: str, figure: Anytime, note: str, order: int) -> None:
+    height = stacked(0.6, PANEL_INCHES, "panel", "against", across=2)
+    OVERVIEWS.add(name, summary)(Overview(figure.data, figure.draw, height, note, order))
+
+
+_add("search_evaluations", "best architecture so far against evaluations", Anytime(("evaluations",)), NOTE, 10)
+_add("search_hours", "best architecture so far against simulated hours", Anytime(("hours",)), f"{NOTE} {HOURS}", 11)
+_add("search_regret", "regret against evaluations and simulated hours",
+     Anytime(("evaluations", "hours"), regret=True), f"{REGRET} {NOTE} {HOURS}", 12)  # fmt: skip

@@ -12,18 +12,17 @@ from matplotlib.axes import Axes
 from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
-from analysis.figures._lines import conditions, lines_of
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
 from analysis.statistics.comparisons import INTERVAL, Estimate, gains, unfinished
-from raysweep.study import CLEAN
+from raysweep.identity import canonical_json
+from raysweep.study import CLEAN, find_study
 
 WITHOUT, WITH = "activation", "bn_activation"
 TITLES = {WITHOUT: "without batch normalisation", WITH: "with batch normalisation"}
 SAME = {"maxout": "maxout_same_complexity"}
 """Variant with normalisation -> the same without, if their names differ."""
-COLUMNS = ("pair", "study", "variant", "baseline", "gain", "half", "n", "published", "crossed", "caption")
 ROW_INCHES = 0.22
 
 
@@ -33,11 +32,18 @@ def data(evidence: Evidence) -> pd.DataFrame:
     `pair` numbers the pairs of lines that differ only in normalisation. Gains are in points over ReLU of the same line;
     `crossed` lists trials that have not finished.
     """
-    without = {conditions(line): line for line in lines_of(evidence, [WITHOUT])}
-    normed = [(conditions(line), line) for line in lines_of(evidence, [WITH])]
+    without = {conditions(line): line for line in evidence.of(WITHOUT)}
+    normed = [(conditions(line), line) for line in evidence.of(WITH)]
     pairs = [(without[key], line) for key, line in normed if key in without]
-    rows = [row for number, pair in enumerate(pairs) for row in _pair(number, *pair)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(row for number, pair in enumerate(pairs) for row in _pair(number, *pair))
+
+
+def conditions(line: Line) -> str:
+    """Protocol, images and settings without what the study's own baseline changes: equal for comparable lines."""
+    own = find_study(line.study).variant(line.baseline).patch
+    kept = {path: value for path, value in line.settings().items() if path not in own}
+    images = line.present("data_digest")
+    return canonical_json({"protocol": line.protocol, "settings": kept, "images": images})
 
 
 def _pair(number: int, plain: Line, normed: Line) -> Iterator[dict[str, Any]]:
@@ -50,10 +56,8 @@ def _pair(number: int, plain: Line, normed: Line) -> Iterator[dict[str, Any]]:
         paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
         for name in shown:
             variant, about = name_of[name], {"pair": number, "study": line.study, "caption": caption(line)}
-            estimate, base = own[variant], variant == line.baseline
-            values = {"variant": name, "baseline": base, "gain": estimate.mean, "half": estimate.half, "n": estimate.n}
             rest = {"published": paper.get(variant, math.nan), "crossed": why.get(variant, "")}
-            yield about | values | rest
+            yield about | {"variant": name, "baseline": variant == line.baseline} | own[variant].row() | rest
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
@@ -61,8 +65,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     panels = style.split(ax, frame["pair"].nunique(), 2)
     for number, own in frame.groupby("pair"):
         names = list(dict.fromkeys(own["variant"]))
-        half = own["half"].fillna(0)
-        reach = style.rise([0.0, *(own["gain"] - half), *(own["gain"] + half), *own["published"]])
+        reach = style.reach(own, "gain", [0.0, *own["published"]])
         for panel, study in zip(panels[int(str(number))], TITLES, strict=True):
             panel.set_xlim(*reach)
             _panel(panel, own[own["study"] == study], names)

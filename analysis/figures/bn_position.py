@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -13,20 +12,16 @@ from matplotlib.axes import Axes
 from analysis.captions import caption
 from analysis.figures import OVERVIEWS, Evidence, Overview
 from analysis.figures import _style as style
-from analysis.figures._lines import gain_over, lines_of
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published
-from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, unfinished
+from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, tops, unfinished
 from raysweep.recipe import Recipe
 
 STUDIES = ("batchnorm", "bn_cifar")
-PAPER_NAMES: Mapping[str, str] = MappingProxyType(
-    {"caffenet": "CaffeNet128-FC2048", "googlenet": "GoogLeNet128", "fitnet4": "FitNet4"}
-)
+PAPER_NAMES: Mapping[str, str] = {"caffenet": "CaffeNet128-FC2048", "googlenet": "GoogLeNet128", "fitnet4": "FitNet4"}
 """Network -> its name in the published table."""
 FORMS = ("none", "before", "before, scale and bias", "after", "after, scale and bias")
-COLUMNS = ("group", "form", "reference", "variant", "gain", "half", "n", "published", "crossed", "caption")
 ROW_INCHES = 0.24
 
 
@@ -35,30 +30,26 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     The reference is the network without normalisation, or with it before the non-linearity if that was not run.
     """
-    rows = [row for line in lines_of(evidence, STUDIES) for row in _line(line)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(row for line in evidence.of(*STUDIES) for row in _line(line))
 
 
 def _line(line: Line) -> Iterator[dict[str, Any]]:
-    why = unfinished(line)
+    why, table = unfinished(line), tops(line)
     about = pd.DataFrame([_form(name, recipe) for name, recipe in line.recipes.items()])
     known = published()
     for (network, activation), group in about.groupby(["network", "activation"], sort=False):
-        variants = dict(zip(group["form"], group["variant"], strict=True))
+        variants: dict[str, str] = dict(zip(group["form"], group["variant"], strict=True))
         reference = next(form for form in FORMS if form in variants)
         own = known[(known["study"] == line.study) & (known["network"] == PAPER_NAMES.get(str(network)))]
         paper = METRICS["top1"].of(own.drop_duplicates("variant").set_index("variant"))
         for form in (form for form in FORMS if form in variants and form != reference):
-            found = gain_over(line, variants[form], variants[reference])
+            found = estimate((table[variants[form]] - table[variants[reference]]).dropna().tolist())
             gap = paper.get(variants[form], math.nan) - paper.get(variants[reference], math.nan)
-            yield {
+            yield found.row() | {
                 "group": f"{network}, {activation}, {line.protocol}",
                 "form": form,
                 "reference": reference,
                 "variant": variants[form],
-                "gain": found.mean,
-                "half": found.half,
-                "n": found.n,
                 "published": gap,
                 "crossed": why.get(variants[form], ""),
                 "caption": caption(line),
@@ -83,18 +74,17 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
             _bars(ax, row, entry)
         names += ["", *map(str, rows["form"])]
     ax.axvline(0, color=style.DARK, lw=0.9)
-    half = frame["half"].fillna(0)
-    ax.set_xlim(*style.rise([0.0, *(frame["gain"] - half), *(frame["gain"] + half), *frame["published"]]))
+    ax.set_xlim(*style.reach(frame, "gain", [0.0, *frame["published"]]))
     style.name_rows(ax, names, 7.5)
     ax.set_xlabel("gain, points of top-1")
 
 
 def _bars(ax: Axes, row: float, entry: Any) -> None:
-    bar = None if math.isnan(entry.half) else entry.half
     if math.isnan(entry.gain):
         style.cross(ax, row - 0.18)
     else:
-        ax.barh(row - 0.18, entry.gain, 0.34, color=style.OURS, xerr=bar, error_kw={"lw": 0.9, "capsize": 2}, zorder=2)
+        thin = {"lw": 0.9, "capsize": 2}
+        ax.barh(row - 0.18, entry.gain, 0.34, color=style.OURS, xerr=entry.half, error_kw=thin, zorder=2)
     if not math.isnan(entry.published):
         ax.barh(row + 0.18, entry.published, 0.34, color=style.PUBLISHED, zorder=2)
     style.right_of(ax, row, Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"]), 6, 7)

@@ -25,7 +25,6 @@ from analysis.metrics import METRICS
 FILE = Path(__file__).parents[1] / "complexity.csv"
 OURS = "ours"
 COLOURS = {OURS: "C0", "torchvision": "C1", "TF-Slim 2016": "C2", "original weights": "C3", "paper": "C4"}
-"""Source -> its colour."""
 IMAGENET = frozenset({"imagenet128"})
 """Protocols with numbers that can be compared with published ones."""
 AREA_PER_MILLION = 3.2
@@ -121,17 +120,9 @@ def _candidates(ax: Axes, entry: Any) -> Iterator[Any]:
     radius = (_area(entry.params) / np.pi) ** 0.5
     for x, y, side in PLACES:
         shift = (x + np.sign(x) * (radius - 2), y + np.sign(y) * (radius - 2))
-        yield ax.annotate(
-            entry.name,
-            (entry.macs, entry.top1),
-            shift,
-            textcoords="offset points",
-            ha=side,
-            va="center",
-            fontsize=6.5,
-            color="#222222" if entry.source == OURS else "#777777",
-            parse_math=False,
-        )
+        shade = "#222222" if entry.source == OURS else "#777777"
+        yield ax.annotate(entry.name, (entry.macs, entry.top1), shift, textcoords="offset points", ha=side, va="center",
+                          fontsize=6.5, color=shade, parse_math=False)  # fmt: skip
 
 
 def density(frame: pd.DataFrame) -> pd.DataFrame:
@@ -153,18 +144,13 @@ def draw_density(frame: pd.DataFrame, ax: Axes) -> None:
     _name_sources(frame, ax, "s", 1)
 
 
+AREAS = "The area of a mark grows with the parameters; steps: Pareto fronts."
 NOTE = (
     "Ours: means over seeds. Published: ImageNet at the networks' own image sizes, shown only for ImageNet protocols; "
     "sources in analysis/complexity.csv."
 )
 FIGURES.add("complexity", "accuracy against multiply-accumulates; area: parameters", "Canziani et al. 2016")(
-    Figure(
-        data,
-        draw,
-        lambda frame: 3.6 if len(frame) < 25 else 5.0,
-        f"The area of a mark grows with the parameters; steps: Pareto fronts. {NOTE}",
-        order=4,
-    )
+    Figure(data, draw, lambda frame: 3.6 if len(frame) < 25 else 5.0, f"{AREAS} {NOTE}", order=4)
 )
 FIGURES.add("density", "accuracy per parameter", "Canziani et al. 2016")(
     Figure(lambda line: density(data(line)), draw_density, lambda frame: 0.85 + BAR_INCHES * len(frame), NOTE, order=5)

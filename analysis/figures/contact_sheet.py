@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
 from analysis.load import Line
 from raysweep.data.preprocess import PREPROCESSINGS
@@ -42,22 +42,21 @@ def data(line: Line) -> pd.DataFrame:
     In the study's order. Empty if all variants have the same pre-processing, and for a search.
     """
     if line.is_search:
-        return pd.DataFrame(columns=["preprocess", "image", "pixels"])
+        return pd.DataFrame()
     names = list(dict.fromkeys(recipe.data.preprocess for recipe in line.recipes.values()))
-    rows = [
+    return pd.DataFrame(
         {"preprocess": name, "image": number, "pixels": np.broadcast_to(pixels, (SIDE, SIDE, 3))}
         for name in (names if len(names) > 1 else [])
         for number, pixels in enumerate(PREPROCESSINGS[name](_examples().copy()))
-    ]
-    return pd.DataFrame(rows, columns=["preprocess", "image", "pixels"])
+    )
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw images as the network receives them, before mean and scale."""
     names = list(dict.fromkeys(frame["preprocess"]))
     panels: list[list[Axes]] = style.split(ax, frame["image"].nunique(), len(names), wspace=0.02, hspace=0.02)
-    for entry in frame.itertuples():
-        row: Any = entry
+    row: Any
+    for row in frame.itertuples():
         panel = panels[row.image][names.index(row.preprocess)]
         panel.imshow(row.pixels, interpolation="nearest")
         panel.set(xticks=[], yticks=[])
@@ -74,7 +73,7 @@ FIGURES.add("preprocessing", "example images after each pre-processing")(
     Figure(
         data,
         draw,
-        lambda frame: 0.25 + 0.9 * frame["image"].nunique(),
+        stacked(0.25, 0.9, "image"),
         NOTE,
         order=9,
         width=lambda frame: max(3.2, 0.92 * frame["preprocess"].nunique()),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
-from analysis.figures._lines import over_seeds
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import gains, near, unfinished
+from analysis.statistics.comparisons import gains, near, over_seeds, unfinished
 
 COLUMNS = 5
 PANEL_INCHES = (1.62, 1.12)
@@ -42,26 +42,22 @@ def data(metric: str, line: Line) -> pd.DataFrame:
 def ranking(line: Line) -> list[str]:
     """The baseline, then the variants with the largest gain first, then those without a gain in the study's order."""
     found = gains(line)
-    others = [variant for variant in line.variants if variant != line.baseline]
-    measured = sorted((v for v in others if found[v].n), key=lambda v: -found[v].mean)
-    return [line.baseline, *measured, *(v for v in others if not found[v].n)]
+    others = (variant for variant in line.variants if variant != line.baseline)
+    return [line.baseline, *sorted(others, key=lambda v: -found[v].mean if found[v].n else math.inf)]
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw small multiples that share their axes."""
     variants = list(dict.fromkeys(frame["variant"]))
-    panels, columns = style.fill(ax, len(variants), COLUMNS, share=True), min(COLUMNS, len(variants))
-    for number, (panel, variant) in enumerate(zip(panels, variants, strict=True)):
+    panels = style.fill(ax, len(variants), COLUMNS, share=True)
+    for panel, variant in zip(panels, variants, strict=True):
         _panel(panel, frame, variant)
-        _label(panel, frame, left=number % columns == 0, bottom=number + columns >= len(variants))
+    style.label_edges(panels, COLUMNS, "epoch", METRICS[frame["metric"].iloc[0]].label)
     if frame["mean"].notna().any():
-        _scale(panels[0], frame["low"].min(), near(frame["high"].dropna()).max())
-
-
-def _scale(panel: Axes, low: float, high: float) -> None:
-    # The highest value may be a loss that grows without bound, which would flatten all other curves.
-    margin = 0.06 * (high - low) or 1.0
-    panel.set_ylim(low - margin, high + margin)
+        # The highest value may be a loss that grows without bound, which would flatten all other curves.
+        low, high = frame["low"].min(), near(frame["high"].dropna()).max()
+        margin = 0.06 * (high - low) or 1.0
+        panels[0].set_ylim(low - margin, high + margin)
 
 
 def _panel(panel: Axes, frame: pd.DataFrame, variant: str) -> None:
@@ -74,17 +70,8 @@ def _panel(panel: Axes, frame: pd.DataFrame, variant: str) -> None:
     style.title(panel, variant)
     note = own["note"].iloc[0] or ("" if own["mean"].notna().any() else "no epochs")
     style.in_corner(panel, note, 0.04 if frame["metric"].iloc[0] == "top1" else 0.82, style.TROUBLE)
-
-
-def _label(panel: Axes, frame: pd.DataFrame, left: bool, bottom: bool) -> None:
-    style.small(panel)
-    panel.tick_params(labelleft=left, labelbottom=bottom)
+    style.small(panel, ticks=(0, 4))
     panel.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
-    panel.yaxis.set_major_locator(MaxNLocator(4))
-    if left:
-        panel.set_ylabel(METRICS[frame["metric"].iloc[0]].label, fontsize=7)
-    if bottom:
-        panel.set_xlabel("epoch", fontsize=7, labelpad=1)
 
 
 NOTE = (
@@ -96,7 +83,7 @@ for _order, (_metric, _what) in enumerate({"top1": "top-1", "train_loss": "train
         Figure(
             partial(data, _metric),
             draw,
-            lambda frame: 0.45 + PANEL_INCHES[1] * -(-frame["variant"].nunique() // COLUMNS),
+            stacked(0.45, PANEL_INCHES[1], "variant", across=COLUMNS),
             NOTE,
             _order,
             MOST_PANELS,

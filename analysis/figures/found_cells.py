@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -112,8 +112,8 @@ class Placed:
 
     @property
     def right(self) -> float:
-        """The position of its right edge."""
-        return self.x + width_of(self.graph, self.words)
+        """The position of its right edge, or that of its heading."""
+        return self.x + max(self.graph.size[0], CHARACTER * len(self.words))
 
     @property
     def bottom(self) -> float:
@@ -121,29 +121,15 @@ class Placed:
         return self.y + HEADING + self.graph.size[1]
 
 
-def width_of(graph: Graph | Chain, words: str) -> float:
-    """Width of a graph with its heading, in inches."""
-    return max(graph.size[0], width_of_words(words))
-
-
-def width_of_words(words: str) -> float:
-    """Width of a line of text, in inches."""
-    return CHARACTER * len(words)
-
-
 def place(frame: pd.DataFrame) -> list[Placed]:
     """Place graphs side by side as long as there is room; each architecture begins a new row."""
     placed: list[Placed] = []
     for _, own in frame.groupby(["panel", "method"], sort=False):
-        new = True
-        for part, edges in own.groupby("part", sort=False):
-            graph = graph_of(edges)
-            words = heading(own.iloc[0], str(part)) if new else str(part)
-            x = placed[-1].right + BETWEEN if placed else 0.0
-            new = new or x + width_of(graph, words) > WIDTH
-            bottom = max((one.bottom for one in placed), default=0.0)
-            placed.append(Placed(graph, words, 0.0 if new else x, bottom if new else placed[-1].y))
-            new = False
+        for number, (part, edges) in enumerate(own.groupby("part", sort=False)):
+            words = str(part) if number else heading(own.iloc[0], str(part))
+            below = Placed(graph_of(edges), words, 0.0, max((one.bottom for one in placed), default=0.0))
+            next_to = replace(below, x=placed[-1].right + BETWEEN, y=placed[-1].y) if number else below
+            placed.append(next_to if next_to.right <= WIDTH else below)
     return placed
 
 
@@ -158,7 +144,7 @@ def heading(row: pd.Series, part: str) -> str:
     """The heading of an architecture: method, seed and value; options are left out if there is no room for them."""
     method, value = row["method"], f"seed {row['seed']}, {METRICS['top1'].text(row['top1'])} %: {part}"
     whole = f"{row['panel']}, {method}, {value}"
-    return whole if width_of_words(whole) <= WIDTH else f"{row['panel']}, {method.partition('+')[0]}+…, {value}"
+    return whole if CHARACTER * len(whole) <= WIDTH else f"{row['panel']}, {method.partition('+')[0]}+…, {value}"
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:

@@ -10,10 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
-from analysis.figures._style import DARK, OURS, SEED, TROUBLE
-from analysis.figures._style import PUBLISHED as PAPER
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published_study
@@ -44,14 +42,12 @@ def data(line: Line) -> pd.DataFrame:
         {
             "variant": variant,
             "baseline": variant == line.baseline,
-            "gain": found[variant].mean,
-            "half": found[variant].half,
-            "n": found[variant].n,
             "sure": found[variant].excludes_0,
             "seeds": seeds[variant],
             "published": paper.get(variant, math.nan),
             "note": notes.get(variant, ""),
         }
+        | found[variant].row()
         for variant in line.variants
     ]
     frame = pd.DataFrame(rows)
@@ -62,7 +58,7 @@ def data(line: Line) -> pd.DataFrame:
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw horizontal rows, the best variant on top."""
-    ax.axvline(0, color=DARK, lw=0.9, zorder=1)
+    ax.axvline(0, color=style.DARK, lw=0.9, zorder=1)
     ax.set_xlim(*limits(frame))
     style.name_rows(ax, [str(name) for name in frame["variant"]])
     for row, entry in enumerate(frame.itertuples()):
@@ -82,32 +78,33 @@ def limits(frame: pd.DataFrame) -> tuple[float, float]:
 
 def _draw_row(ax: Axes, row: int, entry: Any) -> None:
     if not math.isnan(entry.published):
-        _point(ax, entry.published, row + BELOW, marker="D", ms=4, color=PAPER, mfc=PAPER)
+        _point(ax, entry.published, row + BELOW, marker="D", ms=4, color=style.PUBLISHED, mfc=style.PUBLISHED)
         if not _inside(ax, entry.published):
             _number_at_edge(ax, entry.published, row + BELOW)
     if entry.baseline:
-        ax.plot(0, row + ABOVE, "s", ms=5, color=DARK, zorder=4)
+        ax.plot(0, row + ABOVE, "s", ms=5, color=style.DARK, zorder=4)
     elif entry.n:
         _interval(ax, entry.gain, entry.half, row + ABOVE)
         _seeds(ax, entry.seeds if entry.n > 1 else [], row + ABOVE)
-        _point(ax, entry.gain, row + ABOVE, marker="o", ms=5.5, color=OURS, mfc=OURS if entry.sure else "white")
+        face = style.OURS if entry.sure else "white"
+        _point(ax, entry.gain, row + ABOVE, marker="o", ms=5.5, color=style.OURS, mfc=face)
     number = "baseline" if entry.baseline else Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
     style.right_of(ax, row, number, 8, 7.5)
     if entry.note:
-        style.right_of(ax, row, f"n = {entry.n}, {entry.note}" if entry.n else entry.note, 66, 7.5, TROUBLE)
+        style.right_of(ax, row, f"n = {entry.n}, {entry.note}" if entry.n else entry.note, 66, 7.5, style.TROUBLE)
 
 
 def _interval(ax: Axes, mean: float, half: float, y: float) -> None:
     if math.isnan(half):
         return
-    ax.plot([mean - half, mean + half], [y, y], color=OURS, lw=1.4, solid_capstyle="butt", zorder=2)
+    ax.plot([mean - half, mean + half], [y, y], color=style.OURS, lw=1.4, solid_capstyle="butt", zorder=2)
     ends = [end for end in (mean - half, mean + half) if _inside(ax, end)]
-    ax.plot(ends, [y] * len(ends), "|", ms=5, color=OURS, zorder=2)
+    ax.plot(ends, [y] * len(ends), "|", ms=5, color=style.OURS, zorder=2)
 
 
 def _seeds(ax: Axes, seeds: Iterable[float], y: float) -> None:
     shown = [gain for gain in seeds if _inside(ax, gain)]
-    ax.plot(shown, [y] * len(shown), "o", ms=2.6, color=SEED, mec="none", zorder=3)
+    ax.plot(shown, [y] * len(shown), "o", ms=2.6, color=style.SEED, mec="none", zorder=3)
 
 
 def _point(ax: Axes, value: float, y: float, **options: Any) -> None:
@@ -138,12 +135,12 @@ def _legend(frame: pd.DataFrame) -> list[Line2D]:
     def mark(label: str, marker: str, colour: str, size: float, face: str = "") -> Line2D:
         return Line2D([], [], ls="", marker=marker, color=colour, ms=size, mfc=face or colour, mew=1.2, label=label)
 
-    marks = [mark("ours", "o", OURS, 5.5, "white")] if not frame["sure"].all() else []
+    marks = [mark("ours", "o", style.OURS, 5.5, "white")] if not frame["sure"].all() else []
     if frame["half"].notna().any():
-        marks.append(mark("ours, interval excludes 0", "o", OURS, 5.5))
-        marks.append(mark("single seeds", "o", SEED, 2.2))
+        marks.append(mark("ours, interval excludes 0", "o", style.OURS, 5.5))
+        marks.append(mark("single seeds", "o", style.SEED, 2.2))
     if frame["published"].notna().any():
-        marks.append(mark("published", "D", PAPER, 4))
+        marks.append(mark("published", "D", style.PUBLISHED, 4))
     return marks
 
 
@@ -152,5 +149,5 @@ NOTE = (
     "Numbers at the right: mean gain and half-width of its interval. Arrowheads: values far beyond the axis."
 )
 FIGURES.add("gains", "gain of every variant over the baseline, with the published gain")(
-    Figure(data, draw, lambda frame: 0.85 + ROW_INCHES * len(frame), NOTE, order=1, most=MOST_ROWS)
+    Figure(data, draw, stacked(0.85, ROW_INCHES, "variant"), NOTE, order=1, most=MOST_ROWS)
 )

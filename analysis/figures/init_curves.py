@@ -7,16 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from analysis.captions import caption
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
-from analysis.figures._lines import lines_of, over_seeds
 from analysis.load import DIVERGED, Line
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import unfinished
+from analysis.statistics.comparisons import over_seeds, unfinished
 
 STUDY = "init"
-COLUMNS = ("line", "network", "protocol", "activation", "init", "variant", "epoch", "mean", "low", "high", "diverged",
-           "crossed", "caption")  # fmt: skip
 PANEL_INCHES = 1.45
 
 
@@ -25,8 +22,8 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     `diverged` is whether any seed of the variant diverged.
     """
-    frames = [_line(line) for line in lines_of(evidence, [STUDY])]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(COLUMNS))
+    frames = [_line(line) for line in evidence.of(STUDY)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def _line(line: Line) -> pd.DataFrame:
@@ -73,12 +70,11 @@ def _panel(panel: Axes, own: pd.DataFrame) -> None:
         panel.fill_between(epochs, known["low"], known["high"], color=shade, alpha=0.18, lw=0)
         if rows["diverged"].any() and len(known):
             panel.plot(epochs.iloc[-1], known["mean"].iloc[-1], "x", ms=5, mew=1.4, color=shade)
-    style.small(panel)
+    style.small(panel, ticks=(0, 4))
     panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    panel.yaxis.set_major_locator(MaxNLocator(4))
 
 
 NOTE = "Lines: mean over seeds; bands: smallest to largest; a cross at the end: at least one seed diverged."
 OVERVIEWS.add("init_curves", "training curves by initialisation", "Mishkin & Matas 2016")(
-    Overview(data, draw, lambda frame: 0.75 + PANEL_INCHES * frame["line"].nunique(), NOTE, order=4)
+    Overview(data, draw, stacked(0.75, PANEL_INCHES, "line"), NOTE, order=4)
 )

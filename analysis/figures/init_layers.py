@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 
-QUANTITIES: Mapping[str, str] = MappingProxyType(
-    {"variance": "variance of activations", "gradient_to_weight": "gradient / weight"}
-)
-"""Column -> its label."""
+QUANTITIES: Mapping[str, str] = {"variance": "variance of activations", "gradient_to_weight": "gradient / weight"}
 KEYS = ["protocol", "network", "norm", "activation", "init", "update", "depth"]
-COLUMNS = (*KEYS, "quantity", "median", "low", "high", "lost", "n", "variant", "caption")
 PANEL_INCHES = 1.15
 
 
@@ -30,7 +25,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
     """
     rows = evidence.init_stats
     if rows.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame()
     norm = rows["norm"].where(rows["norm"] == "none", rows["norm"] + ", " + rows["norm_position"].fillna(""))
     rows = rows.assign(variance=rows["activation_variance"].fillna(rows["output_variance"]), norm=norm)
     rows = _ends(rows)
@@ -111,7 +106,5 @@ NOTE = (
     "mean square of the gradient over that of the weights."
 )
 OVERVIEWS.add("init_layers", "activations and gradients by layer and initialisation", "Mishkin & Matas 2016")(
-    Overview(
-        data, draw, lambda frame: 0.7 + PANEL_INCHES * len(QUANTITIES) * len(frame.groupby(KEYS[:3])), NOTE, order=3
-    )
+    Overview(data, draw, stacked(0.7, PANEL_INCHES, *KEYS[:3], "quantity"), NOTE, order=3)
 )

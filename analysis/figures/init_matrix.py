@@ -22,7 +22,6 @@ OURS, PAPER = "ours", "published"
 CHANCE = 1.5
 """A trial has not converged if its final accuracy is at most this many times chance."""
 NOT_CONVERGED = "n/c"
-COLUMNS = ("source", "network", "init", "activation", "variant", "top1", "half", "n", "lost", "text", "crossed")
 CELL_INCHES = 0.27
 SHADE = (0.0, 0.447, 0.698)
 """Colour of the highest cell: our blue, for both tables."""
@@ -34,9 +33,8 @@ def data(line: Line) -> pd.DataFrame:
     A seed has not converged if it diverged or ended at chance; the mean is over the other seeds.
     """
     if line.study not in STUDIES:
-        return pd.DataFrame(columns=list(COLUMNS))
-    rows = [row for variant, recipe in line.recipes.items() for row in _cells(line, variant, recipe)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+        return pd.DataFrame()
+    return pd.DataFrame(row for variant, recipe in line.recipes.items() for row in _cells(line, variant, recipe))
 
 
 def _cells(line: Line, variant: str, recipe: Recipe) -> Iterator[dict[str, Any]]:
@@ -65,8 +63,8 @@ def _ours(line: Line, variant: str, chance: float) -> dict[str, Any]:
     rest = len(own) - diverged - len(done)
     text = found.text(METRICS["top1"]) if found.n or not lost else NOT_CONVERGED
     text += f"\n{NOT_CONVERGED}: {lost} of {len(own)}" if found.n and lost else ""
-    values = {"top1": found.mean, "half": found.half, "n": found.n, "lost": lost, "text": text}
-    return values | {"crossed": f"{rest} not finished" if rest else ""}
+    crossed = f"{rest} not finished" if rest else ""
+    return found.row("top1") | {"lost": lost, "text": text, "crossed": crossed}
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from functools import cache
+
+import pandas as pd
 
 from analysis.figures._against import NO_GROUPS, NOTE, Against, Design, Quantity, add, forms
 from analysis.figures.complexity import published_networks
@@ -77,9 +78,8 @@ def published_depths(line: Line) -> dict[str, float]:
 
 
 @cache
-def _he_sun() -> dict[str, dict[str, str]]:
-    with TABLE.open(newline="") as file:
-        return {row["model"]: row for row in csv.DictReader(file)}
+def _he_sun() -> pd.DataFrame:
+    return pd.read_csv(TABLE, index_col="model")
 
 
 def letter(design: Design) -> str:
@@ -89,12 +89,12 @@ def letter(design: Design) -> str:
 
 def counted_layers(design: Design) -> float:
     """The number of convolutions in He & Sun's table."""
-    return float(_he_sun()[letter(design)]["depth"])
+    return float(_he_sun()["depth"][letter(design)])
 
 
 def cost(design: Design) -> float:
     """Our multiply-accumulates; for published models the cost in He & Sun's table, relative to A."""
-    return design.macs if design.ours else float(_he_sun()[letter(design)]["comp"])
+    return design.macs if design.ours else float(_he_sun()["comp"][letter(design)])
 
 
 WHOLE = "{:g}".format
@@ -118,12 +118,8 @@ add("dataset_size", "accuracy against the number of training images", MISHKIN, D
 add("batch_size", "accuracy against the batch size, by how the learning rate follows it", MISHKIN,
     Against(BATCH_STUDIES, (BATCH,), policies))  # fmt: skip
 add("label_noise", "accuracy against the share of wrong labels", MISHKIN, Against(("label_noise",), (NOISE,)))
-add(
-    "width",
-    "accuracy against width, arithmetic and speed",
-    MISHKIN,
-    Against(("width",), (WIDTH, MACS, SPEED), grouping),
-)
+add("width", "accuracy against width, arithmetic and speed", MISHKIN,
+    Against(("width",), (WIDTH, MACS, SPEED), grouping))  # fmt: skip
 add("depth", "accuracy against depth", "He et al. 2016a", Against(("depth",), (DEPTH,), family, published_depths),
     f"{NOTE} Published: {PUBLISHER}, at 224 px.")  # fmt: skip
 add("constrained_time", "accuracy of models A to J at about the same cost", "He & Sun 2015", CONSTRAINED,

@@ -7,22 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
-from analysis.figures._lines import over_seeds
 from analysis.figures.curves import ranking
 from analysis.load import Line
 from analysis.metrics import METRICS, NOTHING
-from analysis.statistics.comparisons import INTERVAL, gains, unfinished
+from analysis.statistics.comparisons import INTERVAL, gains, over_seeds, unfinished
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe
 from raysweep.units import short
 
 STUDIES = ("lr_policy", "lr_policy_bn")
 RATE, TOP1 = "rate", "top1"
-COLUMNS = ("variant", "curve", "iteration", "mean", "low", "high", "baseline", "gain", "note")
 PANELS = 5
 """Number of pairs side by side."""
 POINTS = 200
@@ -36,7 +33,7 @@ def data(line: Line) -> pd.DataFrame:
     Rates are computed from the recipes; top-1 (points) is over seeds. The baseline first, then by decreasing gain.
     """
     if line.study not in STUDIES:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame()
     order = [variant for variant in ranking(line) if variant in line.recipes]
     found, notes = gains(line), unfinished(line)
     accuracies = over_seeds(line.epochs, "top1", ["variant", "iteration"]).assign(curve=TOP1)
@@ -95,10 +92,8 @@ def _axes(panel: Axes, frame: pd.DataFrame, curve: str, left: bool, bottom: bool
     high = values["mean"].max() if len(values) else 1.0
     panel.set_ylim(*((-0.05 * high, 1.1 * high) if curve == RATE else style.rise([*values["low"], *values["high"]])))
     panel.set_xlim(0, 1.02 * frame["iteration"].max())
-    style.small(panel)
-    panel.xaxis.set_major_locator(MaxNLocator(3))
+    style.small(panel, ticks=(3, 2 if curve == RATE else 4))
     panel.xaxis.set_major_formatter(lambda value, _: short(value).replace(" ", ""))
-    panel.yaxis.set_major_locator(MaxNLocator(2 if curve == RATE else 4))
     panel.tick_params(labelleft=left, labelbottom=bottom and curve == TOP1)
     if left:
         panel.set_ylabel("rate" if curve == RATE else METRICS["top1"].label, fontsize=6.5)
@@ -118,5 +113,5 @@ NOTE = (
     "their axes."
 )
 FIGURES.add("schedules", "learning rate and accuracy against updates, one pair of panels per policy")(
-    Figure(data, draw, lambda frame: 0.4 + PAIR_INCHES * -(-frame["variant"].nunique() // PANELS), NOTE, order=7)
+    Figure(data, draw, stacked(0.4, PAIR_INCHES, "variant", across=PANELS), NOTE, order=7)
 )

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 from analysis.figures._searches import evaluated, numbers
 from analysis.figures.complexity import front
@@ -56,12 +55,9 @@ def _panel(panel: Axes, frame: pd.DataFrame, number: Mapping[str, int]) -> None:
     panel.set_xscale("log")
     panel.margins(0.06)
     ends = [METRICS["params"].text(params) for params in (frame["params"].min(), largest)]
-    panel.set_xlabel(f"MACs per image; area: {' to '.join(ends)} parameters", fontsize=7, labelpad=1)
-    panel.set_ylabel(METRICS["top1"].label, fontsize=7, labelpad=2)
+    style.small(panel, f"MACs per image; area: {' to '.join(ends)} parameters", METRICS["top1"].label, (0, 5))
     wide = frame["macs"].max() > 8 * frame["macs"].min()
     style.log_ticks(panel.xaxis, METRICS["macs"].text, (1, 2, 5) if wide else (1, 1.5, 2, 3, 5, 7))
-    panel.yaxis.set_major_locator(MaxNLocator(5))
-    style.small(panel)
 
 
 def area(params: float, largest: float) -> float:
@@ -74,5 +70,5 @@ NOTE = (
     "each method, which is optimistic: it is based on single trainings and on the images that searches select by."
 )
 OVERVIEWS.add("search_macs", "accuracy against multiply-accumulates of all networks that searches evaluated")(
-    Overview(data, draw, lambda frame: 0.75 + PANEL_INCHES * -(-frame["panel"].nunique() // 2), NOTE, order=13)
+    Overview(data, draw, stacked(0.75, PANEL_INCHES, "panel", across=2), NOTE, order=13)
 )

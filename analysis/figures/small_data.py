@@ -9,19 +9,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.captions import caption
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
-from analysis.figures._lines import lines_of
 from analysis.load import Line
 from analysis.metrics import METRICS
 from analysis.published import published
 from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, top1, unfinished
 
 STUDY = "activation_cifar"
-SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
-CLASSES = {10: "cifar10", 100: "cifar100"}
-"""Number of classes -> the published data set with that many."""
-COLUMNS = ("images", "line", "variant", "top1", "half", "n", "published", "crossed", "caption")
+SETS = {10: ("cifar10", "CIFAR-10"), 100: ("cifar100", "CIFAR-100")}
+"""Number of classes -> the published data set with that many, and its name in headings."""
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
@@ -29,28 +26,26 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
     Published numbers are those of the data set with the same number of classes; only protocol cifar10 has them.
     """
-    lines = sorted(lines_of(evidence, [STUDY]), key=lambda line: line.baseline_recipe.network.outputs)
-    rows = [row for line in lines for row in _line(line)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    lines = sorted(evidence.of(STUDY), key=lambda line: line.baseline_recipe.network.outputs)
+    return pd.DataFrame(row for line in lines for row in _line(line))
 
 
 def _line(line: Line) -> list[dict[str, Any]]:
     known = published()
-    images = CLASSES.get(line.baseline_recipe.network.outputs, "") if line.protocol == "cifar10" else ""
+    known_sets = SETS if line.protocol == "cifar10" else {}
+    images, heading = known_sets.get(line.baseline_recipe.network.outputs, ("", line.protocol))
     paper = METRICS["top1"].of(known[(known["study"] == STUDY) & (known["dataset"] == images)].set_index("variant"))
     found, why = top1(line), unfinished(line)
     return [
         {
-            "images": SETS.get(images, line.protocol),
+            "images": heading,
             "line": line.line,
             "variant": variant,
-            "top1": found[variant].mean,
-            "half": found[variant].half,
-            "n": found[variant].n,
             "published": paper.get(variant, math.nan),
             "crossed": why.get(variant, ""),
             "caption": caption(line),
         }
+        | found[variant].row("top1")
         for variant in line.variants
     ]
 
@@ -60,8 +55,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     (panels,) = style.split(ax, 1, frame["line"].nunique())
     names = list(dict.fromkeys(frame["variant"]))
     for panel, (_, rows) in zip(panels, frame.groupby("line", sort=False), strict=True):
-        half = rows["half"].fillna(0)
-        panel.set_xlim(*style.rise([*(rows["top1"] - half), *(rows["top1"] + half), *rows["published"]]))
+        panel.set_xlim(*style.reach(rows, "top1", rows["published"].tolist()))
         style.name_rows(panel, names)
         panel.set_xlabel(METRICS["top1"].label)
         style.title(panel, f"NiN on {rows['images'].iloc[0]}")
@@ -70,11 +64,10 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
 
 
 def _row(panel: Axes, row: int, entry: Any) -> None:
-    bar = None if math.isnan(entry.half) else entry.half
     if math.isnan(entry.top1):
         style.cross(panel, row, 0.02)
     else:
-        panel.errorbar(entry.top1, row, xerr=bar, fmt="o", ms=5, color=style.OURS, lw=1.3, capsize=2)
+        panel.errorbar(entry.top1, row, xerr=entry.half, fmt="o", ms=5, color=style.OURS, lw=1.3, capsize=2)
     ours = Estimate(entry.top1, entry.half, entry.n).text(METRICS["top1"])
     style.right_of(panel, row, ours, 6, 7, style.OURS)
     if not math.isnan(entry.published):
@@ -84,5 +77,5 @@ def _row(panel: Axes, row: int, entry: Any) -> None:
 
 NOTE = f"Points: ours, mean over seeds with its {MEAN_INTERVAL}; diamonds: published. Numbers at the right."
 OVERVIEWS.add("small_data", "non-linearities on small data sets", "Xu et al. 2015")(
-    Overview(data, draw, lambda frame: 0.75 + 0.28 * frame["variant"].nunique(), NOTE, order=6)
+    Overview(data, draw, stacked(0.75, 0.28, "variant"), NOTE, order=6)
 )

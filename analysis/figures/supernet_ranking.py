@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
+from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from analysis.figures import _style as style
 from analysis.load import FINISHED
 from analysis.metrics import METRICS
@@ -33,10 +32,10 @@ def data(evidence: Evidence) -> pd.DataFrame:
     """
     rows = evidence.rankings
     own = [NAME, "seed", *(name for name in rows.columns if name not in (*RANKING.names, NAME))]
-    values = {way: METRICS["top1"].transform(rows[f"{way}_top1"].astype(float)) for way in WAYS}
+    values = {way: 100 * rows[f"{way}_top1"].astype(float) for way in WAYS}
     records = rows.to_dict("records")
-    why = [", ".join(_why(way, row[f"{way}_status"]) for way in WAYS if row[f"{way}_status"] != FINISHED)
-           for row in records]  # fmt: skip
+    ends = [{way: row[f"{way}_status"].replace("_", " ") for way in WAYS} for row in records]
+    why = [", ".join(f"{end} {WAYS[way]}" for way, end in of_ways.items() if end != FINISHED) for of_ways in ends]
     panels = [", ".join(filter(None, (_heading(name, row.get(name)) for name in own))) for row in records]
     found = rows.assign(panel=panels, left_out=why, caption="Shared weights and individual trainings.", **values)
     return found.reindex(columns=list(COLUMNS))
@@ -48,10 +47,6 @@ def _heading(name: str, value: Any) -> str:
     if pd.isna(value) or len(shown) > LONGEST:
         return ""
     return shown if name == NAME else f"{name} {shown}"
-
-
-def _why(way: str, status: str) -> str:
-    return f"{status.replace('_', ' ')} {WAYS[way]}"
 
 
 def agreement(frame: pd.DataFrame) -> Agreement | None:
@@ -85,12 +80,9 @@ def _panel(panel: Axes, frame: pd.DataFrame) -> None:
         edge = np.full(len(lost), 0.02)
         places = (edge, lost) if way == "standalone" else (lost, edge)
         panel.plot(*places, "x", ms=4, color=style.TROUBLE, transform=at, zorder=3)
-    panel.set_xlabel(f"{METRICS['top1'].label}, {WAYS['shared']}", fontsize=7, labelpad=1)
-    panel.set_ylabel(f"{METRICS['top1'].label}, {WAYS['standalone']}", fontsize=7, labelpad=2)
     panel.margins(0.08)
-    panel.xaxis.set_major_locator(MaxNLocator(5))
-    panel.yaxis.set_major_locator(MaxNLocator(5))
-    style.small(panel)
+    x, y = (f"{METRICS['top1'].label}, {WAYS[way]}" for way in ("shared", "standalone"))
+    style.small(panel, x, y, (5, 5))
 
 
 NOTE = (
@@ -101,7 +93,7 @@ OVERVIEWS.add("supernet", "scores with shared weights against individual trainin
     Overview(
         data,
         draw,
-        lambda frame: 0.4 + PANEL_INCHES * -(-frame["panel"].nunique() // 2),
+        stacked(0.4, PANEL_INCHES, "panel", across=2),
         NOTE,
         order=15,
         width=lambda frame: 7.4 if frame["panel"].nunique() > 1 else 4.6,

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
-from analysis.figures._lines import over_seeds
 from analysis.load import Line
 from analysis.metrics import METRICS
-from analysis.statistics.comparisons import unfinished
+from analysis.statistics.comparisons import over_seeds, unfinished
 from raysweep.recipe import Recipe
 from raysweep.study import find_study, study_names
 
@@ -40,17 +38,14 @@ def data(line: Line) -> pd.DataFrame:
 
     Only variants with both curves; the share is that of the planned length, ours or the paper's.
     """
-    empty = pd.DataFrame(columns=["variant", "share", "mean", "low", "high", "source", "note", "rank"])
     if line.study not in study_names() or line.epochs.empty:
-        return empty
+        return pd.DataFrame()
     paper, ours = _published(line.study), _ours(line)
     both = [name for name in line.variants if name in set(paper["variant"]) & set(ours["variant"])]
-    if not both:
-        return empty
-    frame = pd.concat([paper, ours], ignore_index=True)
-    notes = unfinished(line)
-    known = frame[frame["variant"].isin(both)].assign(note=lambda rows: rows["variant"].map(lambda v: notes.get(v, "")))
-    ordered = known.assign(rank=known["variant"].map(both.index))
+    frame, notes = pd.concat([paper, ours], ignore_index=True), unfinished(line)
+    known = frame[frame["variant"].isin(both)]
+    variants = known["variant"]
+    ordered = known.assign(note=variants.map(lambda name: notes.get(name, "")), rank=variants.map(both.index))
     return ordered.sort_values(["rank", "source", "share"], ignore_index=True)
 
 
@@ -74,15 +69,11 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     """Draw one panel per variant; all share their axes."""
     variants = list(dict.fromkeys(frame["variant"]))
     panels = style.fill(ax, len(variants), COLUMNS, share=True)
-    for number, (panel, variant) in enumerate(zip(panels, variants, strict=True)):
-        left, bottom = number % COLUMNS == 0, number + COLUMNS >= len(variants)
+    for panel, variant in zip(panels, variants, strict=True):
         _panel(panel, frame[frame["variant"] == variant])
-        panel.tick_params(labelleft=left, labelbottom=bottom)
-        panel.set_ylabel(METRICS["top1"].label if left else "", fontsize=7)
-        panel.set_xlabel("share of the training, %" if bottom else "", fontsize=7, labelpad=1)
+    style.label_edges(panels, COLUMNS, "share of the training, %", METRICS["top1"].label)
     panels[0].set_xlim(0, 100 * max(1.0, frame["share"].max()))
     panels[0].set_ylim(0, 1.08 * max(1.0, frame["high"].max(), frame["mean"].max()))
-    panels[0].yaxis.set_major_locator(MaxNLocator(4))
 
 
 def _panel(panel: Axes, rows: pd.DataFrame) -> None:
@@ -92,7 +83,7 @@ def _panel(panel: Axes, rows: pd.DataFrame) -> None:
         panel.plot(share, own["mean"], color=shade, lw=1.1 if source == OURS else 0.8, zorder=3)
         panel.fill_between(share, own["low"].astype(float), own["high"].astype(float), color=shade, alpha=0.22, lw=0)
     style.title(panel, str(rows["variant"].iloc[0]))
-    style.small(panel)
+    style.small(panel, ticks=(0, 4))
     style.in_corner(panel, str(rows["note"].iloc[0]), 0.04, style.TROUBLE)
 
 
@@ -101,5 +92,5 @@ NOTE = (
     "ImageNet, up to its end. Both against the share of the planned training."
 )
 FIGURES.add("training_curves", "our training curves with the published ones", "Mishkin et al. 2017")(
-    Figure(data, draw, lambda frame: 0.5 + PANEL_INCHES * -(-frame["variant"].nunique() // COLUMNS), NOTE, order=8)
+    Figure(data, draw, stacked(0.5, PANEL_INCHES, "variant", across=COLUMNS), NOTE, order=8)
 )

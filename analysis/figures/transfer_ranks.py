@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures._style import colour
 from analysis.load import Line
 from analysis.metrics import METRICS
@@ -78,5 +78,5 @@ NOTE = (
     "Frozen, fine-tuned and from scratch: on the second data set."
 )
 FIGURES.add("transfer", "networks ranked on both data sets")(
-    Figure(data, draw, lambda frame: 0.9 + ROW_INCHES * frame["network"].nunique(), NOTE, order=6)
+    Figure(data, draw, stacked(0.9, ROW_INCHES, "network"), NOTE, order=6)
 )

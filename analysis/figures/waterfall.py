@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure
+from analysis.figures import FIGURES, Figure, stacked
 from analysis.figures import _style as style
 from analysis.load import Line
 from analysis.metrics import METRICS
@@ -19,19 +18,16 @@ from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, t
 from raysweep.study import find_study
 
 STUDY, ALL = "combined", "caffenet128_all"
-PUBLISHED_SINGLE: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "elu": ("activation", "elu"),
-        "colorspace": ("learned_colorspace", "vlrelu_10_3"),
-        "max_plus_average": ("pooling", "max_plus_average"),
-        "spp3": ("classifier", "spp3_fc_fc_clf"),
-        "linear": ("lr_policy", "linear"),
-        "nesterov": ("solver", "nesterov_step"),
-    }
-)
+PUBLISHED_SINGLE: Mapping[str, tuple[str, str]] = {
+    "elu": ("activation", "elu"),
+    "colorspace": ("learned_colorspace", "vlrelu_10_3"),
+    "max_plus_average": ("pooling", "max_plus_average"),
+    "spp3": ("classifier", "spp3_fc_fc_clf"),
+    "linear": ("lr_policy", "linear"),
+    "nesterov": ("solver", "nesterov_step"),
+}
 """Part -> the study and variant in which it was published as a single change."""
 SINGLE, STEP, SUM, TOGETHER = "single", "step", "sum of single gains", "all together"
-COLUMNS = ("part", "variant", "kind", "start", "gain", "half", "n", "published", "crossed")
 ROW_INCHES = 0.3
 
 
@@ -42,10 +38,10 @@ def data(line: Line) -> pd.DataFrame:
     both. The sum of the single gains uses the seeds that finished all of them.
     """
     if line.study != STUDY or line.finished.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
+        return pd.DataFrame()
     over = tops(line).reindex(columns=[variant.name for variant in find_study(STUDY).variants])
     over = over.sub(over[line.baseline], axis=0)  # gains over the baseline, by seed
-    frame = pd.DataFrame([*_parts(over, line.baseline), *_sums(over)], columns=list(COLUMNS))
+    frame = pd.DataFrame([*_parts(over, line.baseline), *_sums(over)])
     why = unfinished(line)
     return frame.assign(crossed=frame["variant"].map(lambda variant: why.get(variant, "")))
 
@@ -71,9 +67,8 @@ def _after(number: int, part: str) -> str:
 
 
 def _bar(part: str, variant: str, kind: str, gains: pd.Series, published: float, start: float = 0.0) -> dict[str, Any]:
-    found = estimate(gains.dropna().tolist())
-    values = {"start": start, "gain": found.mean, "half": found.half, "n": found.n, "published": published}
-    return {"part": part, "variant": variant, "kind": kind} | values
+    about = {"part": part, "variant": variant, "kind": kind, "start": start, "published": published}
+    return about | estimate(gains.dropna().tolist()).row()
 
 
 def _published() -> dict[str, float]:
@@ -101,27 +96,23 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     ax.set_xlabel("gain over the baseline, points of top-1")
 
 
-SHADES = {STEP: style.OURS, SINGLE: style.SEED, TOGETHER: style.OURS, SUM: style.SEED}
 PLACES = {STEP: (-0.17, 0.34), SINGLE: (0.16, 0.2), TOGETHER: (0.0, 0.5), SUM: (0.0, 0.5)}
 """Kind -> offset of its bar in the row, and height."""
 
 
 def _draw_bar(ax: Axes, row: int, entry: Any) -> None:
-    shift, height = PLACES[entry.kind]
+    (shift, height), dark = PLACES[entry.kind], entry.kind in (STEP, TOGETHER)
     if math.isnan(entry.gain):
         style.cross(ax, row + shift)
     else:
-        ax.barh(row + shift, entry.gain, height, entry.start, color=SHADES[entry.kind], zorder=2)
-        if not math.isnan(entry.half):
-            at = entry.start + entry.gain
-            ax.errorbar(at, row + shift, xerr=entry.half, color=style.DARK, lw=0.9, capsize=2, zorder=3)
+        ax.barh(row + shift, entry.gain, height, entry.start, color=style.OURS if dark else style.SEED, zorder=2)
+        end = entry.start + entry.gain
+        ax.errorbar(end, row + shift, xerr=entry.half, color=style.DARK, lw=0.9, capsize=2, zorder=3)
     if not math.isnan(entry.published):
         place = row + (0.36 if entry.kind == SINGLE else shift)
         ax.plot(entry.published, place, "D", ms=4, color=style.PUBLISHED, zorder=4)
     text = Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"])
-    far = {STEP: 8, SINGLE: 62, TOGETHER: 8, SUM: 62}[entry.kind]
-    shade = style.DARK if entry.kind in (STEP, TOGETHER) else style.FAINT
-    style.right_of(ax, row, text, far, 7, shade)
+    style.right_of(ax, row, text, 8 if dark else 62, 7, style.DARK if dark else style.FAINT)
 
 
 NOTE = (
@@ -131,5 +122,5 @@ NOTE = (
     "and light bars."
 )
 FIGURES.add("waterfall", "the gain of adding each part in turn, and the sum of single gains", "Mishkin et al. 2017")(
-    Figure(data, draw, lambda frame: 0.8 + ROW_INCHES * frame["part"].nunique(), NOTE, order=4)
+    Figure(data, draw, stacked(0.8, ROW_INCHES, "part"), NOTE, order=4)
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import Any
 
 import pandas as pd
 
@@ -13,7 +12,7 @@ from analysis.load import ALL, LINE, Line, load_lines
 from analysis.metrics import METRICS
 from analysis.published import published_study
 from analysis.statistics.across import QValues, claims, q_values
-from analysis.statistics.comparisons import SAME, Estimate, comparisons, ends, estimate, gains, top1
+from analysis.statistics.comparisons import SAME, Comparisons, Estimate, comparisons, ends, estimate, gains, top1
 from analysis.statistics.power import seeds_needed
 from raysweep.store.store import Store
 
@@ -26,23 +25,34 @@ def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
     `p` is Dunnett's, over the study; `q` is adjusted for all studies in the report, if given. `seeds_needed` is the
     number of seeds that detect a difference of the observed size with a probability of 80 %, for those not detected.
     """
-    means, differences = top1(line), gains(line)
+    means, differences, compared, verdicts = top1(line), gains(line), comparisons(line), claims(line, q or {})
     differences[line.baseline] = estimate([])  # its gain is 0 by definition, not measured
-    paper = published_study(line.study, line.baseline).reindex(line.variants)
-    trials = line.trials.groupby("variant")
-    columns: dict[str, Any] = {"variant": line.variants, "n": [means[variant].n for variant in line.variants]}
-    for name, found in (("top1", means), ("gain", differences)):
-        columns[name] = [found[variant].mean for variant in line.variants]
-        columns[f"{name}_half"] = [found[variant].half for variant in line.variants]
-    frame = pd.DataFrame(columns | _tested(line, q or {}))
-    for name in ("published_top1", "published_gain"):
-        frame[name] = METRICS[name].of(paper).to_numpy()
-    means_of_trials = trials.mean(numeric_only=True).reindex(line.variants)
-    for name in COSTS:
-        frame[name] = METRICS[name].of(means_of_trials).to_numpy()
     statuses = ends(line.trials)
-    frame["trials"] = [statuses.get(variant, "") for variant in line.variants]
-    return frame[frame["variant"].isin(line.shown)]
+    frame = pd.DataFrame(
+        {
+            "variant": name,
+            "n": means[name].n,
+            "top1": means[name].mean,
+            "top1_half": means[name].half,
+            "gain": differences[name].mean,
+            "gain_half": differences[name].half,
+            "p": compared.of[name].p if name in compared.of else math.nan,
+            "q": (q or {}).get(name, math.nan),
+            "verdict": verdicts.get(name, ""),
+            "seeds_needed": _more_seeds(differences[name], compared) if verdicts.get(name) == SAME else math.nan,
+            "trials": statuses.get(name, ""),
+        }
+        for name in line.shown
+    )
+    of_trials = line.trials.groupby("variant").mean(numeric_only=True)
+    known = pd.concat([of_trials, published_study(line.study, line.baseline)], axis="columns").reindex(line.shown)
+    for name in ("published_top1", "published_gain", *COSTS):
+        frame[name] = METRICS[name].of(known).to_numpy()
+    return frame[[*(name for name in frame if name != "trials"), "trials"]]
+
+
+def _more_seeds(gain: Estimate, compared: Comparisons) -> float:
+    return seeds_needed(gain.mean, compared) or math.nan
 
 
 def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:
@@ -53,28 +63,10 @@ def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:
     """
     lines = load_lines(store, studies or [ALL])
     together = q_values([comparisons(line) for line in lines])
-    frames = []
-    for line, q in zip(lines, together, strict=True):
-        own = summary(line, q)
-        for place, name in enumerate(LINE):
-            own.insert(place, name, getattr(line, name))
-        frames.append(own)
-    return pd.concat(frames, ignore_index=True)
-
-
-def _tested(line: Line, q: QValues) -> dict[str, list[Any]]:
-    found, claimed = comparisons(line), claims(line, q)
-    of = found.of
-    verdicts = [claimed.get(variant, "") for variant in line.variants]
-    return {
-        "p": [of[variant].p if variant in of else math.nan for variant in line.variants],
-        "q": [q.get(variant, math.nan) for variant in line.variants],
-        "verdict": verdicts,
-        "seeds_needed": [
-            seeds_needed(of[variant].gain.mean, found) or math.nan if verdict == SAME else math.nan
-            for variant, verdict in zip(line.variants, verdicts, strict=True)
-        ],
-    }
+    keys = [{name: getattr(line, name) for name in LINE} for line in lines]
+    frames = [summary(line, q).assign(**key) for line, q, key in zip(lines, together, keys, strict=True)]
+    found = pd.concat(frames, ignore_index=True)
+    return found[[*LINE, *found.columns.drop(LINE)]]
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
 from analysis import messages
@@ -16,7 +17,7 @@ from analysis.figures import gather
 from analysis.load import DIVERGED, Line
 from analysis.metrics import METRICS, NOTHING
 from analysis.page.drawing import Progress, draw_all
-from analysis.page.gain_tables import html
+from analysis.page.gain_tables import html, markdown
 from analysis.page.section import Picture, known_study, overview_pictures, section, write_tables
 from analysis.statistics.across import QValues, claims, q_values
 from analysis.statistics.agreement import with_published
@@ -25,7 +26,14 @@ from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
 
-TEMPLATE = "report.html.jinja"
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=select_autoescape(["html.jinja"]),
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters["html"] = lambda table: Markup(html(table))  # `html` escapes every text
+TEMPLATES.filters["markdown"] = markdown
 PAGE = "report.html"
 LEAST_MESSAGES = 2
 """Fewest tested messages for which the report has the table of messages."""
@@ -74,11 +82,8 @@ class HtmlPage:
         together = q_values([comparisons(line) for line in lines])
         several = sum(bool(q) for q in together) > 1
         shown = together if several else [{}] * len(lines)
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-        )
         parts = zip(lines, shown, strict=True)
-        return environment.get_template(TEMPLATE).render(
+        return TEMPLATES.get_template("report.html.jinja").render(
             sections=[section(line, q, self.drawn[line], self.out) for line, q in parts],
             index=[index_row(line, q) for line, q in zip(lines, together, strict=True)],
             across=self.across,
@@ -91,13 +96,13 @@ class HtmlPage:
             every_s=every_s,
         )
 
-    def _messages(self, lines: Sequence[Line]) -> str:
+    def _messages(self, lines: Sequence[Line]) -> pd.DataFrame | None:
         table = messages.take_home(lines)
         if table.dropna(subset="study")["message"].nunique() < LEAST_MESSAGES:
-            return ""
+            return None
         text = messages.readable(table)
         write_tables(table, text, self.out / "take_home")
-        return Markup(html(text))  # `html` escapes every text
+        return text
 
 
 def index_row(line: Line, q: QValues) -> dict[str, Any]:

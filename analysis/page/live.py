@@ -17,16 +17,11 @@ from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
 
 
-def follow(store: Store) -> Following:
-    """A follower of the store that reads every column, as a live report needs."""
-    return Following(store, TRIAL.names, MEMBERS.names)
-
-
 class LiveReport:
     """The report of a store that changes."""
 
-    def __init__(self, following: Following, store: Store, studies: Sequence[str], out: Path) -> None:
-        self.following = following
+    def __init__(self, store: Store, studies: Sequence[str], out: Path) -> None:
+        self.following = Following(store, TRIAL.names, MEMBERS.names)
         self.store = store
         self.studies = studies
         self.page = HtmlPage(store, out)

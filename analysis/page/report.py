@@ -9,7 +9,7 @@ from typing import Any
 from analysis.load import load_lines
 from analysis.page.drawing import Progress
 from analysis.page.html_page import HtmlPage, ignore
-from analysis.page.live import LiveReport, follow
+from analysis.page.live import LiveReport
 from raysweep.store.following import Following
 from raysweep.store.store import Store
 
@@ -28,7 +28,7 @@ def write_report(
     every_s: float = EVERY_S,
     ready: Callable[[Path], object] = ignore,
 ) -> Path:
-    """Write the HTML page, each figure as SVG and PNG, and each table as CSV, Markdown and LaTeX.
+    """Write each figure as SVG and PNG, each table as CSV, Markdown and LaTeX, and the HTML page; return its path.
 
     Args:
         store_uri: a folder or an address of a results store.
@@ -39,9 +39,6 @@ def write_report(
         every_s: seconds between refreshes of a live report.
         ready: called once with the path of the page, as soon as it exists.
 
-    Returns:
-        The path of the page.
-
     Raises:
         RaysweepError: there is no such store, it has no such study, or the folder cannot be written.
     """
@@ -50,9 +47,8 @@ def write_report(
         page = HtmlPage(store, folder, progress).write(load_lines(store, studies))
         ready(page)
         return page
-    following = follow(store)
-    live = LiveReport(following, store, studies, folder)
-    for number, (_, changed) in enumerate(refreshes(following, store, every_s)):
+    live = LiveReport(store, studies, folder)
+    for number, (_, changed) in enumerate(refreshes(live.following, store, every_s)):
         page = live.update(changed, every_s)
         if number == 0:
             ready(page)

@@ -19,13 +19,12 @@ from matplotlib import style
 
 from analysis import messages
 from analysis.captions import caption
-from analysis.figures import STYLE, Drawing, Evidence, figures, gather, render
+from analysis.figures import STYLE, Drawing, figures, gather, overviews, render
 from analysis.load import ALL, Line, load_lines
 from analysis.metrics import METRICS
-from analysis.page.gain_tables import markdown, readable, summary
-from analysis.page.html_page import index_row
-from analysis.page.section import file_stem, known_study, provenance, shown_overviews
-from analysis.page.words import agreement_words, headline, missing, trust
+from analysis.page.gain_tables import readable, summary
+from analysis.page.html_page import TEMPLATES, index_row
+from analysis.page.section import facts, file_stem, origins, shown
 from analysis.published import published_study
 from analysis.statistics.across import QValues, q_values
 from analysis.statistics.comparisons import comparable_tops, comparisons
@@ -40,14 +39,6 @@ MOST_PROPOSALS = 10
 INDEX = ("study", "protocol", "variants", "seeds", "tau", "better", "worse", "compared", "diverged", "best")
 """Keys of `index_row` that have a column."""
 HEADINGS = {"tau": "tau with the published order (95 %)", "diverged": "diverged trials"}
-INTRODUCTION = """# Results
-
-`make report` writes this page from the trials in `{store}/`: every number below is computed from them or is published.
-Gains are in points of top-1 accuracy over the baseline of the study, paired by seed. Intervals and p-values are
-Dunnett's and hold for all variants of a study at once. q is the p-value adjusted for all studies on this page
-(Benjamini and Hochberg over studies). Published numbers come from the paper's own set-up: 64 epochs of ImageNet, one
-run each. The scale is different here, so what holds here may not hold there, and the reverse.
-"""
 
 
 def write_results(store_uri: str, page: Path, folder: Path) -> None:
@@ -67,34 +58,35 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
 
 def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:
     together = q_values([comparisons(line) for line in lines])
-    parts = [
-        INTRODUCTION.format(store=os.path.relpath(store.uri, page.parent)),
-        _protocols(lines),
-        "## All studies\n\n" + markdown(_index(lines, together)),
-        _messages(lines),
-        _across(gather(store, lines), page, folder),
-        *(_study(line, q, page, folder) for line, q in zip(lines, together, strict=True)),
+    rows = [index_row(line, q) for line, q in zip(lines, together, strict=True)]
+    across = [
+        (entry.summary, _draw(entry.make, frame, origins(frame), folder / f"overview-{entry.name}.png", page))
+        for entry, frame in shown(overviews(), gather(store, lines))
     ]
-    return "\n".join(part for part in parts if part)
-
-
-def _protocols(lines: Sequence[Line]) -> str:
-    """How the baseline of each study differs from its protocol, printed once for all studies that share it."""
-    shared: dict[str, list[str]] = {}
-    for line in lines:
-        shared.setdefault(_budget(line), []).append(line.study)
-    items = [f"- {budget}\n  Studies: {', '.join(dict.fromkeys(studies))}." for budget, studies in shared.items()]
-    return "\n".join(["## Budget and protocol\n", *items, ""])
-
-
-def _budget(line: Line) -> str:
-    settings = ", ".join(f"`{path}={brief(value)}`" for path, value in line.settings().items()) or "none"
-    recipe = line.baseline_recipe
-    images = ", ".join(line.present("data_name")) or "no images"
-    return (
-        f"Protocol `{line.protocol}` on {images}, {recipe.training.epochs:g} epochs, {_repeats(line)}. "
-        f"Settings that differ from the protocol: {settings}."
+    return TEMPLATES.get_template("results.md.jinja").render(
+        store=os.path.relpath(store.uri, page.parent),
+        budgets=_budgets(lines),
+        index=pd.DataFrame(rows)[list(INDEX)].rename(columns=HEADINGS).astype(str),
+        messages=messages.take_home(lines),
+        readable=messages.readable,
+        across=across,
+        gain=METRICS["gain"].label,
+        sections=[_section(line, q, page, folder) for line, q in zip(lines, together, strict=True)],
     )
+
+
+def _budgets(lines: Sequence[Line]) -> dict[str, dict[str, None]]:
+    """A sentence on the protocol and its settings -> the studies that share them."""
+    shared: dict[str, dict[str, None]] = {}
+    for line in lines:
+        settings = ", ".join(f"`{path}={brief(value)}`" for path, value in line.settings().items()) or "none"
+        images = ", ".join(line.present("data_name")) or "no images"
+        length = f"{line.baseline_recipe.training.epochs:g} epochs, {_repeats(line)}"
+        budget = (
+            f"Protocol `{line.protocol}` on {images}, {length}. Settings that differ from the protocol: {settings}."
+        )
+        shared.setdefault(budget, {})[line.study] = None
+    return shared
 
 
 def _repeats(line: Line) -> str:
@@ -107,88 +99,40 @@ def _repeats(line: Line) -> str:
     return f"{baseline}, {min(seeds.values())} or more of each variant"
 
 
-def _index(lines: Sequence[Line], together: Sequence[QValues]) -> pd.DataFrame:
-    rows = [index_row(line, q) for line, q in zip(lines, together, strict=True)]
-    return pd.DataFrame(rows)[list(INDEX)].rename(columns=HEADINGS).astype(str)
-
-
-def _messages(lines: Sequence[Line]) -> str:
-    table = messages.take_home(lines)
-    if table.empty:
-        return ""
-    items = [
-        f"- {verdict}: {'; '.join(dict.fromkeys(rows['message']))}.\n"
-        for verdict, rows in table.groupby("verdict", sort=False)
-    ]
-    return f"## Take-home messages of the paper\n\n{''.join(items)}\n{markdown(messages.readable(table))}"
-
-
-def _across(evidence: Evidence, page: Path, folder: Path) -> str:
-    """The figures that span studies, and those of architecture searches."""
-    shown = [
-        _embedded(entry.summary, entry.make, frame, words, folder / f"overview-{entry.name}.png", page)
-        for entry, frame, words in shown_overviews(evidence)
-    ]
-    return "\n\n".join(["## Across studies", *shown, ""]) if shown else ""
-
-
-def _study(line: Line, q: QValues, page: Path, folder: Path) -> str:
-    shipped = known_study(line.study)
-    title = f"## {line.study}" + (f": {shipped.question}" if shipped else "")
-    parts = [
-        f"{title}\n\n{caption(line)}\n\n**{headline(line, q)}**",
-        f"Published ({shipped.paper}): {shipped.finding} {agreement_words(line)}".rstrip() if shipped else "",
-        _orders(line),
-        _picture(line, page, folder),
-        _table(line, q),
-        " ".join(trust(line, q)),
-        _unfinished(line),
-        "Trained with " + "; ".join(f"{name}: {value}" for name, value in provenance(line).items()) + ".",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _table(line: Line, q: QValues) -> str:
+def _section(line: Line, q: QValues, page: Path, folder: Path) -> dict[str, Any]:
+    """The values that the template shows of a line."""
     table = summary(line, q)
-    if not line.is_architecture_search:
-        return markdown(readable(table)).rstrip()
     finished = table.dropna(subset="top1")
-    highest = markdown(readable(finished.nlargest(MOST_PROPOSALS, "top1"))).rstrip()
-    return f"The highest of {len(finished)} proposals:\n\n{highest}"
-
-
-def _orders(line: Line) -> str:
-    ours = comparable_tops(line).mean().sort_values(ascending=False, kind="stable")
+    ours = comparable_tops(line).mean()
     paper = published_study(line.study, line.baseline)["published_top1"].dropna()
-    paper = paper[paper.index.isin(ours.index)].sort_values(ascending=False, kind="stable")
-    if paper.empty or ours.empty:
-        return ""
-    first = f"Our order: {', '.join(_name(name, line) for name in ours.index)}."
-    return f"{first}\n\nPublished order: {', '.join(_name(name, line) for name in paper.index)}."
+    return facts(line, q) | {
+        "table": readable(finished.nlargest(MOST_PROPOSALS, "top1") if line.is_architecture_search else table),
+        "proposals": len(finished),
+        "order": _ordered(ours, line),
+        "published_order": _ordered(paper[paper.index.isin(ours.index)], line),
+        "gains": _gains(line, page, folder),
+    }
 
 
-def _name(variant: str, line: Line) -> str:
-    return f"*{variant}*" if variant == line.baseline else variant
+def _ordered(tops: pd.Series, line: Line) -> list[str]:
+    """The variants with the highest first; the baseline is emphasised."""
+    best_first = tops.sort_values(ascending=False, kind="stable").index
+    return [f"*{variant}*" if variant == line.baseline else str(variant) for variant in best_first]
 
 
-def _picture(line: Line, page: Path, folder: Path) -> str:
+def _gains(line: Line, page: Path, folder: Path) -> str:
     figure = figures()[EMBEDDED]
     frame = figure.data(line)
-    if frame.empty or not frame["gain"].notna().any():
+    if frame["gain"].isna().all():
         return ""
-    title, file = f"{METRICS['gain'].label}: {line.study}", folder / f"{file_stem(line)}-{EMBEDDED}.png"
-    return _embedded(title, figure, frame, caption(line), file, page)
+    return _draw(figure, frame, caption(line), folder / f"{file_stem(line)}-{EMBEDDED}.png", page)
 
 
-def _embedded(title: str, drawing: Drawing[Any], frame: pd.DataFrame, words: str, file: Path, page: Path) -> str:
+def _draw(drawing: Drawing[Any], frame: pd.DataFrame, words: str, file: Path, page: Path) -> str:
+    """Draw a figure to a file, and return the link to it from the page."""
     with style.context(STYLE):  # the resolution is read when saving
         render(drawing, frame, words).savefig(file)
-    return f"![{title}]({Path(os.path.relpath(file, page.parent)).as_posix()})"
-
-
-def _unfinished(line: Line) -> str:
-    rows = missing(line)
-    return f"{len(rows)} of {len(line.trials)} trials have no final accuracy: {'; '.join(rows)}." if rows else ""
+    return Path(os.path.relpath(file, page.parent)).as_posix()
 
 
 if __name__ == "__main__":

@@ -7,26 +7,22 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
-from markupsafe import Markup
 
 from analysis.captions import caption
-from analysis.figures import Drawing, Evidence, figures, overviews, render, save
+from analysis.figures import Drawing, Evidence, Source, figures, overviews, render, save
 from analysis.load import Line
-from analysis.page.gain_tables import html, latex, markdown, readable, summary
+from analysis.page.gain_tables import latex, markdown, readable, summary
 from analysis.page.words import agreement_words, headline, missing, trust, waiting
 from analysis.statistics import importance as importances
 from analysis.statistics.across import QValues
 from raysweep.errors import RaysweepError
-from raysweep.registry import Entry
+from raysweep.registry import Entry, Registry
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_study, space_names
 from raysweep.units import brief
-
-if TYPE_CHECKING:
-    from analysis.figures import Figure, Overview
 
 PROVENANCE = {
     "device": "device",
@@ -46,14 +42,8 @@ MOST_RECIPES = 200
 """Most variants that a section describes; the CSV has all."""
 
 
-def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str, Any]:
-    """The values that the template shows of a line; also writes its tables to the folder."""
-    stem = file_stem(line)
-    table, changed = summary(line, q), changes(line)
-    write_tables(table.assign(**{"differs in": changed}), readable(table), out / stem)
-    matters = importances.importance(line)
-    if len(matters):
-        write_tables(matters, importances.readable(matters), out / f"{stem}-importance")
+def facts(line: Line, q: QValues) -> dict[str, Any]:
+    """What every page says about a line."""
     return {
         "study": line.study,
         "protocol": line.protocol,
@@ -65,15 +55,23 @@ def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str
         "agreement": agreement_words(line),
         "caption": caption(line),
         "settings": {path: brief(value) for path, value in line.settings().items()},
-        "pictures": drawn,
-        "table": Markup(html(readable(table))),  # `html` escapes every text
-        "importance": Markup(html(importances.readable(matters))) if len(matters) else "",
         "provenance": provenance(line),
         "waiting": waiting(line),
         "missing": missing(line),
         "trials": len(line.trials),
-        "recipes": recipes(line, changed),
     }
+
+
+def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str, Any]:
+    """The values that the template shows of a line; also writes its tables to the folder."""
+    stem = file_stem(line)
+    table, changed = summary(line, q), changes(line)
+    write_tables(table.assign(**{"differs in": changed}), readable(table), out / stem)
+    matters = importances.importance(line)
+    if len(matters):
+        write_tables(matters, importances.readable(matters), out / f"{stem}-importance")
+    tables = {"table": readable(table), "importance": importances.readable(matters) if len(matters) else None}
+    return facts(line, q) | tables | {"pictures": drawn, "recipes": recipes(line, changed)}
 
 
 def write_tables(numbers: pd.DataFrame, text: pd.DataFrame, stem: Path) -> None:
@@ -98,37 +96,33 @@ def known_study(name: str) -> Study | Space | None:
         return None
 
 
+def shown(drawings: Registry[Drawing[Source]], source: Source) -> Iterator[tuple[Entry[Drawing[Source]], pd.DataFrame]]:
+    """The figures that have something to show of a source, in their order, each with its frame."""
+    for entry in sorted(drawings, key=lambda entry: entry.make.order):
+        frame = entry.make.data(source)
+        if len(frame):
+            yield entry, frame
+
+
 def pictures(line: Line, out: Path) -> list[Picture]:
     """Draw every figure that has something to show of a line, and write it to the folder."""
-    ordered = sorted(figures(), key=lambda entry: entry.make.order)
-    stem = file_stem(line)
-    return [shown for entry in ordered if (shown := _picture(entry, line, out / f"{stem}-{entry.name}"))]
-
-
-def _picture(entry: Entry[Figure], line: Line, stem: Path) -> Picture | None:
-    frame = entry.make.data(line)
-    return None if frame.empty else _drawn(entry.make, entry.summary, frame, caption(line), stem)
+    stem = out / file_stem(line)
+    return [_drawn(entry, frame, caption(line), stem) for entry, frame in shown(figures(), line)]
 
 
 def overview_pictures(evidence: Evidence, out: Path) -> list[Picture]:
     """Draw every overview that has something to show, and write it to the folder."""
-    return [
-        _drawn(entry.make, entry.summary, frame, words, out / f"overview-{entry.name}")
-        for entry, frame, words in shown_overviews(evidence)
-    ]
+    return [_drawn(entry, frame, origins(frame), out / "overview") for entry, frame in shown(overviews(), evidence)]
 
 
-def shown_overviews(evidence: Evidence) -> Iterator[tuple[Entry[Overview], pd.DataFrame, str]]:
-    """The overviews that have something to show, in their order, each with its frame and caption."""
-    for entry in sorted(overviews(), key=lambda entry: entry.make.order):
-        frame = entry.make.data(evidence)
-        if len(frame):
-            yield entry, frame, " ".join(dict.fromkeys(frame["caption"]))
+def origins(frame: pd.DataFrame) -> str:
+    """The captions of the rows of an overview."""
+    return " ".join(dict.fromkeys(frame["caption"]))
 
 
-def _drawn(drawing: Drawing[Any], title: str, frame: pd.DataFrame, words: str, stem: Path) -> Picture:
-    source = save(render(drawing, frame, words), stem)
-    return {"title": title, "source": base64.b64encode(source).decode()}
+def _drawn(entry: Entry[Drawing[Any]], frame: pd.DataFrame, words: str, stem: Path) -> Picture:
+    source = save(render(entry.make, frame, words), stem.with_name(f"{stem.name}-{entry.name}"))
+    return {"title": entry.summary, "source": base64.b64encode(source).decode()}
 
 
 def provenance(line: Line) -> dict[str, str]:

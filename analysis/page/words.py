@@ -42,11 +42,12 @@ def headline(line: Line, q: QValues | None = None) -> str:
         return _one_seed(line, found)
     verdicts = claims(line, q or {})
     better, worse = ({name: found[name] for name in found if verdicts[name] == verdict} for verdict in (BETTER, WORSE))
+    single = [name for name in found if verdicts[name] == ONE_SEED]
     parts = [
         _with_gains(f"Better than {line.baseline}", better, largest_first=True),
         _with_gains("Worse", worse, largest_first=False),
         _rest(line.baseline, [verdicts[name] for name in found]),
-        _single([name for name in found if verdicts[name] == ONE_SEED]),
+        f"No claim is made for {_few(single)}: one seed." if single else "",
         _diverged(compared),
     ]
     return " ".join(part for part in parts if part)
@@ -95,10 +96,6 @@ def _rest(baseline: str, verdicts: Sequence[str]) -> str:
     return f"{which} distinguishable from the baseline {baseline}."
 
 
-def _single(names: Sequence[str]) -> str:
-    return f"No claim is made for {_few(names)}: one seed." if names else ""
-
-
 def _diverged(found: Comparisons) -> str:
     names = [f"{variant} ({one.diverged} of {one.trials})" for variant, one in found.of.items() if one.diverged]
     return f"Not called better because trials diverged: {_few(names)}." if names else ""
@@ -141,15 +138,11 @@ def _next_seeds(found: Comparisons) -> str:
 def _doubt(found: Comparisons) -> str:
     if not found.doubtful:
         return ""
-    doubt = f"The errors are not normally distributed (Shapiro and Wilk, p {_equal(found.normal_p)})"
+    p = METRICS["p"].text(found.normal_p)
+    doubt = f"The errors are not normally distributed (Shapiro and Wilk, p {p if p.startswith('<') else f'= {p}'})"
     if any(one.bootstrap for one in found.of.values()):
         return f"{doubt}: a variant is called different only if the bootstrap interval (BCa) also excludes 0."
     return f"{doubt}: p-values are approximate; checking them by resampling takes {LEAST_FOR_BOOTSTRAP} seeds."
-
-
-def _equal(p: float) -> str:
-    text = METRICS["p"].text(p)
-    return text if text.startswith("<") else f"= {text}"
 
 
 def agreement_words(line: Line) -> str:
@@ -167,9 +160,7 @@ def waiting(line: Line) -> str:
     means = timed.groupby("variant")["data_wait"].mean()
     worst, most = means.idxmax(), float(means.max())
     waited = f"Trials waited for data {share:.0%} of their time, at most {most:.0%} ({worst})."
-    if not is_bottleneck(most):
-        return waited
-    return f"{waited} Data is a bottleneck there: {NEXT_STEP}."
+    return f"{waited} Data is a bottleneck there: {NEXT_STEP}." if is_bottleneck(most) else waited
 
 
 def missing(line: Line) -> list[str]:

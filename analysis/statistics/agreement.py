@@ -31,9 +31,8 @@ class Agreement:
     n: int
 
     def __str__(self) -> str:
-        if math.isnan(self.low):
-            return f"{self.tau:.2f}".replace("-", "−")
-        return f"{self.tau:.2f} ({self.low:.2f} to {self.high:.2f})".replace("-", "−")
+        interval = "" if math.isnan(self.low) else f" ({self.low:.2f} to {self.high:.2f})"
+        return f"{self.tau:.2f}{interval}".replace("-", "−")
 
 
 @once_a_line

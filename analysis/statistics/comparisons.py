@@ -56,6 +56,10 @@ class Estimate:
     half: float
     n: int
 
+    def row(self, name: str = "gain") -> dict[str, float]:
+        """The columns of a figure's frame: the mean under a name, `half` and `n`."""
+        return {name: self.mean, "half": self.half, "n": self.n}
+
     @property
     def excludes_0(self) -> bool:
         """Whether the whole interval is on one side of 0; False without an interval."""
@@ -136,17 +140,18 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(float(series.mean()), float(half), n)
 
 
-def near(values: pd.Series, far: float = FAR) -> pd.Series:
-    """The values within `far` interquartile ranges of the quartiles, which an axis is scaled to."""
+def near(values: pd.Series) -> pd.Series:
+    """The values within `FAR` interquartile ranges of the quartiles, which an axis is scaled to."""
     first, third = values.quantile(0.25), values.quantile(0.75)
     unit = max(third - first, 0.05 * (values.max() - values.min()))
-    return values[values.between(first - far * unit, third + far * unit)]
+    return values[values.between(first - FAR * unit, third + FAR * unit)]
 
 
+@once_a_line
 def tops(line: Line) -> pd.DataFrame:
     """Final top-1 in points: one row per seed, one column per variant; NaN for trials that have not finished."""
     table = line.finished.pivot_table(index="seed", columns="variant", values="top1")
-    return 100 * table.reindex(columns=line.variants)  # as `points`, all columns at once
+    return 100 * table.reindex(columns=line.variants)
 
 
 def comparable_tops(line: Line) -> pd.DataFrame:
@@ -160,11 +165,8 @@ def comparable_tops(line: Line) -> pd.DataFrame:
 
 def seed_gains(line: Line) -> dict[str, list[float]]:
     """Variant -> gain of each seed that both the variant and the baseline finished, in points of top-1."""
-    return _seed_gains(tops(line), line.baseline)
-
-
-def _seed_gains(table: pd.DataFrame, baseline: str) -> dict[str, list[float]]:
-    differences = table.sub(table[baseline], axis=0).to_numpy(dtype=float)  # all columns at once
+    table = tops(line)
+    differences = table.sub(table[line.baseline], axis=0).to_numpy(dtype=float)  # all columns at once
     return {
         variant: [float(gain) for gain in column if not math.isnan(gain)]
         for variant, column in zip(table.columns, differences.T, strict=True)
@@ -174,10 +176,8 @@ def _seed_gains(table: pd.DataFrame, baseline: str) -> dict[str, list[float]]:
 @once_a_line
 def comparisons(line: Line) -> Comparisons:
     """The comparisons of all variants with the baseline."""
-    table = tops(line)
-    of_seeds = _seed_gains(table, line.baseline)
-    del of_seeds[line.baseline]
-    residuals, df = errors(_distinct(line, table))
+    of_seeds = {name: values for name, values in seed_gains(line).items() if name != line.baseline}
+    residuals, df = errors(_distinct(line))
     sd = math.sqrt(float((residuals**2).sum()) / df) if df else math.nan
     normal_p = _normal_p(residuals) if df else math.nan
     tested = dunnett_tests(of_seeds, sd, df)
@@ -186,7 +186,7 @@ def comparisons(line: Line) -> Comparisons:
     doubtful = normal_p < DOUBTFUL_P
     found = {
         variant: Comparison(
-            *tested.get(variant, (estimate(values[:1]) if values else estimate([]), math.nan)),
+            *tested.get(variant, (estimate(values[:1]), math.nan)),
             counts[variant, DIVERGED],
             trials[variant],
             bca(values, len(tested)) if doubtful and len(values) >= LEAST_FOR_BOOTSTRAP else None,
@@ -203,6 +203,12 @@ def gains(line: Line) -> dict[str, Estimate]:
     return {variant: found[variant].gain if variant in found else own for variant in line.variants}
 
 
+def over_seeds(epochs: pd.DataFrame, metric: str, by: Sequence[str]) -> pd.DataFrame:
+    """`mean`, `low` and `high` over seeds of a metric of epochs, in the unit of its label, for each group."""
+    values = epochs.assign(value=METRICS[metric].of).groupby(list(by))["value"]
+    return values.agg(mean="mean", low="min", high="max").reset_index()
+
+
 def contrast(line: Line, variant: str, against: str) -> tuple[Estimate, float]:
     """Gain of one variant over another of the same line, in points, paired by seed, and its p, as a single comparison.
 
@@ -217,9 +223,9 @@ def contrast(line: Line, variant: str, against: str) -> tuple[Estimate, float]:
     return Estimate(mean, float(stats.t.ppf((1 + CONFIDENCE) / 2, found.df)) * error, len(values)), p
 
 
-def _distinct(line: Line, table: pd.DataFrame) -> Floats:
+def _distinct(line: Line) -> Floats:
     """Top-1 by seed and variant, without variants that consist of the same trials as another."""
-    trials = line.finished.groupby("variant")["trial"].agg(frozenset)
+    table, trials = tops(line), line.finished.groupby("variant")["trial"].agg(frozenset)
     first = trials.drop_duplicates().index
     return table[[variant for variant in table.columns if variant in first]].to_numpy(dtype=float)
 

@@ -27,7 +27,6 @@ LEAST_TRIALS = 30
 """Fewest trials: the best tenth of fewer would be two."""
 SHUFFLES = 19
 """Number of shuffles, of which the largest value is the 95 % bound of chance."""
-COLUMNS = ["parameter", "importance", "chance", "best", "trials"]
 Value = str | float
 
 
@@ -42,7 +41,7 @@ def importance(line: Line) -> pd.DataFrame:
     points: list[dict[str, Value]] = [json.loads(text) for text in rows["assignment"]]
     domains = _domains(points)
     if len(points) < LEAST_TRIALS or len(domains) < 2:
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame()
     tops = rows["value"].to_numpy(dtype=float)
     found, rng = _variances(points, tops, domains), np.random.default_rng(0)
     shuffled = [_variances(points, rng.permutation(tops), domains) for _ in range(SHUFFLES)]
@@ -71,12 +70,9 @@ def _domains(points: Sequence[Mapping[str, Value]]) -> dict[str, BaseDistributio
     """Parameter -> the distribution of its observed values, without parameters that never changed."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    seen: dict[str, set[Value]] = {}
-    for point in points:
-        for name, value in point.items():
-            seen.setdefault(name, set()).add(value)
     found: dict[str, BaseDistribution] = {}
-    for name, values in seen.items():
+    for name in dict.fromkeys(name for point in points for name in point):
+        values = {point[name] for point in points if name in point}
         numbers = [value for value in values if isinstance(value, int | float)]
         if len(numbers) == len(values) > 1:
             low, high = min(numbers), max(numbers)
@@ -108,14 +104,10 @@ def _study(points: Sequence[Mapping[str, Value]], tops: Any, domains: Mapping[st
     study = optuna.create_study(direction="maximize")
     optuna.logging.set_verbosity(logged)
     for point, top1 in zip(points, tops, strict=True):
-        params = {name: _value(value, domains[name]) for name, value in point.items() if name in domains}
-        own = {name: domains[name] for name in params}
+        own = {name: domains[name] for name in point if name in domains}
+        params = {name: str(point[name]) if hasattr(own[name], "choices") else float(point[name]) for name in own}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=own, value=float(top1)))
     return study
-
-
-def _value(value: Value, domain: BaseDistribution) -> Value:
-    return str(value) if hasattr(domain, "choices") else float(value)
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:

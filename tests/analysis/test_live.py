@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from analysis.load import Line
-from analysis.page.live import LiveReport, follow
+from analysis.page.live import LiveReport
 from analysis.page.report import write_report
 from analysis.page.section import Picture
 from raysweep.errors import RaysweepError
@@ -37,8 +37,8 @@ def test_only_what_has_changed_is_drawn_again(store: Store, tmp_path: Path, draw
     first = fill(store, Request(("activation",), "cifar10", variants=("elu",), seeds=2))
     other = [row | {"study": "other", "trial": f"x{row['trial']}"} for row in store.members().to_pylist()]
     store.write_members(other)
-    following = follow(store)
-    live = LiveReport(following, store, ["all"], tmp_path / "out")
+    live = LiveReport(store, ["all"], tmp_path / "out")
+    following = live.following
     page = live.update(following.refresh(), 5.0)
     assert 'http-equiv="refresh" content="5"' in page.read_text()
     page.unlink()
@@ -59,8 +59,8 @@ def test_only_what_has_changed_is_drawn_again(store: Store, tmp_path: Path, draw
 
 def test_members_that_come_later_are_shown(store: Store, tmp_path: Path, drawn: list[str]) -> None:
     fill(store, Request(("activation",), "demo", variants=("elu",)))
-    following = follow(store)
-    live = LiveReport(following, store, ["all"], tmp_path)
+    live = LiveReport(store, ["all"], tmp_path)
+    following = live.following
     following.refresh()
     live.update((), 5.0)
     fill(store, Request(("activation",), "demo", variants=("tanh",)), tanh="waiting")
@@ -71,7 +71,7 @@ def test_members_that_come_later_are_shown(store: Store, tmp_path: Path, drawn: 
 
 def test_a_study_that_is_not_there(store: Store, tmp_path: Path) -> None:
     fill(store, Request(("activation",), "demo", variants=("elu",)))
-    following = follow(store)
-    following.refresh()
+    live = LiveReport(store, ["pooling"], tmp_path)
+    live.following.refresh()
     with pytest.raises(RaysweepError, match="'pooling'"):
-        LiveReport(following, store, ["pooling"], tmp_path).update((), 5.0)
+        live.update((), 5.0)

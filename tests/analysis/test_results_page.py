@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.load import load_lines
-from analysis.messages import MESSAGES
+from analysis.messages import messages
 from analysis.page.gain_tables import summary
 from analysis.page.results_page import write_results
 from raysweep.errors import RaysweepError
@@ -28,7 +28,7 @@ def test_the_page_says_what_the_store_says_and_the_same_store_the_same_bytes(sto
     assert (pages[0].parent / picture).read_bytes() == (pages[1].parent / picture).read_bytes()
     for words in ("`training.epochs=4`", "3 seeds", "elu, *relu*, tanh", "apl5 (3 of 3)", "apl5, seed 0", "../store"):
         assert words in text, words
-    assert all(message.text in text for message in MESSAGES)
+    assert all(message in text for message in messages()["message"])
     assert str(tmp_path) not in text
 
 
