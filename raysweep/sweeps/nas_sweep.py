@@ -117,5 +117,5 @@ def _execute(searches: Searches, resources: Resources) -> Outcome:
     about = {"studies": study, "protocol": searches.template.protocol, "store": searches.store.uri}
     about["search"] = ", ".join(methods)
     left = searches.expected_left
-    with closing(searches), SweepProgress([], resources.workers or 1, planned, {study: left()}, left) as progress:
+    with closing(searches), SweepProgress([], planned, {study: left()}, left) as progress:
         return carry_out(iter(searches.next, None), on_event, resources, about, on_ray)

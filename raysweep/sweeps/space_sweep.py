@@ -234,7 +234,7 @@ def execute_space(prepared: PreparedSpace, resources: Resources, keep_checkpoint
         "search": f"{options.searcher}, scheduler {options.scheduler}",
         "trials": f"{left} of {options.trials}",
     }
-    with SweepProgress([], resources.workers or 1, prepared.planned, {space.name: left}) as progress:
+    with SweepProgress([], prepared.planned, {space.name: left}) as progress:
         on_ray = partial(_on_ray, prepared, make_task, progress.on_event)
         return carry_out(_inline_tasks(prepared, make_task), progress.on_event, resources, about, on_ray)
 

@@ -144,5 +144,5 @@ def execute(prepared: Prepared, resources: Resources, keep_checkpoints: bool = F
         "store": prepared.store,
         "trials": f"{len(tasks)} of {len(prepared.plan)}",
     }
-    with SweepProgress(to_run(prepared.plan), resources.workers or 1) as progress:
+    with SweepProgress(to_run(prepared.plan)) as progress:
         return carry_out(tasks, progress.on_event, resources, about)

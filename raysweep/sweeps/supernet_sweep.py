@@ -134,7 +134,7 @@ def execute_supernets(prepared: PreparedSupernets, resources: Resources) -> Outc
     asked = prepared.asked
     about = {"studies": asked.trial_space().study, "protocol": asked.request.protocol, "store": prepared.store.uri}
     about["search"] = ", ".join(dict.fromkeys(task.variant for task in prepared.tasks))
-    with SweepProgress([_planned(task) for task in prepared.left], resources.workers or 1) as progress:
+    with SweepProgress([_planned(task) for task in prepared.left]) as progress:
         return carry_out(
             prepared.left, progress.on_event, resources, about, train=train_supernet, record_end=write_failure
         )

@@ -29,12 +29,13 @@ class Work:
     """
 
     planned: Mapping[str, PlannedTrial]
-    workers: int
     left: dict[str, float] = field(default_factory=dict)
     speed: dict[str, float] = field(default_factory=dict)
     """Trial -> images per second of wall time, including testing."""
     unknown: int = 0
     """Number of trials that have not been proposed yet."""
+    running: set[str] = field(default_factory=set)
+    """Trials that have started and not ended: the number at once that the ETA assumes."""
     totals: Totals = field(default_factory=Totals)
 
     def __post_init__(self) -> None:
@@ -53,6 +54,7 @@ class Work:
 
     def add(self, trial: str, row: Mapping[str, Any]) -> None:
         """Update a trial with the row of an epoch."""
+        self.running.add(trial)
         length = self.planned[trial].recipe.length
         images = (row["iteration"] - length.end(row["epoch"] - 1)) * length.batch_size
         self._count(trial, -1)
@@ -62,6 +64,7 @@ class Work:
 
     def end(self, trial: str) -> None:
         """Set what is left of a trial to nothing."""
+        self.running.discard(trial)
         self._count(trial, -1)
         self.left[trial] = 0
         self._count(trial, 1)
@@ -79,7 +82,7 @@ class Work:
         rate = self.totals.rates / len(self.speed)
         left = self.totals.left_s + self.totals.left_work / rate
         whole = self.totals.whole_s + self.totals.whole_work / rate
-        return max(0.0, left + self.unknown * whole / len(self.left)) / self.workers
+        return max(0.0, left + self.unknown * whole / len(self.left)) / max(1, len(self.running))
 
     def _count(self, trial: str, sign: int) -> None:
         """Add a trial to the sums (`sign` 1), or remove it before it changes (-1)."""

@@ -45,7 +45,6 @@ class SweepProgress:
     def __init__(
         self,
         trials: Sequence[PlannedTrial],
-        workers: int,
         find: Callable[[str], PlannedTrial] | None = None,
         more: Mapping[str, int] = MappingProxyType({}),
         left: Callable[[], int] | None = None,
@@ -54,7 +53,6 @@ class SweepProgress:
 
         Args:
             trials: the trials to run that are known at the start.
-            workers: number of trials at once.
             find: returns a trial at its first event, for sweeps that propose their trials.
             more: study -> number of trials that will be proposed.
             left: returns the number of trials that have not ended, if it changes during the sweep.
@@ -63,7 +61,7 @@ class SweepProgress:
         self.find = find
         self.left = left
         self.num_ended = 0
-        self.work = Work(self.planned, max(1, workers), unknown=sum(more.values()))
+        self.work = Work(self.planned, unknown=sum(more.values()))
         self.warned = False
         self.view: View = (Bars if sys.stderr.isatty() else Lines)(trials, more)
 
@@ -85,11 +83,15 @@ class SweepProgress:
         self.num_ended += event.kind in ENDS
         if self.left:
             self.work.unknown = max(0, self.left() - (len(self.planned) - self.num_ended))
+        if event.kind == "started":
+            self.work.running.add(event.trial)
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
             self._warn_of_waiting(event.row)
         if event.kind in ENDS:
             self.work.end(event.trial)
+        if event.kind == "retried":
+            self.work.running.discard(event.trial)
         self.view.show(event, self.work)
 
     def _warn_of_waiting(self, row: Mapping[str, Any]) -> None:

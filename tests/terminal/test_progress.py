@@ -33,7 +33,8 @@ def epoch(trial: str, number: int = 1, wall_s: float = 2.0) -> Event:
 
 
 def test_eta_comes_from_measured_speed_and_cost() -> None:
-    work = Work({planned.trial: planned for planned in PLAN}, workers=2)
+    work = Work({planned.trial: planned for planned in PLAN})
+    work.running |= {RELU, MAXOUT}
     assert work.eta_s() is None
     work.add(RELU, epoch(RELU, 1, wall_s=2.0).row)
     assert work.eta_s(RELU) == pytest.approx(2.0 * (LENGTH.num_epochs - 1), rel=0.02)
@@ -45,10 +46,23 @@ def test_eta_comes_from_measured_speed_and_cost() -> None:
     assert work.eta_s() == 0
 
 
+def test_the_eta_counts_the_trials_that_run_and_not_the_workers_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with SweepProgress(PLAN) as shown:
+        shown.on_event(Event("started", RELU))
+        shown.on_event(epoch(RELU))
+        alone = shown.work.eta_s()
+        shown.on_event(Event("started", MAXOUT))
+        both = shown.work.eta_s()
+        assert alone is not None
+        assert both == pytest.approx(alone / 2)
+        shown.on_event(Event("retried", MAXOUT, text="its worker was killed"))
+        assert shown.work.eta_s() == pytest.approx(alone)
+
+
 def test_the_number_of_proposed_trials_may_change(capsys: pytest.CaptureFixture[str]) -> None:
     left = iter((9, 8, 2, 1))
     found = {planned.trial: planned for planned in PLAN}
-    with SweepProgress([], 1, found.__getitem__, {"nas": 12}, lambda: next(left)) as shown:
+    with SweepProgress([], found.__getitem__, {"nas": 12}, lambda: next(left)) as shown:
         shown.on_event(Event("started", RELU))
         assert (shown.work.total, shown.work.unknown) == (9, 8)
         shown.on_event(Event("finished", RELU, epoch(RELU, 4).row))
@@ -60,7 +74,7 @@ def test_the_number_of_proposed_trials_may_change(capsys: pytest.CaptureFixture[
 
 
 def test_plain_lines_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
-    with SweepProgress(PLAN, workers=1) as shown:
+    with SweepProgress(PLAN) as shown:
         assert isinstance(shown.view, Lines)
         shown.on_event(Event("note", text="2 trials at once"))
         shown.on_event(Event("started", RELU))
@@ -85,7 +99,7 @@ def test_waiting_for_images_is_reported_once_with_the_next_step(capsys: pytest.C
         row = epoch(trial, number).row
         return Event("epoch", trial, dict(row) | {"data_wait_s": wait_s})
 
-    with SweepProgress(PLAN, workers=1) as shown:
+    with SweepProgress(PLAN) as shown:
         shown.on_event(waited(RELU, 1, 1.9))  # a first epoch does not count
         shown.on_event(waited(RELU, 2, 0.19))  # too little to matter
         assert "bottleneck" not in capsys.readouterr().err
@@ -98,7 +112,7 @@ def test_waiting_for_images_is_reported_once_with_the_next_step(capsys: pytest.C
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
-    with SweepProgress(PLAN, workers=1) as shown:
+    with SweepProgress(PLAN) as shown:
         assert isinstance(shown.view, Bars)
         shown.on_event(Event("started", RELU))
         shown.on_event(epoch(RELU))
