@@ -88,7 +88,7 @@ def fill(store: Store, plan: Sequence[PlannedTrial]) -> None:
 
 def follow(plan: Sequence[PlannedTrial]) -> None:
     """Send all events of a sweep to the driver's progress display."""
-    with contextlib.redirect_stderr(Path(os.devnull).open("w")), SweepProgress(plan, 8) as progress:
+    with contextlib.redirect_stderr(Path(os.devnull).open("w")), SweepProgress(plan) as progress:
         for one in plan:
             for epoch in range(1, NUM_EPOCHS + 1):
                 row = epoch_row(one.trial, epoch) | {"planned_epochs": NUM_EPOCHS, "status": "running"}
