@@ -1,7 +1,8 @@
-"""What a file of the plan may load. That no imports go in a circle is a contract of import-linter."""
+"""What files of the plan load, and the files that pages name. Circles of imports are a contract in pyproject.toml."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 import raysweep
 
+ROOT = Path(__file__).resolve().parents[1]
 PLAN = sorted(path.stem for path in Path(raysweep.__file__).parent.glob("*.py"))
 LOADED = """
 import importlib, sys
@@ -25,3 +27,21 @@ def test_a_file_of_the_plan_loads_only_the_standard_library(name: str) -> None:
     module = "raysweep" if name == "__init__" else f"raysweep.{name}"
     done = subprocess.run([sys.executable, "-c", LOADED, module], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/scale.md", "docs/reports.md", "docs/watching.md"]
+)
+def test_pages_name_files_that_exist(page: str) -> None:
+    named = re.findall(r"`((?:raysweep|analysis|benchmarks|search_spaces|tests|cluster|docs)/[\w./-]+)`", read(page))
+    assert [path for path in named if "STUDY" not in path and not (ROOT / path).exists()] == []
+
+
+def test_the_map_of_contributing_has_every_folder() -> None:
+    text = read("CONTRIBUTING.md")
+    folders = {path.parent.name for path in (ROOT / "raysweep").glob("*/__init__.py")}
+    assert [name for name in sorted(folders) if f"`raysweep/{name}/`" not in text and f"`{name}/`" not in text] == []
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text()
