@@ -495,10 +495,12 @@ from raysweep.write import write_sets
 from raysweep.write.sources.generated import GeneratedSource
 from tests.write.test_resuming import OPTIONS
 write_sets.SHARD_IMAGES = 20
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, unlimited[1]))
 try:
     write_sets.write_sets(GeneratedSource(300, 50, side=20), Path(sys.argv[1]), **OPTIONS)
 except RaysweepError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)  # for what measures coverage
     sys.exit(str(error))
 """
 
