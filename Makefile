@@ -23,8 +23,10 @@ test: setup lint  ## lint, types, import rules, tests
 	$(BIN)/python -m pytest $(OTHER_TESTS) --cov --cov-append --cov-report=term:skip-covered
 
 test-all: setup lint  ## also the end-to-end checks of minutes
-	$(BIN)/python -m pytest $(RAY_TESTS) -m "long or not long"
-	$(BIN)/python -m pytest $(OTHER_TESTS) -m "long or not long"
+	status=0; \
+	$(BIN)/python -m pytest $(RAY_TESTS) -m "long or not long" || status=1; \
+	$(BIN)/python -m pytest $(OTHER_TESTS) -m "long or not long" || status=1; \
+	exit $$status
 
 lint: setup
 	$(BIN)/ruff check .
