@@ -9,7 +9,7 @@ from typing import Any
 
 from raysweep.errors import RaysweepError
 from raysweep.patch import parse
-from raysweep.proposals import SCHEDULERS, SEARCHERS, SearchOptions
+from raysweep.proposals import SCHEDULERS, SEARCHERS, SpaceOptions
 from raysweep.request import Request
 from raysweep.space import POINTS
 from raysweep.study import Study, space_names
@@ -123,7 +123,7 @@ def take_request(arguments: dict[str, Any], studies: Sequence[str | Study]) -> R
     return Request(tuple(studies), settings=settings, variants=names_in(arguments.pop("variants", ())), **given)
 
 
-def take_space(arguments: dict[str, Any], studies: Sequence[str | Study]) -> SearchOptions | None:
+def take_space(arguments: dict[str, Any], studies: Sequence[str | Study]) -> SpaceOptions | None:
     """How to search, if the requested study is a search space; takes its arguments out of `arguments`.
 
     Raises:
@@ -147,7 +147,7 @@ def take_space(arguments: dict[str, Any], studies: Sequence[str | Study]) -> Sea
         given["over"] = names_in(given["over"])
     if "search_seed" in given:
         given["seed"] = given.pop("search_seed")
-    return SearchOptions(**given) if spaces else None
+    return SpaceOptions(**given) if spaces else None
 
 
 def names_in(value: str | Iterable[str]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ REPEATS = 1000
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class SpaceOptions:
     """How points are proposed, which trials are stopped early, and the number of points."""
 
     searcher: str = "random"
@@ -137,14 +137,14 @@ class Proposals:
         return Member(self.space.name, proposal.variant, words or "the baseline", proposal.order, BASELINE, self.line)
 
 
-def known_points(space: Space, options: SearchOptions) -> Iterator[Assignment]:
+def known_points(space: Space, options: SpaceOptions) -> Iterator[Assignment]:
     """The points of a searcher that ignores results; none for one that learns from them."""
     if options.searcher == "random":
         return random_points(space, options.seed)
     return space.grid(options.over, options.grid_points) if options.searcher == "grid" else iter(())
 
 
-def fit_to_grid(space: Space, options: SearchOptions) -> SearchOptions:
+def fit_to_grid(space: Space, options: SpaceOptions) -> SpaceOptions:
     """The options with `trials` set to the number of points of the grid; unchanged for other searchers.
 
     Raises:
@@ -185,14 +185,14 @@ def check_settings(space: Space, settings: Iterable[str]) -> None:
             raise RaysweepError(f"{space.name} searches over {path}, so it cannot be set: leave out --set {path}.")
 
 
-def decide_search(recipe: Recipe, found: Found | None, scheduler: str) -> tuple[Action, str]:
+def decide_proposal(recipe: Recipe, found: Found | None, scheduler: str) -> tuple[Action, str]:
     """What to do with a proposal, and why; if there is a scheduler, stopped trials stay stopped."""
     if found is not None and found.status == "stopped" and scheduler != "none":
         return "skip", f"stopped by the scheduler after epoch {found.epochs}"
     return decide(recipe, found)
 
 
-def read_proposals(rows: Iterable[Mapping[str, Any]], proposals: Proposals, options: SearchOptions) -> None:
+def read_proposals(rows: Iterable[Mapping[str, Any]], proposals: Proposals, options: SpaceOptions) -> None:
     """Add the points of this search that are among the members of a store.
 
     A grid takes only its own points, whichever searcher proposed them. Points of an older version of the space only
@@ -210,7 +210,7 @@ def read_proposals(rows: Iterable[Mapping[str, Any]], proposals: Proposals, opti
             proposals.points[row["trial"]] = Proposal(row["order"], row["trial"], recipe, assignment)
 
 
-def _grid_trials(proposals: Proposals, options: SearchOptions) -> set[str] | None:
+def _grid_trials(proposals: Proposals, options: SpaceOptions) -> set[str] | None:
     if options.searcher != "grid":
         return None
     points = islice(known_points(proposals.space, options), options.trials + 1)  # the baseline may come twice

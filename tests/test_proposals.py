@@ -16,9 +16,9 @@ from raysweep.planning import Found
 from raysweep.proposals import (
     Proposal,
     Proposals,
-    SearchOptions,
+    SpaceOptions,
     check_settings,
-    decide_search,
+    decide_proposal,
     fit_to_grid,
     known_points,
     proposal_row,
@@ -91,7 +91,7 @@ def test_a_stored_search_is_continued(tmp_path: Path) -> None:
     first = Proposals(RATES, Recipe())
     list(first.take(random_points(RATES, 0), 5))
     again = Proposals(RATES, Recipe())
-    read_proposals(rows_of(tmp_path, first), again, SearchOptions())
+    read_proposals(rows_of(tmp_path, first), again, SpaceOptions())
     assert again.points == first.points
     assert [p.variant for p in again.take(random_points(RATES, 0), 7)][5:] == ["s004", "s005"]
     assert list(again.points) == [point.trial for point in proposed(RATES, 7)]
@@ -101,12 +101,12 @@ def test_only_points_under_the_same_settings_are_continued(tmp_path: Path) -> No
     first = Proposals(RATES, Recipe())
     list(first.take(random_points(RATES, 0), 5))
     other = Proposals(RATES, patch(Recipe(), {"training.epochs": 3.0}))
-    read_proposals(rows_of(tmp_path, first), other, SearchOptions())
+    read_proposals(rows_of(tmp_path, first), other, SpaceOptions())
     assert not other.points
 
 
 def test_a_grid_on_a_used_store_takes_its_own_points_only(tmp_path: Path) -> None:
-    options = fit_to_grid(RATES, SearchOptions("grid", grid_points=3))
+    options = fit_to_grid(RATES, SpaceOptions("grid", grid_points=3))
     assert options.trials == 6
     stored = Proposals(RATES, Recipe())
     list(stored.take(random_points(RATES, 0), 7))
@@ -120,7 +120,7 @@ def test_a_grid_on_a_used_store_takes_its_own_points_only(tmp_path: Path) -> Non
     assert len(points) == 6
     assert [point.variant for point in points[2:]] == ["s007", "s008", "s009", "s010"]
     random = Proposals(RATES, Recipe())
-    read_proposals(rows_of(tmp_path, grid), random, SearchOptions())
+    read_proposals(rows_of(tmp_path, grid), random, SpaceOptions())
     assert len(random) == 7 + 1 + 4, "a random search counts every point of the store"
 
 
@@ -128,7 +128,7 @@ def test_points_of_an_older_space_keep_their_names(tmp_path: Path) -> None:
     old = Proposals(Space("tiny", "Which?", "p", "f", (NORM,)), Recipe())
     list(old.take(random_points(old.space, 0), 2))
     new = Proposals(TINY, Recipe())
-    read_proposals(rows_of(tmp_path, old), new, SearchOptions())
+    read_proposals(rows_of(tmp_path, old), new, SpaceOptions())
     assert not new.points
     assert new.propose({"norm": "batch", "network.groups": "False"})[0].variant == "s001"
 
@@ -157,7 +157,7 @@ def test_a_row_of_the_store_describes_the_point() -> None:
 def test_a_trial_that_a_scheduler_stopped_is_not_trained_again_under_one(
     found: Found | None, scheduler: str, action: str
 ) -> None:
-    assert decide_search(Recipe(), found, scheduler)[0] == action
+    assert decide_proposal(Recipe(), found, scheduler)[0] == action
 
 
 def test_a_setting_of_a_searched_field_is_refused() -> None:
@@ -179,7 +179,7 @@ def test_a_setting_of_a_searched_field_is_refused() -> None:
 )
 def test_options_out_of_range_are_refused(options: dict[str, object], values: str) -> None:
     with pytest.raises(RaysweepError, match=values):
-        SearchOptions(**options)  # type: ignore[arg-type]
+        SpaceOptions(**options)  # type: ignore[arg-type]
 
 
 def test_planning_a_search_loads_neither_torch_nor_ray() -> None:
@@ -194,15 +194,15 @@ def test_planning_a_search_loads_neither_torch_nor_ray() -> None:
 
 def test_a_grid_is_as_long_as_its_points_and_no_longer_than_allowed() -> None:
     space = find_space("joint")
-    options = SearchOptions("grid", trials=30, over=("network.activation",))
+    options = SpaceOptions("grid", trials=30, over=("network.activation",))
     fitted = fit_to_grid(space, options)
     size = len(space.parameter("network.activation").domain.points)
     assert fitted.trials == size
     proposals = Proposals(space, Recipe())
     assert len(list(proposals.take(known_points(space, fitted), 99))) == size
     with pytest.raises(RaysweepError, match="joint.*30.*--over"):
-        fit_to_grid(space, SearchOptions("grid", trials=30))
+        fit_to_grid(space, SpaceOptions("grid", trials=30))
     with pytest.raises(RaysweepError, match="--grid-points.*--searcher grid.*random"):
-        SearchOptions(grid_points=3)
+        SpaceOptions(grid_points=3)
     with pytest.raises(RaysweepError, match="--grid-points.*1"):
-        SearchOptions("grid", grid_points=1)
+        SpaceOptions("grid", grid_points=1)

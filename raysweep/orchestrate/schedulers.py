@@ -16,7 +16,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, Tri
 
 from raysweep.orchestrate.ray_private import asha_rung, forget_stop, median_means, median_results
 from raysweep.orchestrate.space_searcher import METRIC, TIME
-from raysweep.proposals import SearchOptions
+from raysweep.proposals import SpaceOptions
 
 GRACE_SHARE = 16
 """By default a trial is trained for a sixteenth of its epochs before the scheduler may stop it."""
@@ -113,7 +113,7 @@ class Median(Stopping, MedianStoppingRule):  # type: ignore[misc]
 
 
 def make_scheduler(
-    options: SearchOptions, num_epochs: int, history: Iterable[Seen] = (), baseline: str = ""
+    options: SpaceOptions, num_epochs: int, history: Iterable[Seen] = (), baseline: str = ""
 ) -> Stopping | None:
     """Make the requested scheduler and replay the epochs so far; None if no scheduler is requested.
 

@@ -17,7 +17,7 @@ import ray
 from ray.tune.search import Searcher
 
 from raysweep.orchestrate.ray_private import TRAINING_ITERATION
-from raysweep.proposals import REPEATS, Proposal, Proposals, SearchOptions, known_points
+from raysweep.proposals import REPEATS, Proposal, Proposals, SpaceOptions, known_points
 from raysweep.recipe import Recipe
 from raysweep.space import Assignment, Choice, LogUniform, Parameter, Space, Value, rounded
 from raysweep.train.task import TrialTask
@@ -41,7 +41,7 @@ class Result:
 class Search:
     """The points of a space: proposals, results, and the limit on their number."""
 
-    options: SearchOptions
+    options: SpaceOptions
     proposals: Proposals
     make_task: Callable[[Proposal], TrialTask]
     ended: dict[str, Result] = field(default_factory=dict)

@@ -15,9 +15,9 @@ from raysweep.planning import Action, Found, PlannedTrial
 from raysweep.proposals import (
     Proposal,
     Proposals,
-    SearchOptions,
+    SpaceOptions,
     check_settings,
-    decide_search,
+    decide_proposal,
     fit_to_grid,
     known_points,
     proposal_row,
@@ -70,7 +70,7 @@ class PlannedPoint:
         }
 
 
-def plan_space(request: Request, options: SearchOptions) -> list[PlannedPoint]:
+def plan_space(request: Request, options: SpaceOptions) -> list[PlannedPoint]:
     """The points proposed so far and those that random or grid search will propose.
 
     Raises:
@@ -88,16 +88,14 @@ def plan_space(request: Request, options: SearchOptions) -> list[PlannedPoint]:
         PlannedPoint(
             point,
             space.name,
-            *decide_search(point.recipe, found.get(point.trial), options.scheduler),
+            *decide_proposal(point.recipe, found.get(point.trial), options.scheduler),
             diff(point.recipe, protocol),
         )
         for point in proposals.take(known_points(space, options), options.trials)
     ]
 
 
-def run_space(
-    request: Request, resources: Resources, options: SearchOptions, keep_checkpoints: bool = False
-) -> Outcome:
+def run_space(request: Request, resources: Resources, options: SpaceOptions, keep_checkpoints: bool = False) -> Outcome:
     """Train points of a space until there are as many as asked for, reporting progress on standard error.
 
     Raises:
@@ -115,7 +113,7 @@ def run_space(
 class PreparedSpace:
     """A request for a space that has passed every check, with the points proposed so far."""
 
-    options: SearchOptions
+    options: SpaceOptions
     proposals: Proposals
     found: dict[str, Found]
     """What the store knows of its trials."""
@@ -130,7 +128,7 @@ class PreparedSpace:
 
     def action(self, proposal: Proposal) -> tuple[Action, str]:
         """What to do with a proposal, and why."""
-        return decide_search(proposal.recipe, self.found.get(proposal.trial), self.options.scheduler)
+        return decide_proposal(proposal.recipe, self.found.get(proposal.trial), self.options.scheduler)
 
     def finished(self) -> list[Proposal]:
         """The proposals that count and are not trained again."""
@@ -157,7 +155,7 @@ class PreparedSpace:
         return planned_point(trial, proposal.recipe, member, self.action(proposal), self.protocol)
 
 
-def open_proposals(request: Request, space: Space, store: Store | None, options: SearchOptions) -> Proposals:
+def open_proposals(request: Request, space: Space, store: Store | None, options: SpaceOptions) -> Proposals:
     """The proposals that a store holds for a request, to be continued. Writes nothing.
 
     Raises:
@@ -184,7 +182,7 @@ def asked_space(request: Request) -> Space:
     return space
 
 
-def prepare_space(request: Request, resources: Resources, options: SearchOptions) -> PreparedSpace:
+def prepare_space(request: Request, resources: Resources, options: SpaceOptions) -> PreparedSpace:
     """Check everything that can be checked before training.
 
     Raises:
@@ -199,7 +197,7 @@ def prepare_space(request: Request, resources: Resources, options: SearchOptions
     return PreparedSpace(options, proposals, found_by(store), data, store, request.protocol)
 
 
-def check_inline(resources: Resources, options: SearchOptions) -> None:
+def check_inline(resources: Resources, options: SpaceOptions) -> None:
     """Refuse searchers and schedulers that need Tune in a run without Ray.
 
     Raises:

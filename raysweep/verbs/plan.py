@@ -12,7 +12,7 @@ from raysweep.arguments import take_request, take_space
 from raysweep.cost import assumption
 from raysweep.errors import RaysweepError
 from raysweep.planning import PlannedTrial, changes, to_run
-from raysweep.proposals import SearchOptions
+from raysweep.proposals import SpaceOptions
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.terminal.plans import WIDTH, action_text, paragraph, plan_text, settings_text
@@ -65,7 +65,7 @@ def print_plan(plan: Sequence[PlannedTrial], protocol: str, price: float | None)
         click.echo(f"{assumption(waiting[0].recipe)}.")
 
 
-def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: SearchOptions) -> None:
+def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: SpaceOptions) -> None:
     """Print the points of a search space that are known before it runs, and why others are not."""
     if points:
         for line in paragraph(f"{points[0].space}: what each point changes from the baseline"):

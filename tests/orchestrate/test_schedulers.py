@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from raysweep.orchestrate.schedulers import Seen, Stopping, make_scheduler
-from raysweep.proposals import SearchOptions
+from raysweep.proposals import SpaceOptions
 
 NUM_EPOCHS = 27
 
 
 def scheduler_of(name: str, history: tuple[Seen, ...] = (), baseline: str = "", **options: Any) -> Stopping:
-    made = make_scheduler(SearchOptions(scheduler=name, **options), NUM_EPOCHS, history, baseline)
+    made = make_scheduler(SpaceOptions(scheduler=name, **options), NUM_EPOCHS, history, baseline)
     assert made is not None
     return made
 
@@ -109,9 +109,9 @@ def test_reasons_name_epoch_rung_and_numbers() -> None:
 
 @pytest.mark.parametrize(("num_epochs", "first_rung"), [(1, 1), (4, 1), (64, 4)])
 def test_a_scheduler_waits_a_sixteenth_of_the_training(num_epochs: int, first_rung: int) -> None:
-    scheduler: Any = make_scheduler(SearchOptions(scheduler="asha"), num_epochs)
+    scheduler: Any = make_scheduler(SpaceOptions(scheduler="asha"), num_epochs)
     assert scheduler._brackets[0]._rungs[-1][0] == first_rung
 
 
 def test_none_is_none() -> None:
-    assert make_scheduler(SearchOptions(), 8) is None
+    assert make_scheduler(SpaceOptions(), 8) is None

@@ -18,7 +18,7 @@ from raysweep.orchestrate.events import Outcome
 from raysweep.orchestrate.ray_sweep import run_on_ray
 from raysweep.orchestrate.schedulers import make_scheduler
 from raysweep.orchestrate.space_searcher import FixedSearch, Result, Search, optuna_search
-from raysweep.proposals import Proposals, SearchOptions, random_point
+from raysweep.proposals import Proposals, SpaceOptions, random_point
 from raysweep.recipe import Recipe
 from raysweep.space import Choice, LogUniform, Parameter, Space
 from raysweep.train.task import Placement, TrialTask
@@ -41,7 +41,7 @@ NUM_EPOCHS = 4
 
 def make_search(space: Space, folder: Path, **options: Any) -> Search:
     return Search(
-        SearchOptions(**options),
+        SpaceOptions(**options),
         Proposals(space, Recipe()),
         lambda point: TrialTask(point.trial, point.recipe, data="", store=str(folder)),
     )
@@ -185,7 +185,7 @@ def test_a_larger_budget_continues_a_search_that_is_over(pool: Played, tmp_path:
     search = make_search(RATES, tmp_path, searcher="optuna", trials=4)
     end_all(search, pool, search.make_searcher(pool, Event()), "abcde")
     assert search.is_over()
-    search.options = SearchOptions("optuna", trials=7)
+    search.options = SpaceOptions("optuna", trials=7)
     assert not search.is_over()
     pool.tasks.clear()
     end_all(search, pool, search.make_searcher(pool, Event()), "abcde")
@@ -288,7 +288,7 @@ def test_an_optuna_search_on_ray_is_continued(sweep: Sweep, tmp_path: Path) -> N
     search = make_search(RATES, tmp_path, searcher="optuna", trials=6)
     before = sweep(search)
     assert len(before.finished) + len(before.diverged) + len(before.failed) == 6
-    search.options = SearchOptions("optuna", trials=16)
+    search.options = SpaceOptions("optuna", trials=16)
     after = sweep(search)
     trained = (*after.finished, *after.diverged, *after.failed)
     assert len(trained) == 10

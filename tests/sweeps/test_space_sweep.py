@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate import inline
-from raysweep.proposals import SearchOptions
+from raysweep.proposals import SpaceOptions
 from raysweep.request import Request
 from raysweep.space import Choice, LogUniform, Parameter, Space
 from raysweep.store.store import Store
@@ -43,7 +43,7 @@ def _small_space(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def prepare(images: Path, store: Path, trials: int, resources: Resources = INLINE, **options: Any) -> PreparedSpace:
     request = Request(("joint",), "demo", SETTINGS, data=images, store=str(store))
-    return prepare_space(request, resources, SearchOptions(trials=trials, **options))
+    return prepare_space(request, resources, SpaceOptions(trials=trials, **options))
 
 
 def cli(*words: object) -> str:
@@ -144,7 +144,7 @@ def test_what_needs_tune_is_refused_without_ray(option: str, value: str, images:
 def test_optuna_and_asha_on_ray_train_for_real(images: Path, tmp_path: Path) -> None:
     settings = SETTINGS | {"training.epochs": 4.0}
     request = Request(("joint",), "demo", settings, data=images, store=str(tmp_path / "s"))
-    options = SearchOptions("optuna", "asha", trials=6, reduction_factor=2.0)
+    options = SpaceOptions("optuna", "asha", trials=6, reduction_factor=2.0)
     resources = Resources(workers=1, address="local")
     outcome = execute_space(prepare_space(request, resources, options), resources)
     rows = {row["trial"]: row for row in Store.open(str(tmp_path / "s")).trials().to_pylist()}
