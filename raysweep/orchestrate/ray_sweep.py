@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ray.tune.schedulers import TrialScheduler
 
     from raysweep.orchestrate.nas_searcher import NasSearch
-    from raysweep.orchestrate.space_searcher import Search
+    from raysweep.orchestrate.space_searcher import SpacePoints
 
 PATIENCE_S = 5.0
 """How long idle gangs may take to end at the end of a sweep."""
@@ -68,7 +68,7 @@ def run_on_ray(
     workers_per_trial: int = 1,
     max_attempts: int = 2,
     scheduler: TrialScheduler | None = None,
-    search: Search | NasSearch | None = None,
+    search: SpacePoints | NasSearch | None = None,
     metadata: Mapping[str, str] | None = None,
     dashboard: bool | None = None,
     share_images: bool = True,
@@ -124,7 +124,7 @@ def _title(studies: str) -> str:
 
 def lay_out(
     tasks: Sequence[TrialTask],
-    search: Search | NasSearch | None,
+    search: SpacePoints | NasSearch | None,
     shape: GangShape,
     at_once: int | None,
     choose_gpus: bool,
@@ -170,7 +170,7 @@ class _Sweep:
         train: Train,
         max_attempts: int,
         scheduler: TrialScheduler | None,
-        search: Search | NasSearch | None,
+        search: SpacePoints | NasSearch | None,
         share_images: bool,
         title: str,
     ) -> None:

@@ -38,7 +38,7 @@ class Result:
 
 
 @dataclass
-class Search:
+class SpacePoints:
     """The points of a space: proposals, results, and the limit on their number."""
 
     options: SpaceOptions
@@ -169,7 +169,7 @@ class TrialSearch(StatelessSearcher):
     diverged trial has a top-1 of 0, a stopped one only has its curve (Optuna: pruned), a failed one is an error.
     """
 
-    def __init__(self, search: Search, inner: Searcher, pool: Any, stopping: Event) -> None:
+    def __init__(self, search: SpacePoints, inner: Searcher, pool: Any, stopping: Event) -> None:
         super().__init__(metric=METRIC, mode="max")
         self.search = search
         self.inner = inner

@@ -248,12 +248,12 @@ def _inline_tasks(prepared: PreparedSpace, make_task: MakeTask) -> Iterator[Tria
 def _on_ray(prepared: PreparedSpace, make_task: MakeTask, on_event: OnEvent) -> dict[str, Any]:
     """The scheduler, and the search with the results so far."""
     from raysweep.orchestrate.schedulers import make_scheduler
-    from raysweep.orchestrate.space_searcher import Search
+    from raysweep.orchestrate.space_searcher import SpacePoints
 
     baseline, history = trial_id(prepared.proposals.baseline), stored_history(prepared)
     scheduler = make_scheduler(prepared.options, prepared.num_epochs, history, baseline)
     record_stopped(prepared, scheduler.why if scheduler else {}, on_event)
-    search = Search(prepared.options, prepared.proposals, make_task, stored_results(prepared))
+    search = SpacePoints(prepared.options, prepared.proposals, make_task, stored_results(prepared))
     return {"scheduler": scheduler, "search": search}
 
 

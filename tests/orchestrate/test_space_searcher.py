@@ -17,7 +17,7 @@ from raysweep.orchestrate import space_searcher as searchers_module
 from raysweep.orchestrate.events import Outcome
 from raysweep.orchestrate.ray_sweep import run_on_ray
 from raysweep.orchestrate.schedulers import make_scheduler
-from raysweep.orchestrate.space_searcher import FixedSearch, Result, Search, optuna_search
+from raysweep.orchestrate.space_searcher import FixedSearch, Result, SpacePoints, optuna_search
 from raysweep.proposals import Proposals, SpaceOptions, random_point
 from raysweep.recipe import Recipe
 from raysweep.space import Choice, LogUniform, Parameter, Space
@@ -39,8 +39,8 @@ TINY = Space("tiny", "Which?", "p", "f", (NORM,))
 NUM_EPOCHS = 4
 
 
-def make_search(space: Space, folder: Path, **options: Any) -> Search:
-    return Search(
+def make_search(space: Space, folder: Path, **options: Any) -> SpacePoints:
+    return SpacePoints(
         SpaceOptions(**options),
         Proposals(space, Recipe()),
         lambda point: TrialTask(point.trial, point.recipe, data="", store=str(folder)),
@@ -83,7 +83,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Played:
     return Played()
 
 
-def trial_search(search: Search, pool: Played, inner: Searcher) -> Searcher:
+def trial_search(search: SpacePoints, pool: Played, inner: Searcher) -> Searcher:
     return searchers_module.TrialSearch(search, inner, pool, Event())
 
 
@@ -139,7 +139,7 @@ def test_nothing_is_proposed_once_the_sweep_is_stopping(pool: Played, tmp_path: 
     assert len(pool.tasks) == 1
 
 
-def end_all(search: Search, pool: Played, tune: Searcher, names: str) -> None:
+def end_all(search: SpacePoints, pool: Played, tune: Searcher, names: str) -> None:
     """Trains with a top-1 that is best at a rate of 3 times the baseline's."""
     for name in names:
         answer = tune.suggest(name)
@@ -241,12 +241,12 @@ def train_by_rate(task: TrialTask, place: Placement, attempt: int) -> Iterator[d
             return
 
 
-Sweep = Callable[[Search], Outcome]
+Sweep = Callable[[SpacePoints], Outcome]
 
 
 @pytest.fixture
 def sweep(cluster: str, listener: Listener) -> Sweep:
-    def run(search: Search) -> Outcome:
+    def run(search: SpacePoints) -> Outcome:
         return run_on_ray(
             (),
             listener.on_event,
