@@ -13,10 +13,11 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt packaging/setup.sh
 	./packaging/setup.sh
 
-demo: setup  ## a small study on generated images; prints the path of its report
+demo: setup  ## a small study on generated images; prints the paths of its report and of a picture
 	$(BIN)/raysweep run activation --protocol demo --seeds 3 --variants tanh,elu,prelu --store demo/results --data demo/data
 	@echo
 	$(BIN)/raysweep report activation --store demo/results --out demo/report
+	@ls demo/report/activation-*-gains.png
 
 test: setup lint  ## lint, types, import rules, tests
 	$(BIN)/python -m pytest $(RAY_TESTS) --cov --cov-report= --cov-fail-under=0

@@ -35,7 +35,10 @@ class Work:
     unknown: int = 0
     """Number of trials that have not been proposed yet."""
     running: set[str] = field(default_factory=set)
-    """Trials that have started and not ended: the number at once that the ETA assumes."""
+    """Trials that have started and not ended."""
+    most_running: int = 0
+    """The largest number at once so far, which the ETA assumes for the rest: between two trials one fewer runs."""
+    num_ended: int = 0
     totals: Totals = field(default_factory=Totals)
 
     def __post_init__(self) -> None:
@@ -52,9 +55,14 @@ class Work:
         self.left[planned.trial] = images_of(planned)
         self._count(planned.trial, 1)
 
+    def start(self, trial: str) -> None:
+        """Count a trial as running."""
+        self.running.add(trial)
+        self.most_running = max(self.most_running, len(self.running))
+
     def add(self, trial: str, row: Mapping[str, Any]) -> None:
         """Update a trial with the row of an epoch."""
-        self.running.add(trial)
+        self.start(trial)
         length = self.planned[trial].recipe.length
         images = (row["iteration"] - length.end(row["epoch"] - 1)) * length.batch_size
         self._count(trial, -1)
@@ -65,6 +73,7 @@ class Work:
     def end(self, trial: str) -> None:
         """Set what is left of a trial to nothing."""
         self.running.discard(trial)
+        self.num_ended += 1
         self._count(trial, -1)
         self.left[trial] = 0
         self._count(trial, 1)
@@ -82,7 +91,10 @@ class Work:
         rate = self.totals.rates / len(self.speed)
         left = self.totals.left_s + self.totals.left_work / rate
         whole = self.totals.whole_s + self.totals.whole_work / rate
-        return max(0.0, left + self.unknown * whole / len(self.left)) / max(1, len(self.running))
+        return max(0.0, left + self.unknown * whole / len(self.left)) / self._at_once()
+
+    def _at_once(self) -> int:
+        return max(1, min(self.most_running, self.total - self.num_ended))
 
     def _count(self, trial: str, sign: int) -> None:
         """Add a trial to the sums (`sign` 1), or remove it before it changes (-1)."""

@@ -84,7 +84,7 @@ class SweepProgress:
         if self.left:
             self.work.unknown = max(0, self.left() - (len(self.planned) - self.num_ended))
         if event.kind == "started":
-            self.work.running.add(event.trial)
+            self.work.start(event.trial)
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
             self._warn_of_waiting(event.row)

@@ -34,7 +34,8 @@ def epoch(trial: str, number: int = 1, wall_s: float = 2.0) -> Event:
 
 def test_eta_comes_from_measured_speed_and_cost() -> None:
     work = Work({planned.trial: planned for planned in PLAN})
-    work.running |= {RELU, MAXOUT}
+    work.start(RELU)
+    work.start(MAXOUT)
     assert work.eta_s() is None
     work.add(RELU, epoch(RELU, 1, wall_s=2.0).row)
     assert work.eta_s(RELU) == pytest.approx(2.0 * (LENGTH.num_epochs - 1), rel=0.02)
@@ -56,7 +57,10 @@ def test_the_eta_counts_the_trials_that_run_and_not_the_workers_asked_for(capsys
         assert alone is not None
         assert both == pytest.approx(alone / 2)
         shown.on_event(Event("retried", MAXOUT, text="its worker was killed"))
-        assert shown.work.eta_s() == pytest.approx(alone)
+        assert shown.work.eta_s() == pytest.approx(both), "it will run again"
+        shown.on_event(Event("finished", RELU, epoch(RELU, 4).row))
+        shown.on_event(Event("started", MAXOUT))
+        assert shown.work.eta_s() == pytest.approx(shown.work.eta_s(MAXOUT)), "only one is left"
 
 
 def test_the_number_of_proposed_trials_may_change(capsys: pytest.CaptureFixture[str]) -> None:
