@@ -88,6 +88,7 @@ def test_killed_helpers_of_tune_and_train_lose_nothing(
         assert len(reported) >= 4
 
 
+@pytest.mark.long
 def test_asha_stops_the_worse_trials(cluster: str, listener: Listener, tmp_path: Path) -> None:
     from ray.tune.schedulers import ASHAScheduler
 

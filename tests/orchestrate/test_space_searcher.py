@@ -284,6 +284,7 @@ def test_a_random_search_with_asha_on_ray(sweep: Sweep, listener: Listener, tmp_
     assert all(len(file.read_text().split()) == 1 + (file.name in outcome.failed) for file in tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_an_optuna_search_on_ray_is_continued(sweep: Sweep, tmp_path: Path) -> None:
     search = make_search(RATES, tmp_path, searcher="optuna", trials=6)
     before = sweep(search)
