@@ -60,7 +60,6 @@ class SweepProgress:
         self.planned = {planned.trial: planned for planned in trials}
         self.find = find
         self.left = left
-        self.num_ended = 0
         self.work = Work(self.planned, unknown=sum(more.values()))
         self.warned = False
         self.view: View = (Bars if sys.stderr.isatty() else Lines)(trials, more)
@@ -80,16 +79,15 @@ class SweepProgress:
             self.work.expect(planned)
             self.work.unknown -= 1
             self.view.expect(planned)
-        self.num_ended += event.kind in ENDS
+        if event.kind in ENDS:
+            self.work.end(event.trial)
         if self.left:
-            self.work.unknown = max(0, self.left() - (len(self.planned) - self.num_ended))
+            self.work.unknown = max(0, self.left() - (len(self.planned) - self.work.num_ended))
         if event.kind == "started":
             self.work.start(event.trial)
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
             self._warn_of_waiting(event.row)
-        if event.kind in ENDS:
-            self.work.end(event.trial)
         if event.kind == "retried":
             self.work.running.discard(event.trial)
         self.view.show(event, self.work)

@@ -14,6 +14,7 @@ import click
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.events import ENDS, headline
+from raysweep.terminal.notes import warn
 from raysweep.terminal.progress import LINE_EVERY_S
 from raysweep.terminal.snapshot import Row, Snapshot, StudyState, silent_s, trial_name
 from raysweep.units import duration, percent
@@ -111,7 +112,7 @@ class Lines:
             for study in snapshot.studies:
                 click.echo(study_line(study))
         for problem in problems[self.problems :]:
-            click.echo(f"warning: {problem}", err=True)
+            warn(problem)
         self.begun, self.problems = True, len(problems)
 
     def _trial(self, row: Row) -> None:

@@ -23,7 +23,7 @@ from raysweep.recipe import Recipe
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.units import short
-from raysweep.verbs.options import json_option, print_json
+from raysweep.verbs.options import json_option, print_json, write_output
 
 COLUMNS = (
     *("network", "side", "batch_size", "params", "macs"),
@@ -173,10 +173,7 @@ def write(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
 
     from raysweep.store.query import render
 
-    try:
-        out.write_bytes(render(pa.Table.from_pylist([dict(row) for row in rows]), out.suffix.removeprefix(".")))
-    except OSError as error:
-        raise RaysweepError(f"cannot write {out} ({error}): choose another --out.") from error
+    write_output(out, render(pa.Table.from_pylist([dict(row) for row in rows]), out.suffix.removeprefix(".")))
 
 
 def text(rows: Sequence[Mapping[str, Any]]) -> str:
