@@ -100,11 +100,9 @@ class Race:
             verdict = self.verdicts[name]
             if look.runs <= verdict.runs:
                 continue
-            variant, baseline = (
-                self.values(name, look.runs),
-                self.values(self.question.baseline, self.baseline_runs_of(look.runs)),
-            )
-            complete = len(variant) == look.runs and len(baseline) == self.baseline_runs_of(look.runs)
+            base = self.baseline_runs_of(look.runs)
+            variant, baseline = self.values(name, look.runs), self.values(self.question.baseline, base)
+            complete = len(variant) == look.runs and len(baseline) == base
             if verdict.outcome.decided or not complete or not (spread := self.spread()):
                 return
             self.verdicts[name] = judge(variant, baseline, spread, self.level() * look.share, self.question.margin)

@@ -68,11 +68,12 @@ class Session:
     def __post_init__(self) -> None:
         for variant, seed, value in self.log.results:
             self._take(variant, seed, value)
-        first, question = self.race.due(), self.race.question
-        if self.spent + self.race.cost(first) > self.budget:
+        race, baseline = self.race, self.race.question.baseline
+        least = self.spent + race.cost(race.due())
+        if least > self.budget:
             raise RaysweepError(
-                f"the budget of {self.budget:g} is too small: {self.race.targets[question.baseline]} runs of the baseline "
-                f"and two of each of {len(question.rivals)} variants cost {self.spent + self.race.cost(first):g}. Raise it, or ask about fewer variants."
+                f"the budget of {self.budget:g} is too small: {race.targets[baseline]} runs of the baseline and two of each "
+                f"of {len(race.question.rivals)} variants cost {least:g}. Raise it, or ask about fewer variants."
             )
 
     @property
