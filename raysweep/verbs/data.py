@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.data.manifest import ENCODINGS
+from raysweep.data.passed_over import lines
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
 from raysweep.verbs.options import json_option, print_json
 
 if TYPE_CHECKING:
+    from raysweep.data.manifest import Manifest
     from raysweep.write.sources.base import Source
 
 
@@ -58,6 +60,12 @@ def data() -> None:
     help="With --encoding mixed: share of images stored as pixels, chosen by a hash of the image's number.",
 )
 @click.option("--skip-bad", is_flag=True, help="Skip images that cannot be decoded, and list them in the manifest.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse a SOURCE that has anything besides the images to write. Without it, what is passed over is counted by "
+    "reason, at the end and in the manifest.",
+)
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -127,6 +135,8 @@ def write(  # one argument per option
         click.echo(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
     for name in sets[folder].skipped:
         click.echo(f"skipped {name}", err=True)
+    for line in lines(found.passed_over):
+        click.echo(f"passed over {line}", err=True)
 
 
 @data.command()
@@ -146,6 +156,13 @@ def check(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json([rows])
         return
+    rows["passed_over"] = _passed_over(manifest)
     click.echo(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
     splits = ((name, split.images, f"{split.bytes:,}", split.sha256[:12]) for name, split in manifest.splits.items())
     click.echo("\n" + table(("split", "images", "bytes", "sha256"), splits))
+
+
+def _passed_over(manifest: Manifest) -> str:
+    if manifest.passed_over is None:
+        return "not counted by the raysweep that wrote this set; write it again to see what its source has besides it"
+    return "; ".join(lines(manifest.passed_over)) or "nothing"

@@ -179,6 +179,7 @@ def _manifest(staging: Staging, source: Source, name: str, parts: Mapping[str, t
         skipped=tuple(bad_images(staging, source)),
         rescale=form.rescale,
         raw_share=form.raw_share if form.encoding == "mixed" else None,
+        passed_over=dict(source.passed_over),
     )
 
 

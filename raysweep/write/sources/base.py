@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raysweep.data.passed_over import Account, lines
 from raysweep.errors import RaysweepError
 
 TEST_NAMES = ("val", "validation", "test")
@@ -55,6 +57,8 @@ class Source:
     classes: tuple[str, ...]
     """Class names in the order of their numbers."""
     splits: Mapping[str, Samples]
+    passed_over: Account = MappingProxyType({})
+    """What the source has besides these images, counted by reason; see `Tally`."""
 
 
 def check_labels(source: Source) -> None:
@@ -70,6 +74,20 @@ def check_labels(source: Source) -> None:
         check_range(labels, len(source.classes), f"{source.spec}, {split}")
     counts = np.bincount(source.splits["train"].labels, minlength=len(source.classes))
     check_classes(source.classes, counts.tolist(), source.spec)
+
+
+def check_nothing_passed_over(source: Source) -> None:
+    """Refuse a source that has anything besides its images.
+
+    Raises:
+        RaysweepError: lists it by reason.
+    """
+    if source.passed_over:
+        found = "\n  ".join(lines(source.passed_over))
+        raise RaysweepError(
+            f"{source.spec} has items that the image set would not have:\n  {found}\n"
+            "Remove them from the source, or omit --strict."
+        )
 
 
 def check_range(labels: NDArray[np.int64], classes: int, where: str) -> None:
