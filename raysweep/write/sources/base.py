@@ -17,6 +17,8 @@ from raysweep.errors import RaysweepError
 TEST_NAMES = ("val", "validation", "test")
 """Names of the test split; the first one that exists is used. ImageNet's `val` has labels, its `test` has none."""
 
+MAX_ENCODED = 1 << 30
+"""Largest encoded image in bytes; larger ones are not read."""
 
 Picture = bytes | NDArray[Any]
 """An encoded image file, or pixels (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits."""
