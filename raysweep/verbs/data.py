@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from raysweep.data.manifest import ENCODINGS
+from raysweep.safe import printable
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
@@ -121,12 +122,12 @@ def write(  # one argument per option
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
     with counted(f"writing {folder}") as progress:
-        sets = write_sets(found, folder, also=sizes, progress=progress, say=partial(click.echo, err=True), **options)
+        sets = write_sets(found, folder, also=sizes, progress=progress, say=note, **options)
     for path, manifest in sets.items():
         splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
-        click.echo(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
+        say(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
     for name in sets[folder].skipped:
-        click.echo(f"skipped {name}", err=True)
+        note(f"skipped {printable(name)}")
 
 
 @data.command()
@@ -146,6 +147,6 @@ def check(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json([rows])
         return
-    click.echo(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
+    say(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
     splits = ((name, split.images, f"{split.bytes:,}", split.sha256[:12]) for name, split in manifest.splits.items())
-    click.echo("\n" + table(("split", "images", "bytes", "sha256"), splits))
+    say("\n" + table(("split", "images", "bytes", "sha256"), splits))
