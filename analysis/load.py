@@ -17,6 +17,7 @@ from raysweep.nas.history import History
 from raysweep.planning import changes, shared_and_own
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
+from raysweep.safe import command
 from raysweep.store.schema import EVALUATIONS
 from raysweep.store.store import Store
 
@@ -189,9 +190,8 @@ def held_studies(members: pd.DataFrame, studies: Sequence[str], uri: str) -> lis
     known = sorted(set(members["study"]))
     shown = list(dict.fromkeys(name for study in studies for name in (known if study == ALL else [study])))
     if not known:
-        raise RaysweepError(
-            f"no results in {uri}: the store is empty. Fill it with `raysweep run STUDY --store {uri}`."
-        )
+        run = command("raysweep", "run", "STUDY", "--store", uri)
+        raise RaysweepError(f"no results in {uri}: the store is empty. Fill it with `{run}`.")
     for study in shown:
         if study not in known:
             hint = did_you_mean(study, known) or f" It has {', '.join(known)}."

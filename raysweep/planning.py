@@ -162,7 +162,7 @@ def _reason(reason: str, members: Sequence[Member]) -> str:
 
 def needing(planned: PlannedTrial, command: str) -> PlannedTrial:
     """The trial with the reason that a command must write its images before it can run."""
-    return replace(planned, action="run", reason=_reason(f"needs images: {command}", planned.members))
+    return replace(planned, action="run", reason=f"{_reason('needs images', planned.members)}: {command}")
 
 
 def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from raysweep.data.passed_over import Account, read_account
 from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
+from raysweep.safe import command
 from raysweep.validate import RESCALES
 
 VERSION = 1
@@ -127,9 +128,9 @@ def read_manifest(folder: Path) -> Manifest:
         RaysweepError: no such folder, no finished image set in it, or a manifest that this version cannot read.
     """
     path = Path(folder) / FILE_NAME
-    how = f"write it with `raysweep data write SOURCE {folder}`."
+    how = f"write it with `{write_command(folder)}`."
     if not path.parent.is_dir():
-        raise RaysweepError(f"there is no folder {folder}: {how}")
+        raise RaysweepError(f"there is no folder {folder}: check its name, or {how}")
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -213,4 +214,9 @@ def _remember(folder: Path, entries: Mapping[str, Any]) -> None:
 
 
 def _again(folder: Path) -> str:
-    return f"Copy it again or write it again: `raysweep data write SOURCE {folder} --overwrite`."
+    return f"Copy it again or write it again: `{write_command(folder, '--overwrite')}`."
+
+
+def write_command(folder: Path, *options: object) -> str:
+    """The command that writes an image set to a folder."""
+    return command("raysweep", "data", "write", "SOURCE", folder, *options)

@@ -34,6 +34,7 @@ import pyarrow.parquet as pq
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
+from raysweep.safe import command
 from raysweep.store.arrow import PACKED, PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.store.compacted import Segments
 from raysweep.store.files import FAILURES, NO_PATIENCE, Files, Patience
@@ -82,7 +83,8 @@ class Store:
             store.files.require(MARK)
         if not store.files.exists(MARK):
             if not create:
-                raise RaysweepError(f"no results in {uri}: create them with `raysweep run STUDY --store {uri}`.")
+                run = command("raysweep", "run", "STUDY", "--store", uri)
+                raise RaysweepError(f"no results in {uri}: check the address, or create them with `{run}`.")
             store.files.write(MARK, json.dumps({"schema_version": SCHEMA_VERSION}).encode())
         elif create:
             store.files.probe()
@@ -170,7 +172,8 @@ class Store:
         known |= set(self.segments.trials(["trial"])["trial"].to_pylist())
         matches = sorted(trial for trial in known if trial.startswith(prefix))
         if not matches:
-            raise RaysweepError(f"no trial {prefix!r} in {self.uri}: list the ids with `raysweep results STUDY`.")
+            results = command("raysweep", "results", "STUDY", "--store", self.uri)
+            raise RaysweepError(f"no trial {prefix!r} in {self.uri}: list the ids with `{results}`.")
         if len(matches) > 1:
             first = ", ".join(matches[:5])
             raise RaysweepError(f"{len(matches)} trials begin with {prefix!r}, e.g. {first}: use more digits.")

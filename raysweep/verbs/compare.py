@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from raysweep.terminal.notes import say
 from raysweep.verbs.options import json_option, print_json, write_output
 
 
@@ -36,4 +37,4 @@ def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None
     if as_json:
         print_json(found.as_dict())
     else:
-        click.echo(comparison_text(found))
+        say(comparison_text(found))

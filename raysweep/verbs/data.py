@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ import click
 
 from raysweep.data.manifest import ENCODINGS
 from raysweep.data.passed_over import lines
+from raysweep.safe import printable
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
@@ -135,14 +136,14 @@ def write(  # one argument per option
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
     with counted(f"writing {folder}") as progress:
-        sets = write_sets(found, folder, also=sizes, progress=progress, say=partial(click.echo, err=True), **options)
+        sets = write_sets(found, folder, also=sizes, progress=progress, say=note, **options)
     for path, manifest in sets.items():
         splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
-        click.echo(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
+        say(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
     for name in sets[folder].skipped:
-        click.echo(f"skipped {name}", err=True)
+        note(f"skipped {printable(name)}")
     for line in lines(found.passed_over):
-        click.echo(f"passed over {line}", err=True)
+        note(f"passed over {line}")
 
 
 @data.command()
@@ -163,9 +164,9 @@ def check(folder: Path, as_json: bool) -> None:
         print_json([rows])
         return
     rows["passed_over"] = _passed_over(manifest)
-    click.echo(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
+    say(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
     splits = ((name, split.images, f"{split.bytes:,}", split.sha256[:12]) for name, split in manifest.splits.items())
-    click.echo("\n" + table(("split", "images", "bytes", "sha256"), splits))
+    say("\n" + table(("split", "images", "bytes", "sha256"), splits))
 
 
 def _passed_over(manifest: Manifest) -> str:

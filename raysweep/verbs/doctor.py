@@ -12,6 +12,7 @@ from importlib import metadata
 
 import click
 
+from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "pyarrow", "pandas", "matplotlib")
@@ -27,7 +28,7 @@ def doctor() -> None:
     rows += [("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()), "")]
     rows += [("GPUs", *_try(_gpus)), ("ffcv reader", *_try(_reader))]
     rows += [("free disk here", f"{shutil.disk_usage('.').free / 2**30:.0f} GiB", "")]
-    click.echo(table(("what", "found", "note"), rows))
+    say(table(("what", "found", "note"), rows))
     if any(found == "missing" for _, found, _ in rows):
         raise click.exceptions.Exit(1)
 

@@ -10,6 +10,7 @@ import click
 
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError
+from raysweep.terminal.notes import say
 from raysweep.units import json_text
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def json_option(command: Command) -> Command:
 
 def print_json(rows: Any) -> None:
     """Print rows as JSON."""
-    click.echo(json_text(rows))
+    say(json_text(rows))
 
 
 def write_output(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from raysweep.errors import RaysweepError
+from raysweep.terminal.notes import say
 from raysweep.terminal.watch_store import check_every, refreshes
 from raysweep.verbs.options import store_option
 
@@ -49,5 +50,11 @@ def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: f
 
     with nullcontext(ignore) if live else counted(f"drawing {out}") as progress:
         write_report(
-            store, studies, out, progress, refreshes=refreshes if live else None, every_s=every_s, ready=click.echo
+            store,
+            studies,
+            out,
+            progress,
+            refreshes=refreshes if live else None,
+            every_s=every_s,
+            ready=lambda page: say(str(page)),
         )

@@ -12,6 +12,8 @@ from raysweep.patch import diff, flatten
 from raysweep.planning import changes
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
+from raysweep.safe import printable
+from raysweep.terminal.notes import say
 from raysweep.terminal.plans import paragraph, settings_text
 from raysweep.terminal.tables import table
 from raysweep.units import brief
@@ -42,12 +44,12 @@ def show(trial: str, store: str, every: bool, as_json: bool) -> None:
         print_json(found)
         return
     for line in _meaning(found, recipe, opened.members().to_pylist()):
-        click.echo(line)
+        say(line)
     if every:
         fields = ((path, brief(value)) for path, value in found["recipe"].items())
-        click.echo("\n" + table(("field", "value"), fields))
+        say("\n" + table(("field", "value"), fields))
     shown = ((key, value) for key, value in found.items() if key not in ("recipe", "diff", "studies", "trial"))
-    click.echo("\n" + table(("result and provenance", ""), shown))
+    say("\n" + table(("result and provenance", ""), shown))
 
 
 def _protocol(found: Mapping[str, Any]) -> Recipe:
@@ -56,11 +58,11 @@ def _protocol(found: Mapping[str, Any]) -> Recipe:
 
 def _meaning(found: Mapping[str, Any], recipe: Recipe, members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The studies of a trial: in each the settings that its trials share, and what this one changes."""
-    yield f"trial {found['trial']}, seed {recipe.seed}, protocol {found['protocol'] or 'none'}"
+    yield f"trial {printable(found['trial'])}, seed {recipe.seed}, protocol {printable(found['protocol'] or 'none')}"
     for own in (member for member in members if member["trial"] == found["trial"]):
         baseline = _baseline(own, members) or recipe
         yield ""
-        yield f"{own['study']}/{own['variant']}"
+        yield printable(f"{own['study']}/{own['variant']}")
         yield from paragraph(f"  settings of the study: {settings_text(changes(baseline, _protocol(found)))}")
         own_changes = settings_text(changes(recipe, baseline), nothing="nothing")
         yield from paragraph(f"  changes from its baseline, {own['baseline']}: {own_changes}")
