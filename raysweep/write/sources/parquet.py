@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
-from raysweep.write.decode import BadImageError
 from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem
 from raysweep.write.sources.class_numbers import number_classes
 from raysweep.write.sources.parquet_cells import DAMAGED, Cells
@@ -39,7 +38,7 @@ class ParquetSamples(Samples):
         """The encoded image.
 
         Raises:
-            BadImageError: the row has none, or one that is too large.
+            OSError: the row has none, or one that is too large.
         """
         return _Fetched({index: self._cell(index)})(index)
 
@@ -73,7 +72,7 @@ class _Fetched:
     def __call__(self, index: int) -> bytes:
         cell = self.cells[index]
         if isinstance(cell, str):
-            raise BadImageError(cell)
+            raise OSError(cell)
         return cell
 
 
@@ -133,8 +132,9 @@ def _split_rows(found: Sequence[Rows], spec: str, tally: Tally) -> dict[str, NDA
     names = sorted(set(splits))
     train, test = (next((name for name in known if name in names), None) for known in (TRAIN_NAMES, TEST_NAMES))
     if train is None or test is None:
+        shown = ", ".join(filter(None, names))
         raise RaysweepError(
-            f"{spec} has the splits {', '.join(filter(None, names)) or 'none'}: it needs `train` and one of "
+            f"{spec} has {f'the splits {shown}' if shown else 'no splits'}: it needs `train` and one of "
             f"{', '.join(f'`{name}`' for name in TEST_NAMES)}, in a column `split`, or in the names of files or of "
             "their folders, such as train-0.parquet."
         )

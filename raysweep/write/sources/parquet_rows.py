@@ -107,8 +107,8 @@ def _check_images(metadata: pq.FileMetaData, table: Table, columns: Columns) -> 
     ]
     if sum(chunk.statistics.null_count or 0 for chunk in chunks if chunk.statistics) == metadata.num_rows:
         raise RaysweepError(
-            f"{table.path}: column `{columns.image}` has no bytes in any row, perhaps only paths: embed the image files "
-            "in the column, or sort them into class folders."
+            f"{table.path}: column `{columns.image}` has no bytes in any row, perhaps only paths: embed the "
+            "image files in the column, or sort them into class folders."
         )
 
 
@@ -121,4 +121,4 @@ def _splits(values: Any) -> NDArray[Any]:
     text = pc.fill_null(pc.cast(values, pa.large_string()), "")
     codes = pc.utf8_lower(pc.utf8_trim_whitespace(text)).combine_chunks().dictionary_encode()
     names: NDArray[Any] = np.array(codes.dictionary.to_pylist(), object)
-    return names[np.asarray(codes.indices.to_numpy())]
+    return np.asarray(names[codes.indices.to_numpy()])
