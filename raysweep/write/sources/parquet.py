@@ -15,7 +15,7 @@ from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
 from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem
 from raysweep.write.sources.class_numbers import number_classes
-from raysweep.write.sources.parquet_cells import DAMAGED, Cells
+from raysweep.write.sources.parquet_cells import Cells
 from raysweep.write.sources.parquet_columns import Wanted
 from raysweep.write.sources.parquet_rows import Rows, read_rows
 from raysweep.write.sources.split_names import TEST_NAMES, TRAIN_NAMES
@@ -51,13 +51,7 @@ class ParquetSamples(Samples):
         return _Fetched({index: self._cell(index) for index in indices})
 
     def _cell(self, index: int) -> bytes | str:
-        try:
-            value = self._cells.get(int(self._rows[index]))
-        except DAMAGED as error:
-            raise RaysweepError(
-                f"{self.name(index)} and the following rows cannot be read: {error}. Get this file again; then the "
-                "same command continues."
-            ) from None
+        value = self._cells.get(int(self._rows[index]))
         if value is None:
             return "the row has no image"
         return value.to_pybytes() if value.size <= MAX_ENCODED else f"too large: {value.size:,} bytes"
@@ -89,6 +83,7 @@ class ParquetSource(Source):
         found = read_rows(path, wanted, tally)
         self.name, self.spec = stem(str(path)), f"{path}{found[0].columns.text()}"
         cells = Cells([group for rows in found for group in rows.groups])
+        _check_images(cells, found[0])
         chosen = _split_rows(found, self.spec, tally)
         names = _class_names(found)
         labels = _labels(found, self.spec).take(np.concatenate(list(chosen.values())))
@@ -101,6 +96,15 @@ class ParquetSource(Source):
             if name not in self.classes:
                 tally.add("classes without images", name)
         self.passed_over = tally.account()
+
+
+def _check_images(cells: Cells, first: Rows) -> None:
+    """Refuse a set whose first file has no image in any row."""
+    if not any(cells.get(row) for row in range(len(first.labels))):
+        raise RaysweepError(
+            f"{first.table.path}: column `{first.columns.image}` has no bytes in any row, perhaps only paths: embed "
+            "the image files in the column, or sort them into class folders."
+        )
 
 
 def _class_names(found: Sequence[Rows]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from raysweep.errors import RaysweepError
 from raysweep.write.sources.parquet_columns import Columns
 
 KEEP_WHOLE = 2 << 30
@@ -78,11 +79,17 @@ class Cells:
         """The encoded image, not copied; None if the row has none.
 
         Raises:
-            One of `DAMAGED`: it cannot be read.
+            RaysweepError: it cannot be read.
         """
         group, place = self._place(row)
         part, offset = divmod(place, self._groups[group].rows_per_part)
-        value = self._part(group, part)[offset]
+        try:
+            value = self._part(group, part)[offset]
+        except DAMAGED as error:
+            raise RaysweepError(
+                f"{self.name(row)} and the following rows cannot be read: {error}. Get this file again; then the same "
+                "command continues."
+            ) from None
         if isinstance(value, pa.DictionaryScalar):
             value = value.value
         return value.as_buffer()

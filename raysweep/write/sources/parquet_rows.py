@@ -68,10 +68,12 @@ def _read(table: Table, wanted: Wanted) -> Rows | None:
                 return None
             _check_size(file, table)
             columns = _columns(file.schema_arrow, table, wanted)
-            _check_images(file.metadata, table, columns)
             names = [columns.label, *([columns.split] if columns.split else [])]
             values = file.read(columns=names)
+            values.validate(full=True)
             groups = [_group(file, table, columns, number) for number in range(file.num_row_groups)]
+        if sum(group.rows for group in groups) != len(values):
+            raise pa.ArrowInvalid("its row groups do not have the number of rows that it says")
     except DAMAGED as error:
         raise RaysweepError(
             f"{table.path} cannot be read as a Parquet file: {str(error).rstrip('.')}. Get this file again."
@@ -95,21 +97,6 @@ def _columns(schema: pa.Schema, table: Table, wanted: Wanted) -> Columns:
         if table.split and has_images(schema):
             raise
         raise _OtherTableError(str(error)) from None
-
-
-def _check_images(metadata: pq.FileMetaData, table: Table, columns: Columns) -> None:
-    """Refuse a file that has no image in any row, as far as its statistics tell."""
-    chunks = [
-        group.column(number)
-        for group in map(metadata.row_group, range(metadata.num_row_groups))
-        for number in range(group.num_columns)
-        if group.column(number).path_in_schema == columns.path
-    ]
-    if sum(chunk.statistics.null_count or 0 for chunk in chunks if chunk.statistics) == metadata.num_rows:
-        raise RaysweepError(
-            f"{table.path}: column `{columns.image}` has no bytes in any row, perhaps only paths: embed the "
-            "image files in the column, or sort them into class folders."
-        )
 
 
 def _group(file: pq.ParquetFile, table: Table, columns: Columns, number: int) -> Group:
