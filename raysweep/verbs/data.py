@@ -83,6 +83,8 @@ def data() -> None:
     show_default=True,
     help="Folder of torchvision's sets.",
 )
+@click.option("--image-column", metavar="NAME", help="Column of a Parquet source with the images.  [default: found]")
+@click.option("--label-column", metavar="NAME", help="Column of a Parquet source with the labels.  [default: found]")
 @click.option(
     "--per-class",
     type=int,
@@ -98,6 +100,8 @@ def write(  # one argument per option
     also: str,
     download: bool,
     root: Path,
+    image_column: str | None,
+    label_column: str | None,
     per_class: tuple[int, int] | None,
     **options: Any,
 ) -> None:
@@ -125,7 +129,9 @@ def write(  # one argument per option
     from raysweep.write.sources.subset import Subset
     from raysweep.write.write_sets import write_sets
 
-    found: Source = open_source(source, root=root, download=download)
+    found: Source = open_source(
+        source, root=root, download=download, image_column=image_column, label_column=label_column
+    )
     if per_class:
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]

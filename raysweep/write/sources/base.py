@@ -85,7 +85,7 @@ def check_labels(source: Source) -> None:
 
 def _check_names(source: Source) -> None:
     """Refuse class names that no manifest can hold: folders of file systems without UTF-8, damaged JSON."""
-    wrong = [name for name in source.classes if not name or name != name.encode(errors="replace").decode()]
+    wrong = [name for name in source.classes if name != name.encode(errors="replace").decode()]
     if wrong:
         raise RaysweepError(
             f"{source.spec}: the names of classes must be text in UTF-8. Rename {', '.join(map(printable, wrong[:5]))}."
