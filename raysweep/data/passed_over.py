@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raysweep.safe import printable
+
 EXAMPLES = 3
 """Number of names that are kept for each reason."""
 
@@ -38,7 +40,7 @@ class Tally:
     def add(self, reason: str, name: str, count: int = 1) -> None:
         """Count an item, or several that one name stands for."""
         before = self._found.get(reason, PassedOver(0, ()))
-        examples = before.examples if len(before.examples) >= EXAMPLES else (*before.examples, name)
+        examples = before.examples if len(before.examples) >= EXAMPLES else (*before.examples, printable(name))
         self._found[reason] = PassedOver(before.count + count, examples)
 
     def account(self) -> dict[str, PassedOver]:
@@ -47,9 +49,9 @@ class Tally:
 
 
 def lines(account: Account) -> Iterator[str]:
-    """A line for each reason: the number of items, the reason and the examples."""
+    """A line for each reason: the number of items and the examples."""
     for reason, items in account.items():
-        yield f"{items.count:,} {reason}: {items.text()}"
+        yield f"{reason}: {items.count:,} ({items.text()})"
 
 
 def read_account(value: Mapping[str, Mapping[str, Any]] | None) -> Account | None:

@@ -1,14 +1,10 @@
-"""Converts any picture to upright 8-bit RGB pixels. Runs when images are written, never in a trial.
-
-The only place where images of unknown origin are opened. Pillow knows formats whose decoders start other programs, as
-Ghostscript for PostScript, and chooses by content whatever the name of a file: it may use those of `FORMATS` only.
-"""
+"""Converts any picture to upright 8-bit RGB pixels. Runs when images are written, never in a trial."""
 
 from __future__ import annotations
 
 import io
 from contextlib import suppress
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +12,11 @@ from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from raysweep.data.opencv import Pixels, resize
 from raysweep.write.sources.base import MAX_ENCODED, Picture
+from raysweep.write.sources.open_image import open_image
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""The formats that are read, whatever the names of the files; also TGA if the file ends as version 2 of it does."""
-TGA_END = b"TRUEVISION-XFILE.\0"
-"""The end of a TGA file: without it, Pillow takes all kinds of bytes for one, as TGA has nothing at its start."""
 PNG_START = b"\x89PNG\r\n\x1a\n"
+LFS_START = b"version https://git-lfs"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-Image.MAX_IMAGE_PIXELS = None  # replaced by our own limit: Pillow's is a warning first, then another exception
 MAX_SIDE = 65_500
 """The limit of JPEG; FFCV stores sides in 16 bits."""
 MAX_BYTES = 1 << 30
@@ -81,18 +74,6 @@ def _from_array(pixels: NDArray[Any]) -> Pixels:
     return np.repeat(eight_bits, 3, axis=2) if pixels.shape[2] == 1 else eight_bits[:, :, :3]
 
 
-def open_image(file: IO[bytes]) -> Image.Image:
-    """Open an image in one of `FORMATS` without decoding its pixels.
-
-    Raises:
-        UnidentifiedImageError: it has none of them.
-    """
-    with suppress(OSError):  # shorter than its end would be
-        file.seek(-len(TGA_END), io.SEEK_END)
-    formats = (*FORMATS, "TGA") if file.read() == TGA_END else FORMATS
-    return Image.open(file, formats=formats)
-
-
 def _from_bytes(data: bytes) -> Pixels:
     # Pillow refuses truncated pictures; OpenCV would fill the rest with grey.
     if not data:
@@ -146,6 +127,8 @@ def _unidentified(data: bytes) -> str:
         directory.load(file)
         if 3 in directory[TiffImagePlugin.SAMPLEFORMAT]:
             return FLOATS
+    if data.startswith(LFS_START):
+        return "not an image but a pointer of Git LFS: fetch the images with `git lfs pull`"
     return "not an image in a known format"
 
 

@@ -19,7 +19,7 @@ from raysweep.write.estimate import SHARD_BYTES, decided, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad
 from raysweep.write.resuming import Progress, Request, Say, find_matching, missing_forms, options
-from raysweep.write.sources.base import Source, check_labels, check_nothing_passed_over
+from raysweep.write.sources.base import Source, check_labels, check_nothing_passed_over, warnings
 from raysweep.write.staging import Job, Staging, staging_folder
 from raysweep.write.workers import Encoders, Task
 
@@ -82,6 +82,8 @@ def write_sets(
     _check(request)
     if strict:
         check_nothing_passed_over(source)
+    for sentence in (*source.notes, *warnings(source)):
+        request.say(sentence)
     with _explained(request), staging_folder(folder) as place:
         _write(request, place)
     return {folder / name: read_manifest(folder / name) for name in forms}

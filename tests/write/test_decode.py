@@ -13,6 +13,7 @@ from PIL import Image
 import raysweep
 from raysweep.write import decode
 from raysweep.write.decode import BadImageError, to_rgb
+from raysweep.write.sources.open_image import TGA_END
 from tests.images import encoded, noise
 
 RGB = noise(20, 30)
@@ -167,7 +168,7 @@ def test_tga_is_known_by_its_end() -> None:
     data = encoded(Image.fromarray(RGB), "TGA")
     np.testing.assert_array_equal(to_rgb(data), RGB)
     with pytest.raises(BadImageError, match="not an image"):
-        to_rgb(data[: -len(decode.TGA_END)])
+        to_rgb(data[: -len(TGA_END)])
 
 
 def test_encoded_images_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +181,7 @@ def test_pillow_never_chooses_among_all_its_formats() -> None:
     root = Path(raysweep.__file__).parent
     files = [path for part in (root, root / "analysis") for path in part.resolve().rglob("*.py")]
     opened = [(path.name, call) for path in files for call in re.findall(r"Image\.open\(.*", path.read_text())]
-    assert "decode.py" in dict(opened)
+    assert "open_image.py" in dict(opened)
     assert [name for name, call in opened if "formats=" not in call] == []
 
 

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 from raysweep.write.sources import open_source, parquet_cells
 from raysweep.write.sources.base import check_labels
 from raysweep.write.sources.torchvision_sets import import_torchvision
@@ -52,7 +53,7 @@ def test_files_are_in_the_order_of_their_paths_whatever_their_names(class_folder
     Path(os.fsdecode(strange)).write_bytes(PNG[5])
     train = open_source(str(root)).splits["train"]
     paths = sorted(path for path in (root / "train").rglob("*") if path.is_file())
-    shown = [os.fsencode(path.relative_to(root)).decode(errors="replace") for path in paths]
+    shown = [printable(str(path.relative_to(root))) for path in paths]
     assert [train.name(index) for index in range(len(train))] == shown
     part = pickle.loads(pickle.dumps(train.fetch(range(3, len(train)))))
     assert [part(index) for index in range(3, len(train))] == [path.read_bytes() for path in paths[3:]]
@@ -71,7 +72,7 @@ def test_imagenets_test_folder_without_classes_is_not_used(class_folder: Folder)
 
 
 def test_other_classes_in_the_test_split_are_an_error(class_folder: Folder) -> None:
-    with pytest.raises(RaysweepError, match=r"val.* 1 classes.*train: emu"):
+    with pytest.raises(RaysweepError, match=r"val.*train.*: emu"):
         open_source(str(class_folder(CAT | {"val/emu/1.png": PNG[0]})))
 
 

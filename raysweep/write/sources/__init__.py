@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import stat
+from itertools import islice
 from pathlib import Path
 
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 from raysweep.write.sources.base import Source
 
 TORCHVISION = "torchvision:"
+LOOKED_AT = 10_000
+"""Number of files whose suffixes may explain why a folder is no set."""
 
 
 def open_source(
@@ -35,10 +40,15 @@ def open_source(
 
         return TorchvisionSource(spec.removeprefix(TORCHVISION), root or Path("downloads"), download)
     path = Path(spec)
-    if not path.exists():
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
         raise RaysweepError(
-            f"there is no file or folder {spec}: use a class folder, a Parquet file or folder, or torchvision:CIFAR10."
-        )
+            f"{printable(spec)} cannot be used ({error.strerror}): give a class folder, a Parquet file or folder, or "
+            "torchvision:CIFAR10."
+        ) from None
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise RaysweepError(f"{printable(spec)} is neither a file nor a folder.")
     from raysweep.write.sources.folder import FolderSource
     from raysweep.write.sources.other_formats import advice
     from raysweep.write.sources.parquet import ParquetSource
@@ -52,4 +62,4 @@ def open_source(
     try:
         return FolderSource(path)
     except RaysweepError as error:
-        raise RaysweepError(f"{error}{advice(name for name in files_below(path))}") from None
+        raise RaysweepError(f"{error}{advice(islice(files_below(path), LOOKED_AT))}") from None
