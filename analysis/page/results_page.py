@@ -17,13 +17,13 @@ from urllib.parse import quote
 
 import pandas as pd
 from markupsafe import Markup
-from matplotlib import style
 
 from analysis import messages
 from analysis.captions import caption
-from analysis.figures import STYLE, Drawing, figures, gather, overviews, render
+from analysis.figures import Drawing, figures, gather, overviews, render
 from analysis.load import ALL, Line, load_lines
 from analysis.metrics import METRICS
+from analysis.own_matplotlib import own_style
 from analysis.page.gain_tables import markdown, readable, summary
 from analysis.page.html_page import index_row, template
 from analysis.page.section import facts, file_stem, origins, shown
@@ -134,7 +134,7 @@ def _gains(line: Line, page: Path, folder: Path) -> str:
 
 def _draw(drawing: Drawing[Any], frame: pd.DataFrame, words: str, file: Path, page: Path) -> str:
     """Draw a figure to a file, and return the link to it from the page."""
-    with style.context(STYLE):  # the resolution is read when saving
+    with own_style():  # the resolution is read when saving
         render(drawing, frame, words).savefig(file)
     return quote(Path(os.path.relpath(file, page.parent)).as_posix())
 
