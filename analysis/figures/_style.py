@@ -32,6 +32,7 @@ NAMED: Mapping[str, str] = (
 """Series -> its colour in every figure."""
 KEY_CHARACTERS_PER_INCH, MARK_CHARACTERS = 17, 5
 """Characters of a key per inch, and the width in characters of the mark before each name."""
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PUBLISHED_ON = "published (ImageNet)"
 
 
@@ -115,6 +116,11 @@ def log_ticks(axis: Axis, text: Callable[[float], str], subs: Sequence[float] | 
         axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(lambda value, _: text(value))
     axis.set_minor_formatter(lambda value, _: "")
+
+
+def power_of_ten(value: float) -> str:
+    """A power of ten with its exponent in superscript, as text: formulas are off, since names may look like them."""
+    return f"10{str(round(math.log10(value))).translate(SUPERSCRIPTS)}"
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:

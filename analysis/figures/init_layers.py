@@ -97,6 +97,7 @@ def _panel(panel: Axes, own: pd.DataFrame, row: pd.DataFrame) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     panel.yaxis.set_major_locator(LogLocator(numticks=4))
     panel.yaxis.set_minor_locator(NullLocator())
+    style.log_ticks(panel.yaxis, style.power_of_ten)
 
 
 NOTE = (
