@@ -33,8 +33,8 @@ class CaffeBatchNorm(nn.Module):
     def __init__(self, channels: int, current: bool = False) -> None:
         """With `current`, test batches are normalised by their own statistics too.
 
-        One value per channel, as after a fully connected layer if a single image is left for the last test batch, has no
-        variance: it is normalised by the running statistics.
+        One value per channel, as after a fully connected layer for a last test batch of one image, has no variance:
+        it is normalised by the running statistics.
         """
         super().__init__()
         self.current = current
