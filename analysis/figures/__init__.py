@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pandas as pd
 
-from analysis.load import Line, load_searches
-from analysis.own_matplotlib import own_style
+from raysweep.analysis.load import Line, load_searches
+from raysweep.analysis.own_matplotlib import own_style
 from raysweep.registry import Registry
 from raysweep.safe import printable
 from raysweep.store.schema import EVALUATIONS, INIT_STATS, RANKING
@@ -46,7 +46,7 @@ class Evidence:
     init_stats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=INIT_STATS.names))
     """Rows of `raysweep.store.schema.INIT_STATS`."""
     searches: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EVALUATIONS.names))
-    """Rows of `analysis.load.load_searches`, or of `searches_of`, which can have an `optimum`."""
+    """Rows of `raysweep.analysis.load.load_searches`, or of `searches_of`, which can have an `optimum`."""
     rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=RANKING.names))
     """Rows of `raysweep.store.schema.RANKING`, with the columns that identify rankings."""
 

@@ -7,12 +7,21 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.load import ALL, LINE, Line, load_lines
-from analysis.metrics import METRICS
-from analysis.published import published_study
-from analysis.statistics.across import QValues, claims, q_values
-from analysis.statistics.comparisons import SAME, Comparisons, Estimate, comparisons, ends, estimate, gains, top1
-from analysis.statistics.power import seeds_needed
+from raysweep.analysis.load import ALL, LINE, Line, load_lines
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.across import QValues, claims, q_values
+from raysweep.analysis.statistics.comparisons import (
+    SAME,
+    Comparisons,
+    Estimate,
+    comparisons,
+    ends,
+    estimate,
+    gains,
+    top1,
+)
+from raysweep.analysis.statistics.power import seeds_needed
 from raysweep.safe import csv_text, html_text, latex_text, markdown_text
 from raysweep.store.store import Store
 

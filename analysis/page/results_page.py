@@ -1,6 +1,6 @@
 """RESULTS.md: the results of a committed store, study by study, next to the published ones; `make report` writes it.
 
-    python -m analysis.page.results_page STORE RESULTS.md FIGURES
+    python -m raysweep.analysis.page.results_page STORE RESULTS.md FIGURES
 
 The same store always gives the same bytes: nothing on the page depends on when or where it was written.
 """
@@ -18,18 +18,18 @@ from urllib.parse import quote
 import pandas as pd
 from markupsafe import Markup
 
-from analysis import messages
-from analysis.captions import caption
-from analysis.figures import Drawing, figures, gather, overviews, render
-from analysis.load import ALL, Line, load_lines
-from analysis.metrics import METRICS
-from analysis.own_matplotlib import own_style
-from analysis.page.gain_tables import markdown, readable, summary
-from analysis.page.html_page import index_row, template
-from analysis.page.section import facts, file_stem, origins, shown
-from analysis.published import published_study
-from analysis.statistics.across import QValues, q_values
-from analysis.statistics.comparisons import comparable_tops, comparisons
+from raysweep.analysis import messages
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import Drawing, figures, gather, overviews, render
+from raysweep.analysis.load import ALL, Line, load_lines
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.own_matplotlib import own_style
+from raysweep.analysis.page.gain_tables import markdown, readable, summary
+from raysweep.analysis.page.html_page import index_row, template
+from raysweep.analysis.page.section import facts, file_stem, origins, shown
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.across import QValues, q_values
+from raysweep.analysis.statistics.comparisons import comparable_tops, comparisons
 from raysweep.errors import RaysweepError
 from raysweep.safe import markdown_code, markdown_text
 from raysweep.store.store import Store

@@ -40,8 +40,8 @@ def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: f
     raysweep report all --live
     """
     every_s = seconds_between(every, EVERY_S, live, "--live")
-    from analysis.page.html_page import ignore
-    from analysis.page.report import write_report
+    from raysweep.analysis.page.html_page import ignore
+    from raysweep.analysis.page.report import write_report
     from raysweep.terminal.progress import counted
 
     with nullcontext(ignore) if live else counted(f"drawing {out}") as progress:
