@@ -9,9 +9,9 @@ from raysweep.sweeps.study_sweep import member_rows
 from tests.analysis.conftest import write
 
 NAMES = (
-    *("[/x]", "[red]red", ":boom:", "\x1b[2J\x07clear", "\u202egnp.exe", "two\nlines", "tab\there", "back\\slash"),
-    *("<script>alert(1)</script>", "&lt;b&gt;", "=cmd()", "+1", "-1+2", "@sum", "$x_1$", "100%", "a|b", "`code`"),
-    *("*b*", "_u_", "{x}", "~a^b#c", "[y] z", "a;b 'c' \"d\"", "a\u2028b\x85c"),
+    *("[/x]", "[red]red :boom:", "\x1b[2J\x07clear\there", "\u202egnp.exe \u2028 a\x85c", "two\nlines", "[y] z"),
+    *("<script>alert(1)</script> &lt;b&gt;", "=cmd()", "+1", "-1+2", "@sum", "$x_1$ 100% {x} ~a^b#c"),
+    *("a|b `code` *b* _u_", "a;b 'c' \"d\" back\\slash"),
 )
 ERROR = "Traceback\nRuntimeError: [/data/x] [enforce fail at a.cpp:75] \x1b[2J\x1b]0;title\x07 $(reboot) <script>"
 STUDY = "st [b]\x1b[2J<i>$`|"
