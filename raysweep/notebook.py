@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, take_request, take_space
-from raysweep.errors import RaysweepError, unknown
+from raysweep.errors import unknown
 from raysweep.planning import PlannedTrial
 from raysweep.study import Study
 
@@ -119,12 +119,9 @@ def report(
         RaysweepError: no such store or study, a folder that cannot be written, or `every` without `live`.
     """
     from raysweep.analysis.page.report import EVERY_S, write_report
-    from raysweep.terminal.watch_store import check_every, refreshes
+    from raysweep.terminal.watch_store import refreshes, seconds_between
 
-    if every is not None and not live:
-        raise RaysweepError(f"every is {every:g}, but it only works with live=True.")
-    every_s = EVERY_S if every is None else every
-    check_every(every_s)
+    every_s = seconds_between(every, EVERY_S, live, "live=True")
     return write_report(str(store), studies, Path(out), refreshes=refreshes if live else None, every_s=every_s)
 
 

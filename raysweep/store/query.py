@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from raysweep.errors import RaysweepError, did_you_mean, unknown
+from raysweep.safe import csv_table
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
 from raysweep.units import json_text
@@ -52,7 +52,7 @@ def render(table: pa.Table, form: str) -> bytes:
     if form == "json":
         sink.write((json_text(table.to_pylist()) + "\n").encode())
     elif form == "csv":
-        pacsv.write_csv(table, sink)
+        sink.write(csv_table(table.column_names, (row.values() for row in table.to_pylist())).encode())
     elif form == "parquet":
         pq.write_table(table, sink, compression="zstd")
     else:

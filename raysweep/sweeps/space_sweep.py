@@ -152,7 +152,8 @@ class PreparedSpace:
         """The view of a proposal that progress shows."""
         proposal = self.proposals.points[trial]
         member = self.proposals.member(proposal)
-        return planned_point(trial, proposal.recipe, member, self.action(proposal), self.protocol)
+        done = self.found[trial].epochs if trial in self.found else 0
+        return planned_point(trial, proposal.recipe, member, self.action(proposal), self.protocol, done)
 
 
 def open_proposals(request: Request, space: Space, store: Store | None, options: SpaceOptions) -> Proposals:

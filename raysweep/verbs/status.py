@@ -10,7 +10,7 @@ import click
 from raysweep.errors import RaysweepError
 from raysweep.terminal.notes import say, warn
 from raysweep.terminal.tables import table
-from raysweep.terminal.watch_store import EVERY_S, watch
+from raysweep.terminal.watch_store import EVERY_S, seconds_between, watch
 from raysweep.verbs.options import json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ def status(store: str, watched: bool, every: float | None, as_json: bool) -> Non
     """
     if watched and as_json:
         raise RaysweepError("--watch prints tables or lines, not JSON: leave out --json, or call status --json again.")
-    if every is not None and not watched:
-        raise RaysweepError(f"--every {every:g} only works with --watch: add --watch.")
+    every_s = seconds_between(every, EVERY_S, watched, "--watch")
     opened = open_store(store)
     if watched:
-        watch(opened, EVERY_S if every is None else every)
+        watch(opened, every_s)
         return
     rows = status_rows(opened)
     if as_json:
