@@ -25,6 +25,7 @@ from raysweep.store.compaction import Compacted, compact, compact_if_many, count
 from raysweep.store.files import Files, Stamp
 from raysweep.store.store import Store
 from raysweep.verbs.entry import raysweep
+from tests.store.test_store import member_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NUM_EPOCHS = 3
@@ -42,7 +43,7 @@ def fill(store: Store, trials: int) -> None:
     for number in range(trials):
         trial = f"t{number:04}"
         write(store, trial, ("finished", "diverged", "failed", "stopped", "running")[number % 5])
-        store.write_members([{"study": "s", "variant": trial, "trial": trial, "order": number}])
+        store.write_members([member_row(trial, trial, "s") | {"order": number, "protocol": "demo", "line": "l"}])
 
 
 def contents(store: Store) -> tuple[pa.Table, ...]:
