@@ -129,10 +129,11 @@ class Store:
         if rows:
             self._write(f"members/{rows[0]['study']}-{digest(rows)}", table_of(rows, MEMBERS))
 
-    def members(self) -> pa.Table:
-        """The studies and variants of all trials, each (study, variant, trial) once."""
+    def members(self, each_searcher: bool = False) -> pa.Table:
+        """The studies and variants of all trials, each (study, variant, trial) once, or once for each searcher."""
         small = self._read_all(self._names("members"), MEMBERS)
-        return last_of_each(("study", "variant", "trial"), pa.concat_tables([self.segments.members(), small]))
+        keys = ("study", "variant", "trial", *(["searcher"] if each_searcher else []))
+        return last_of_each(keys, pa.concat_tables([self.segments.members(), small]))
 
     def write_init_stats(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the statistics of the first updates of a trial."""
