@@ -30,6 +30,7 @@ from raysweep.analysis.statistics.across import QValues, q_values
 from raysweep.analysis.statistics.comparisons import comparable_tops, comparisons
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
+from raysweep.terminal.notes import warn
 from raysweep.units import brief
 
 EMBEDDED = "gains"
@@ -49,6 +50,8 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
     """
     store = Store.open(store_uri)
     lines = load_lines(store, [ALL])
+    for problem in store.problems:
+        warn(problem)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         page.write_text(_page(store, lines, page, folder), encoding="utf-8")

@@ -59,7 +59,7 @@ class Store:
         self.files = files
         self.segments = Segments(files, self.listed, self._or_note)
         self.problems: list[str] = []
-        """Messages about the files that could not be read so far."""
+        """Messages about files that could not be read so far, and trials that were left out."""
 
     @property
     def uri(self) -> str:
@@ -222,7 +222,7 @@ class Store:
         found = self.files.stamps(folder, suffix)
         for name in sorted(name for name, stamp in found.items() if stamp.size is None or not is_ours(name)):
             del found[name]
-            self._note(f"{name} in the store {self.uri} is not a file of raysweep: move it elsewhere.")
+            self.note(f"{name} in the store {self.uri} is not a file of raysweep: move it elsewhere.")
         return dict(sorted(found.items()))
 
     def _names(self, folder: str) -> list[str]:
@@ -259,10 +259,11 @@ class Store:
         try:
             return read(name)
         except RaysweepError as error:
-            self._note(str(error))
+            self.note(str(error))
             return None
 
-    def _note(self, problem: str) -> None:
+    def note(self, problem: str) -> None:
+        """Add a message to `problems`, once."""
         if problem not in self.problems:
             self.problems.append(problem)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from raysweep.terminal.notes import warn
 from raysweep.terminal.progress import counted
 from raysweep.verbs.options import open_store, store_option
 
@@ -23,5 +22,3 @@ def compact(store: str) -> None:
     with counted("compacting") as show:
         done = compaction.compact(opened, show=show)
     click.echo(f"{done.trials:,} trials compacted, {done.deleted:,} small files deleted, {done.left:,} left")
-    for problem in opened.problems:
-        warn(problem)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from raysweep.verbs.options import json_option, print_json, write_output
+from raysweep.verbs.options import json_option, print_json, warn_of, write_output
 
 
 @click.command()
@@ -31,6 +31,7 @@ def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None
     from raysweep.analysis.two_stores import compare_stores, comparison_text
 
     found = compare_stores(store_a, store_b)
+    warn_of(found.problems)
     if csv:
         write_output(csv, found.variants.to_csv(index=False).encode())
     if as_json:

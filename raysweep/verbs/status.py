@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.notes import warn
 from raysweep.terminal.tables import table
 from raysweep.terminal.watch_store import EVERY_S, watch
 from raysweep.verbs.options import json_option, open_store, print_json, store_option
@@ -49,8 +48,6 @@ def status(store: str, watched: bool, every: float | None, as_json: bool) -> Non
     header = ("study", "protocol", "line", *STATUSES, "epochs", "updated")
     keys = ("study", "protocol", "line", *STATUSES, "epochs", "updated_at")
     click.echo(table(header, ([_cell(row[key]) for key in keys] for row in rows)))
-    for problem in opened.problems:
-        warn(problem)
 
 
 def _cell(value: Any) -> str:
