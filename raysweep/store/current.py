@@ -91,8 +91,8 @@ def _is_given(row: Row, baseline: Recipe) -> bool:
 
 def _sentences(left: Mapping[tuple[Any, ...], Mapping[str, Sequence[str]]]) -> Iterator[str]:
     for (study, protocol, line, variant), repeats in left.items():
+        kept, others = ", ".join(repeats), ", ".join(chain.from_iterable(repeats.values()))
         yield (
-            f"{study}/{variant} ({protocol}, line {line}) or its images changed between sweeps into this store. "
-            f"Results use {', '.join(repeats)} and leave out {', '.join(chain.from_iterable(repeats.values()))}: see `raysweep "
-            "show TRIAL`."
+            f"{study}/{variant} ({protocol}, line {line}) or its images changed between sweeps into this store. Results "
+            f"use {kept} and leave out {others}: see `raysweep show TRIAL`."
         )
