@@ -93,6 +93,6 @@ def _sentences(left: Mapping[tuple[Any, ...], Mapping[str, Sequence[str]]]) -> I
     for (study, protocol, line, variant), repeats in left.items():
         kept, others = ", ".join(repeats), ", ".join(chain.from_iterable(repeats.values()))
         yield (
-            f"{study}/{variant} ({protocol}, line {line}) or its images changed between sweeps into this store. Results "
+            f"{study}/{variant} ({protocol}, line {line}) or its images changed between two sweeps. Results "
             f"use {kept} and leave out {others}: see `raysweep show TRIAL`."
         )
