@@ -180,7 +180,7 @@ def damage(draw: st.DrawFn) -> Callable[[Path], None]:
     cut, place, junk = draw(st.booleans()), draw(st.integers(0, 10**6)), draw(st.binary(max_size=60))
     folder, stem, suffix = draw(st.sampled_from(FOLDERS)), draw(STEMS), draw(st.sampled_from([".parquet", ".json"]))
     names = draw(st.lists(st.sampled_from(["trial", "status", "epoch", "study", "variant", "seed", "x"]), max_size=4))
-    rows = [dict.fromkeys(names, draw(CELLS)) for _ in range(draw(st.integers(0, 2)))] if draw(st.booleans()) else None
+    rows = draw(st.one_of(st.none(), st.just([]), CELLS.map(lambda cell: 2 * [dict.fromkeys(names, cell)])))
 
     def apply(root: Path) -> None:
         files = sorted(path for path in root.rglob("*") if path.is_file())
