@@ -39,7 +39,7 @@ bench: setup  ## measured claims; results in benchmarks/results
 	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script; done
 
 report: setup  ## write RESULTS.md and its figures again, from the committed results
-	$(BIN)/python -m analysis.page.results_page docs/study/store RESULTS.md docs/study
+	$(BIN)/python -m raysweep.analysis.page.results_page docs/study/store RESULTS.md docs/study
 
 costs: setup  ## compute the committed costs of shipped variants again
 	$(BIN)/python -c "from raysweep.cost import write_goldens; from raysweep.planning import shipped_recipes; write_goldens(shipped_recipes())"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.load import Line
+from raysweep.analysis.load import Line
 
 
 def caption(line: Line) -> str:

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.load import DIVERGED, Line
-from analysis.metrics import METRICS, NOTHING
-from analysis.statistics.comparisons import LEVEL, Estimate, contrast
+from raysweep.analysis.load import DIVERGED, Line
+from raysweep.analysis.metrics import METRICS, NOTHING
+from raysweep.analysis.statistics.comparisons import LEVEL, Estimate, contrast
 
 HOLDS, REVERSED, OPEN, NOT_RUN = "holds", "reversed", "not distinguishable", "not run"
 FILE = Path(__file__).parent / "take_home.csv"

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
-from analysis.metrics import METRICS, NOTHING
-from analysis.statistics.agreement import Agreement, agree
-from analysis.statistics.comparisons import CONFIDENCE, LEVEL, Comparisons, comparable_tops, comparisons
+from raysweep.analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
+from raysweep.analysis.metrics import METRICS, NOTHING
+from raysweep.analysis.statistics.agreement import Agreement, agree
+from raysweep.analysis.statistics.comparisons import CONFIDENCE, LEVEL, Comparisons, comparable_tops, comparisons
 from raysweep.store.store import Store
 from raysweep.terminal.tables import table
 

@@ -25,9 +25,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from analysis.load import ALL, load_lines
-from analysis.page.html_page import HtmlPage
 from benchmarks._harness import Row, command_seconds, report, seconds
+from raysweep.analysis.load import ALL, load_lines
+from raysweep.analysis.page.html_page import HtmlPage
 from raysweep.identity import recipe_json
 from raysweep.orchestrate.events import Event
 from raysweep.planning import PlannedTrial, planned_studies, possible, to_run

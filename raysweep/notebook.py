@@ -13,7 +13,7 @@ from raysweep.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.two_stores import StoreComparison
+    from raysweep.analysis.two_stores import StoreComparison
     from raysweep.orchestrate.events import Outcome
     from raysweep.sweeps.space_sweep import PlannedPoint
 
@@ -118,7 +118,7 @@ def report(
     Raises:
         RaysweepError: no such store or study, a folder that cannot be written, or `every` without `live`.
     """
-    from analysis.page.report import EVERY_S, write_report
+    from raysweep.analysis.page.report import EVERY_S, write_report
     from raysweep.terminal.watch_store import check_every, refreshes
 
     if every is not None and not live:
@@ -138,7 +138,7 @@ def gains(*studies: str, store: str | Path = "results") -> pd.DataFrame:
     Raises:
         RaysweepError: no such store, or no such study in it.
     """
-    from analysis.page.gain_tables import all_gains
+    from raysweep.analysis.page.gain_tables import all_gains
     from raysweep.store.store import Store
 
     return all_gains(Store.open(str(store)), studies)
@@ -150,8 +150,8 @@ def take_home(store: str | Path = "results") -> pd.DataFrame:
     Raises:
         RaysweepError: no such store, or an empty one.
     """
-    from analysis.load import ALL, load_lines
-    from analysis.messages import take_home as messages
+    from raysweep.analysis.load import ALL, load_lines
+    from raysweep.analysis.messages import take_home as messages
     from raysweep.store.store import Store
 
     return messages(load_lines(Store.open(str(store)), [ALL]))
@@ -163,7 +163,7 @@ def compare(store_a: str | Path, store_b: str | Path) -> StoreComparison:
     Raises:
         RaysweepError: a store that cannot be read, or is empty.
     """
-    from analysis.two_stores import compare_stores
+    from raysweep.analysis.two_stores import compare_stores
 
     return compare_stores(str(store_a), str(store_b))
 

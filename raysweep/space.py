@@ -307,5 +307,5 @@ def find_space(name: str) -> Space:
     """
     if name not in space_names():
         raise unknown("search space", name, space_names(), "raysweep list studies")
-    space: Space = importlib.import_module(f"search_spaces.{name}").SPACE
+    space: Space = importlib.import_module(f"raysweep.search_spaces.{name}").SPACE
     return space

@@ -114,7 +114,7 @@ def _combine(parts: tuple[Variant, ...]) -> Variant:
 
 @cache
 def _files() -> tuple[str, ...]:
-    package = importlib.import_module("search_spaces")
+    package = importlib.import_module("raysweep.search_spaces")
     return tuple(
         sorted(found.name for found in pkgutil.iter_modules(package.__path__) if not found.name.startswith("_"))
     )
@@ -123,7 +123,9 @@ def _files() -> tuple[str, ...]:
 @cache
 def study_names() -> tuple[str, ...]:
     """Names of the shipped studies: the files of `search_spaces/` that hold a STUDY."""
-    return tuple(name for name in _files() if hasattr(importlib.import_module(f"search_spaces.{name}"), "STUDY"))
+    return tuple(
+        name for name in _files() if hasattr(importlib.import_module(f"raysweep.search_spaces.{name}"), "STUDY")
+    )
 
 
 @cache
@@ -140,7 +142,7 @@ def find_study(name: str) -> Study:
     """
     if name not in _files():
         raise unknown("study", name, study_names(), "raysweep list studies")
-    module = importlib.import_module(f"search_spaces.{name}")
+    module = importlib.import_module(f"raysweep.search_spaces.{name}")
     if not hasattr(module, "STUDY"):
         raise RaysweepError(
             f"{name} is a search space, which cannot be combined with studies: use `raysweep run {name}`."

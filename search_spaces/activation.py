@@ -18,8 +18,7 @@ The non-linearity follows conv1..conv5, fc6 and fc7. Where the published files a
 
 from __future__ import annotations
 
-from raysweep.study import Study, Variant
-from search_spaces._shared import (
+from raysweep.search_spaces._shared import (
     HALF_BATCH_SAME_UPDATES,
     HALF_EPOCHS_NOTE,
     MAXOUT_SAME_COMPLEXITY,
@@ -28,6 +27,7 @@ from search_spaces._shared import (
     pool,
     published,
 )
+from raysweep.study import Study, Variant
 
 _LINEAR = act("linear")
 _FC_MAXOUT = {"network.fc_activation": "maxout"} | fc_widths(1448)

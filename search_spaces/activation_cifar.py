@@ -10,8 +10,8 @@ the protocol's) and the slope of the leaky ReLU (here 0.3).
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import act, net
 from raysweep.study import Study, Variant
-from search_spaces._shared import act, net
 
 _NIN = net("nin_cifar")
 

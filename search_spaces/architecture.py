@@ -16,8 +16,7 @@ Not documented:
 
 from __future__ import annotations
 
-from raysweep.study import Study, Times, Variant
-from search_spaces._shared import (
+from raysweep.search_spaces._shared import (
     EXP_160K,
     FC4096_LRN_224,
     FC4096_LRN_224_NOTE,
@@ -38,6 +37,7 @@ from search_spaces._shared import (
     sides,
     updates,
 )
+from raysweep.study import Study, Times, Variant
 
 _SQUEEZENET = net("squeezenet1_0") | LINEAR
 _NEW_SOLVER = _SQUEEZENET | {"solver.lr": Times(4), "solver.weight_decay": 2e-4}

@@ -12,8 +12,8 @@ training.accumulate=N` computes the same updates in N parts if memory is short; 
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import batch
 from raysweep.study import Study, Variant
-from search_spaces._shared import batch
 
 STUDY = Study(
     name="batch_size",

@@ -9,8 +9,8 @@ The published file of bs256 describes another network (ReLU with LRN); its numbe
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import act, batch
 from raysweep.study import Study, Variant
-from search_spaces._shared import act, batch
 
 _TANH = act("tanh")
 

@@ -12,8 +12,8 @@ published for GoogLeNet (`--network googlenet`); `bn_init` has those runs as pub
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import BN
 from raysweep.study import Study, Variant
-from search_spaces._shared import BN
 
 STUDY = Study(
     name="batchnorm",

@@ -10,8 +10,8 @@ used the doubled weight decay of its file (its log is missing); here it does.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import published
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import published
 
 _DOUBLE_DECAY = {"solver.weight_decay": Times(2.0)}
 

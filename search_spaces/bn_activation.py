@@ -10,8 +10,8 @@ The published tanh number may come from a run with 256 images per statistic (so 
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import BN, MAXOUT_SAME_COMPLEXITY, act, published
 from raysweep.study import Study, Variant
-from search_spaces._shared import BN, MAXOUT_SAME_COMPLEXITY, act, published
 
 _PARTS = "batches in {} parts, so statistics over {} of the images"
 

@@ -10,8 +10,8 @@ Maxout has two pieces, five in the hidden layer.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import BN, FITNET_MAXOUT, act, net
 from raysweep.study import Study, Variant, factorial
-from search_spaces._shared import BN, FITNET_MAXOUT, act, net
 
 _FITNET4 = net("fitnet4")
 

@@ -9,8 +9,8 @@ Normalisation is after ReLU, without scale and bias; dropout follows fc6 and fc7
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import BN, BN_DROP02
 from raysweep.study import Study, Variant
-from search_spaces._shared import BN, BN_DROP02
 
 STUDY = Study(
     name="bn_dropout",

@@ -14,8 +14,16 @@ channel). lim0606 is another network, see `raysweep list networks`; its schedule
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import (
+    BN,
+    GOOGLENET,
+    GOOGLENET_LIM0606,
+    TEST_BATCH_NOTE,
+    googlenet_bn,
+    net,
+    published,
+)
 from raysweep.study import Study, Variant
-from search_spaces._shared import BN, GOOGLENET, GOOGLENET_LIM0606, TEST_BATCH_NOTE, googlenet_bn, net, published
 
 _BEFORE = {"network.norm": "batch_affine", "network.norm_position": "before"}
 _ORTHO = {"init.method": "orthonormal"}

@@ -10,8 +10,8 @@ has 3x3 convolutions twice as wide, at more than twice the cost.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import net
 from raysweep.study import Study, Variant
-from search_spaces._shared import net
 
 _GROUPS = {2: 40, 4: 24, 8: 14, 32: 4}
 """Number of channels of a group, by the number of groups."""

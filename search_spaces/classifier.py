@@ -12,8 +12,8 @@ slides, pool5_c3_clf_avepool, has neither file nor number.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import fc_widths, head, published
 from raysweep.study import Study, Variant
-from search_spaces._shared import fc_widths, head, published
 
 STUDY = Study(
     name="classifier",

@@ -10,8 +10,8 @@ are based on the same network is inferred from this.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import act, fc_widths, head
 from raysweep.study import Study, Variant
-from search_spaces._shared import act, fc_widths, head
 
 _BASE = act("elu") | head("c3_c1_avepool_clf")
 

@@ -11,8 +11,8 @@ the first ELU; here its dropout then applies to the averages, which is our choic
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import act, head
 from raysweep.study import Study, Variant
-from search_spaces._shared import act, head
 
 _ELU = act("elu")
 

@@ -16,8 +16,8 @@ without scale and bias. Not documented, and chosen here:
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import INPUT_BN, input_net, published
 from raysweep.study import Study, Variant
-from search_spaces._shared import INPUT_BN, input_net, published
 
 STUDY = Study(
     name="colorspace",

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+from raysweep.search_spaces._shared import LINEAR, Patch, act, fc_widths, head, input_net, net, pool, published, sides
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import LINEAR, Patch, act, fc_widths, head, input_net, net, pool, published, sides
 
 _PARTS: dict[str, Patch] = {
     "elu": act("elu"),

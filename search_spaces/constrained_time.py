@@ -10,8 +10,8 @@ initialisation. Their costs agree to 7 % at 224 px and nearly so at other sizes;
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import net
 from raysweep.study import Study, Variant
-from search_spaces._shared import net
 
 _MODELS = {
     "a": "five layers: 7x7, 5x5, three 3x3",

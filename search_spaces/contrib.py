@@ -14,8 +14,8 @@ Scale augmentation draws the short side from 128 to 300 px, from images stored a
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import BN_DROP02, EXP_160K, Patch, act
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import BN_DROP02, EXP_160K, Patch, act
 
 _PRELU_BN = BN_DROP02 | act("prelu") | EXP_160K
 

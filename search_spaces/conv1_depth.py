@@ -11,8 +11,8 @@ number was taken at 276,000 updates.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import Patch
 from raysweep.study import Study, Variant
-from search_spaces._shared import Patch
 
 
 def _further(layers: int, kernel: int) -> Patch:

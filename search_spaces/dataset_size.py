@@ -12,8 +12,8 @@ other files leave the solver unchanged, so small sets are seen more often.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import images
 from raysweep.study import Study, Variant
-from search_spaces._shared import images
 
 STUDY = Study(
     name="dataset_size",

@@ -9,8 +9,8 @@ Subsets are those of dataset_size.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import images
 from raysweep.study import Study, Variant
-from search_spaces._shared import images
 
 _UNSCALED = {"data.scale": 1.0}
 

@@ -9,8 +9,8 @@ Networks are those of their papers, for the side of your images, with the protoc
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import net
 from raysweep.study import Study, Variant
-from search_spaces._shared import net
 
 _NETWORKS = {
     "alexnet": "8 layers",

@@ -9,8 +9,8 @@ fc6 and fc7 have various widths, each with the dropout that leaves 1433 units ac
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import Patch, fc_widths
 from raysweep.study import Study, Variant
-from search_spaces._shared import Patch, fc_widths
 
 
 def _fc(width: int, dropout: float) -> Patch:

@@ -12,8 +12,8 @@ unchanged. The number of k11s8_224 was taken at 272,000 updates.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, Patch, published, sides
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, Patch, published, sides
 
 
 def _stem(kernel: int, stride: int, crop: int, short: int) -> Patch:

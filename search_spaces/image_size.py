@@ -13,8 +13,8 @@ updates.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, head, published, sides
 from raysweep.study import Study, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, head, published, sides
 
 STUDY = Study(
     name="image_size",

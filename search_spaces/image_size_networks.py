@@ -10,8 +10,8 @@ Here six networks are trained at five sides each. Every size but the baseline's 
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import net, sides
 from raysweep.study import Study, Variant
-from search_spaces._shared import net, sides
 
 _NETWORKS = ("caffenet", "nin", "squeezenet1_1", "googlenet", "vgg16", "resnet50")
 _SIDES = {64: 80, 96: 110, 128: 144, 180: 205, 224: 256}

@@ -13,8 +13,8 @@ as wide.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import MAXOUT_SAME_COMPLEXITY, act
 from raysweep.study import Study, Variant, factorial
-from search_spaces._shared import MAXOUT_SAME_COMPLEXITY, act
 
 _INITS = {
     "lsuv": "lsuv",

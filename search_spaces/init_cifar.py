@@ -12,8 +12,8 @@ description. Maxout has two pieces, five in the hidden layer.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import FITNET_MAXOUT, act, net
 from raysweep.study import Study, Variant, factorial
-from search_spaces._shared import FITNET_MAXOUT, act, net
 
 _INITS = {
     "lsuv": "lsuv",

@@ -17,9 +17,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from raysweep.search_spaces._shared import (
+    CONV_WIDTHS,
+    INPUT_BN,
+    MAXOUT_SAME_COMPLEXITY,
+    RAW_PIXELS,
+    Patch,
+    act,
+    input_net,
+    pool,
+)
 from raysweep.space import Choice, Like, LogUniform, Parameter, Space, Uniform
 from raysweep.study import Times
-from search_spaces._shared import CONV_WIDTHS, INPUT_BN, MAXOUT_SAME_COMPLEXITY, RAW_PIXELS, Patch, act, input_net, pool
 
 Options = dict[str, Patch]
 

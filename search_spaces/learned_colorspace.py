@@ -11,8 +11,8 @@ raw pixels.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import RAW_PIXELS, input_net
 from raysweep.study import Study, Variant
-from search_spaces._shared import RAW_PIXELS, input_net
 
 _COLOUR_SPACES = {
     "tanh_10_3": "A: 10 and 3 units, tanh",

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from raysweep.search_spaces._shared import EXP_160K, LINEAR, Patch, updates
 from raysweep.study import Study, Variant
-from search_spaces._shared import EXP_160K, LINEAR, Patch, updates
 
 
 def _schedule(name: str, **fields: Any) -> Patch:

@@ -9,8 +9,8 @@ Normalisation is after ReLU, without scale and bias; dropout is 0.2.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import BN_DROP02, EXP_160K, LINEAR, updates
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import BN_DROP02, EXP_160K, LINEAR, updates
 
 STUDY = Study(
     name="lr_policy_bn",

@@ -10,8 +10,8 @@ stride is already 1, pool1 has stride 1 instead.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import HALF_BATCH_SAME_UPDATES, HALF_EPOCHS_NOTE, published
 from raysweep.study import Study, Variant
-from search_spaces._shared import HALF_BATCH_SAME_UPDATES, HALF_EPOCHS_NOTE, published
 
 STUDY = Study(
     name="padding",

@@ -10,8 +10,8 @@ has no number in the published table; its two forms are gated pooling (here) and
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import pool, published
 from raysweep.study import Study, Variant
-from search_spaces._shared import pool, published
 
 STUDY = Study(
     name="pooling",

@@ -12,8 +12,8 @@ method's authors has "longer steps": here one and a half times the length. The n
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, pool, published, sides
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import FC4096_LRN_224, FC4096_LRN_224_NOTE, fc_widths, pool, published, sides
 
 _TREE = pool("tree")
 _AT_227 = sides(227, 256) | fc_widths(4096)

@@ -9,8 +9,8 @@ The published rows of weight decay 1e-4 and 1e-5 have the same two numbers, so o
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import Patch, published
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import Patch, published
 
 _DROP05: Patch = {"network.dropout": 0.5}
 

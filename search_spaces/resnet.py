@@ -15,8 +15,8 @@ swapped: the log of ror_var ends at the number printed for ror.
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import GOOGLENET, GOOGLENET_RES, LINEAR, Patch, act, net, published, updates
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import GOOGLENET, GOOGLENET_RES, LINEAR, Patch, act, net, published, updates
 
 _NO_BN = {"network.norm": "none", "network.conv_bias": True}
 _THIN_ELU = net("thinresnet101") | _NO_BN | act("elu")

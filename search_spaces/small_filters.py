@@ -10,8 +10,8 @@ The networks are models A, B, C and D of He & Sun, and A with eight alternating 
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import net
 from raysweep.study import Study, Variant
-from search_spaces._shared import net
 
 STUDY = Study(
     name="small_filters",

@@ -11,8 +11,8 @@ batch size (several failed runs had 128; here the baseline's).
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import LINEAR, Patch
 from raysweep.study import Study, Variant
-from search_spaces._shared import LINEAR, Patch
 
 
 def _solver(name: str, **fields: float) -> Patch:

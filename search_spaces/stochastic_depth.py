@@ -10,8 +10,8 @@ protocol's, not the paper's (Nesterov, 500 epochs, rate 0.1).
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import Patch, net
 from raysweep.study import Study, Variant
-from search_spaces._shared import Patch, net
 
 
 def _layers(depth: int, survival: float = 1.0) -> Patch:

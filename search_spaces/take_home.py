@@ -10,8 +10,8 @@ careful with changes to highly optimised networks, cannot be tested with a varia
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import BN, INPUT_BN, LINEAR, act, batch, head, images, input_net, pool, sides
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import BN, INPUT_BN, LINEAR, act, batch, head, images, input_net, pool, sides
 
 _HALF_SIZE = sides(64, 73)
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from raysweep.search_spaces._shared import net
 from raysweep.study import Study, Variant
-from search_spaces._shared import net
 
 NETWORKS = ("caffenet", "nin", "squeezenet1_1", "googlenet", "vgg16", "resnet50", "densenet121")
 """Add a network by its name."""

@@ -10,8 +10,8 @@ The networks are reconstructions: a strided 7x7 first layer, then VGG-16's stage
 
 from __future__ import annotations
 
+from raysweep.search_spaces._shared import net, published
 from raysweep.study import Study, Times, Variant
-from search_spaces._shared import net, published
 
 STUDY = Study(
     name="vgglike",

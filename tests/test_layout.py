@@ -18,7 +18,7 @@ import importlib, sys
 before = set(sys.modules)  # what the interpreter itself starts with
 importlib.import_module(sys.argv[1])
 loaded = {name.split(".")[0] for name in set(sys.modules) - before}
-print(*sorted(loaded - sys.stdlib_module_names - {"raysweep", "search_spaces"}))
+print(*sorted(loaded - sys.stdlib_module_names - {"raysweep"}))
 """
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import analysis
+from raysweep import analysis
 from raysweep.errors import RaysweepError
 from raysweep.patch import diff, get
 from raysweep.planning import make_plan

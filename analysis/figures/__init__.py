@@ -23,7 +23,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from analysis.load import Line, load_searches
+from raysweep.analysis.load import Line, load_searches
 from raysweep.registry import Registry
 from raysweep.store.schema import EVALUATIONS, INIT_STATS, RANKING
 from raysweep.store.store import Store
@@ -44,7 +44,7 @@ class Evidence:
     init_stats: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=INIT_STATS.names))
     """Rows of `raysweep.store.schema.INIT_STATS`."""
     searches: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=EVALUATIONS.names))
-    """Rows of `analysis.load.load_searches`, or of `searches_of`, which can have an `optimum`."""
+    """Rows of `raysweep.analysis.load.load_searches`, or of `searches_of`, which can have an `optimum`."""
     rankings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=RANKING.names))
     """Rows of `raysweep.store.schema.RANKING`, with the columns that identify rankings."""
 

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, WIDTH_INCHES, Figure
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.published import published_study
-from analysis.statistics.comparisons import MEAN_INTERVAL, estimate, unfinished
+from raysweep.analysis.figures import FIGURES, WIDTH_INCHES, Figure
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, estimate, unfinished
 from raysweep.cost import cost_key, goldens
 from raysweep.recipe import Recipe
 from raysweep.study import CLEAN, find_study

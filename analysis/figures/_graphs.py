@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
-from analysis.figures import _style as style
+from raysweep.analysis.figures import _style as style
 
 Edge = tuple[str, str, str]
 """Source, target and operation; without an operation the value is passed on unchanged."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from analysis.captions import search_caption
-from analysis.figures import Evidence
-from analysis.load import FINISHED
+from raysweep.analysis.captions import search_caption
+from raysweep.analysis.figures import Evidence
+from raysweep.analysis.load import FINISHED
 from raysweep.nas.budget import HOUR_S
 
 LINE = ["study", "line"]

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 from scipy.optimize import isotonic_regression
 
-from analysis.metrics import METRICS
-from analysis.statistics.comparisons import Estimate
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.statistics.comparisons import Estimate
 
 OURS, PUBLISHED, SEED = "C0", "C1", "C5"
 DARK, TROUBLE, BEHIND, FAINT = "#444444", "#A33327", "#A8A8A8", "#777777"

@@ -15,11 +15,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
-from analysis.figures import _style as style
-from analysis.figures._searches import SHARED, evaluated, numbers
-from analysis.metrics import METRICS
-from analysis.statistics.comparisons import MEAN_INTERVAL, estimate
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.figures._searches import SHARED, evaluated, numbers
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, estimate
 
 STEPS = 200
 """Points of a curve, in addition to those where searches begin and end."""

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.captions import caption
-from analysis.figures import OVERVIEWS, Evidence, Overview
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, Estimate, gains, unfinished
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.comparisons import INTERVAL, Estimate, gains, unfinished
 from raysweep.identity import canonical_json
 from raysweep.study import CLEAN, find_study
 

@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.captions import caption
-from analysis.figures import OVERVIEWS, Evidence, Overview
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.published import published
-from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, tops, unfinished
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published
+from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, tops, unfinished
 from raysweep.recipe import Recipe
 
 STUDIES = ("batchnorm", "bn_cifar")

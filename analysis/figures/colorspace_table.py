@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, MEAN_INTERVAL, estimate, gains, top1, unfinished
+from raysweep.analysis.figures import FIGURES, Figure
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.comparisons import INTERVAL, MEAN_INTERVAL, estimate, gains, top1, unfinished
 
 STUDY = "learned_colorspace"
 HEADS = ("", "layers between image and network", "top-1, %", "gain, points", "published, %", "gain")

@@ -17,10 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from analysis.figures import FIGURES, Figure
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
+from raysweep.analysis.figures import FIGURES, Figure
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
 
 FILE = Path(__file__).parents[1] / "complexity.csv"
 OURS = "ours"

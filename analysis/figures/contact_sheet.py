@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.figures import FIGURES, Figure, stacked
-from analysis.figures import _style as style
-from analysis.load import Line
+from raysweep.analysis.figures import FIGURES, Figure, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
 from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.write.sources.generated import draw as draw_image
 

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import FIGURES, Figure, stacked
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.statistics.comparisons import gains, near, over_seeds, unfinished
+from raysweep.analysis.figures import FIGURES, Figure, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.statistics.comparisons import gains, near, over_seeds, unfinished
 
 COLUMNS = 5
 PANEL_INCHES = (1.62, 1.12)

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import OVERVIEWS, Evidence, Overview
-from analysis.figures._graphs import Chain, Edge, Graph
-from analysis.figures._searches import evaluated
-from analysis.metrics import METRICS
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview
+from raysweep.analysis.figures._graphs import Chain, Edge, Graph
+from raysweep.analysis.figures._searches import evaluated
+from raysweep.analysis.metrics import METRICS
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.cells import INPUTS, Cell, Genotype
 from raysweep.genotypes.macro import MacroNetwork

@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from analysis.figures import FIGURES, Figure, stacked
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.published import published_study
-from analysis.statistics.comparisons import INTERVAL, Estimate, gains, near, seed_gains, unfinished
+from raysweep.analysis.figures import FIGURES, Figure, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.comparisons import INTERVAL, Estimate, gains, near, seed_gains, unfinished
 
 ROW_INCHES = 0.235
 MOST_ROWS = 60

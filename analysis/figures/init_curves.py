@@ -6,12 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from analysis.captions import caption
-from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
-from analysis.figures import _style as style
-from analysis.load import DIVERGED, Line
-from analysis.metrics import METRICS
-from analysis.statistics.comparisons import over_seeds, unfinished
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import DIVERGED, Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.statistics.comparisons import over_seeds, unfinished
 
 STUDY = "init"
 PANEL_INCHES = 1.45

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
-from analysis.figures import _style as style
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview, stacked
+from raysweep.analysis.figures import _style as style
 
 QUANTITIES: Mapping[str, str] = {"variance": "variance of activations", "gradient_to_weight": "gradient / weight"}
 KEYS = ["protocol", "network", "norm", "activation", "init", "update", "depth"]

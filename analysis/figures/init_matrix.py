@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.published import published
-from analysis.statistics.comparisons import MEAN_INTERVAL, estimate
+from raysweep.analysis.figures import FIGURES, Figure
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published
+from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, estimate
 from raysweep.recipe import Recipe
 
 STUDIES = ("init", "init_cifar")

@@ -8,9 +8,9 @@ from functools import cache
 
 import pandas as pd
 
-from analysis.figures._against import NO_GROUPS, NOTE, Against, Design, Quantity, add, forms
-from analysis.figures.complexity import published_networks
-from analysis.load import Line
+from raysweep.analysis.figures._against import NO_GROUPS, NOTE, Against, Design, Quantity, add, forms
+from raysweep.analysis.figures.complexity import published_networks
+from raysweep.analysis.load import Line
 from raysweep.networks.he_sun import TABLE
 from raysweep.study import CLEAN, find_study
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure, stacked
-from analysis.figures import _style as style
-from analysis.figures.curves import ranking
-from analysis.load import Line
-from analysis.metrics import METRICS, NOTHING
-from analysis.statistics.comparisons import INTERVAL, gains, over_seeds, unfinished
+from raysweep.analysis.figures import FIGURES, Figure, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.figures.curves import ranking
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS, NOTHING
+from raysweep.analysis.statistics.comparisons import INTERVAL, gains, over_seeds, unfinished
 from raysweep.optim.schedules import learning_rate
 from raysweep.recipe import Recipe
 from raysweep.units import short

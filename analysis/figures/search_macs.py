@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
-from analysis.figures import _style as style
-from analysis.figures._searches import evaluated, numbers
-from analysis.figures.complexity import front
-from analysis.metrics import METRICS
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.figures._searches import evaluated, numbers
+from raysweep.analysis.figures.complexity import front
+from raysweep.analysis.metrics import METRICS
 
 COLUMNS = ("panel", "method", "architecture", "top1", "macs", "params", "front", "times", "caption")
 PANEL_INCHES = 2.6

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.captions import caption
-from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.published import published
-from analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, top1, unfinished
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published
+from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, top1, unfinished
 
 STUDY = "activation_cifar"
 SETS = {10: ("cifar10", "CIFAR-10"), 100: ("cifar100", "CIFAR-100")}

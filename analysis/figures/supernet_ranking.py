@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import OVERVIEWS, Evidence, Overview, stacked
-from analysis.figures import _style as style
-from analysis.load import FINISHED
-from analysis.metrics import METRICS
-from analysis.statistics.agreement import Agreement, agree
-from analysis.statistics.comparisons import CONFIDENCE
+from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import FINISHED
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.statistics.agreement import Agreement, agree
+from raysweep.analysis.statistics.comparisons import CONFIDENCE
 from raysweep.store.schema import RANKING
 
 NAME = "ranking"

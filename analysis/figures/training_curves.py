@@ -8,11 +8,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure, stacked
-from analysis.figures import _style as style
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.statistics.comparisons import over_seeds, unfinished
+from raysweep.analysis.figures import FIGURES, Figure, stacked
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.statistics.comparisons import over_seeds, unfinished
 from raysweep.recipe import Recipe
 from raysweep.study import find_study, study_names
 

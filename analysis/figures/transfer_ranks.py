@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures import FIGURES, Figure, stacked
-from analysis.figures._style import colour
-from analysis.load import Line
-from analysis.metrics import METRICS
+from raysweep.analysis.figures import FIGURES, Figure, stacked
+from raysweep.analysis.figures._style import colour
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
 from raysweep.identity import recipe_from_json
 
 FIRST = "first"

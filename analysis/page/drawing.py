@@ -10,8 +10,8 @@ from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 
-from analysis.load import Line
-from analysis.page.section import Picture, pictures
+from raysweep.analysis.load import Line
+from raysweep.analysis.page.section import Picture, pictures
 
 LINES_PER_PROCESS = 4
 """Fewer lines are drawn faster than another process can import matplotlib."""

@@ -8,12 +8,21 @@ from html import escape
 
 import pandas as pd
 
-from analysis.load import ALL, LINE, Line, load_lines
-from analysis.metrics import METRICS
-from analysis.published import published_study
-from analysis.statistics.across import QValues, claims, q_values
-from analysis.statistics.comparisons import SAME, Comparisons, Estimate, comparisons, ends, estimate, gains, top1
-from analysis.statistics.power import seeds_needed
+from raysweep.analysis.load import ALL, LINE, Line, load_lines
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.across import QValues, claims, q_values
+from raysweep.analysis.statistics.comparisons import (
+    SAME,
+    Comparisons,
+    Estimate,
+    comparisons,
+    ends,
+    estimate,
+    gains,
+    top1,
+)
+from raysweep.analysis.statistics.power import seeds_needed
 from raysweep.store.store import Store
 
 COSTS = ("params", "macs", "images_per_s", "data_wait")

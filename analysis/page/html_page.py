@@ -12,16 +12,16 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
-from analysis import messages
-from analysis.figures import gather
-from analysis.load import DIVERGED, Line
-from analysis.metrics import METRICS, NOTHING
-from analysis.page.drawing import Progress, draw_all
-from analysis.page.gain_tables import html, markdown
-from analysis.page.section import Picture, known_study, overview_pictures, section, write_tables
-from analysis.statistics.across import QValues, claims, q_values
-from analysis.statistics.agreement import with_published
-from analysis.statistics.comparisons import BETTER, WORSE, comparisons
+from raysweep.analysis import messages
+from raysweep.analysis.figures import gather
+from raysweep.analysis.load import DIVERGED, Line
+from raysweep.analysis.metrics import METRICS, NOTHING
+from raysweep.analysis.page.drawing import Progress, draw_all
+from raysweep.analysis.page.gain_tables import html, markdown
+from raysweep.analysis.page.section import Picture, known_study, overview_pictures, section, write_tables
+from raysweep.analysis.statistics.across import QValues, claims, q_values
+from raysweep.analysis.statistics.agreement import with_published
+from raysweep.analysis.statistics.comparisons import BETTER, WORSE, comparisons
 from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.load import load_lines
-from analysis.page.drawing import Progress
-from analysis.page.html_page import HtmlPage, ignore
-from analysis.page.live import LiveReport
+from raysweep.analysis.load import load_lines
+from raysweep.analysis.page.drawing import Progress
+from raysweep.analysis.page.html_page import HtmlPage, ignore
+from raysweep.analysis.page.live import LiveReport
 from raysweep.store.following import Following
 from raysweep.store.store import Store
 

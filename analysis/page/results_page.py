@@ -1,6 +1,6 @@
 """RESULTS.md: the results of a committed store, study by study, next to the published ones; `make report` writes it.
 
-    python -m analysis.page.results_page STORE RESULTS.md FIGURES
+    python -m raysweep.analysis.page.results_page STORE RESULTS.md FIGURES
 
 The same store always gives the same bytes: nothing on the page depends on when or where it was written.
 """
@@ -17,17 +17,17 @@ from typing import Any
 import pandas as pd
 from matplotlib import style
 
-from analysis import messages
-from analysis.captions import caption
-from analysis.figures import STYLE, Drawing, figures, gather, overviews, render
-from analysis.load import ALL, Line, load_lines
-from analysis.metrics import METRICS
-from analysis.page.gain_tables import readable, summary
-from analysis.page.html_page import TEMPLATES, index_row
-from analysis.page.section import facts, file_stem, origins, shown
-from analysis.published import published_study
-from analysis.statistics.across import QValues, q_values
-from analysis.statistics.comparisons import comparable_tops, comparisons
+from raysweep.analysis import messages
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import STYLE, Drawing, figures, gather, overviews, render
+from raysweep.analysis.load import ALL, Line, load_lines
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.page.gain_tables import readable, summary
+from raysweep.analysis.page.html_page import TEMPLATES, index_row
+from raysweep.analysis.page.section import facts, file_stem, origins, shown
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.across import QValues, q_values
+from raysweep.analysis.statistics.comparisons import comparable_tops, comparisons
 from raysweep.errors import RaysweepError
 from raysweep.store.store import Store
 from raysweep.units import brief

@@ -11,13 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.captions import caption
-from analysis.figures import Drawing, Evidence, Source, figures, overviews, render, save
-from analysis.load import Line
-from analysis.page.gain_tables import latex, markdown, readable, summary
-from analysis.page.words import agreement_words, headline, missing, trust, waiting
-from analysis.statistics import importance as importances
-from analysis.statistics.across import QValues
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import Drawing, Evidence, Source, figures, overviews, render, save
+from raysweep.analysis.load import Line
+from raysweep.analysis.page.gain_tables import latex, markdown, readable, summary
+from raysweep.analysis.page.words import agreement_words, headline, missing, trust, waiting
+from raysweep.analysis.statistics import importance as importances
+from raysweep.analysis.statistics.across import QValues
 from raysweep.errors import RaysweepError
 from raysweep.registry import Entry, Registry
 from raysweep.space import Space, find_space

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.load import FINISHED, Line
-from analysis.metrics import METRICS
-from analysis.statistics.across import QValues, claims, lost
-from analysis.statistics.agreement import with_published
-from analysis.statistics.comparisons import (
+from raysweep.analysis.load import FINISHED, Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.statistics.across import QValues, claims, lost
+from raysweep.analysis.statistics.agreement import with_published
+from raysweep.analysis.statistics.comparisons import (
     BETTER,
     LEAST_FOR_BOOTSTRAP,
     ONE_SEED,
@@ -21,7 +21,7 @@ from analysis.statistics.comparisons import (
     Comparisons,
     comparisons,
 )
-from analysis.statistics.power import MOST_SEEDS, POWER, detectable, seeds_needed
+from raysweep.analysis.statistics.power import MOST_SEEDS, POWER, detectable, seeds_needed
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
 
 MOST_NAMES = 5

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.load import Line
-from analysis.statistics.comparisons import LEVEL, Comparisons, comparisons
+from raysweep.analysis.load import Line
+from raysweep.analysis.statistics.comparisons import LEVEL, Comparisons, comparisons
 
 QValues = dict[str, float]
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
-from analysis.load import Line, once_a_line
-from analysis.published import published_study
-from analysis.statistics.comparisons import CONFIDENCE, comparable_tops
+from raysweep.analysis.load import Line, once_a_line
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.comparisons import CONFIDENCE, comparable_tops
 
 RESAMPLES = 2000
 LEAST_VARIANTS = 3

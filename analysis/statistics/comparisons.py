@@ -25,9 +25,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from analysis.load import DIVERGED, FINISHED, Line, once_a_line
-from analysis.metrics import METRICS, Metric
-from analysis.statistics.dunnett import EQUAL_LOAD, adjusted, critical
+from raysweep.analysis.load import DIVERGED, FINISHED, Line, once_a_line
+from raysweep.analysis.metrics import METRICS, Metric
+from raysweep.analysis.statistics.dunnett import EQUAL_LOAD, adjusted, critical
 
 CONFIDENCE = 0.95
 LEVEL = 1 - CONFIDENCE

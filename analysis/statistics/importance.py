@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from analysis.load import DIVERGED, FINISHED, STOPPED, Line
-from analysis.metrics import METRICS
+from raysweep.analysis.load import DIVERGED, FINISHED, STOPPED, Line
+from raysweep.analysis.metrics import METRICS
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 from scipy import optimize
 
-from analysis.statistics.comparisons import CONFIDENCE, Comparisons
-from analysis.statistics.dunnett import EQUAL_LOAD, critical, power
+from raysweep.analysis.statistics.comparisons import CONFIDENCE, Comparisons
+from raysweep.analysis.statistics.dunnett import EQUAL_LOAD, critical, power
 
 POWER = 0.8
 MOST_SEEDS = 200

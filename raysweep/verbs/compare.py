@@ -28,7 +28,7 @@ def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None
     Trials with the same id should have the same numbers, to the bit on the same machine. The gains of a variant differ
     if the interval of their difference excludes 0.
     """
-    from analysis.two_stores import compare_stores, comparison_text
+    from raysweep.analysis.two_stores import compare_stores, comparison_text
 
     found = compare_stores(store_a, store_b)
     if csv:

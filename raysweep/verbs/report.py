@@ -43,8 +43,8 @@ def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: f
         raise RaysweepError(f"--every {every:g} has no effect without --live: add --live.")
     every_s = EVERY_S if every is None else every
     check_every(every_s)
-    from analysis.page.html_page import ignore
-    from analysis.page.report import write_report
+    from raysweep.analysis.page.html_page import ignore
+    from raysweep.analysis.page.report import write_report
     from raysweep.terminal.progress import counted
 
     with nullcontext(ignore) if live else counted(f"drawing {out}") as progress:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.load import Line, load_lines
-from analysis.published import published_study
+from raysweep.analysis.load import Line, load_lines
+from raysweep.analysis.published import published_study
 from raysweep.identity import recipe_json
 from raysweep.planning import PlannedTrial
 from raysweep.request import Request

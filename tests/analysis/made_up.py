@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from analysis.load import Line, load_lines
+from raysweep.analysis.load import Line, load_lines
 from raysweep.request import Request
 from raysweep.store.store import Store
 from raysweep.study import find_study

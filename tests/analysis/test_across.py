@@ -5,9 +5,9 @@ import math
 import pytest
 from scipy import stats
 
-from analysis.statistics.across import lost, q_values
-from analysis.statistics.comparisons import Comparison, Comparisons, Estimate
-from analysis.statistics.power import MOST_SEEDS, detectable, detectable_sds, seeds_needed
+from raysweep.analysis.statistics.across import lost, q_values
+from raysweep.analysis.statistics.comparisons import Comparison, Comparisons, Estimate
+from raysweep.analysis.statistics.power import MOST_SEEDS, detectable, detectable_sds, seeds_needed
 
 
 def a_line(*p: float, sd: float = 1.0) -> Comparisons:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.load import Line
-from analysis.published import published_study
-from analysis.statistics.agreement import agree, taus, with_published
-from analysis.statistics.comparisons import comparable_tops, tops
+from raysweep.analysis.load import Line
+from raysweep.analysis.published import published_study
+from raysweep.analysis.statistics.agreement import agree, taus, with_published
+from raysweep.analysis.statistics.comparisons import comparable_tops, tops
 
 
 def test_tau_is_scipys_with_ties_too() -> None:

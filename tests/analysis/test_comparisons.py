@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.load import Line
-from analysis.metrics import METRICS
-from analysis.page.words import headline, trust
-from analysis.statistics.comparisons import (
+from raysweep.analysis.load import Line
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.page.words import headline, trust
+from raysweep.analysis.statistics.comparisons import (
     Estimate,
     comparisons,
     contrast,
@@ -27,7 +27,7 @@ from analysis.statistics.comparisons import (
     top1,
     tops,
 )
-from analysis.statistics.dunnett import critical
+from raysweep.analysis.statistics.dunnett import critical
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=12).filter(lambda values: max(values) - min(values) > 1e-3))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.figures import complexity, figures, render
-from analysis.load import Line, load_lines
+from raysweep.analysis.figures import complexity, figures, render
+from raysweep.analysis.load import Line, load_lines
 from raysweep.request import Request
 from raysweep.store.store import Store
 from raysweep.sweeps.study_sweep import member_rows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.dunnett import EQUAL_LOAD, adjusted, critical, power, within
+from raysweep.analysis.statistics.dunnett import EQUAL_LOAD, adjusted, critical, power, within
 
 
 @pytest.mark.parametrize("df", [1, 3, 10, 1000])

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 
-from analysis.figures import curves, figures, gains, render
-from analysis.load import Line, load_lines
+from raysweep.analysis.figures import curves, figures, gains, render
+from raysweep.analysis.load import Line, load_lines
 from raysweep.request import Request
 from raysweep.store.store import Store
 from tests.analysis.conftest import fill

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.captions import caption
-from analysis.figures import _style as style
-from analysis.figures import figures, quantities, render
-from analysis.figures._against import PAPER, Against
-from analysis.load import Line
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import _style as style
+from raysweep.analysis.figures import figures, quantities, render
+from raysweep.analysis.figures._against import PAPER, Against
+from raysweep.analysis.load import Line
 from raysweep.store.store import Store
 from tests.analysis.made_up import made
 from tests.analysis.test_figures import overlaps

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.captions import caption
-from analysis.figures import (
+from raysweep.analysis.captions import caption
+from raysweep.analysis.figures import (
     colorspace_table,
     complexity,
     contact_sheet,
@@ -19,7 +19,7 @@ from analysis.figures import (
     training_curves,
     waterfall,
 )
-from analysis.load import Line
+from raysweep.analysis.load import Line
 from raysweep.data.preprocess import PREPROCESSINGS
 from raysweep.optim.schedules import learning_rate
 from raysweep.store.store import Store

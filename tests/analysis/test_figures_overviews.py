@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.figures import (
+from raysweep.analysis.figures import (
     Evidence,
     bn_gains,
     bn_position,
@@ -18,8 +18,8 @@ from analysis.figures import (
     render,
     small_data,
 )
-from analysis.load import Line
-from analysis.page.report import write_report
+from raysweep.analysis.load import Line
+from raysweep.analysis.page.report import write_report
 from raysweep.store.schema import INIT_STATS
 from raysweep.store.store import Store
 from tests.analysis.made_up import made

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.figures import Evidence, anytime, gather, overviews, render, search_macs, supernet_ranking
-from analysis.figures._searches import SHARED, evaluated
-from analysis.load import load_lines, load_searches, searches_of
-from analysis.page.report import write_report
-from analysis.page.results_page import write_results
+from raysweep.analysis.figures import Evidence, anytime, gather, overviews, render, search_macs, supernet_ranking
+from raysweep.analysis.figures._searches import SHARED, evaluated
+from raysweep.analysis.load import load_lines, load_searches, searches_of
+from raysweep.analysis.page.report import write_report
+from raysweep.analysis.page.results_page import write_results
 from raysweep.nas import Evaluation, History, NASBench201, search
 from raysweep.nas.ranking import Ranking, compare
 from raysweep.store.schema import EVALUATIONS

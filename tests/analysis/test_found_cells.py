@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from analysis.figures import Evidence, found_cells
-from analysis.figures._graphs import PITCH, Chain, Graph
-from analysis.load import searches_of
+from raysweep.analysis.figures import Evidence, found_cells
+from raysweep.analysis.figures._graphs import PITCH, Chain, Graph
+from raysweep.analysis.load import searches_of
 from raysweep.genotypes.cells import NASNET_A
 from raysweep.genotypes.nasbench201 import Cell201
 from raysweep.nas import EnasMacro, Evaluation, NASBench201, cell_space, search

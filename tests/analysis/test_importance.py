@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.load import Line
-from analysis.statistics.importance import LEAST_TRIALS, importance, readable
+from raysweep.analysis.load import Line
+from raysweep.analysis.statistics.importance import LEAST_TRIALS, importance, readable
 
 
 def a_search(line: Line, trials: int, diverging: str = "") -> Line:

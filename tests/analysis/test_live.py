@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import Line
-from analysis.page.live import LiveReport
-from analysis.page.report import write_report
-from analysis.page.section import Picture
+from raysweep.analysis.load import Line
+from raysweep.analysis.page.live import LiveReport
+from raysweep.analysis.page.report import write_report
+from raysweep.analysis.page.section import Picture
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.store import Store
@@ -23,7 +23,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         studies.append(line.study)
         return [{"title": "gains", "source": "AAAA"}]
 
-    monkeypatch.setattr("analysis.page.drawing.pictures", note)
+    monkeypatch.setattr("raysweep.analysis.page.drawing.pictures", note)
     return studies
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.load import Line, load_lines
-from analysis.published import published, published_study
+from raysweep.analysis.load import Line, load_lines
+from raysweep.analysis.published import published, published_study
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.store import Store

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from analysis.load import Line
-from analysis.messages import HOLDS, NOT_RUN, OPEN, REVERSED, messages, readable, take_home
+from raysweep.analysis.load import Line
+from raysweep.analysis.messages import HOLDS, NOT_RUN, OPEN, REVERSED, messages, readable, take_home
 from raysweep.study import find_study
 
 

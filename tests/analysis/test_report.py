@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.load import load_lines
-from analysis.page.drawing import draw_all
-from analysis.page.gain_tables import html, markdown, readable, summary
-from analysis.page.report import write_report
-from analysis.page.words import headline, missing, trust, waiting
-from analysis.statistics.comparisons import BETTER, SAME, WORSE, comparisons
-from analysis.statistics.power import detectable
+from raysweep.analysis.load import load_lines
+from raysweep.analysis.page.drawing import draw_all
+from raysweep.analysis.page.gain_tables import html, markdown, readable, summary
+from raysweep.analysis.page.report import write_report
+from raysweep.analysis.page.words import headline, missing, trust, waiting
+from raysweep.analysis.statistics.comparisons import BETTER, SAME, WORSE, comparisons
+from raysweep.analysis.statistics.power import detectable
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.store import Store
@@ -201,6 +201,6 @@ def test_the_table_has_every_variant_and_its_numbers(full_store: Store) -> None:
 
 
 def test_analysis_loads_neither_torch_nor_ray() -> None:
-    code = "import sys, analysis.page.report, analysis.figures as f; f.figures()\n"
+    code = "import sys, raysweep.analysis.page.report, raysweep.analysis.figures as f; f.figures()\n"
     code += "sys.exit(bool({'torch', 'ray', 'matplotlib.pyplot'} & sys.modules.keys()))"
     subprocess.run([sys.executable, "-c", code], check=True)

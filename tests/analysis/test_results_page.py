@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import load_lines
-from analysis.messages import messages
-from analysis.page.gain_tables import summary
-from analysis.page.results_page import write_results
+from raysweep.analysis.load import load_lines
+from raysweep.analysis.messages import messages
+from raysweep.analysis.page.gain_tables import summary
+from raysweep.analysis.page.results_page import write_results
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.store import Store

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.across import q_values
-from analysis.statistics.agreement import agree
-from analysis.statistics.comparisons import (
+from raysweep.analysis.statistics.across import q_values
+from raysweep.analysis.statistics.agreement import agree
+from raysweep.analysis.statistics.comparisons import (
     LEAST_FOR_BOOTSTRAP,
     Comparison,
     Comparisons,
@@ -22,7 +22,7 @@ from analysis.statistics.comparisons import (
     errors,
     estimate,
 )
-from analysis.statistics.power import detectable_sds
+from raysweep.analysis.statistics.power import detectable_sds
 
 VARIANTS = 5
 Study = dict[str, Comparison]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.load import load_lines
-from analysis.statistics.comparisons import comparisons
-from analysis.two_stores import compare_stores, order_words, trials_words
+from raysweep.analysis.load import load_lines
+from raysweep.analysis.statistics.comparisons import comparisons
+from raysweep.analysis.two_stores import compare_stores, order_words, trials_words
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.store import Store

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-import analysis
+from raysweep import analysis
 from raysweep.cost import cost_key, goldens
 from raysweep.networks import build_network, own_factors
 from raysweep.optim.schedules import learning_rate
@@ -46,7 +46,7 @@ def test_every_published_network_has_its_variant() -> None:
 
 @pytest.mark.parametrize("name", study_names())
 def test_a_study_file_opens_with_question_finding_and_cost(name: str) -> None:
-    module = __import__(f"search_spaces.{name}", fromlist=["STUDY"])
+    module = __import__(f"raysweep.search_spaces.{name}", fromlist=["STUDY"])
     head = module.__doc__ or ""
     study = find_study(name)
     assert study.name == name

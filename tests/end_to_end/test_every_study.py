@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import raysweep
-from analysis.page.report import write_report
+from raysweep.analysis.page.report import write_report
 from raysweep.errors import RaysweepError
 from raysweep.store.trunks import wants_trunk
 from raysweep.study import study_names

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from analysis.published import published_study
+from raysweep.analysis.published import published_study
 from raysweep.networks.he_sun import MODELS, ROWS
 from raysweep.nn.inits import weighted_layers
 from raysweep.study import find_study

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from analysis.figures import figures, render
-from analysis.figures import transfer_ranks as ranking
-from analysis.load import load_lines
-from analysis.page.report import write_report
+from raysweep.analysis.figures import figures, render
+from raysweep.analysis.figures import transfer_ranks as ranking
+from raysweep.analysis.load import load_lines
+from raysweep.analysis.page.report import write_report
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
 from raysweep.recipe import Recipe

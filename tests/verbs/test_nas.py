@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from analysis.load import load_searches
+from raysweep.analysis.load import load_searches
 from raysweep.data.fit import bind_data
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError

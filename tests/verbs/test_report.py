@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import raysweep
-from analysis.page.report import write_report
+from raysweep.analysis.page.report import write_report
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.following import Following
