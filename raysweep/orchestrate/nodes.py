@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ class NodeType:
     most: int
 
 
-def nodes_there() -> list[Node]:
-    """Return the nodes that are alive."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def nodes_there(avoid: Collection[str] = ()) -> list[Node]:
+    """Return the nodes that are alive, without those with an id in `avoid`."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in avoid]
 
 
 def nodes_to_come(there: Iterable[Node]) -> list[Node]:

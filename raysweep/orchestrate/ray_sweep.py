@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 PATIENCE_S = 5.0
 """How long idle gangs may take to end at the end of a sweep."""
 TUNE_PATIENCE_S = 30.0
+MAX_CALLS = 1_000_000
+"""Largest number of calls that wait in the pool at once. Each running trial has several, and the calls that end their
+wait must never queue behind them. A number that is not reached costs nothing."""
 
 
 def run_on_ray(
@@ -183,7 +186,7 @@ class _Sweep:
         self.tune_error = ""
         boot = f"raysweep-{uuid.uuid4().hex[:8]}"
         # The name is only for the dashboard, and unique, since one driver may run several sweeps.
-        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
+        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=MAX_CALLS)(Pool)
         expected = search.most_left if search else 0
         self.pool = actor.options(name=f"{title} ({boot})").remote(
             tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen
@@ -213,6 +216,8 @@ class _Sweep:
         if isinstance(error, HeadLostError):
             return  # nothing is left to close, and every call would block
         self._close_pool()
+        self.growth.join()
+        self.watch.join()
         # After an interruption do not wait for the end of an epoch: the last one's checkpoint is in the store.
         self.gangs.stop(0.0 if kind else PATIENCE_S)
         self.tuner.join(TUNE_PATIENCE_S)

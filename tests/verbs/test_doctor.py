@@ -16,6 +16,8 @@ def line(output: str, what: str) -> str:
 
 def test_the_cores_and_memory_that_it_shows_are_those_that_a_sweep_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 96)
+    monkeypatch.setattr(module, "_gpus", lambda: "none")
+    monkeypatch.setattr(module, "_reader", lambda: "ok")
     monkeypatch.setattr(module, "usable_cores", lambda: 3)
     monkeypatch.setattr(module, "usable_memory", lambda: Memory(12 * 2**30, 2.5 * 2**30))
     result = CliRunner().invoke(doctor)
