@@ -6,7 +6,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError
 from ray.tune.search import ConcurrencyLimiter
 
 from raysweep.errors import RaysweepError
@@ -86,12 +86,13 @@ def run_on_ray(
 
     Raises:
         RaysweepError: the cluster lacks the resources of one trial, or could not start a single worker.
+        ShortOfMemoryError: a shortage of memory has killed the sweep's central process.
         KeyboardInterrupt: stopped by the user; every running trial keeps its last epoch's checkpoint.
     """
     tasks = tuple(tasks)
     if search.is_over() if search else not tasks:
         return Outcome()
-    with connect(address, metadata or {}, dashboard) as url:
+    with _naming_shortages(), connect(address, metadata or {}, dashboard) as url:
         shape = GangShape(workers_per_trial, cpus_per_worker, gpus_per_worker or 0.0)
         layout = lay_out(tasks, search, shape, workers, gpus_per_worker is None, on_event)
         for text in _opening(layout, url, (metadata or {}).get("store", "")):
@@ -106,6 +107,14 @@ def run_on_ray(
         ):
             sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
             return sweep.outcome()
+
+
+@contextmanager
+def _naming_shortages() -> Iterator[None]:
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise ShortOfMemoryError(headline(str(error))) from error
 
 
 def _opening(layout: Layout, url: str, store: str) -> Iterator[str]:
@@ -152,6 +161,14 @@ def lay_out(
 
 def _note(on_event: OnEvent, text: str) -> None:
     on_event(Event("note", text=text))
+
+
+class ShortOfMemoryError(RaysweepError):
+    """Ray has killed the sweep's central process because its node ran out of memory."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}. Every finished epoch is in the store: run the same command to continue.")
+        self.why = why
 
 
 class HeadLostError(RaysweepError):
@@ -245,6 +262,8 @@ class _Sweep:
             while not self.watch.lost:
                 with suppress(GetTimeoutError):
                     return ray.get(asked, timeout=1.0)  # type: ignore[no-any-return]
+        except OutOfMemoryError:
+            raise
         except Exception as error:  # the pool is on the head node, and Ray raises many types when it is gone
             raise HeadLostError(f"lost the sweep's process on Ray's head node ({headline(str(error))})") from error
         raise HeadLostError(self.watch.lost)

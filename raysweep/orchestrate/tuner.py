@@ -12,13 +12,15 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from raysweep.orchestrate.ray_private import HEAD, THREAD_TIMEOUT, TrialProgressCallback
 from raysweep.orchestrate.space_searcher import judged
 
-MAX_TUNE_FAILURES = 5
+MAX_TUNE_FAILURES = 1000
+"""How often Tune replaces the process that follows a trial. Only a shortage of memory kills more than a few."""
 
 
 def follow_trial(config: dict[str, Any], pool: Any) -> None:
@@ -35,6 +37,8 @@ def follow_trial(config: dict[str, Any], pool: Any) -> None:
     except SystemExit:  # a scheduler's stop arrives inside `report` as this
         ray.get(pool.stop.remote(trial))
         raise
+    except (RayActorError, OutOfMemoryError):
+        return  # the pool is gone: the driver notices, and another attempt would find nothing either
 
 
 class _Silence(TrialProgressCallback):  # type: ignore[misc]
