@@ -15,6 +15,8 @@ NAMES = {
     "read_ray_address": "ray._private.utils",
     # Draining nodes and the cluster description of Kubernetes; the public state API needs the dashboard.
     "state": "ray._private.state",
+    # The smallest object store that Ray accepts.
+    "OBJECT_STORE_MINIMUM_MEMORY_BYTES": "ray._private.ray_constants",
     # The process id of an actor, for benchmarks; the public list of actors needs the dashboard.
     "actors": "ray._private.state",
     # The label that places an actor on a given node, as Ray Train itself places its controllers.

@@ -7,6 +7,7 @@ scheduler see an ordinary trial.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,12 @@ MAX_TUNE_FAILURES = 1000
 def follow_trial(config: dict[str, Any], pool: Any) -> None:
     """Follow one trial of the pool to its end; this is the Tune trainable."""
     os.environ[THREAD_TIMEOUT] = "60"
-    trial = config["trial"]
+    # Without a pool another attempt would find nothing to follow either; the driver notices by itself.
+    with suppress(RayActorError, OutOfMemoryError):
+        _follow(config["trial"], pool)
+
+
+def _follow(trial: str, pool: Any) -> None:
     seen, over = ray.get(pool.submit.remote(trial)), False
     try:
         while not over:
@@ -37,8 +43,6 @@ def follow_trial(config: dict[str, Any], pool: Any) -> None:
     except SystemExit:  # a scheduler's stop arrives inside `report` as this
         ray.get(pool.stop.remote(trial))
         raise
-    except (RayActorError, OutOfMemoryError):
-        return  # the pool is gone: the driver notices, and another attempt would find nothing either
 
 
 class _Silence(TrialProgressCallback):  # type: ignore[misc]
