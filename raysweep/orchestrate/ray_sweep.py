@@ -18,6 +18,7 @@ from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError
 from ray.tune.search import ConcurrencyLimiter
 
 from raysweep.errors import RaysweepError
+from raysweep.machine import usable_memory
 from raysweep.orchestrate.cluster import connect
 from raysweep.orchestrate.events import (
     Event,
@@ -35,7 +36,7 @@ from raysweep.orchestrate.health import Watch
 from raysweep.orchestrate.loggers import Loggers
 from raysweep.orchestrate.measuring import heaviest, measured_shape
 from raysweep.orchestrate.nodes import nodes_there, nodes_to_come
-from raysweep.orchestrate.packing import Layout
+from raysweep.orchestrate.packing import Layout, bounded
 from raysweep.orchestrate.pool import SILENCE_S, Pool
 from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
@@ -95,6 +96,7 @@ def run_on_ray(
     with _naming_shortages(), connect(address, metadata or {}, dashboard) as url:
         shape = GangShape(workers_per_trial, cpus_per_worker, gpus_per_worker or 0.0)
         layout = lay_out(tasks, search, shape, workers, gpus_per_worker is None, on_event)
+        layout = bounded(layout, usable_memory().free, partial(_note, on_event))
         for text in _opening(layout, url, (metadata or {}).get("store", "")):
             _note(on_event, text)
         share = share_images and layout.meet
