@@ -265,6 +265,7 @@ def _on_ray(prepared: PreparedSpace, make_task: MakeTask, on_event: OnEvent) -> 
     from raysweep.orchestrate.schedulers import make_scheduler
     from raysweep.orchestrate.space_searcher import SpacePoints
 
+    prepared.found.update(found_by(prepared.store))  # after a shortage of memory this is not the first call
     baseline, history = trial_id(prepared.proposals.baseline), stored_history(prepared)
     scheduler = make_scheduler(prepared.options, prepared.num_epochs, history, baseline)
     record_stopped(prepared, scheduler.why if scheduler else {}, on_event)
