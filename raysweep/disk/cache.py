@@ -29,6 +29,21 @@ def cache_folder() -> Path:
         return _temporary()
 
 
+def ensure_home() -> None:
+    """Give this process and its children a home if it has none, and matplotlib a cache if the home cannot be written.
+
+    Ray cannot be imported without a home, as in a container with any user id.
+    """
+    with suppress(OSError):
+        try:
+            home = Path.home()
+        except RuntimeError:
+            home = _temporary()
+            os.environ["HOME"] = str(home)
+        if not os.access(home, os.W_OK):
+            os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))
+
+
 @cache
 def _temporary() -> Path:
     return own_folder([Path(tempfile.gettempdir())])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.disk.cache import cache_folder, recall, remember
+from raysweep.disk.cache import cache_folder, ensure_home, recall, remember
 from raysweep.disk.private import is_ours, is_trusted, own_folder, private_folder
 from tests.disks import give_away
 
@@ -51,18 +51,42 @@ def test_only_files_of_this_user_are_trusted(tmp_path: Path, monkeypatch: pytest
     assert not is_trusted(tmp_path / "foreign")
 
 
-@pytest.mark.parametrize("home", ["/", "/proc/nowhere", None])
-def test_without_a_home_the_cache_is_among_temporary_files(
-    home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unknown_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs with any user id: no entry in the list of users, no home."""
+
     def unknown(user: int) -> None:
         raise KeyError(f"getpwuid(): uid not found: {user}")
 
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("raysweep.disk.cache._temporary", lambda: own_folder([tmp_path]))
     monkeypatch.setattr("pwd.getpwuid", unknown)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere" if home == "/" else "")  # as root, / can be written
-    monkeypatch.delenv("HOME") if home is None else monkeypatch.setenv("HOME", home)
+    for name in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR"):
+        monkeypatch.setenv(name, "")  # for it to be restored
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize("home", [None, "/proc/nowhere"])
+def test_without_a_home_the_cache_is_among_temporary_files(
+    home: str | None, unknown_user: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if home:
+        monkeypatch.setenv("HOME", home)
     remember("costs", {"a": 1})
     assert recall("costs") == {"a": 1}
     assert cache_folder().parent == tmp_path
+
+
+def test_a_process_without_a_home_gets_one(unknown_user: None, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        Path.home()
+    ensure_home()
+    assert Path.home().parent == tmp_path
+
+
+def test_a_home_that_cannot_be_written_stays(
+    unknown_user: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    ensure_home()
+    assert os.environ["HOME"] == "/proc/nowhere"
+    assert Path(os.environ["MPLCONFIGDIR"]).is_relative_to(tmp_path)
