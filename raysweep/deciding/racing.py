@@ -72,8 +72,8 @@ class Session:
         least = self.spent + race.cost(race.due())
         if least > self.budget:
             raise RaysweepError(
-                f"the budget of {self.budget:g} is too small: {race.targets[baseline]} runs of the baseline and two of each "
-                f"of {len(race.question.rivals)} variants cost {least:g}. Raise it, or ask about fewer variants."
+                f"the budget of {self.budget:g} is too small: {race.targets[baseline]} runs of the baseline and two of "
+                f"each of {len(race.question.rivals)} variants cost {least:g}. Raise it, or ask about fewer variants."
             )
 
     @property

@@ -129,7 +129,7 @@ class GainError:
 
     def half_width(self, level: float) -> float:
         """The distance that the error exceeds with probability `level`."""
-        low, high = (
-            scale * -float(special.stdtrit(df, level / 2)) for scale, df in zip(self.scales, self.df, strict=True)
-        )
-        return float(optimize.brentq(lambda distance: self.beyond(distance) - level, min(low, high), max(low, high)))
+        ends = [-scale * float(special.stdtrit(df, level / 2)) for scale, df in zip(self.scales, self.df, strict=True)]
+        # Between the quantiles of the two parts, with room for rounding.
+        low, high = 0.999 * min(ends), 1.001 * max(ends)
+        return float(optimize.brentq(lambda distance: self.beyond(distance) - level, low, high))
