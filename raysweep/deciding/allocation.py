@@ -12,10 +12,10 @@ from scipy import special
 from raysweep.deciding.looks import LOOKS, Look
 from raysweep.deciding.race import Job, Race
 from raysweep.deciding.spread import GainError, Runs, Spread
-from raysweep.deciding.verdicts import trained
 
 AHEAD = 5  # looks; a variant that needs more of them is far from a decision
 DRAWS = 4000
+CERTAIN = Runs(10**9, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +44,51 @@ def _idle(race: Race, name: str) -> bool:
 
 def _all(race: Race, spread: Spread, affordable: float) -> Iterator[Step]:
     for name, verdict in race.verdicts.items():
-        if verdict.outcome.decided or not _idle(race, name):
+        if verdict.outcome.decided or not _idle(race, name) or not (outlook := Outlook.of(race, name, spread)):
             continue
         ahead = [look for look in LOOKS if look.runs > verdict.runs][:AHEAD]
-        whole = [(look, cost) for look in ahead if (cost := race.cost(race.needed(name, look.runs))) <= affordable]
-        if whole:
-            worth = max(chance(race, name, look, spread) / max(cost, 1e-9) for look, cost in whole)
-            runs = ahead[0].runs
-            yield Step(race.needed(name, runs), worth)
+        worth = 0.0
+        for look in ahead:
+            if (cost := race.cost(race.needed(name, look.runs))) > affordable:
+                break
+            worth = max(worth, outlook.chance(look, race.baseline_runs_of(look.runs)) / max(cost, 1e-9))
+        if worth:
+            yield Step(race.needed(name, ahead[0].runs), worth)
 
 
-def chance(race: Race, name: str, look: Look, spread: Spread) -> float:
-    """Probability that a look still to come decides about a variant, as far as its runs so far can tell."""
-    variant, baseline = Runs.of(trained(race.values(name))), Runs.of(trained(race.values(race.question.baseline)))
-    base = race.baseline_runs_of(look.runs)
-    error = GainError.of(variant, baseline, spread)
-    now = math.sqrt(sum(w * s**2 for w, s in zip(error.weights, error.scales, strict=True)))
-    then = now * math.sqrt((1 / look.runs + 1 / base) / (1 / variant.n + 1 / baseline.n))
-    half = -float(special.ndtri(race.level() * look.share / 2)) * then
-    moves = math.sqrt(max(now**2 - then**2, 1e-12))
-    gain, margin = variant.mean - baseline.mean, race.question.margin
-    differs = special.ndtr((gain - half) / moves) + special.ndtr((-gain - half) / moves)
-    equal = special.ndtr((margin - half - gain) / moves) - special.ndtr((half - margin - gain) / moves)
-    return float(differs + max(equal, 0.0))
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the runs of a variant so far let expect of looks to come; `error` is the standard error of the gain."""
+
+    variant: Runs
+    baseline: Runs
+    error: float
+    level: float
+    margin: float
+
+    @classmethod
+    def of(cls, race: Race, name: str, spread: Spread) -> Outlook | None:
+        """The outlook of a variant; None if neither it nor the baseline trains."""
+        variant, baseline = race.runs.get(name), race.runs.get(race.question.baseline)
+        if variant is None or baseline is None:
+            return None
+        error = GainError.of(variant, baseline, spread).standard_error
+        return cls(variant, baseline, error, race.level(), race.question.margin)
+
+    def chance(self, look: Look, baseline_runs: int) -> float:
+        """Probability that a look decides."""
+        share = (1 / look.runs + 1 / baseline_runs) / (1 / self.variant.n + 1 / self.baseline.n)
+        then = self.error * math.sqrt(min(share, 1.0))
+        half = -float(special.ndtri(self.level * look.share / 2)) * then
+        moves = math.sqrt(max(self.error**2 - then**2, 1e-12))
+        gain, margin = self.variant.mean - self.baseline.mean, self.margin
+        differs = _normal((gain - half) / moves) + _normal((-gain - half) / moves)
+        equal = _normal((margin - half - gain) / moves) - _normal((half - margin - gain) / moves)
+        return differs + max(equal, 0.0)
+
+
+def _normal(x: float) -> float:
+    return math.erfc(-x / math.sqrt(2)) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +118,14 @@ class Standing:
 
 def standing(race: Race) -> Standing | None:
     """Where the variants stand that trained in all their runs; None before any of them has two."""
-    runs = {name: race.values(name) for name in race.question.variants}
-    groups = {name: Runs.of(trained(values)) for name, values in runs.items() if values and None not in values}
+    groups = {name: runs for name, runs in race.runs.items() if runs.n == len(race.values(name))}
     spread = race.spread()
     if spread is None or not groups:
         return None
     means = np.array([group.mean for group in groups.values()])
-    errors = np.array([_standard_error(group, spread) for group in groups.values()])
+    errors = np.array([GainError.of(group, CERTAIN, spread).standard_error for group in groups.values()])
     normal = np.random.default_rng(0).standard_normal((DRAWS, len(groups)))
     return Standing(tuple(groups), means, errors, means + errors * normal)
-
-
-def _standard_error(group: Runs, spread: Spread) -> float:
-    error = GainError.of(group, Runs(10**9, 0.0, 0.0), spread)
-    return math.sqrt(sum(weight * scale**2 for weight, scale in zip(error.weights, error.scales, strict=True)))
 
 
 def _best(race: Race, affordable: float) -> Iterator[Step]:

@@ -73,24 +73,33 @@ class Race:
     verdicts: dict[str, Verdict] = field(default_factory=dict, init=False)
     targets: dict[str, int] = field(default_factory=dict, init=False)
     """Number of runs of each variant that are finished, running or due."""
+    sequences: dict[str, list[float | None]] = field(default_factory=dict, init=False)
+    """Results of each variant for seeds 0, 1, 2, ... up to the first that is missing."""
+    runs: dict[str, Runs] = field(default_factory=dict, init=False)
+    """The same in summary, of variants of which any run trained."""
+    _spread: Spread | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.verdicts = dict.fromkeys(self.question.rivals, UNSEEN)
         self.targets = dict.fromkeys(self.question.variants, 0)
+        self.sequences = {name: [] for name in self.question.variants}
         for name in self.question.rivals:
             self.aim(self.needed(name, FIRST_RUNS))
 
     def values(self, name: str, runs: int | None = None) -> list[float | None]:
         """Results of seeds 0, 1, 2, ... of a variant up to the first that is missing, at most `runs` of them."""
-        values: list[float | None] = []
-        while (name, len(values)) in self.results and len(values) != runs:
-            values.append(self.results[name, len(values)])
-        return values
+        return self.sequences[name][:runs]
 
     def tell(self, name: str, seed: int, value: float | None) -> None:
         """Records a result and judges what is complete; None, nan and infinity stand for a run that did not train."""
         self.results[name, seed] = value if value is not None and math.isfinite(value) else None
         self.targets[name] = max(self.targets[name], seed + 1)
+        sequence = self.sequences[name]
+        while (name, len(sequence)) in self.results:
+            sequence.append(self.results[name, len(sequence)])
+        if values := trained(sequence):
+            self.runs[name] = Runs.of(values)
+        self._spread = None
         for rival in self.question.rivals if name == self.question.baseline else (name,):
             self._look(rival)
 
@@ -114,8 +123,9 @@ class Race:
 
     def spread(self) -> Spread | None:
         """The spread between seeds that the variants share; None before any variant has two runs."""
-        groups = [Runs.of(values) for name in self.question.variants if (values := trained(self.values(name)))]
-        return shared_spread(groups) if any(group.df for group in groups) else None
+        if self._spread is None and any(group.df for group in self.runs.values()):
+            self._spread = shared_spread(list(self.runs.values()))
+        return self._spread
 
     def baseline_runs_of(self, runs: int) -> int:
         """Number of runs of the baseline that a look at `runs` runs of a variant uses."""

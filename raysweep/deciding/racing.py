@@ -12,7 +12,7 @@ from raysweep.deciding.looks import LOOKS
 from raysweep.deciding.race import Job, Question, Race
 from raysweep.deciding.race_log import RaceLog, Result, open_log
 from raysweep.deciding.spread import GainError, Runs, Spread
-from raysweep.deciding.verdicts import Outcome, Verdict, trained
+from raysweep.deciding.verdicts import Outcome, Verdict
 from raysweep.errors import RaysweepError
 
 Measure = Callable[[str, int], float | None]
@@ -121,10 +121,10 @@ class Session:
 
 def more_runs(race: Race, name: str) -> int | None:
     """Further runs that decide about a variant if its estimate holds; None if the last look would not."""
-    values, baseline, spread = trained(race.values(name)), trained(race.values(race.question.baseline)), race.spread()
-    if spread is None or len(values) < 2 or not baseline:
+    variant, baseline, spread = race.runs.get(name), race.runs.get(race.question.baseline), race.spread()
+    if spread is None or variant is None or baseline is None:
         return None
-    variant, gain = Runs.of(values), abs(Runs.of(values).mean - Runs.of(baseline).mean)
+    gain = abs(variant.mean - baseline.mean)
     for look in LOOKS:
         half = _half_width(race, variant, look.runs, race.level() * look.share, spread)
         if look.runs > race.verdicts[name].runs and (gain > half or gain + half < race.question.margin):

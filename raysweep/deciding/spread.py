@@ -122,6 +122,11 @@ class GainError:
         scales = [math.sqrt(variance / variant.n + spread.variance / baseline.n) for variance in own]
         return cls((1 - noisy, noisy), (scales[0], scales[1]), (df[0], df[1]))
 
+    @property
+    def standard_error(self) -> float:
+        """The root of the mean square of both parts' scales."""
+        return math.sqrt(sum(weight * scale**2 for weight, scale in zip(self.weights, self.scales, strict=True)))
+
     def beyond(self, distance: float) -> float:
         """Probability of an error above `distance` in size."""
         parts = zip(self.weights, self.scales, self.df, strict=True)
