@@ -1,15 +1,12 @@
-"""The connection to Ray, and how it ends: normally, by Ctrl-C, by SIGTERM, or by losing the terminal."""
+"""The connection to Ray."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
 
 import ray
 from ray.exceptions import AuthenticationError
@@ -17,6 +14,7 @@ from ray.job_config import JobConfig
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate import ray_private
+from raysweep.stopping import rearm, stoppable
 
 SETTINGS = {
     **ray_private.SETTINGS,
@@ -45,31 +43,30 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
     Raises:
         RaysweepError: nothing answers at the address, or it requires a token that is not at hand.
     """
-    with _environment(SETTINGS):
+    with _environment(SETTINGS), stoppable(), _quiet():
         if ray.is_initialized():
-            with graceful_signals(), _quiet():
-                yield ""
+            yield ""
             return
-        url = _connect(address, metadata, dashboard)
-        # After ray.init, which sets a signal handler of its own.
-        with graceful_signals(), _quiet():
-            try:
-                yield url
-            finally:
-                ray.shutdown()
+        try:
+            url = _connect(address, metadata, dashboard)
+            rearm()  # ray.init sets a signal handler of its own
+            yield url
+        finally:
+            ray.shutdown()
 
 
 def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> str:
     where = _find(address or os.environ.get("RAY_ADDRESS") or "")
     try:
         knock(where)
-        context = ray.init(
-            address=where or "local",
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            job_config=JobConfig(metadata=dict(metadata)),
-        )
+        with ray_private.own_sessions():
+            context = ray.init(
+                address=where or "local",
+                include_dashboard=dashboard,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                job_config=JobConfig(metadata=dict(metadata)),
+            )
     except (OSError, ValueError, AuthenticationError) as error:
         raise RaysweepError(
             f"cannot connect to Ray at {where or 'this machine'} ({error}): check the address and, if the cluster "
@@ -115,38 +112,6 @@ def knock(address: str) -> None:
     host, _, port = address.rpartition(":")
     if port.isdigit() and "://" not in address:
         socket.create_connection((host, int(port)), timeout=10).close()
-
-
-@contextmanager
-def graceful_signals() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into an exception, so that everything is closed; a second one exits.
-
-    A `ray submit` whose connection breaks sends SIGHUP; under `nohup` it stays ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            os._exit(128 + number)
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit
-
-    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
-    before = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
-        yield
-    except SystemExit:
-        if not received:
-            raise
-        # Not where it was raised: when that is inside one of Ray's own waits, Ray changes the status to 1.
-        raise SystemExit(128 + received[0]) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -6,6 +6,9 @@ WorkerGroup` works for every key of `NAMES`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -44,6 +47,7 @@ NAMES = {
 
 ATTRIBUTES = {
     "ray._private.state:state": ("get_draining_nodes", "get_cluster_config"),
+    "ray._private.services": ("ConsolePopen",),
     "ray._private.worker": ("_worker_logs_enabled",),
     "ray.cluster_utils:Cluster": ("add_node", "remove_node", "shutdown", "address", "head_node"),
     "ray._private.node:Node": ("all_processes", "kill_gcs_server", "node_id"),
@@ -83,6 +87,18 @@ def __getattr__(name: str) -> Any:
     if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(NAMES[name]), name)
+
+
+@contextmanager
+def own_sessions() -> Iterator[None]:
+    """Start Ray's processes in sessions of their own: what a terminal or `timeout` sends to the group misses them."""
+    services: Any = import_module("ray._private.services")
+    before = services.ConsolePopen
+    services.ConsolePopen = partial(before, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before
 
 
 def print_worker_logs(enabled: bool) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 
 def note(text: str) -> None:
-    """Print a line."""
-    click.echo(text, err=True)
+    """Print a line; dropped if standard error cannot be written."""
+    with suppress(OSError, ValueError):
+        click.echo(text, err=True)
 
 
 def warn(text: str) -> None:

@@ -6,16 +6,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
-
-import click
 
 from raysweep.orchestrate.events import ENDS, Event
 from raysweep.planning import PlannedTrial
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
 from raysweep.terminal.eta import Work
+from raysweep.terminal.notes import note
 from raysweep.units import duration, percent
 
 if TYPE_CHECKING:
@@ -90,7 +89,11 @@ class SweepProgress:
             self._warn_of_waiting(event.row)
         if event.kind == "retried":
             self.work.running.discard(event.trial)
-        self.view.show(event, self.work)
+        self._show(event)
+
+    def _show(self, event: Event) -> None:
+        with suppress(OSError):  # a terminal that is gone ends no training
+            self.view.show(event, self.work)
 
     def _warn_of_waiting(self, row: Mapping[str, Any]) -> None:
         """Warn once if the sweep waits for data. First epochs do not count: they fill caches."""
@@ -98,7 +101,7 @@ class SweepProgress:
         if row["epoch"] > 1 and is_bottleneck(share) and not self.warned:
             self.warned = True
             text = f"data is a bottleneck: trials wait for images {share:.0%} of the time. Next step: {NEXT_STEP}."
-            self.view.show(Event("note", text=text), self.work)
+            self._show(Event("note", text=text))
 
 
 def label(planned: PlannedTrial) -> str:
@@ -137,17 +140,14 @@ class Lines:
         if event.kind == "epoch":
             if time.monotonic() - self.last_line[event.trial] >= LINE_EVERY_S:
                 self.last_line[event.trial] = time.monotonic()
-                self._print(f"{name}  {numbers(event.row)}  ETA {duration(work.eta_s())}")
+                note(f"{name}  {numbers(event.row)}  ETA {duration(work.eta_s())}")
         elif event.kind in ENDS:
             self.ended += 1
             top1 = f"  top-1 {percent(event.row['top1'])} %" if event.row.get("top1") is not None else ""
             text = f"  {event.text}" if event.text else ""
-            self._print(f"[{self.ended}/{work.total}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}")
+            note(f"[{self.ended}/{work.total}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}")
         else:
-            self._print("  ".join(part for part in (name, event.kind, event.text) if part))
-
-    def _print(self, line: str) -> None:
-        click.echo(line, err=True)
+            note("  ".join(part for part in (name, event.kind, event.text) if part))
 
     def close(self) -> None:
         """Do nothing: lines change nothing on a terminal."""
@@ -245,7 +245,7 @@ def _tenths(what: str) -> Callable[[int, int], None]:
         if begun and tenth > said[0]:
             start, before = begun[0]
             left = (time.monotonic() - start) * (total - done) / (done - before)
-            click.echo(f"{what}  {done:,}/{total:,}  ETA {duration(left)}", err=True)
+            note(f"{what}  {done:,}/{total:,}  ETA {duration(left)}")
         if not begun:
             begun.append((time.monotonic(), done))
         said[0] = max(said[0], tenth)

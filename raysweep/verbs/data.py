@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from raysweep.data.manifest import ENCODINGS
+from raysweep.terminal.notes import note
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
-from raysweep.verbs.options import json_option, print_json
+from raysweep.verbs.options import begin_work, json_option, print_json
 
 if TYPE_CHECKING:
     from raysweep.write.sources.base import Source
@@ -120,13 +120,14 @@ def write(  # one argument per option
     if per_class:
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
+    begin_work("the images that are encoded are kept")
     with counted(f"writing {folder}") as progress:
-        sets = write_sets(found, folder, also=sizes, progress=progress, say=partial(click.echo, err=True), **options)
+        sets = write_sets(found, folder, also=sizes, progress=progress, say=note, **options)
     for path, manifest in sets.items():
         splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
         click.echo(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
     for name in sets[folder].skipped:
-        click.echo(f"skipped {name}", err=True)
+        note(f"skipped {name}")
 
 
 @data.command()

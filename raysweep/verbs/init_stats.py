@@ -12,7 +12,9 @@ from raysweep.arguments import take_request
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import recipe_json
 from raysweep.patch import Patch
+from raysweep.stopping import keeps
 from raysweep.study import Study, Variant, factorial
+from raysweep.terminal.notes import note
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.verbs.options import Command, json_option, print_json, setting_options
@@ -99,10 +101,11 @@ def init_stats(
     from raysweep.sweeps.resources import Resources
     from raysweep.sweeps.study_sweep import check
 
+    keeps("the combinations that are measured are in the store")
     request = take_request(options, [cells(inits, activations, norms)])
     checked = check(request, Resources(inline=True))
     for planned in checked.omitted:
-        click.echo(f"omitted: {planned.members[0].variant}, because {planned.reason}", err=True)
+        note(f"omitted: {planned.members[0].variant}, because {planned.reason}")
     store = Store.open(request.store or "results", create=True)
     measure(checked, store, request.protocol, updates, device, threads)
     shown = [cell_summary(planned, store, updates) for planned in checked.plan]
@@ -124,9 +127,7 @@ def measure(checked: Checked, store: Store, protocol: str, updates: int, device:
 
     torch.set_num_threads(threads)
     waiting = [planned for planned in checked.plan if not has(store, planned.trial, updates)]
-    click.echo(
-        f"{len(checked.plan)} combinations, {len(checked.plan) - len(waiting)} of them already in {store.uri}", err=True
-    )
+    note(f"{len(checked.plan)} combinations, {len(checked.plan) - len(waiting)} of them already in {store.uri}")
     with counted("init-stats") as show:
         show(0, len(waiting) * (updates + 1))
         for number, planned in enumerate(waiting):

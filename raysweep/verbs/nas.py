@@ -13,13 +13,14 @@ from raysweep.sweeps.resources import take_resources
 from raysweep.terminal.notes import note
 from raysweep.terminal.tables import table
 from raysweep.units import percent
-from raysweep.verbs.options import EXIT_FAILED, setting_options
+from raysweep.verbs.options import EXIT_FAILED, KEPT, begin_work, setting_options
 from raysweep.verbs.resources import resource_options
 
 if TYPE_CHECKING:
     from raysweep.nas_trials.nas_request import NasRequest
     from raysweep.nas_trials.one_search import Found
     from raysweep.sweeps.resources import Resources
+    from raysweep.sweeps.supernet_sweep import PreparedSupernets
 
 
 @click.command(
@@ -126,13 +127,10 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
     if dry_run:
         print_preview(asked)
         return
-    try:
-        searches, failed = run_nas(asked, resources, keep_checkpoints, rank)
-        if retrain:
-            retrain_best(asked, searches, resources, retrain, hand_designed)
-    except KeyboardInterrupt:
-        note("Stopped; every finished epoch is in the store. Run the same command again to continue.")
-        raise
+    begin_work(KEPT)
+    searches, failed = run_nas(asked, resources, keep_checkpoints, rank)
+    if retrain and (not failed or any(search.has_finished for search in searches)):
+        failed |= retrain_best(asked, searches, resources, retrain, hand_designed)
     if failed:
         raise click.exceptions.Exit(EXIT_FAILED)
 
@@ -188,7 +186,7 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, ran
     """Run all searches, first those without a supernet, and print the results.
 
     Returns also whether a search failed: one with a supernet that did not complete, or another one without a single
-    finished trial, since single failed trials are results.
+    finished trial, since single failed trials are results. A failed training of a ranked cell is a failure too.
 
     Raises:
         RaysweepError: the request cannot be carried out.
@@ -213,12 +211,23 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, ran
         searches, failed = [*searches, *found], failed or bool(outcome.failed)
         for name in outcome.failed:
             note(f"{name} failed: see {prepared.store.uri}/searches/{name}.error. Run the same command to retry.")
-        if rank:
-            from raysweep.sweeps.supernet_ranking import rank_cells
-
-            header = ("method", "seed", "cells", "Kendall's tau", "Spearman's rho")
-            click.echo(table(header, rank_cells(prepared, found, resources, rank)))
+        if rank and (not failed or any(search.has_finished for search in found)):
+            failed |= print_ranking(prepared, found, resources, rank)
     return searches, failed
+
+
+def print_ranking(prepared: PreparedSupernets, searches: Sequence[Found], resources: Resources, count: int) -> bool:
+    """Rank this many cells of each search and print how well the two orders agree; returns whether a training failed.
+
+    Raises:
+        RaysweepError: no evaluation has finished, or the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.sweeps.supernet_ranking import rank_cells
+
+    rows, failed = rank_cells(prepared, searches, resources, count)
+    click.echo(table(("method", "seed", "cells", "Kendall's tau", "Spearman's rho"), rows))
+    return failed
 
 
 def summary(searches: Sequence[Found]) -> str:
@@ -244,8 +253,8 @@ def _row(search: Found) -> tuple[object, ...]:
 
 def retrain_best(
     asked: NasRequest, searches: Sequence[Found], resources: Resources, seeds: int, beside: Sequence[str]
-) -> None:
-    """Retrain the best architecture of each search, as a study.
+) -> bool:
+    """Retrain the best architecture of each search, as a study; returns whether a training failed.
 
     Raises:
         RaysweepError: no evaluation has finished, or the request cannot be carried out.
@@ -257,7 +266,9 @@ def retrain_best(
     request = retraining(asked, asked.trial_space(), searches, seeds, beside)
     outcome = run_studies(request, resources)
     (study,) = request.find_studies()
-    note(f"{len(outcome.finished)} trials finished. Report: raysweep report {study.name} --store {request.store}")
+    counts = f"{len(outcome.finished)} trials finished, {len(outcome.failed)} failed"
+    note(f"{counts}. Report: raysweep report {study.name} --store {request.store}")
+    return bool(outcome.failed)
 
 
 def print_preview(asked: NasRequest) -> None:

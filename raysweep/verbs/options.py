@@ -10,6 +10,8 @@ import click
 
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError
+from raysweep.stopping import keeps
+from raysweep.terminal.outputs import training_goes_on
 from raysweep.units import json_text
 
 if TYPE_CHECKING:
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 EXIT_FAILED = 1
-"""A trial failed. A request that cannot be carried out exits with 2, Ctrl-C with 130."""
+"""A trial failed. A request that cannot be carried out exits with 2, a signal with 128 and its number."""
+KEPT = "every finished epoch is in the store"
 DETERMINISTIC = "Use only algorithms that give the same bits every time: slower on a GPU, no difference on a CPU."
 
 store_option = click.option(
@@ -91,6 +94,12 @@ def json_option(command: Command) -> Command:
 def print_json(rows: Any) -> None:
     """Print rows as JSON."""
     click.echo(json_text(rows))
+
+
+def begin_work(kept: str) -> None:
+    """From here on, output that cannot be written ends nothing, and a signal prints what is kept."""
+    training_goes_on()
+    keeps(kept)
 
 
 def write_output(path: Path, content: bytes) -> None:
