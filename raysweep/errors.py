@@ -10,6 +10,19 @@ class RaysweepError(Exception):
     """A mistake in a request or its data. The command line prints it without a traceback and exits with status 2."""
 
 
+class UnfinishedError(RaysweepError):
+    """A sweep that ended before its trials did. The command line exits with status 1; the same command continues."""
+
+
+class LostClusterError(UnfinishedError):
+    """The cluster was lost during the sweep: the process must end, since Ray's threads would bring it down."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}. Every finished epoch is in the store: start a cluster and run the same command to continue."
+        )
+
+
 class InapplicableError(RaysweepError):
     """A factor that a network does not have, or images too small for it. A plan omits such variants and says why."""
 

@@ -10,16 +10,16 @@ import os
 import shlex
 import signal
 import socket
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-PATIENCE_S = 7.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PATIENCE_S = 6.0
 """Who sends SIGTERM often sends SIGKILL ten seconds later."""
 ECHO_S = 0.5
 """A signal this soon after the first is the same one: `timeout` and a closing terminal send it to the process and again
@@ -34,11 +34,11 @@ class _Listener:
         self.command = command
         self.received = 0
         """The first signal; 0 before it."""
-        self.words = "stopped"
+        self.words = "stopped\n"
         self.spared = frozenset() if command else frozenset(family())
-        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # under `nohup` it stays ignored
-        self.numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
-        self.before: dict[int, Any] = {number: signal.getsignal(number) for number in self.numbers}
+        handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+        # What is ignored stays ignored, as SIGHUP is under `nohup`.
+        self.before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
         self.ours, self.pythons = socket.socketpair()
         self.pythons.setblocking(False)
 
@@ -48,7 +48,7 @@ class _Listener:
         threading.Thread(target=self._watch, daemon=True, name="signals").start()
 
     def arm(self) -> None:
-        for number in self.numbers:
+        for number in self.before:
             signal.signal(number, self._interrupt)
 
     def close(self) -> None:
@@ -56,6 +56,12 @@ class _Listener:
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.pythons.close()
+
+    def say(self) -> None:
+        """Print what is kept, once, without a lock that another thread may hold."""
+        words, self.words = self.words, ""
+        with suppress(OSError):
+            os.write(2, words.encode(errors="backslashreplace"))
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if not self.received:
@@ -67,11 +73,12 @@ class _Listener:
         with self.ours:
             if not (first := self._next(None)):
                 return
-            began = time.monotonic()
+            began, known = time.monotonic(), family()
             is_limited = bool(self.command) or first != signal.SIGINT  # a slow Ctrl-C must not end a notebook
             while number := self._next(PATIENCE_S - (time.monotonic() - began) if is_limited else None):
                 if number < 0 or time.monotonic() - began > ECHO_S:
-                    self._end(first)
+                    self.say()
+                    end(128 + first, known)
 
     def _next(self, patience_s: float | None) -> int:
         """The next of our signals; -1 after the time, 0 when the listener is closed."""
@@ -83,17 +90,6 @@ class _Listener:
         except TimeoutError:
             return -1
         return content[0] if content else 0
-
-    def _end(self, number: int) -> NoReturn:
-        with suppress(OSError):
-            os.write(2, f"{self.words}\n".encode())
-        deadline = time.monotonic() + KILL_S
-        while (ours := family() - self.spared) and time.monotonic() < deadline:
-            for process in ours:
-                with suppress(OSError):
-                    os.kill(process, signal.SIGKILL)
-            time.sleep(0.02)
-        os._exit(128 + number)
 
 
 _listener: _Listener | None = None
@@ -129,14 +125,15 @@ def stoppable(command: Sequence[str] = ()) -> Iterator[None]:
         if not listener.received:
             raise
         # Not what was raised: in one of Ray's own waits, Ray changes the status to 1.
-        if listener.received == signal.SIGINT and not command:
-            raise KeyboardInterrupt from None
         if command:
-            _print(listener.words)
+            listener.say()
+        elif listener.received == signal.SIGINT:
+            raise KeyboardInterrupt from None
         raise SystemExit(128 + listener.received) from None
     finally:
         _listener = None
-        listener.close()
+        if not (command and listener.received):  # else it watches until the process has ended
+            listener.close()
 
 
 def rearm() -> None:
@@ -153,20 +150,32 @@ def is_stopping() -> bool:
 def keeps(what: str) -> None:
     """Set what the command prints after "stopped" if a signal ends it: what is kept, and how to continue."""
     if _listener:
-        _listener.words = f"stopped; {what}. To continue: {shlex.join(_listener.command)}"
+        _listener.words = f"stopped; {what}. To continue: {shlex.join(_listener.command)}\n"
 
 
-def _print(line: str) -> None:
-    with suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)
+def owns_process() -> bool:
+    """Whether the process is there for the command only."""
+    return bool(_listener and _listener.command)
 
 
-def family() -> set[int]:
-    """The ids of the running processes that this one has started, those that they have started, and so on.
+def end(status: int, ancestors: Iterable[int] = ()) -> NoReturn:
+    """Kill all that this process, or others in its place, have started, and exit without closing anything."""
+    deadline = time.monotonic() + KILL_S
+    spared = _listener.spared if _listener else frozenset()
+    while (ours := family(ancestors) - spared) and time.monotonic() < deadline:
+        for process in ours:
+            with suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.02)
+    os._exit(status)
 
-    A process that a dead one has started is found by its session, if that was made by one of the family.
+
+def family(ancestors: Iterable[int] = ()) -> set[int]:
+    """The ids of the running processes that this one or the ancestors have started, those that these have started, ...
+
+    A process whose parent is dead is found by its session, if one of the family has begun that.
     """
-    members = {os.getpid()}
+    members = {os.getpid(), *ancestors}
     processes = dict(_processes())
     while more := {pid for pid, (*over, _) in processes.items() if not members.isdisjoint(over)} - members:
         members |= more

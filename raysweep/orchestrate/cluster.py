@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,9 +13,9 @@ import ray
 from ray.exceptions import AuthenticationError
 from ray.job_config import JobConfig
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import LostClusterError, RaysweepError
 from raysweep.orchestrate import ray_private
-from raysweep.stopping import rearm, stoppable
+from raysweep.stopping import owns_process, rearm, stoppable
 
 SETTINGS = {
     **ray_private.SETTINGS,
@@ -52,7 +53,9 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
             rearm()  # ray.init sets a signal handler of its own
             yield url
         finally:
-            ray.shutdown()
+            # Threads still wait for a lost cluster: to shut down may crash a process that can end at once instead.
+            if not (owns_process() and isinstance(sys.exception(), LostClusterError)):
+                ray.shutdown()
 
 
 def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> str:

@@ -17,7 +17,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.tune.search import ConcurrencyLimiter
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import LostClusterError, RaysweepError, UnfinishedError
 from raysweep.orchestrate.cluster import connect
 from raysweep.orchestrate.events import (
     Event,
@@ -151,15 +151,6 @@ def _note(on_event: OnEvent, text: str) -> None:
     on_event(Event("note", text=text))
 
 
-class HeadLostError(RaysweepError):
-    """The cluster was lost during the sweep."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what}. Every finished epoch is in the store: start a cluster and run the same command to continue."
-        )
-
-
 class _Sweep:
     """Everything that lives as long as the sweep: started on entry, and ended on exit whatever happens in between."""
 
@@ -210,7 +201,7 @@ class _Sweep:
         self.stopping.set()
         self.growth.stop()
         self.watch.stop()
-        if isinstance(error, HeadLostError):
+        if isinstance(error, LostClusterError):
             return  # nothing is left to close, and every call would block
         self._close_pool()
         # After an interruption do not wait for the end of an epoch: the last one's checkpoint is in the store.
@@ -241,8 +232,8 @@ class _Sweep:
                 with suppress(GetTimeoutError):
                     return ray.get(asked, timeout=1.0)  # type: ignore[no-any-return]
         except Exception as error:  # the pool is on the head node, and Ray raises many types when it is gone
-            raise HeadLostError(f"lost the sweep's process on Ray's head node ({headline(str(error))})") from error
-        raise HeadLostError(self.watch.lost)
+            raise LostClusterError(f"lost the sweep's process on Ray's head node ({headline(str(error))})") from error
+        raise LostClusterError(self.watch.lost)
 
     def _record(self, event: Event, on_event: OnEvent, record_end: RecordEnd) -> None:
         try:
@@ -255,17 +246,17 @@ class _Sweep:
         """Return how the trials ended.
 
         Raises:
-            RaysweepError: the sweep was over before all of them had ended.
+            UnfinishedError: the sweep was over before all of them had ended.
         """
         ends = ray.get(self.pool.ends.remote())
         missing = [trial for trial, end in ends.items() if not end]
         if self.search and self.tune_error and not missing:
-            raise RaysweepError(
+            raise UnfinishedError(
                 f"the sweep ended early ({headline(self.tune_error)}): run the same command to continue."
             )
         if missing:
             why = ray.get(self.pool.why_closed.remote()) or self.tune_error or "Tune ended early"
-            raise RaysweepError(
+            raise UnfinishedError(
                 f"{len(missing)} of {len(ends)} trials have not finished ({headline(why)}): run the same command to "
                 "continue."
             )

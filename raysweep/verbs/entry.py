@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import click
 
-from raysweep.errors import RaysweepError
-from raysweep.stopping import is_stopping
+from raysweep.errors import LostClusterError, RaysweepError, UnfinishedError
+from raysweep.stopping import end, is_stopping
 from raysweep.terminal.notes import note
 from raysweep.terminal.outputs import OutputError
 from raysweep.verbs.bench import bench
@@ -80,9 +80,12 @@ def call(command: click.Command, arguments: Sequence[str] | None = None) -> NoRe
 def _explain(error: Exception) -> int:
     """Print what went wrong; returns the exit status."""
     match error:
+        case LostClusterError():
+            note(f"error: {error}")
+            end(EXIT_FAILED)
         case RaysweepError():
             note(f"error: {error}")
-            return EXIT_ERROR
+            return EXIT_FAILED if isinstance(error, UnfinishedError) else EXIT_ERROR
         case click.ClickException():
             error.show()
             return error.exit_code
