@@ -13,7 +13,7 @@ from raysweep.terminal.notes import note
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
-from raysweep.verbs.options import begin_work, json_option, print_json
+from raysweep.verbs.options import FloatRange, begin_work, json_option, print_json
 
 if TYPE_CHECKING:
     from raysweep.write.sources.base import Source
@@ -27,7 +27,13 @@ def data() -> None:
 @data.command()
 @click.argument("source")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--side", type=int, metavar="PX", default=None, help="Short side to store, px.  [default: original size]")
+@click.option(
+    "--side",
+    type=click.IntRange(1, 65_535),
+    metavar="PX",
+    default=None,
+    help="Short side to store, px.  [default: original size]",
+)
 @click.option(
     "--also",
     default="",
@@ -48,10 +54,12 @@ def data() -> None:
     show_default=True,
     help="Store images as jpg, raw (uncompressed pixels), mixed (some each way), or auto (raw below 1 GiB, else jpg).",
 )
-@click.option("--quality", type=int, metavar="1-100", default=90, show_default=True, help="JPEG quality.")
+@click.option(
+    "--quality", type=click.IntRange(1, 100), metavar="1-100", default=90, show_default=True, help="JPEG quality."
+)
 @click.option(
     "--raw-share",
-    type=float,
+    type=FloatRange(0, 1),
     metavar="SHARE",
     default=0.5,
     show_default=True,
@@ -76,13 +84,19 @@ def data() -> None:
 )
 @click.option(
     "--per-class",
-    type=int,
+    type=click.IntRange(0, 10**9),
     nargs=2,
     default=None,
     metavar="TRAIN TEST",
     help="Use only the first TRAIN training and TEST test images of each class.  [default: all]",
 )
-@click.option("--workers", type=int, metavar="N", default=None, help="Number of processes.  [default: one per core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    default=None,
+    help="Number of processes.  [default: one per core]",
+)
 def write(  # one argument per option
     source: str,
     folder: Path,

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import NoReturn
 
 import click
@@ -64,6 +65,8 @@ for verb in VERBS:
 def call(command: click.Command, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit; whatever happens, the user reads a sentence and no traceback."""
     try:
+        if any("\0" in word for word in arguments or ()):
+            raise RaysweepError("an argument has a NUL character, which no name can have.")
         status: int = command(arguments, prog_name="raysweep", standalone_mode=False) or 0
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
@@ -89,6 +92,12 @@ def _explain(error: Exception) -> int:
         case click.ClickException():
             error.show()
             return error.exit_code
+        case OSError(filename=str() as path):  # a place that a user has named, or where nothing can be kept
+            note(f"error: cannot use {shorten(path, 200)}: {error.strerror}.")
+            return EXIT_ERROR
+        case UnicodeEncodeError():
+            note(f"error: {shorten(ascii(error.object), 200)} is no UTF-8 text: rename it, or use another name.")
+            return EXIT_ERROR
         case OutputError(is_broken_pipe=True):  # the reader, such as head or less, has all that it wanted
             return 0
         case OutputError():

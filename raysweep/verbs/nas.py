@@ -13,7 +13,7 @@ from raysweep.sweeps.resources import take_resources
 from raysweep.terminal.notes import note
 from raysweep.terminal.tables import table
 from raysweep.units import percent
-from raysweep.verbs.options import EXIT_FAILED, KEPT, begin_work, setting_options
+from raysweep.verbs.options import EXIT_FAILED, KEPT, FloatRange, begin_work, setting_options
 from raysweep.verbs.resources import resource_options
 
 if TYPE_CHECKING:
@@ -55,23 +55,25 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--holdout",
-    type=float,
+    type=FloatRange(0, 1),
     default=0.1,
     show_default=True,
     metavar="FRACTION",
     help="Fraction of the training images of each class that searches select on. They are not used for training, and "
     "searches never use the test split.",
 )
-@click.option("--max-params", type=float, metavar="N", help="Largest number of parameters of a network, e.g. 3.3e6.")
+@click.option(
+    "--max-params", type=FloatRange(1, 1e15), metavar="N", help="Largest number of parameters of a network, e.g. 3.3e6."
+)
 @click.option(
     "--max-macs",
-    type=float,
+    type=FloatRange(1, 1e18),
     metavar="N",
     help="Largest number of multiply-accumulates (forward, one image) of a network, e.g. 600e6.",
 )
 @click.option(
     "--retrain",
-    type=int,
+    type=click.IntRange(0, 1000),
     default=0,
     show_default=True,
     metavar="SEEDS",
@@ -87,7 +89,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--rank",
-    type=int,
+    type=click.IntRange(0, 10**4),
     default=0,
     show_default=True,
     metavar="CELLS",
@@ -115,10 +117,8 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
     from raysweep.networks import networks
 
     hand_designed = [name.strip() for name in beside.split(",") if name.strip()]
-    if (hand_designed and not retrain) or retrain < 0:
-        raise RaysweepError(
-            f"--retrain is {retrain}: it must be a number of seeds, e.g. 3, and --beside needs at least 1."
-        )
+    if hand_designed and not retrain:
+        raise RaysweepError(f"--beside {beside} needs --retrain with a number of seeds, e.g. 3, but that is {retrain}.")
     for name in hand_designed:
         _ = networks()[name]  # raises if unknown, before a search spends its budget
     resources = take_resources(options)

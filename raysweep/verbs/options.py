@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,9 +55,19 @@ def with_options(command: Command, table: Mapping[str, Argument], note: str = ""
 def _type(argument: Argument) -> Any:
     if argument.kind is Path:
         return click.Path(path_type=Path)
-    if argument.least is None:
+    if argument.range is None:
         return argument.kind
-    return (click.IntRange if argument.kind is int else click.FloatRange)(min=argument.least)
+    least, most = argument.range
+    return click.IntRange(int(least), int(most)) if argument.kind is int else FloatRange(least, most)
+
+
+class FloatRange(click.FloatRange):
+    """click's own lets NaN pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A number of the range."""
+        number = super().convert(value, param, ctx)
+        return self.fail(f"{value!r} is not a number.", param, ctx) if math.isnan(number) else number
 
 
 def setting_options(command: Command) -> Command:

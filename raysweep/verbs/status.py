@@ -10,8 +10,8 @@ import click
 from raysweep.errors import RaysweepError
 from raysweep.terminal.notes import warn
 from raysweep.terminal.tables import table
-from raysweep.terminal.watch_store import EVERY_S, watch
-from raysweep.verbs.options import json_option, open_store, print_json, store_option
+from raysweep.terminal.watch_store import EVERY_S, LEAST_S, watch
+from raysweep.verbs.options import FloatRange, json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
     from raysweep.store.store import Store
@@ -23,7 +23,11 @@ STATUSES = ("finished", "running", "diverged", "failed", "stopped", "waiting")
 @store_option
 @click.option("--watch", "watched", is_flag=True, help="Refresh until no trial is left to run.")
 @click.option(
-    "--every", type=float, default=None, metavar="SECONDS", help="Seconds between refreshes with --watch.  [default: 5]"
+    "--every",
+    type=FloatRange(LEAST_S, 1e6),
+    default=None,
+    metavar="SECONDS",
+    help="Seconds between refreshes with --watch.  [default: 5]",
 )
 @json_option
 def status(store: str, watched: bool, every: float | None, as_json: bool) -> None:

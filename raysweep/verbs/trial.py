@@ -22,7 +22,7 @@ from raysweep.verbs.show import stored_trial
 @click.option("--data", type=click.Path(path_type=Path), metavar="FOLDER", help="Images.  [default: data/PROTOCOL]")
 @click.option("--into", metavar="STORE", help="Train from scratch into another store, and keep the original trial.")
 @click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="CPU threads.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N", help="CPU threads.")
 @click.option("--trunks", default="", metavar="STORE", help="Store of the trained network that it starts from, if any.")
 @click.option("--deterministic", is_flag=True, help=DETERMINISTIC)
 @click.option("--keep-checkpoint", is_flag=True, help="Keep the last checkpoint in the store.")
