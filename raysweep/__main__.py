@@ -5,14 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from raysweep.stopping import stoppable
-from raysweep.terminal.outputs import checked_outputs
+from raysweep.children import search_path
+from raysweep.disk.cache import ensure_home
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command with these arguments, or those of the process."""
+    # Python puts the working directory first on the path of `python -m`, or wherever PYTHONPATH has an empty entry.
+    sys.path[:] = search_path()
+    from raysweep.stopping import stoppable
+    from raysweep.terminal.outputs import checked_outputs
+
     words = sys.argv[1:] if arguments is None else arguments
-    with checked_outputs(), stoppable(["raysweep", *words]):  # before imports, which take a second
+    with checked_outputs(), stoppable(["raysweep", *words]):  # before further imports, which take a second
+        ensure_home()
         from raysweep.verbs.entry import call, raysweep
 
         call(raysweep, words)

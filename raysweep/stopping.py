@@ -7,7 +7,6 @@ longer than `PATIENCE_S`, or at a second signal, the process kills the processes
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import socket
 import threading
@@ -17,6 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
+
+from raysweep.addresses import redacted
+from raysweep.safe import command
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 6.0
@@ -30,12 +32,12 @@ KILL_S = 2.0
 class _Listener:
     """The signal handlers of this process, and a thread that also works while the main thread does not run Python."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self.command = command
+    def __init__(self, words: Sequence[str]) -> None:
+        self.command = words
         self.received = 0
         """The first signal; 0 before it."""
         self.words = "stopped\n"
-        self.spared = frozenset() if command else frozenset(family())
+        self.spared = frozenset() if words else frozenset(family())
         handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
         # What is ignored stays ignored, as SIGHUP is under `nohup`.
         self.before = {number: handler for number, handler in handlers.items() if handler != signal.SIG_IGN}
@@ -104,10 +106,10 @@ os.register_at_fork(after_in_child=_forget_in_child)
 
 
 @contextmanager
-def stoppable(command: Sequence[str] = ()) -> Iterator[None]:
+def stoppable(words: Sequence[str] = ()) -> Iterator[None]:
     """Let signals end the block in order, or after a while by force. A block within another one changes nothing.
 
-    `command` is the command line of a process that is there for the block only: Ctrl-C then ends it too.
+    `words` is the command line of a process that is there for the block only: Ctrl-C then ends it too.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, in a process that is there for more than the block.
@@ -117,7 +119,7 @@ def stoppable(command: Sequence[str] = ()) -> Iterator[None]:
     if _listener or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _listener = listener = _Listener(command)
+    _listener = listener = _Listener(words)
     listener.open()
     try:
         yield
@@ -125,14 +127,14 @@ def stoppable(command: Sequence[str] = ()) -> Iterator[None]:
         if not listener.received:
             raise
         # Not what was raised: in one of Ray's own waits, Ray changes the status to 1.
-        if command:
+        if words:
             listener.say()
         elif listener.received == signal.SIGINT:
             raise KeyboardInterrupt from None
         raise SystemExit(128 + listener.received) from None
     finally:
         _listener = None
-        if not (command and listener.received):  # else it watches until the process has ended
+        if not (words and listener.received):  # else it watches until the process has ended
             listener.close()
 
 
@@ -150,7 +152,7 @@ def is_stopping() -> bool:
 def keeps(what: str) -> None:
     """Set what the command prints after "stopped" if a signal ends it: what is kept, and how to continue."""
     if _listener:
-        _listener.words = f"stopped; {what}. To continue: {shlex.join(_listener.command)}\n"
+        _listener.words = f"stopped; {what}. To continue: {redacted(command(*_listener.command))}\n"
 
 
 def owns_process() -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import sys
 import tempfile
 import traceback
 from importlib.metadata import version
 from textwrap import shorten
+
+from raysweep.addresses import redacted
+from raysweep.safe import command
 
 
 def report(error: Exception) -> str:
@@ -28,8 +30,8 @@ def _write(text: str) -> str:
     Raises:
         OSError: there is no folder for temporary files.
     """
-    about = f"raysweep {version('raysweep')}, Python {sys.version}, {platform.platform()}\n{shlex.join(sys.argv)}\n\n"
+    about = f"raysweep {version('raysweep')}, Python {sys.version}, {platform.platform()}\n{command(*sys.argv)}\n\n"
     descriptor, path = tempfile.mkstemp(prefix="raysweep-error-", suffix=".log")
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(about + text)
+        log.write(redacted(about + text))
     return path

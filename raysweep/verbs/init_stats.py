@@ -14,7 +14,7 @@ from raysweep.identity import recipe_json
 from raysweep.patch import Patch
 from raysweep.stopping import keeps
 from raysweep.study import Study, Variant, factorial
-from raysweep.terminal.notes import note
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.verbs.options import Command, json_option, print_json, setting_options
@@ -104,17 +104,17 @@ def init_stats(
     """
     from raysweep.store.store import Store
     from raysweep.sweeps.resources import Resources
-    from raysweep.sweeps.study_sweep import check
+    from raysweep.sweeps.study_sweep import check, left_out
 
     keeps("the combinations that are measured are in the store")
     request = take_request(options, [cells(inits, activations, norms)])
     checked = check(request, Resources(inline=True))
     for planned in checked.omitted:
-        note(f"omitted: {planned.members[0].variant}, because {planned.reason}")
+        note(left_out(planned))
     store = Store.open(request.store or "results", create=True)
     measure(checked, store, request.protocol, updates, device, threads)
     shown = [cell_summary(planned, store, updates) for planned in checked.plan]
-    print_json(shown) if as_json else click.echo(summary_table(shown))
+    print_json(shown) if as_json else say(summary_table(shown))
 
 
 def measure(checked: Checked, store: Store, protocol: str, updates: int, device: str = "cpu", threads: int = 1) -> None:

@@ -9,7 +9,7 @@ import click
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
 from raysweep.request import default_data
-from raysweep.terminal.notes import note
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
 from raysweep.verbs.options import DETERMINISTIC, KEPT, begin_work, open_store, store_option
@@ -64,5 +64,5 @@ def trial(
     note(f"trial {task.trial}")
     place = Placement(device=device, threads=threads, on_wait=lambda reason: note(f"waiting {reason}"))
     for row in run_trial(task, place, attempt=1):
-        click.echo(numbers(row))
-    click.echo(row["status"])
+        say(numbers(row))
+    say(row["status"])
