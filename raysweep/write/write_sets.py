@@ -25,6 +25,8 @@ from raysweep.write.workers import Encoders, Task
 
 SHARD_IMAGES = 200
 """Largest number of images that are encoded by a worker at a time; a kill loses what its workers have not finished."""
+FETCHED_BYTES = 64 << 20
+"""Largest size of the encoded originals that are sent to a worker at a time, about."""
 
 
 def write_images(source: Source, folder: Path, **options: Any) -> Manifest:
@@ -167,7 +169,11 @@ def _begun(request: Request, place: Path, forms: Forms, encoders: Encoders) -> S
         )
     request.say(estimate.text(chosen, request.images, len(encoders.workers), request.folder))
     images = {split: len(samples) for split, samples in request.source.splits.items()}
-    shard_images = min(SHARD_IMAGES, max(1, int(SHARD_BYTES / max(1, estimate.bytes_per_image(chosen)))))
+    shards = (
+        SHARD_BYTES / max(1, estimate.bytes_per_image(chosen)),
+        FETCHED_BYTES / max(1, request.source.fetched_bytes),
+    )
+    shard_images = max(1, int(min(SHARD_IMAGES, *shards)))
     return Staging.begin(place, Job(options(request.source, forms), chosen, images, shard_images))
 
 

@@ -63,6 +63,8 @@ class Source:
     splits: Mapping[str, Samples]
     passed_over: Account = MappingProxyType({})
     """What the source has besides these images, counted by reason; see `Tally`."""
+    fetched_bytes: float = 0.0
+    """Bytes per image that `fetch` loads, about; 0 if workers read the images themselves."""
     notes: Sequence[str] = ()
     """What a user should know about the choices that were made, as sentences."""
 
