@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 
 from raysweep.data.passed_over import Tally
@@ -57,12 +58,13 @@ def _has_class_folders(root: Path) -> bool:
     """Whether the folder of a training split has a folder of images."""
     splits = [entry for entry in entries(root) if role(entry.name) == "train" and is_folder(entry)]
     folders = (entry for split in splits for entry in entries(split.path) if is_folder(entry))
-    return any(
-        PurePath(name).suffix.casefold() in IMAGE_SUFFIXES
-        for folder in folders
-        if not service(folder.name, True)
-        for name in files_below(Path(folder.path))
-    )
+    below = (files_below(Path(folder.path)) for folder in folders if not service(folder.name, True))
+    return any(map(is_image, chain.from_iterable(below)))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file has the suffix of an image."""
+    return PurePath(name).suffix.casefold() in IMAGE_SUFFIXES
 
 
 def _is_table(name: str) -> bool:
