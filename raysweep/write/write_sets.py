@@ -80,6 +80,8 @@ def write_sets(
     forms = make_forms(Form(side, rescale, encoding, quality, raw_share), also)
     request = Request(source, folder, forms, skip_bad, overwrite, workers, progress or _ignore, say or _ignore)
     _check(request)
+    if strict and skip_bad:
+        raise RaysweepError("strict refuses what skip_bad passes over: use one of --strict and --skip-bad.")
     if strict:
         check_nothing_passed_over(source)
     for sentence in (*source.notes, *warnings(source)):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from raysweep.data import passed_over
 from raysweep.errors import RaysweepError
-from raysweep.write.sources import walk
+from raysweep.write.sources import open_source, walk
 from raysweep.write.sources.base import Source, check_labels, warnings
 from raysweep.write.sources.folder import FolderSource
 from raysweep.write.sources.open_image import open_regular
@@ -193,6 +193,24 @@ def test_an_unreadable_split_is_an_error(class_folder: Folder, locked: Callable[
     locked(folder)
     with pytest.raises(RaysweepError, match=rf"{folder} .*Permission denied"):
         FolderSource(root)
+
+
+def test_an_unreadable_folder_that_may_be_parquet_is_an_error(
+    class_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path / "train"))
+
+    monkeypatch.setattr("raysweep.write.sources.parquet_files.is_set", refuse)
+    with pytest.raises(RaysweepError, match=r"set/train .*Permission denied"):
+        open_source(str(class_folder(BASE)))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: None])
+def test_a_source_that_is_neither_a_file_nor_a_folder_is_an_error(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "x.parquet")
+    with pytest.raises(RaysweepError, match=r"x\.parquet"):
+        open_source(str(tmp_path / "x.parquet"))
 
 
 def test_an_unreadable_folder_in_a_class_is_bad_and_elsewhere_counted(

@@ -162,3 +162,11 @@ def test_split(names: Sequence[str]) -> str | None:
 def stem(spec: str) -> str:
     """A short name derived from a path."""
     return printable(Path(spec).resolve().stem) or "images"
+
+
+def unreadable(error: OSError, path: Path) -> RaysweepError:
+    """The error for a file or folder of a source that cannot be read."""
+    return RaysweepError(
+        f"{printable(str(error.filename or path))} cannot be read: {error.strerror}. "
+        "Make it readable, or move it out of the set."
+    )
