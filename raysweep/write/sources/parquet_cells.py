@@ -69,6 +69,7 @@ class Cells:
         # A small set is kept, so that nothing is read twice, whatever the order of rows.
         kept = None if sum(group.bytes for group in groups) <= KEEP_WHOLE else PARTS_IN_USE
         self._part = lru_cache(kept)(self._read)
+        self._file = lru_cache(1)(open_table)
 
     def name(self, row: int) -> str:
         """File, row group and row."""
@@ -101,7 +102,8 @@ class Cells:
     def _read(self, group: int, part: int) -> Any:
         """A part of a group; cheap if it follows the one that was read before."""
         if self._open != (group, part):
-            self._parts = islice(_parts(self._groups[group]), part, None)
+            file = self._file(self._groups[group].path)
+            self._parts = islice(_parts(file, self._groups[group]), part, None)
         self._open = None
         found = next(self._parts, None)
         if found is None:
@@ -110,16 +112,18 @@ class Cells:
         return found
 
 
-def _parts(group: Group) -> Iterator[Any]:
+def _parts(file: pq.ParquetFile, group: Group) -> Iterator[Any]:
     """The image column in parts of the same number of rows; pyarrow splits batches above 2 GiB."""
     image, field = group.columns.image, group.columns.field
-    with open_table(group.path) as file:
-        part: list[Any] = []
-        left = group.rows
-        for batch in file.iter_batches(group.rows_per_part, row_groups=[group.number], columns=[group.columns.path]):
-            values = batch.column(batch.schema.get_field_index(image))
-            part.append(pc.struct_field(values, field) if field else values)
-            if sum(map(len, part)) >= min(left, group.rows_per_part):
-                yield pa.chunked_array(part)
-                left -= group.rows_per_part
-                part = []
+    part: list[Any] = []
+    left = group.rows
+    batches = file.iter_batches(
+        group.rows_per_part, row_groups=[group.number], columns=[group.columns.path], use_threads=False
+    )
+    for batch in batches:
+        values = batch.column(batch.schema.get_field_index(image))
+        part.append(pc.struct_field(values, field) if field else values)
+        if sum(map(len, part)) >= min(left, group.rows_per_part):
+            yield pa.chunked_array(part)
+            left -= group.rows_per_part
+            part = []
