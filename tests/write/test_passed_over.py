@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from raysweep.data.manifest import Manifest, read_manifest
+from raysweep.data.manifest import Manifest, read_manifest, write_manifest
 from raysweep.data.passed_over import PassedOver, Tally, lines
 from raysweep.errors import RaysweepError
+from raysweep.verbs.entry import raysweep
 from raysweep.write.sources.generated import GeneratedSource
 from raysweep.write.sources.subset import Subset
 from raysweep.write.write_sets import write_images
+from tests.images import Folder, tiny
 
 
 @pytest.fixture
@@ -56,3 +60,24 @@ def test_strict_refuses_before_anything_is_written(source: GeneratedSource, tmp_
     assert not (tmp_path / "out").exists()
     source.passed_over = {}
     assert write_images(source, tmp_path / "out", strict=True, workers=1).passed_over == {}
+
+
+def test_strict_and_skip_bad_exclude_each_other(source: GeneratedSource, tmp_path: Path) -> None:
+    with pytest.raises(RaysweepError, match=r"--strict.*--skip-bad"):
+        write_images(source, tmp_path / "out", strict=True, skip_bad=True)
+
+
+def test_the_commands_print_the_account(class_folder: Folder, tmp_path: Path) -> None:
+    root, out = class_folder(tiny() | {"train/cat/a.txt": b"", ".git/x": b"", "train/cat/b.png": b""}), tmp_path / "out"
+    written = CliRunner().invoke(
+        raysweep, ["data", "write", str(root), str(out), "--side", "16", "--workers", "1", "--skip-bad"]
+    )
+    account = ["files in hidden folders: 1 (.git/x)", "files with the suffix .txt: 1 (train/cat/a.txt)"]
+    assert written.output.splitlines()[-3:] == [
+        "skipped train/cat/b.png (empty)",
+        *(f"passed over {one}" for one in account),
+    ]
+    checked = CliRunner().invoke(raysweep, ["data", "check", str(out)])
+    assert all(line in checked.output for line in account)
+    write_manifest(out, replace(read_manifest(out), passed_over=None))
+    assert "not counted" in CliRunner().invoke(raysweep, ["data", "check", str(out)]).output
