@@ -236,6 +236,12 @@ def test_nothing_but_regular_files_is_opened(class_folder: Folder, tmp_path: Pat
             open_regular(root / "train/cat" / name)
 
 
+def test_large_files_of_other_kinds_are_not_read(class_folder: Folder) -> None:
+    root = class_folder(BASE | {"train/cat/x.bin": b"RIFF0000WEBP"})
+    os.truncate(root / "train/cat/x.bin", 5 << 30)
+    assert counts(FolderSource(root)) == {"files with the suffix .bin": 1}
+
+
 def test_a_file_that_is_too_large_is_not_read(class_folder: Folder) -> None:
     root = class_folder(BASE)
     os.truncate(root / "train/cat/0.png", 5 << 30)
@@ -291,7 +297,7 @@ def test_two_folders_for_one_split_are_an_error(class_folder: Folder) -> None:
     [
         (["cat/0.png", "dog/0.png"], r"cat, dog.*val/CLASS"),
         (["train/0.png", "train/1.png", "test/0.png", "train.csv"], r"train has 2 images.*train\.csv"),
-        (["train/cat/0.png", "val/0.png"], r"val has 1 images.*val/CLASS"),
+        (["train/cat/0.png", "val/0.png"], r"val has 1 image .*val/CLASS"),
         (["train/images/0.png", "val/images/0.png", "train/labels.csv"], r"one folder.*train/labels\.csv"),
         (["train/cat/0.png", "val/images/0.png", "val/labels.txt"], r"cat.*val/labels\.txt"),
         (["train/Cat/0.png", "val/cat/0.png"], r"Cat and cat.*Rename"),
@@ -364,7 +370,7 @@ def outcome(root: Path) -> Any:
     return source.classes, names(source), names(source, "test"), source.passed_over
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(NAMES), st.sampled_from(KINDS)), max_size=14),
     order=st.randoms(use_true_random=False),

@@ -16,9 +16,6 @@ from raysweep.data.passed_over import Account, lines
 from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 
-TEST_NAMES = ("val", "validation", "test")
-"""Names of the test split; the first one that exists is used. ImageNet's `val` has labels, its `test` has none."""
-
 MAX_ENCODED = 1 << 30
 """Largest encoded image in bytes; larger ones are not read."""
 
@@ -152,11 +149,6 @@ def check_classes(classes: Sequence[str], counts: Sequence[int], where: str, mor
             f"{where}: {len(empty)} of the {len(classes)} classes have no training images: {names}. "
             f"Add images, or remove these classes from both splits.{more}"
         )
-
-
-def test_split(names: Sequence[str]) -> str | None:
-    """The name of the test split among these names."""
-    return next((name for name in TEST_NAMES if name in names), None)
 
 
 def stem(spec: str) -> str:

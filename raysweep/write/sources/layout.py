@@ -125,7 +125,7 @@ def _without_classes(root: Path, split: str) -> RaysweepError:
     tables = _files(root, ["", split], NOTE_SUFFIXES)
     labels = f" If their classes are in {listed(tables)}, sort them by it." if tables else ""
     return RaysweepError(
-        f"{_shown(root / split)} has {images:,} images and no class folders: move each image to "
+        f"{_shown(root / split)} has {images:,} {'image' if images == 1 else 'images'} but no class folders: move each to "
         f"{printable(split)}/CLASS.{labels}"
     )
 
