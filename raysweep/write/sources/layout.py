@@ -124,9 +124,9 @@ def _without_classes(root: Path, split: str) -> RaysweepError:
     images = sum(suffix(entry.name) in IMAGE_SUFFIXES for entry in entries(root / split))
     tables = _files(root, ["", split], NOTE_SUFFIXES)
     labels = f" If their classes are in {listed(tables)}, sort them by it." if tables else ""
+    count = "1 image" if images == 1 else f"{images:,} images"
     return RaysweepError(
-        f"{_shown(root / split)} has {images:,} {'image' if images == 1 else 'images'} but no class folders: move each to "
-        f"{printable(split)}/CLASS.{labels}"
+        f"{_shown(root / split)} has {count} but no class folders: move each to {printable(split)}/CLASS.{labels}"
     )
 
 
