@@ -6,13 +6,17 @@ not by a terminal, a browser, LaTeX, a spreadsheet or a shell.
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import os
 import re
 import shlex
 import unicodedata
+from collections.abc import Iterable
 
 _MARKDOWN = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)")
+_ENTITY = re.compile(r"&(?=#?\w+;)")
 _LATEX = {
     **{mark: f"\\{mark}" for mark in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
@@ -46,7 +50,7 @@ def html_text(text: str) -> str:
 
 def markdown_text(text: str) -> str:
     """Text for a paragraph or a table of Markdown, in which it is neither HTML nor markup."""
-    return _MARKDOWN.sub(r"\\\g<0>", printable(text).replace("&", "&amp;").replace("<", "&lt;"))
+    return _MARKDOWN.sub(r"\\\g<0>", _ENTITY.sub("&amp;", printable(text)).replace("<", "&lt;"))
 
 
 def markdown_code(text: str) -> str:
@@ -67,6 +71,20 @@ def csv_text(text: str) -> str:
     """Text for a cell of CSV: spreadsheets compute what begins like a formula, so an apostrophe precedes it (OWASP)."""
     shown = printable(text)
     return f"'{shown}" if shown.startswith(("=", "+", "-", "@")) else shown
+
+
+def csv_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV, with every text as `csv_text` makes it, and nothing for None."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([_csv_cell(cell) for cell in row] for row in (header, *rows))
+    return out.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return csv_text(value) if isinstance(value, str) else value
 
 
 def command(*words: object) -> str:

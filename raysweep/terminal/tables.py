@@ -37,7 +37,7 @@ def _wrapped(line: Sequence[str], width: int) -> Iterator[list[str]]:
 def wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width` characters; longer words break after a comma or equals sign if they have one."""
     lines: list[str] = []
-    for word in text.split():
+    for word in printable(text).split():
         long = len(word) > width
         parts = re.findall(rf"[^,=]{{1,{width - 1}}}[,=]?|[,=]", word) if long else [word]
         for number, part in enumerate(parts):

@@ -37,10 +37,8 @@ def watch(store: Store, every_s: float) -> None:
     """Show the progress of a store's studies, refreshed until no trial is left to run.
 
     Raises:
-        RaysweepError: the time between refreshes is too short.
         KeyboardInterrupt: stopped by the user; the terminal is restored.
     """
-    check_every(every_s)
     from raysweep.store.following import Following
 
     following = Following(store)
@@ -49,14 +47,25 @@ def watch(store: Store, every_s: float) -> None:
             view.show(snapshot, changed, store.problems)
 
 
-def check_every(every_s: float) -> None:
-    """Refuse to refresh so often that the store would be busy with it.
+def seconds_between(every: float | None, default_s: float, follows: bool, how: str) -> float:
+    """The time between refreshes that a user gives, or the default.
+
+    Args:
+        every: What the user gives, if anything.
+        default_s: The time if nothing is given.
+        follows: Whether anything is refreshed.
+        how: How to ask for that, e.g. `--watch`.
 
     Raises:
-        RaysweepError: the time between refreshes is too short.
+        RaysweepError: a time that has no effect, or so short that the store would be busy with refreshes.
     """
-    if every_s < LEAST_S:
-        raise RaysweepError(f"--every {every_s:g}: the shortest time between refreshes is {LEAST_S:g} seconds.")
+    if every is None:
+        return default_s
+    if not follows:
+        raise RaysweepError(f"--every {every:g} has no effect without {how}: add {how}.")
+    if not LEAST_S <= every < math.inf:
+        raise RaysweepError(f"--every {every:g}: the time between refreshes must be {LEAST_S:g} seconds or more.")
+    return every
 
 
 def refreshes(following: Following, store: Store, every_s: float) -> Iterator[tuple[Snapshot, list[Row]]]:

@@ -6,7 +6,6 @@ same command continues after any interruption: see `staging.py`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import Any
 
 from raysweep.data.manifest import Manifest, read_manifest
 from raysweep.errors import RaysweepError
+from raysweep.machine import usable_cores
 from raysweep.write.estimate import SHARD_BYTES, decided, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad
@@ -82,6 +82,8 @@ def write_sets(
     forms = make_forms(Form(side, rescale, encoding, quality, raw_share), also)
     request = Request(source, folder, forms, skip_bad, overwrite, workers, progress or _ignore, say or _ignore)
     _check(request)
+    if strict and skip_bad:
+        raise RaysweepError("strict refuses what skip_bad passes over: use one of --strict and --skip-bad.")
     if strict:
         check_nothing_passed_over(source)
     for sentence in (*source.notes, *warnings(source)):
@@ -134,7 +136,7 @@ def _write(request: Request, place: Path) -> None:
     forms = missing_forms(request, published)
     if not forms:
         return
-    workers = min(request.workers or len(os.sched_getaffinity(0)), -(-request.images // SHARD_IMAGES))
+    workers = min(request.workers or usable_cores(), -(-request.images // SHARD_IMAGES))
     with Encoders(request.source.splits, workers) as encoders:
         staging = _continued(request, earlier) if earlier else _begun(request, place, forms, encoders)
         _encode(request, staging, encoders)

@@ -9,7 +9,7 @@ from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 from raysweep.write.sources.base import alike
 from raysweep.write.sources.split_names import TEST_NAMES, role
-from raysweep.write.sources.walk import IMAGE_SUFFIXES, Walk, entries, is_folder, is_lost, lost, service
+from raysweep.write.sources.walk import IMAGE_SUFFIXES, Walk, entries, is_folder, is_lost, lost, service, suffix
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl")
 NOTE_SUFFIXES = (*TABLE_SUFFIXES, ".txt", ".json", ".mat", ".xml")
@@ -121,12 +121,12 @@ def count_rest(walk: Walk, used: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _without_classes(root: Path, split: str) -> RaysweepError:
-    images = sum(Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in entries(root / split))
+    images = sum(suffix(entry.name) in IMAGE_SUFFIXES for entry in entries(root / split))
     tables = _files(root, ["", split], NOTE_SUFFIXES)
     labels = f" If their classes are in {listed(tables)}, sort them by it." if tables else ""
+    count = "1 image" if images == 1 else f"{images:,} images"
     return RaysweepError(
-        f"{_shown(root / split)} has {images:,} images and no class folders: move each image to "
-        f"{printable(split)}/CLASS.{labels}"
+        f"{_shown(root / split)} has {count} but no class folders: move each to {printable(split)}/CLASS.{labels}"
     )
 
 
