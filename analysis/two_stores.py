@@ -47,6 +47,8 @@ class StoreComparison:
     """Columns `VARIANTS`: one row per variant of a pair of lines, with the difference b - a and its interval."""
     orders: pd.DataFrame
     """Columns `ORDERS`: one row per pair of lines, with Kendall's tau of their orders."""
+    problems: Sequence[str] = ()
+    """What could not be read in the stores, and trials that were left out."""
 
     @property
     def unequal(self) -> pd.DataFrame:
@@ -87,6 +89,7 @@ def compare_stores(uri_a: str, uri_b: str) -> StoreComparison:
         sorted(trials_b - trials_a),
         pd.DataFrame(rows, columns=VARIANTS),
         pd.DataFrame(orders, columns=ORDERS),
+        (*a.problems, *b.problems),
     )
 
 

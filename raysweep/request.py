@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysweep.addresses import check_address, is_uri
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.planning import Found, PlannedTrial, make_plan, needing
@@ -40,6 +41,11 @@ class Request:
     """Folder or URI of the results; None: nothing has been trained yet."""
     trunks: str | None = None
     """Store with the trained networks that recipes with `init.trunk` start from."""
+
+    def __post_init__(self) -> None:
+        for address in (self.store, self.trunks):
+            if address is not None:
+                check_address(address)
 
     @property
     def data_folder(self) -> Path | None:
@@ -116,7 +122,7 @@ def found_in(uri: str) -> dict[str, Found]:
     Raises:
         RaysweepError: the store exists but cannot be read.
     """
-    if "://" not in uri and not Path(uri).expanduser().exists():
+    if not is_uri(check_address(uri)) and not Path(uri).expanduser().exists():
         return {}  # without loading Arrow, which takes half the time of a plan
     from raysweep.store.store import Store
 

@@ -33,6 +33,7 @@ from raysweep.analysis.statistics.comparisons import comparable_tops, comparison
 from raysweep.errors import RaysweepError
 from raysweep.safe import markdown_code, markdown_text
 from raysweep.store.store import Store
+from raysweep.terminal.notes import warn
 from raysweep.units import brief
 
 EMBEDDED = "gains"
@@ -52,6 +53,8 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
     """
     store = Store.open(store_uri)
     lines = load_lines(store, [ALL])
+    for problem in store.problems:
+        warn(problem)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         page.write_text(_page(store, lines, page, folder), encoding="utf-8")

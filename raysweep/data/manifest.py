@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raysweep.data.passed_over import Account, read_account
 from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 from raysweep.safe import command
@@ -61,6 +62,8 @@ class Manifest:
     """The method by which images were resized to the short side."""
     raw_share: float | None = None
     """With mixed: the share of the images that is stored as pixels."""
+    passed_over: Account | None = None
+    """What the source has besides these images, by reason; None in sets written before this was counted."""
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -80,7 +83,8 @@ class Manifest:
                 raise ValueError(f"its version is {version}, this raysweep reads up to {VERSION}: update raysweep")
             tuples = {key: tuple(value[key]) for key in ("classes", "skipped")}
             splits = {name: _split(value["splits"][name]) for name in SPLITS}
-            manifest = cls(**value | tuples | {"splits": splits})
+            account = read_account(value.get("passed_over"))
+            manifest = cls(**value | tuples | {"splits": splits, "passed_over": account})
         except KeyError as error:
             raise ValueError(f"it has no {error}") from None
         except (TypeError, AttributeError) as error:

@@ -17,6 +17,7 @@ from ray.job_config import JobConfig
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate import ray_private
+from raysweep.orchestrate.nodes import this_machine
 
 SETTINGS = {
     **ray_private.SETTINGS,
@@ -69,6 +70,7 @@ def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool |
             log_to_driver=False,
             logging_level=logging.ERROR,
             job_config=JobConfig(metadata=dict(metadata)),
+            **({} if where else this_machine()),
         )
     except (OSError, ValueError, AuthenticationError) as error:
         raise RaysweepError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raysweep.terminal.notes import say, warn
+from raysweep.terminal.notes import say
 from raysweep.terminal.progress import counted
 from raysweep.verbs.options import open_store, store_option
 
@@ -23,5 +23,3 @@ def compact(store: str) -> None:
     with counted("compacting") as show:
         done = compaction.compact(opened, show=show)
     say(f"{done.trials:,} trials compacted, {done.deleted:,} small files deleted, {done.left:,} left")
-    for problem in opened.problems:
-        warn(problem)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from raysweep.terminal.notes import say
-from raysweep.verbs.options import json_option, print_json, write_output
+from raysweep.verbs.options import json_option, print_json, warn_of, write_output
 
 
 @click.command()
@@ -33,6 +33,7 @@ def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None
     from raysweep.analysis.two_stores import compare_stores, comparison_text
 
     found = compare_stores(store_a, store_b)
+    warn_of(found.problems)
     if csv:
         write_output(csv, csv_of(found.variants).encode())
     if as_json:
