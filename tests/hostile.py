@@ -29,7 +29,9 @@ def fill(store: Store) -> None:
     """Write the results of that study; one trial has failed with a hostile error, one has an infinite loss."""
     plan = Request((hostile_study(),), "demo", seeds=2).plan()
     # A study of this name is refused when it is written; a store may come from somebody else.
-    store.files.write("members/hostile-0123456789ab.parquet", parquet(table_of(member_rows(plan, STUDY, "demo"), MEMBERS), PLAIN))
+    store.files.write(
+        "members/hostile-0123456789ab.parquet", parquet(table_of(member_rows(plan, STUDY, "demo"), MEMBERS), PLAIN)
+    )
     for number, planned in enumerate(plan):
         end = {1: "failed", 2: "diverged", len(NAMES): "running"}.get(number, "finished")
         write(store, planned, end, 0.2 + 0.01 * (number % len(NAMES)))
