@@ -26,7 +26,8 @@ HOSTILE = {
 DRAW = """
 import sys
 from pathlib import Path
-from tests.analysis.test_own_matplotlib import HOSTILE, MATPLOTLIB, drawn
+from raysweep.analysis.own_matplotlib import MATPLOTLIB
+from tests.analysis.test_own_matplotlib import HOSTILE, drawn
 MATPLOTLIB.rcParams.update(HOSTILE)
 drawn(sys.argv[1], Path(sys.argv[2]))
 assert MATPLOTLIB.rcParams["axes.titlepad"] == 50, "a notebook keeps its settings"
