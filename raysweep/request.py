@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,8 +123,10 @@ def found_in(uri: str) -> dict[str, Found]:
     Raises:
         RaysweepError: the store exists but cannot be read.
     """
-    if not is_uri(check_address(uri)) and not Path(uri).expanduser().exists():
-        return {}  # without loading Arrow, which takes half the time of a plan
+    check_address(uri)
+    with suppress(RuntimeError):  # no home, or no such user: the store refuses it
+        if not is_uri(uri) and not Path(uri).expanduser().exists():
+            return {}  # without loading Arrow, which takes half the time of a plan
     from raysweep.store.store import Store
 
     store = Store.open_if_exists(uri)

@@ -241,3 +241,8 @@ def test_a_trial_that_resumes_costs_what_is_left(status: str) -> None:
     (resumed,) = make_plan([STUDY.only([])], baseline, [0], found={fresh.trial: Found(status, 3)})
     assert resumed.share_left == pytest.approx(0.25, rel=0.01)
     assert resumed.estimated_gpu_h == pytest.approx(fresh.estimated_gpu_h / 4, rel=0.01)
+
+
+def test_a_home_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(RaysweepError, match="~nobody-of-this-name"):
+        found_in("~nobody-of-this-name/results")

@@ -83,7 +83,7 @@ class Files:
                 filesystem = pafs.LocalFileSystem()
             files = cls(uri, filesystem, root.rstrip("/"), patience)
             is_file = files._patiently(lambda: filesystem.get_file_info(root).type == pafs.FileType.File)
-        except FAILURES as error:
+        except (*FAILURES, RuntimeError) as error:  # the latter of ~USER, if there is no such user
             raise RaysweepError(
                 f"cannot open the results store at {uri} ({error}): use a folder, or s3://BUCKET/FOLDER with its "
                 "credentials in the environment."
