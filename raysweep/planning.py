@@ -184,7 +184,8 @@ def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:
         return "skip", f"diverged in epoch {found.diverged_epoch}"
     if found.status == "failed":
         times = {1: "once", 2: "twice"}.get(found.attempts, f"{found.attempts} times")
-        return "retry", f"failed, tried {times}: {(found.error or 'no message').strip().splitlines()[-1][:100]}"
+        *_, last = (found.error or "").strip().splitlines() or ["no message"]
+        return "retry", f"failed, tried {times}: {last[:100]}"
     if found.epochs:
         return "resume", f"{found.epochs} of {recipe.length.num_epochs} epochs done"
     return "run", "started, but no epoch finished"
