@@ -22,6 +22,7 @@ from raysweep.errors import RaysweepError
 from raysweep.orchestrate import ray_private
 from raysweep.orchestrate.events import headline
 from raysweep.orchestrate.local_ray import LocalRay, local_ray
+from raysweep.orchestrate.nodes import this_machine
 from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, without
 
 SETTINGS = {
@@ -103,7 +104,9 @@ def _authentication(settings: Mapping[str, str]) -> Iterator[None]:
 
 def _start(own: LocalRay, settings: Mapping[str, Any]) -> str:
     try:
-        return str(ray.init(address="local", _temp_dir=str(own.folder), **settings).dashboard_url or "")
+        return str(
+            ray.init(address="local", _temp_dir=str(own.folder), **this_machine(), **settings).dashboard_url or ""
+        )
     except Exception as error:  # Ray raises many types here
         ray.shutdown()
         raise RaysweepError(

@@ -64,6 +64,8 @@ class Gang:
     """Whether trials of other gangs may run on the same node."""
     threads: int = 1
     """Threads of each worker: one per CPU, except for a gang with a node to itself."""
+    avoid: frozenset[str] = frozenset()
+    """Ids of the nodes on which it must not start."""
 
 
 def gang_loop(setup: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from raysweep.identity import recipe_json
 from raysweep.networks import networks
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
+from raysweep.terminal.notes import say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.units import short
@@ -93,7 +94,7 @@ def bench_networks(
         if as_json:
             print_json(rows)
         elif rows:
-            click.echo(text(rows))
+            say(text(rows))
 
 
 def default_device() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -23,6 +25,7 @@ from raysweep.data.stream import TestStream, TrainStream
 from raysweep.disk import cache
 from raysweep.disk.private import private_folder
 from raysweep.errors import RaysweepError
+from raysweep.machine import Memory
 from tests.disks import give_away
 
 Stored = dict[str, tuple[Path, Manifest]]
@@ -199,4 +202,32 @@ def test_images_that_do_not_match_their_manifest_are_not_decoded(stored: Stored,
         (tmp_path / split.file).write_bytes(content)
     with pytest.raises(RaysweepError, match=r"train\.beton"):
         open_images(tmp_path, manifest, "train")
+    assert not stores(memory)
+
+
+def test_on_a_file_system_without_locks_the_file_is_used_all_the_same_and_removed_when_stale(
+    stored: Stored, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.warns(UserWarning, match="without locks"):
+        assert not open_images(*stored["jpg"], "train").is_encoded
+    close_files()
+    (store,) = stores(memory)
+    in_memory.remove_stale(memory)
+    assert store.exists()  # it was used recently
+    hour_ago = time.time() - in_memory.KEEP_S - 1
+    os.utime(store, (hour_ago, hour_ago))
+    in_memory.remove_stale(memory)
+    assert not store.exists()
+
+
+def test_memory_that_others_use_is_left_to_them(stored: Stored, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container whose limit is large, and nearly all of it in use: the pixels would bring in the OOM killer."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(in_memory, "cache_folder", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    monkeypatch.setattr(in_memory, "usable_memory", lambda: Memory(2**36, 1000))
+    assert open_images(*stored["jpg"], "train").is_encoded
     assert not stores(memory)
