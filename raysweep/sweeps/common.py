@@ -66,7 +66,7 @@ def advice(recipes: Iterable[Recipe]) -> str:
 
 
 def carry_out(
-    tasks: Iterable[TrialTask],
+    tasks: Iterable[TrialTask | None],
     on_event: OnEvent,
     resources: Resources,
     about: Mapping[str, str],
@@ -76,7 +76,7 @@ def carry_out(
     """Train tasks in this process or on Ray, and compact the store afterwards.
 
     Args:
-        tasks: a failed one does not stop the others.
+        tasks: a failed one does not stop the others; None as in `run_inline`.
         on_event: receives every event.
         resources: where to train.
         about: the store, and what else Ray's dashboard shows for the sweep.
@@ -97,7 +97,9 @@ def carry_out(
         from raysweep.store.provenance import described_commit
 
         more = on_ray() | {"metadata": {**about, "commit": described_commit()}}
-        outcome = run_on_ray(() if "search" in more else tasks, on_event, **resources.for_ray(), **more, **both)
+        outcome = run_on_ray(
+            () if "search" in more else filter(None, tasks), on_event, **resources.for_ray(), **more, **both
+        )
     _compact(about["store"], on_event)
     return outcome
 
