@@ -42,7 +42,7 @@ FOLDER = "claims"
 RENEW_S = 60.0
 EXPIRY_S = 300.0
 """Much longer than a network file system caches times and a busy store delays a write."""
-TRIES, PAUSE_S = 20, 0.25
+TRIES, PAUSE_S = 20, 0.1
 """How often, and with which pause, a process looks whether others have withdrawn."""
 RELEASE_S = 5.0
 """Longest wait for a renewal under way before a claim is left to expire."""
