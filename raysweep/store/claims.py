@@ -26,7 +26,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from copy import copy
@@ -38,6 +38,7 @@ from raysweep.disk.processes import has_ended, this_process
 from raysweep.errors import ElsewhereError, RaysweepError
 from raysweep.store.files import NO_PATIENCE, Files, Stamp
 
+Row = Mapping[str, Any]
 FOLDER = "claims"
 RENEW_S = 60.0
 EXPIRY_S = 300.0
@@ -61,6 +62,11 @@ class Holder:
 
     def __str__(self) -> str:
         return f"{self.host} (process {self.pid}) since {self.since}"
+
+    @property
+    def place(self) -> str:
+        """The host, and since when."""
+        return f"{self.host}, since {self.since}"
 
     def is_alive(self, stamp: Stamp, now_ns: int) -> bool:
         """Whether the claim counts, given the stamp of its file."""
@@ -124,6 +130,14 @@ def present_status(status: str, claimed: bool) -> str:
     if claimed:
         return status if status in ("finished", "diverged") else "running"
     return "interrupted" if status == "running" else status
+
+
+def at_present(files: Files, rows: Iterable[Row], before: Collection[str]) -> list[Row]:
+    """Rows with the present statuses of their trials, given the trials that were claimed before the rows were read."""
+    rows, claimed = list(rows), set(before)
+    if any(row["status"] == "running" and row["trial"] not in claimed for row in rows):
+        claimed |= holders(files).keys()  # of trials that have started since
+    return [{**row, "status": present_status(row["status"], row["trial"] in claimed)} for row in rows]
 
 
 def _read(files: Files, names: Iterable[Name]) -> dict[Name, Holder]:

@@ -9,6 +9,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from raysweep.errors import RaysweepError, did_you_mean, unknown
+from raysweep.store.claims import at_present, holders
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
 from raysweep.units import json_text
@@ -24,6 +25,8 @@ FORMATS = ("json", "csv", "parquet")
 def results_table(store: Store, study: str) -> pa.Table:
     """The trials of a study, ordered by seed and variant; those not started have the status `waiting`.
 
+    A trial that began and that no process trains now has the status `interrupted`.
+
     Raises:
         RaysweepError: the store has no results of this study.
     """
@@ -34,10 +37,11 @@ def results_table(store: Store, study: str) -> pa.Table:
         known = {row["study"] for row in stored}
         raise RaysweepError(f"{store.uri} has no results of the study {study!r}.{did_you_mean(study, known)}")
     measured = [name for name in COLUMNS if name in TRIAL.names]
+    claimed = holders(store.files)
     trials = {row["trial"]: row for row in store.trials(measured).to_pylist()}
     members.sort(key=lambda row: (row["protocol"], row["line"], row["seed"], row["order"]))
     waiting = dict.fromkeys(measured) | {"status": "waiting", "epochs": 0}
-    rows = [trials.get(row["trial"], waiting) | row for row in members]
+    rows = at_present(store.files, (trials.get(row["trial"], waiting) | row for row in members), claimed)
     schema = pa.schema([(TRIAL if name in TRIAL.names else MEMBERS).field(name) for name in COLUMNS])
     return pa.Table.from_pylist([{name: row[name] for name in COLUMNS} for row in rows], schema=schema)
 

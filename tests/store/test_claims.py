@@ -107,6 +107,7 @@ def test_the_claim_of_a_killed_process_on_this_machine_is_taken_over_at_once(
     process = another(files)
     assert f"process {process.pid}" in Claim(files, TRIAL).take()
     process.kill()
+    process.wait()
     assert Claim(files, TRIAL).take() == ""
     assert holders(files, TRIAL)[TRIAL].pid == os.getpid()
 
