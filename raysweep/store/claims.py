@@ -75,6 +75,8 @@ class Holder:
 
 
 UNKNOWN = Holder("an unknown host", 0, "", "an unknown time", EXPIRY_S)
+_known: dict[tuple[str, str], Holder] = {}
+"""Store and file of a claim -> its holder, so that whoever follows a store reads each file once."""
 
 
 class Name(NamedTuple):
@@ -145,19 +147,20 @@ def _read(files: Files, names: Iterable[Name]) -> dict[Name, Holder]:
     if not names:
         return {}
     with ThreadPoolExecutor(READERS) as readers:
-        found = readers.map(lambda name: _holder(files.find(name.path)), names)
+        found = readers.map(lambda name: _holder(files, name.path), names)
         return {name: holder for name, holder in zip(names, found, strict=True) if holder}
 
 
-def _holder(content: bytes | None) -> Holder | None:
-    """The holder that a file names; None if the file is gone."""
-    if content is None:
-        return None
+def _holder(files: Files, path: str) -> Holder | None:
+    """The holder that a file names; None if the file is gone. The content of a file never changes, only its times."""
+    if (known := _known.get((files.uri, path))) or (content := files.find(path)) is None:
+        return known
     try:
-        known: Mapping[str, Any] = json.loads(content)
-        return Holder(**{name: _plain(type(value)(known[name])) for name, value in asdict(UNKNOWN).items()})
+        read: Mapping[str, Any] = json.loads(content)
+        found = Holder(**{name: _plain(type(value)(read[name])) for name, value in asdict(UNKNOWN).items()})
     except (ValueError, KeyError, TypeError):
         return UNKNOWN
+    return _known.setdefault((files.uri, path), found)
 
 
 def _plain(value: Any) -> Any:
@@ -181,6 +184,7 @@ class Claim:
         """The same, without waiting for a store that is away."""
         self.quick.patience = NO_PATIENCE
         self.name = Name(trial, owner or new_owner(), attempt, _nonce())
+        self.content = json.dumps(asdict(Holder())).encode()
         self.clock = clock
         self.renewed = 0.0
         """When the last renewal began."""
@@ -228,7 +232,7 @@ class Claim:
             begun = self.clock()
             if not self.held or self._is_late() or not self.quick.exists(self.name.path):
                 return  # the next check decides
-            self.quick.write(self.name.path, _here())
+            self.quick.write(self.name.path, self.content)
             if self._is_late():  # it may have been taken over while this process was stopped, just before the write
                 self._withdraw()
             self.renewed = begun
@@ -296,16 +300,12 @@ class Claim:
         return rivals, [name for name in others if name not in rivals]
 
     def _write(self) -> None:
-        self.files.write(self.name.path, _here())
+        self.files.write(self.name.path, self.content)
 
     def _withdraw(self) -> None:
         self.held = False
         with suppress(RaysweepError):
             self.quick.delete(self.name.path)
-
-
-def _here() -> bytes:
-    return json.dumps(asdict(Holder())).encode()
 
 
 def _nonce() -> str:

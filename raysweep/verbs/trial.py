@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import click
@@ -38,15 +39,17 @@ def trial(
 ) -> None:
     """Train a single trial in this process, without Ray.
 
-    TRIAL is an id, or the beginning of one, of a trial in the store. It continues from its last checkpoint.
+    TRIAL is an id, or the beginning of one, of a trial in the store. It continues from its last checkpoint. A trial
+    that another process trains is refused.
 
     \b
     raysweep trial 0c38f6f9 --store results
     raysweep trial 0c38f6f9 --store results --into again
     """
     from raysweep.data.image_sets import image_folder
+    from raysweep.store.claims import new_owner
     from raysweep.store.store import Store
-    from raysweep.train.run_trial import run_trial
+    from raysweep.train.run_trial import record_end, run_trial
     from raysweep.train.task import Placement, TrialTask
 
     found = stored_trial(open_store(store), trial)
@@ -60,7 +63,18 @@ def trial(
     protocol = found["protocol"]
     task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
     click.echo(f"trial {task.trial}", err=True)
-    place = Placement(device=device, threads=threads, on_wait=lambda reason: click.echo(f"waiting {reason}", err=True))
-    for row in run_trial(task, place, attempt=1):
-        click.echo(numbers(row))
+    place = Placement(
+        device=device,
+        threads=threads,
+        on_wait=lambda reason: click.echo(f"waiting {reason}", err=True),
+        owner=new_owner(),
+    )
+    try:
+        for row in run_trial(task, place, attempt=1):
+            click.echo(numbers(row))
+    except RaysweepError:
+        raise
+    except Exception as error:
+        record_end(task, "failed", "".join(traceback.format_exception(error)), place.owner)
+        raise
     click.echo(row["status"])
