@@ -31,7 +31,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     with bucket() as settings:
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        yield "s3://bucket/store"
+        yield f"s3://bucket/{tmp_path.name}"  # all servers of a process share their buckets
 
 
 class Process:
