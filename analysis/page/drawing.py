@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from raysweep.analysis.load import Line
 from raysweep.analysis.page.section import Picture, pictures
+from raysweep.children import child_settings, environment
+from raysweep.machine import usable_cores
 
 LINES_PER_PROCESS = 4
 """Fewer lines are drawn faster than another process can import matplotlib."""
@@ -27,11 +28,14 @@ def draw_all(lines: Sequence[Line], out: Path, progress: Progress, processes: in
     Raises:
         OSError: the folder cannot be written.
     """
-    processes = processes or min(len(os.sched_getaffinity(0)), len(lines) // LINES_PER_PROCESS)
+    processes = processes or min(usable_cores(), len(lines) // LINES_PER_PROCESS)
     if processes < 2:
         return _counted(map(pictures, lines, repeat(out)), len(lines), progress)
     # Spawned, not forked: threads that have read the store may hold locks.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _ignore_interrupts) as pool:
+    with (
+        environment(child_settings()),
+        ProcessPoolExecutor(processes, get_context("spawn"), _ignore_interrupts) as pool,
+    ):
         try:
             return _counted(pool.map(pictures, lines, repeat(out)), len(lines), progress)
         except BaseException:

@@ -25,13 +25,15 @@ from raysweep.data.image_file import ImageFile, Pool
 from raysweep.data.loops import PIXEL
 from raysweep.data.manifest import Manifest, verify
 from raysweep.disk.cache import cache_folder
-from raysweep.disk.locks import locked
+from raysweep.disk.locks import WITHOUT_LOCKS, locked
+from raysweep.disk.private import private_folder
 from raysweep.disk.whole import replacing
+from raysweep.machine import usable_memory
 
 LARGEST = 4 << 30
 """Largest size in bytes: some ten seconds of decoding on one core. More would delay the first trial too long."""
 MEMORY_SHARE = 1 / 4
-"""Largest share of the memory of the machine or container."""
+"""Largest share of the memory that this process may use."""
 FREE_SHARE = 1 / 2
 """Largest share of the free space where the file would be written."""
 KEEP_S = 3600.0
@@ -72,7 +74,7 @@ def place_for(name: str, size: int) -> Path | None:
     free: of memory and space in /dev/shm, which is tried first; otherwise of the disk with the user's cache folder,
     whose files the system keeps in memory.
     """
-    if size > min(LARGEST, MEMORY_SHARE * _memory("MemTotal")):
+    if size > min(LARGEST, MEMORY_SHARE * usable_memory().total):
         return None
     for folder, free in _folders():
         if (folder / name).is_file() or size <= FREE_SHARE * min(free, shutil.disk_usage(folder).free):
@@ -82,28 +84,11 @@ def place_for(name: str, size: int) -> Path | None:
 
 def _folders() -> Iterator[tuple[Path, float]]:
     """The user's folders for decoded pixels, each with the bytes of memory that are free for files in it."""
-    parents = [(SHARED_MEMORY, _memory("MemAvailable"))]
-    with suppress(RuntimeError):  # the user has no home folder
-        parents.append((cache_folder(), math.inf))
-    for parent, free in parents:
-        folder = parent / f"raysweep-{os.getuid()}"
-        with suppress(OSError):
-            folder.mkdir(mode=0o700, parents=parent != SHARED_MEMORY, exist_ok=True)
-            # Another user may have created a folder of this name.
-            if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
-                yield folder, free
-
-
-def _memory(entry: str) -> float:
-    """Bytes of memory by /proc/meminfo, or the container's limit if that is lower; 0 if unknown."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found = next(float(line.split()[1]) * 1024 for line in lines if line.startswith(f"{entry}:"))
-    except (OSError, StopIteration, ValueError):
-        return 0.0
-    with suppress(OSError, ValueError):
-        return min(found, float(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return found
+    with suppress(OSError):
+        if SHARED_MEMORY.is_dir():
+            yield private_folder(SHARED_MEMORY / f"raysweep-{os.geteuid()}"), usable_memory().free
+    with suppress(OSError):
+        yield private_folder(cache_folder() / "pixels"), math.inf
 
 
 def remove_stale(folder: Path) -> None:
@@ -113,9 +98,17 @@ def remove_stale(folder: Path) -> None:
     """
     for path in folder.glob("*.pixels*"):
         with suppress(OSError), path.open("rb") as file:
-            if time.time() - path.stat().st_mtime > KEEP_S:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if a process has it open
+            if time.time() - path.stat().st_mtime > KEEP_S and not _is_in_use(file):
                 path.unlink()
+
+
+def _is_in_use(file: IO[bytes]) -> bool:
+    """Whether another process has a file open; unknown without locks, where removing it harms nobody who has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in WITHOUT_LOCKS
+    return False
 
 
 def _holds(path: Path, file: ImageFile, size: int) -> bool:
@@ -146,8 +139,13 @@ def _make(path: Path, file: ImageFile, size: int, pool: Pool) -> None:
 
 def _map(path: Path) -> NDArray[np.uint8]:
     if path not in _open:
-        _open[path] = path.open("rb")
-        fcntl.flock(_open[path], fcntl.LOCK_SH)
+        file = path.open("rb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH)
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+        _open[path] = file
     os.utime(path)
     return np.asarray(np.memmap(_open[path], np.uint8, "r"))
 

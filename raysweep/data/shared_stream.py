@@ -28,6 +28,7 @@ from raysweep.data.preprocess import needs_whole_image, rgb
 from raysweep.data.shared_memory import UnavailableError
 from raysweep.data.stream import Batch, ImageStream, Take
 from raysweep.errors import RaysweepError
+from raysweep.machine import usable_memory
 
 MEMORY = Path("/dev/shm")
 CHUNK, CHUNK_BYTES = 128, 8 * 2**20
@@ -272,7 +273,8 @@ def _num_slots(path: Path, chunk_bytes: int, most_bytes: int) -> int:
         UnavailableError: there is too little memory, and the cache does not exist yet.
     """
     status = os.statvfs(path.parent)
-    free = status.f_bavail * status.f_frsize
+    # A file there takes memory, of which a container may have less than the file system has room.
+    free = min(status.f_bavail * status.f_frsize, int(usable_memory().free))
     num_slots = min(most_bytes, free // 4) // chunk_bytes
     if num_slots < LEAST_SLOTS and not path.exists():
         raise UnavailableError(

@@ -136,7 +136,10 @@ def train_supernet(task: TrialTask, place: Placement, attempt: int) -> Iterator[
 
 @contextmanager
 def _opened(task: SupernetTask, store: Store, place: Placement) -> Iterator[Search]:
-    """The search, open while the block runs. Sends heartbeats while the log is replayed, which repeats the whole training of a controller."""
+    """The search, open while the block runs.
+
+    Sends heartbeats while the log is replayed, which repeats the whole training of a controller.
+    """
     with ThreadPoolExecutor(1) as pool:
         opened = pool.submit(task.open, store)
         while not opened.done():

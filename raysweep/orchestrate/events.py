@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from raysweep.orchestrate.shortage import find_shortage
 from raysweep.train.task import Placement, TrialTask
 
 Row = Mapping[str, Any]
@@ -67,5 +68,7 @@ def record_trial_end(task: TrialTask, status: str, why: str | None, owner: str =
 
 
 def headline(error: str) -> str:
-    """Return the last line of a traceback, which says what went wrong, shortened."""
+    """Return the last line of a traceback, which says what went wrong, shortened; of a shortage of memory a summary."""
+    if (shortage := find_shortage(error)) is not None:
+        return shortage.text
     return textwrap.shorten(error.strip().rpartition("\n")[2], 160, placeholder=" ...")

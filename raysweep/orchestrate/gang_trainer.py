@@ -27,6 +27,7 @@ from raysweep.orchestrate.ray_private import (
     RestartingState,
     TrainController,
     WorkerGroup,
+    WorkerGroupCallback,
     WorkerGroupStartupTimeoutError,
     get_env_vars_to_propagate,
 )
@@ -95,7 +96,10 @@ class _NamedGroup(WorkerGroup):  # type: ignore[misc]
     def _create_placement_group(self, scaling: ScalingConfig, wanted: Any) -> Any:
         name = f"{self._train_run_context.run_config.name}/{uuid.uuid4().hex}"
         bundles = [wanted.resources_per_worker] * wanted.num_workers
-        return DefaultPlacementGroupHandle(placement_group(bundles, wanted.placement_strategy, name))
+        avoid = ",".join(sorted(self._train_run_context.train_loop_config["gang"].avoid))
+        where = [{RAY_NODE_ID_KEY: f"!in({avoid})"}] * wanted.num_workers if avoid else None
+        group = placement_group(bundles, wanted.placement_strategy, name, bundle_label_selector=where)
+        return DefaultPlacementGroupHandle(group)
 
 
 class GangController(TrainController):  # type: ignore[misc]
@@ -104,7 +108,7 @@ class GangController(TrainController):  # type: ignore[misc]
     worker_group_cls = _NamedGroup
 
 
-class _Lifeline(ControllerCallback):  # type: ignore[misc]
+class _Lifeline(ControllerCallback, WorkerGroupCallback):  # type: ignore[misc]
     """Runs in Train's controller and asks the pool whether to start, and whether to restart after a crash."""
 
     def __init__(self, gang: str, pool: Any) -> None:
@@ -114,6 +118,11 @@ class _Lifeline(ControllerCallback):  # type: ignore[misc]
     def after_controller_start(self, train_run_context: object) -> None:
         """Ask whether the gang is still wanted."""
         self._go_on("is_wanted")
+
+    def after_worker_group_start(self, worker_group: Any) -> None:
+        """Report the nodes before anything of ours runs there: what is wrong with a node may keep it from reporting."""
+        nodes = {worker.metadata.node_id: worker.metadata.node_ip for worker in worker_group.get_workers()}
+        ray.get(self.pool.place.remote(self.gang, nodes))
 
     def after_controller_state_update(self, previous_state: object, current_state: object) -> None:
         """Report a crash from which Train would restart; waiting for resources is not one."""

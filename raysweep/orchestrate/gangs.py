@@ -36,14 +36,18 @@ class Gangs:
         self.storage = storage
         self.boot = boot
         self.stopping = threading.Event()
+        self.adding = threading.Lock()
+        """Held while a gang is added and while adding ends, so that no thread starts unseen."""
         self.threads: dict[str, threading.Thread] = {}
         self.controllers: dict[str, Any] = {}
 
     def add(self, gang: Gang, wide: bool = False) -> None:
-        """Start a gang, at any time during the sweep; a wide one has a device to itself."""
+        """Start a gang, at any time during the sweep until it stops; a wide one has a device to itself."""
         ray.get(self.pool.enlist.remote(gang.name, wide))
-        self.threads[gang.name] = threading.Thread(target=self._keep, args=(gang,), daemon=True, name=gang.name)
-        self.threads[gang.name].start()
+        with self.adding:
+            if not self.stopping.is_set():
+                self.threads[gang.name] = threading.Thread(target=self._keep, args=(gang,), daemon=True, name=gang.name)
+                self.threads[gang.name].start()
 
     def kill(self, names: Iterable[str]) -> None:
         """Kill gangs with everything they run; those that are still wanted start again."""
@@ -54,7 +58,8 @@ class Gangs:
 
     def stop(self, patience_s: float) -> None:
         """Wait for the gangs of a closed pool to end, then kill the rest."""
-        self.stopping.set()
+        with self.adding:
+            self.stopping.set()
         self._wait(patience_s)
         self.kill([name for name, thread in list(self.threads.items()) if thread.is_alive()])
         self._wait(KILL_S)

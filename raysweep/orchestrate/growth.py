@@ -21,6 +21,8 @@ from raysweep.orchestrate.packing import fitting, places, waiting_text, widest
 from raysweep.train.worker import Gang
 
 CHECK_S = 5.0
+JOIN_S = 5.0
+"""Longest wait for the thread at the end: Ray must not shut down while it makes a call."""
 PATIENCE = 3
 """Number of checks in a row that find a gang without room before the sweep reports what it is waiting for."""
 
@@ -53,19 +55,25 @@ class Growth:
         """Add no more gangs."""
         self.over.set()
 
+    def join(self) -> None:
+        """Wait for the thread after `stop`."""
+        self.thread.join(JOIN_S)
+
     def _check_on(self) -> None:
         while not self.over.wait(CHECK_S):
             with suppress(RayError, OSError, ValueError):  # `health` reports a head that is gone
-                self.check(ray.get(self.pool.demand.remote()), nodes_there())
+                demand = ray.get(self.pool.demand.remote())
+                self.check(demand, nodes_there(demand.avoid))
 
     def check(self, demand: Demand, there: Sequence[Node]) -> None:
-        """Add the gangs for which there is room and work."""
+        """Add the gangs for which there is room and work; `there` are the nodes that are not avoided."""
         coming = nodes_to_come(there)
         room = places(fitting([*there, *coming], self.gang.shape), self.at_once, demand.trials)
+        gang = replace(self.gang, avoid=demand.avoid)
         for _ in range(room - demand.gangs):
-            self._add(self.gang)
+            self._add(gang)
         if demand.alone and not demand.has_wide:
-            self._add(replace(self.gang, shape=widest(there, self.gang.shape)), wide=True)
+            self._add(replace(gang, shape=widest(there, gang.shape)), wide=True)
         # Trials that wait for a whole device, or for another sweep, keep no other trial from training.
         self.allow(max(room, demand.gangs) + demand.alone + demand.elsewhere)
         self._report(self.gangs.num_waiting(), there, len(coming))

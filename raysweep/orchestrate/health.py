@@ -17,6 +17,8 @@ from raysweep.orchestrate.ray_private import state
 
 CHECK_S = 1.0
 """Seconds between checks. Train's own watcher of nodes about to go would be one more process per gang."""
+JOIN_S = 5.0
+"""Longest wait for each thread at the end: Ray must not shut down while it makes a call."""
 HEAD_S = 40.0
 """Longest silence of the head node. After a minute Ray would end this process without a message."""
 
@@ -40,6 +42,11 @@ class Watch:
     def stop(self) -> None:
         """End both threads after their next check."""
         self.over.set()
+
+    def join(self) -> None:
+        """Wait for both threads after `stop`."""
+        for thread in self.threads:
+            thread.join(JOIN_S)
 
     @property
     def lost(self) -> str:

@@ -39,6 +39,8 @@ class Demand:
     """Number of trials that other sweeps train."""
     has_wide: bool = False
     """Whether there is a gang with a whole device."""
+    avoid: frozenset[str] = frozenset()
+    """Nodes that get no new gang at the moment."""
 
 
 @dataclass
@@ -131,9 +133,13 @@ class Member:
     """The trial that it trains; empty: none."""
     lives: int = 0
     """How many times its workers were started; late messages of an earlier start are ignored."""
-    nodes: set[str] = field(default_factory=set)
-    """Nodes on which its workers run."""
+    nodes: dict[str, str] = field(default_factory=dict)
+    """Nodes on which its workers run, each with its address."""
     setbacks: Setbacks = field(default_factory=Setbacks)
     """Failures since it last took a trial."""
+    taken: float = math.inf
+    """Time at which it took its last trial, on the pool's clock; infinite: none since it started."""
+    kills: int = 0
+    """How many times in a row, without an epoch in between, it was killed for memory that other programs took."""
     last_beat: float = math.inf
     """Time of its last heartbeat, on the pool's clock; infinite: none is expected."""

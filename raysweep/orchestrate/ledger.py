@@ -8,6 +8,7 @@ from typing import Any
 from raysweep.errors import killed_for_memory
 from raysweep.orchestrate.events import Event, Kind, Row, headline
 from raysweep.orchestrate.leases import Lease, Waiting
+from raysweep.orchestrate.shortage import starved
 from raysweep.train.task import TrialTask
 
 
@@ -67,6 +68,7 @@ class Ledger:
         """Queue a trial again after a failed attempt, or end it.
 
         `hopeless`: another attempt would fail in the same way; `short`: memory ran out; `loss`: not the trial's fault.
+        A trial that was killed because other programs took the memory of its node has lost nothing but time.
         """
         if lease.end:
             return None
@@ -74,6 +76,9 @@ class Ledger:
         lease.elsewhere = ""
         if lease.stop:
             return self.end_stopped(lease)
+        if starved(error):
+            self.waiting.push(lease)
+            return self.emit("retried", lease.task.trial, text=f"after {headline(error)}")
         if (short or killed_for_memory(error)) and self.can_widen and not lease.alone:
             return self._widen(lease, error)
         lease.setbacks.add(loss)

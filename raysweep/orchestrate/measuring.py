@@ -107,7 +107,8 @@ def cpus_per_gpu(nodes: Iterable[Node]) -> int:
 
 def _measure(recipe: Recipe, nodes: Sequence[Node], shape: GangShape, device: str) -> dict[str, Any]:
     cpus = max(shape.cpus, cpus_per_gpu(nodes)) if device == "cuda" else shape.cpus
-    task = ray.remote(num_cpus=cpus, num_gpus=int(device == "cuda"))(_measured_here)
+    # Ray would retry a task that it kills for memory without end and without a word.
+    task = ray.remote(num_cpus=cpus, num_gpus=int(device == "cuda"), max_retries=0)(_measured_here)
     try:
         return dict(ray.get(task.remote(Question(recipe_json(recipe), device, shape.cpus), cpus // shape.cpus)))
     except RayError as error:  # for example the measuring worker was killed because the node ran out of memory

@@ -27,8 +27,11 @@ class NasSearch:
         self.searches = searches
         self.example: Recipe = searches.example
         self.tasks = searches.tasks
-        self.first = searches.next()
-        """The first trial, asked for before Ray starts: without one Ray is not needed."""
+        begun = [searches.tasks[trial] for trial in searches.waiting]
+        first = searches.next()
+        self.first = begun if first is None else [*begun, first]
+        """The first trials: those in progress when a shortage of memory ended the sweep, and one asked for before Ray
+        starts, since without one Ray is not needed."""
 
     @property
     def most_left(self) -> int:
@@ -37,7 +40,7 @@ class NasSearch:
 
     def is_over(self) -> bool:
         """Whether all budgets are spent."""
-        return self.first is None
+        return not self.first
 
     def make_searcher(self, pool: Any, stopping: Event) -> Searcher:
         """The searcher for Tune."""
@@ -45,8 +48,7 @@ class NasSearch:
 
     def next(self) -> TrialTask | None:
         """The next trial to train."""
-        task, self.first = self.first, None
-        return task or self.searches.next()
+        return self.first.pop(0) if self.first else self.searches.next()
 
 
 class AskTellSearch(StatelessSearcher):

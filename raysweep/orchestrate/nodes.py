@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,15 @@ from typing import Any
 import ray
 import yaml
 
-from raysweep.orchestrate.ray_private import state
+from raysweep.machine import usable_cores, usable_memory
+from raysweep.orchestrate.ray_private import OBJECT_STORE_MINIMUM_MEMORY_BYTES, state
 
 Node = Mapping[str, float]
 """Resource name -> amount, as Ray reports it."""
 COUNTED = ("CPU", "GPU")
 """Resources that identify a running node as one of the autoscaler's node types."""
+OBJECT_STORE = 512 * 2**20
+"""Memory of a local Ray's object store, in which a sweep keeps next to nothing; Ray would take 30 % of all memory."""
 FLAG = b"--autoscaling-config="
 
 
@@ -27,9 +30,20 @@ class NodeType:
     most: int
 
 
-def nodes_there() -> list[Node]:
-    """Return the nodes that are alive."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def nodes_there(avoid: Collection[str] = ()) -> list[Node]:
+    """Return the nodes that are alive, without those with an id in `avoid`."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in avoid]
+
+
+def this_machine() -> dict[str, int]:
+    """Return arguments of `ray.init` for a local Ray: what this process may use of the machine.
+
+    Ray itself counts all cores of a machine, and knows only the limits of the outermost control group.
+    """
+    free = int(usable_memory().free)
+    store = max(OBJECT_STORE_MINIMUM_MEMORY_BYTES, min(OBJECT_STORE, free // 10))
+    memory = {"object_store_memory": store, "_memory": max(0, free - store)} if free else {}
+    return {"num_cpus": usable_cores(), **memory}
 
 
 def nodes_to_come(there: Iterable[Node]) -> list[Node]:

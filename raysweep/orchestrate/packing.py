@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.nodes import COUNTED, Node
+from raysweep.train.memory import GIB
 from raysweep.train.worker import GangShape
+
+HELPERS_GIB = 0.5
+"""Memory that each trial at once takes on the node of the driver, wherever it trains: measured, 0.45 GiB of private
+memory for Train's controller, its barrier, and the process with which Tune follows the trial."""
+HELPERS_SHARE = 0.8
+"""Largest share of that node's free memory for them."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,22 @@ class Layout:
 def places(room: int, at_once: int | None, trials: int) -> int:
     """Limit the gangs that fit to the number of trials, and to how many may run at once."""
     return min(room, trials, at_once or room)
+
+
+def bounded(layout: Layout, free_bytes: float, note: Callable[[str], None]) -> Layout:
+    """Return the layout with no more trials at once than the driver's node has memory for; 0 bytes: unknown.
+
+    A number that the user chose stays.
+    """
+    if layout.at_once is not None or not free_bytes:
+        return layout
+    most = max(1, int(HELPERS_SHARE * free_bytes / (HELPERS_GIB * GIB)))
+    if most < layout.gangs:
+        note(
+            f"{most} instead of {layout.gangs} trial(s) at a time: each takes {HELPERS_GIB:g} GiB on the node from "
+            f"which the sweep runs, and {free_bytes / GIB:.1f} GiB are free there. Pass --workers to choose otherwise."
+        )
+    return replace(layout, at_once=most)
 
 
 def fitting(nodes: Iterable[Node], shape: GangShape) -> int:

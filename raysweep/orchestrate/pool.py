@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from raysweep.orchestrate.events import Event, Row, headline
 from raysweep.orchestrate.leases import Demand, Lease, Member, Offer
 from raysweep.orchestrate.ledger import Ledger
+from raysweep.orchestrate.restarts import MAX_CRASHES, Restarts
+from raysweep.orchestrate.shortage import starved
 from raysweep.train.task import TrialTask
 
 IDLE_S = 60.0
 """A gang that has waited this long is sent back to ask again, so that its other ranks do not time out."""
 STOP_S = 30.0
 """Longest wait for a gang to release a stopped trial; Tune waits twice as long for its function to end."""
-MAX_CRASHES = 3
-"""A gang is given up after more than this many crashes in a row with no trial taken in between."""
-PAUSE_S, LONGEST_PAUSE_S = 5.0, 30.0
-"""The pause before the second start in a row grows with each further one: Ray detects a dead node with a delay."""
 LOOK_S = 10.0
 """Seconds between two looks at a trial that another sweep trains."""
 SILENCE_S = 1800.0
@@ -57,6 +55,7 @@ class Pool(Ledger):
         """Name -> gang, of those that are wanted."""
         self.draining: frozenset[str] = frozenset()
         """Nodes that are about to be taken away."""
+        self.restarts = Restarts(clock)
         self.closed = False
         self.complaint = ""
         self.changed = asyncio.Condition()
@@ -121,10 +120,14 @@ class Pool(Ledger):
         """Return whether a gang should start at all."""
         return gang in self.gangs and not self.closed
 
+    async def place(self, gang: str, nodes: Mapping[str, str]) -> None:
+        """Receive the nodes on which a gang's workers are about to start, each with its address."""
+        self.gangs.get(gang, Member()).nodes.update(nodes)
+
     async def settle(self, gang: str, node: str, rank: int = 0) -> int:
         """Register a worker of a gang on a node; returns how many times the gang has started, counting its rank 0."""
         member = self.gangs.get(gang, Member())
-        member.nodes.add(node)
+        member.nodes.setdefault(node, node)
         member.lives += rank == 0
         return member.lives
 
@@ -139,7 +142,7 @@ class Pool(Ledger):
             return None
         if self._leaves(member):
             return Offer(leave=True)
-        member.setbacks.clear()
+        self.restarts.started(member)
         if self.waiting.any(member.wide):
             return self._lend(member)
         if self._is_spare(member):
@@ -166,6 +169,7 @@ class Pool(Ledger):
         self.note(lease, row)
         await self._announce()
         member = self.gangs[gang]
+        self.restarts.trained(member)
         if self.patient:
             member.last_beat = math.inf
             await self._until(lambda: lease.judged >= len(lease.rows) or lease.stop or bool(lease.end) or self.closed)
@@ -220,15 +224,12 @@ class Pool(Ledger):
         if not await self.is_wanted(gang):
             return False
         member = self.gangs[gang]
-        member.nodes.clear()
-        member.setbacks.add(loss)
-        if member.setbacks.exceed(MAX_CRASHES):
-            await self._give_up(gang, error)
-        elif not held:
-            self.emit("note", text=f"{gang} restarts after {headline(error)}")
-            await self._announce()
-        pause_s = PAUSE_S * (member.setbacks.faults + member.setbacks.losses - 1)
-        await self._until(lambda: self.closed or gang not in self.gangs, min(pause_s, LONGEST_PAUSE_S))
+        pause_s = self._restart(gang, error, loss)
+        member.nodes = {}
+        if gang in self.gangs and not held:
+            self.emit("note", text=f"{gang} restarts{f' in {pause_s:g} s' if pause_s else ''} after {headline(error)}")
+        await self._announce()
+        await self._until(lambda: self.closed or gang not in self.gangs, pause_s)
         return await self.is_wanted(gang)
 
     # What the driver calls.
@@ -246,6 +247,7 @@ class Pool(Ledger):
             alone=self.num_alone,
             elsewhere=sum(bool(lease.elsewhere and not lease.end) for lease in self.leases.values()),
             has_wide=any(member.wide for member in members),
+            avoid=self.restarts.avoided,
         )
 
     async def remark(self, text: str) -> None:
@@ -310,6 +312,7 @@ class Pool(Ledger):
     def _lend(self, member: Member) -> Offer:
         lease = self.lend(member.wide)
         member.trial, member.last_beat = lease.task.trial, self.clock()
+        member.taken = self.clock()
         return Offer(lease.task, lease.attempt, alone=lease.alone)
 
     def _is_spare(self, member: Member) -> bool:
@@ -320,7 +323,7 @@ class Pool(Ledger):
         return self.waiting.any(member.wide) or self._is_spare(member) or self._leaves(member)
 
     def _leaves(self, member: Member) -> bool:
-        return not self.draining.isdisjoint(member.nodes)
+        return not self.draining.isdisjoint(member.nodes.keys())
 
     def _is_current(self, gang: str, trial: str, attempt: int) -> bool:
         return gang in self.gangs and self.gangs[gang].trial == trial and self.leases[trial].attempt == attempt
@@ -332,12 +335,25 @@ class Pool(Ledger):
             member.trial, member.last_beat = "", math.inf
             await self._announce()
 
-    async def _give_up(self, gang: str, error: str) -> None:
-        self.emit("note", text=f"{gang} is given up after {MAX_CRASHES} failed restarts: {headline(error)}")
-        del self.gangs[gang]
+    def _restart(self, gang: str, error: str, loss: bool) -> float:
+        """Return the pause before a gang starts again, unless it or the sweep is given up."""
+        member = self.gangs[gang]
+        pause_s = self.restarts.killed(member) if starved(error) else self.restarts.crashed(member, loss)
+        if member.setbacks.exceed(MAX_CRASHES):
+            self._give_up(gang, error)
+        elif self.restarts.is_too_short() and not self.held:
+            self.closed, self.complaint = True, error
+        return pause_s
+
+    def _give_up(self, gang: str, error: str) -> None:
+        nodes = self.gangs.pop(gang).nodes
+        where = f" on {', '.join(nodes.values())}" if nodes else ""
+        text = f"{gang} is given up after {MAX_CRASHES} failed restarts{where}: {headline(error)}"
         if not self.gangs:
-            self.complaint = error
-            await self.close()
+            self.closed, self.complaint = True, error
+        elif nodes:
+            text += f"; nothing is started there for {self.restarts.avoid(nodes) / 60:.0f} min"
+        self.emit("note", text=text)
 
     async def _queue_later(self, lease: Lease) -> None:
         await self._until(lambda: lease.stop or bool(lease.end) or self.closed, LOOK_S)

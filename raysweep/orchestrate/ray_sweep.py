@@ -6,7 +6,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError
 from ray.tune.search import ConcurrencyLimiter
 
 from raysweep.errors import RaysweepError
+from raysweep.machine import usable_memory
 from raysweep.orchestrate.cluster import connect
 from raysweep.orchestrate.events import (
     Event,
@@ -35,7 +36,7 @@ from raysweep.orchestrate.health import Watch
 from raysweep.orchestrate.loggers import Loggers
 from raysweep.orchestrate.measuring import heaviest, measured_shape
 from raysweep.orchestrate.nodes import nodes_there, nodes_to_come
-from raysweep.orchestrate.packing import Layout
+from raysweep.orchestrate.packing import Layout, bounded
 from raysweep.orchestrate.pool import SILENCE_S, Pool
 from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
 PATIENCE_S = 5.0
 """How long idle gangs may take to end at the end of a sweep."""
 TUNE_PATIENCE_S = 30.0
+MAX_CALLS = 1_000_000
+"""Largest number of calls that wait in the pool at once. Each running trial has several, and the calls that end their
+wait must never queue behind them. A number that is not reached costs nothing."""
 
 
 def run_on_ray(
@@ -85,15 +89,17 @@ def run_on_ray(
 
     Raises:
         RaysweepError: the cluster lacks the resources of one trial, or could not start a single worker.
+        ShortOfMemoryError: a shortage of memory has killed the sweep's central process.
         KeyboardInterrupt: stopped by the user; every running trial keeps its last epoch's checkpoint.
     """
     tasks = tuple(tasks)
     if search.is_over() if search else not tasks:
         return Outcome()
-    with connect(address, metadata or {}, dashboard) as url:
+    with _naming_shortages(), connect(address, metadata or {}, dashboard) as about:
         shape = GangShape(workers_per_trial, cpus_per_worker, gpus_per_worker or 0.0)
         layout = lay_out(tasks, search, shape, workers, gpus_per_worker is None, on_event)
-        for text in _opening(layout, url, (metadata or {}).get("store", "")):
+        layout = bounded(layout, usable_memory().free, partial(_note, on_event))
+        for text in _opening(layout, about, (metadata or {}).get("store", "")):
             _note(on_event, text)
         share = share_images and layout.meet
         known = search.tasks if search else {task.trial: task for task in tasks}
@@ -108,9 +114,19 @@ def run_on_ray(
             return sweep.outcome()
 
 
-def _opening(layout: Layout, url: str, store: str) -> Iterator[str]:
+@contextmanager
+def _naming_shortages() -> Iterator[None]:
+    try:
+        yield
+    except OutOfMemoryError as error:
+        raise ShortOfMemoryError(headline(str(error))) from error
+
+
+def _opening(layout: Layout, about: Sequence[str], store: str) -> Iterator[str]:
     """Yield the notes to print before anything runs."""
-    yield f"{layout.text} on Ray, {f'dashboard at http://{url}' if url else 'no dashboard'}"
+    dashboard, *more = about
+    yield f"{layout.text} on Ray, {dashboard}"
+    yield from more
     if len(layout.nodes) > 1 and store and "://" not in store:
         yield (
             f"the store {store} is a folder, and this cluster has several nodes: all of them need access to it. If "
@@ -154,6 +170,14 @@ def _note(on_event: OnEvent, text: str) -> None:
     on_event(Event("note", text=text))
 
 
+class ShortOfMemoryError(RaysweepError):
+    """Ray has killed the sweep's central process because its node ran out of memory."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}. Every finished epoch is in the store: run the same command to continue.")
+        self.why = why
+
+
 class HeadLostError(RaysweepError):
     """The cluster was lost during the sweep."""
 
@@ -186,7 +210,7 @@ class _Sweep:
         self.tune_error = ""
         boot = f"raysweep-{uuid.uuid4().hex[:8]}"
         # The name is only for the dashboard, and unique, since one driver may run several sweeps.
-        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=1000)(Pool)
+        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=MAX_CALLS)(Pool)
         expected = search.most_left if search else 0
         self.pool = actor.options(name=f"{title} ({boot})").remote(
             tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen
@@ -217,6 +241,8 @@ class _Sweep:
         if isinstance(error, HeadLostError):
             return  # nothing is left to close, and every call would block
         self._close_pool()
+        self.growth.join()
+        self.watch.join()
         # After an interruption do not wait for the end of an epoch: the last one's checkpoint is in the store.
         self.gangs.stop(0.0 if kind else PATIENCE_S)
         self._release_claims()
@@ -251,6 +277,8 @@ class _Sweep:
             while not self.watch.lost:
                 with suppress(GetTimeoutError):
                     return ray.get(asked, timeout=1.0)  # type: ignore[no-any-return]
+        except OutOfMemoryError:
+            raise
         except Exception as error:  # the pool is on the head node, and Ray raises many types when it is gone
             raise HeadLostError(f"lost the sweep's process on Ray's head node ({headline(str(error))})") from error
         raise HeadLostError(self.watch.lost)

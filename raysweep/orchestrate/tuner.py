@@ -7,24 +7,32 @@ scheduler see an ordinary trial.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from raysweep.orchestrate.ray_private import HEAD, THREAD_TIMEOUT, TrialProgressCallback
 from raysweep.orchestrate.space_searcher import judged
 
-MAX_TUNE_FAILURES = 5
+MAX_TUNE_FAILURES = 1000
+"""How often Tune replaces the process that follows a trial. Only a shortage of memory kills more than a few."""
 
 
 def follow_trial(config: dict[str, Any], pool: Any) -> None:
     """Follow one trial of the pool to its end; this is the Tune trainable."""
     os.environ[THREAD_TIMEOUT] = "60"
-    trial = config["trial"]
+    # Without a pool another attempt would find nothing to follow either; the driver notices by itself.
+    with suppress(RayActorError, OutOfMemoryError):
+        _follow(config["trial"], pool)
+
+
+def _follow(trial: str, pool: Any) -> None:
     seen, over = ray.get(pool.submit.remote(trial)), False
     try:
         while not over:

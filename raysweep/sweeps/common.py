@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +45,14 @@ def open_places(request: Request, example: Callable[[Recipe], Recipe], resources
 
 
 def planned_point(
-    trial: str, recipe: Recipe, member: Member, action: tuple[Action, str], protocol: str
+    trial: str, recipe: Recipe, member: Member, action: tuple[Action, str], protocol: str, done: int = 0
 ) -> PlannedTrial:
     """A proposed trial as progress shows it. A network that cannot be built has no cost; its training will say why."""
     try:
         cost = find_cost(recipe)
     except RaysweepError:
         cost = Cost(0, 0, 0)
-    return PlannedTrial(trial, recipe, (member,), *action, diff(recipe, find_protocol(protocol)), cost)
+    return PlannedTrial(trial, recipe, (member,), *action, diff(recipe, find_protocol(protocol)), cost, done)
 
 
 def advice(recipes: Iterable[Recipe]) -> str:
@@ -76,11 +76,13 @@ def carry_out(
     """Train tasks in this process or on Ray, and compact the store afterwards.
 
     Args:
-        tasks: a failed one does not stop the others; None as in `run_inline`.
+        tasks: a failed one does not stop the others; None as in `run_inline`. They are read again after a shortage of
+            memory.
         on_event: receives every event.
         resources: where to train.
         about: the store, and what else Ray's dashboard shows for the sweep.
-        on_ray: returns further arguments of `run_on_ray`; a search among them replaces the tasks.
+        on_ray: returns further arguments of `run_on_ray`; a search among them replaces the tasks. It is called again
+            after a shortage of memory.
         both: further arguments of `run_on_ray` and `run_inline`.
 
     Raises:
@@ -93,13 +95,16 @@ def carry_out(
         place = Placement(threads=resources.threads)
         outcome = run_inline(tasks, on_event, place=place, max_attempts=resources.max_attempts, **both)
     else:
+        from raysweep.orchestrate.outlasting import outlast_shortages
         from raysweep.orchestrate.ray_sweep import run_on_ray
         from raysweep.store.provenance import described_commit
 
-        more = on_ray() | {"metadata": {**about, "commit": described_commit()}}
-        outcome = run_on_ray(
-            () if "search" in more else filter(None, tasks), on_event, **resources.for_ray(), **more, **both
-        )
+        def train_the_rest(ended: Collection[str], listen: OnEvent) -> Outcome:
+            more = on_ray() | {"metadata": {**about, "commit": described_commit()}}
+            left = () if "search" in more else [task for task in tasks if task and task.trial not in ended]
+            return run_on_ray(left, listen, **resources.for_ray(), **more, **both)
+
+        outcome = outlast_shortages(train_the_rest, on_event)
     _compact(about["store"], on_event)
     return outcome
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import sys
 from pathlib import Path
 
 import torch
+
+from raysweep.machine import usable_memory
 
 GIB = 2**30
 _STATUS = Path("/proc/self/status")
@@ -42,9 +43,9 @@ def reserved_gib(device: torch.device) -> float:
 
 
 def free_and_total_gib(device: torch.device) -> tuple[float, float]:
-    """Return free and total memory of the accelerator, or of the machine, GiB."""
+    """Return free and total memory of the accelerator, or of the machine as far as this process may use it, GiB."""
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return free / GIB, total / GIB
-    page = os.sysconf("SC_PAGE_SIZE")
-    return page * os.sysconf("SC_AVPHYS_PAGES") / GIB, page * os.sysconf("SC_PHYS_PAGES") / GIB
+    memory = usable_memory()
+    return memory.free / GIB, memory.total / GIB

@@ -67,6 +67,8 @@ class Gang:
     """Threads of each worker: one per CPU, except for a gang with a node to itself."""
     owner: str = ""
     """The sweep, which claims its trials in the store."""
+    avoid: frozenset[str] = frozenset()
+    """Ids of the nodes on which it must not start."""
 
 
 def gang_loop(setup: dict[str, Any]) -> None:

@@ -9,9 +9,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
 import click
 
+from raysweep.machine import usable_cores, usable_memory
+from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "pyarrow", "pandas", "matplotlib")
@@ -19,17 +22,30 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "
 
 @click.command()
 def doctor() -> None:
-    """Print versions, devices and free disk space.
+    """Print versions, devices, usable cores and memory, and free disk space.
 
     The exit status is 1 if something that raysweep needs is missing.
     """
     rows = [("python", platform.python_version(), sys.executable), *map(_package, PACKAGES)]
-    rows += [("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()), "")]
+    memory = usable_memory()
+    rows += [("cores", str(usable_cores()), _limited(usable_cores(), os.cpu_count() or 1))]
+    rows += [("memory", f"{memory.total / 2**30:.0f} GiB", f"{memory.free / 2**30:.1f} GiB of it free")]
     rows += [("GPUs", *_try(_gpus)), ("ffcv reader", *_try(_reader))]
     rows += [("free disk here", f"{shutil.disk_usage('.').free / 2**30:.0f} GiB", "")]
-    click.echo(table(("what", "found", "note"), rows))
+    rows += [("free in /dev/shm", _shared_memory(Path("/dev/shm")), "")]
+    say(table(("what", "found", "note"), rows))
     if any(found == "missing" for _, found, _ in rows):
         raise click.exceptions.Exit(1)
+
+
+def _limited(usable: int, all_cores: int) -> str:
+    if usable == all_cores:
+        return ""
+    return f"of {all_cores}: this process is limited by its CPU affinity or a control group (container, batch system)"
+
+
+def _shared_memory(folder: Path) -> str:
+    return f"{shutil.disk_usage(folder).free / 2**30:.1f} GiB" if folder.exists() else "no such folder"
 
 
 def _package(name: str) -> tuple[str, str, str]:

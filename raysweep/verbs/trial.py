@@ -10,6 +10,7 @@ import click
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
 from raysweep.request import default_data
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
 from raysweep.verbs.options import DETERMINISTIC, open_store, store_option
@@ -62,19 +63,16 @@ def trial(
     folder = image_folder(data or default_data(found["protocol"]), recipe.data)
     protocol = found["protocol"]
     task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
-    click.echo(f"trial {task.trial}", err=True)
+    note(f"trial {task.trial}")
     place = Placement(
-        device=device,
-        threads=threads,
-        on_wait=lambda reason: click.echo(f"waiting {reason}", err=True),
-        owner=new_owner(),
+        device=device, threads=threads, owner=new_owner(), on_wait=lambda reason: note(f"waiting {reason}")
     )
     try:
         for row in run_trial(task, place, attempt=1):
-            click.echo(numbers(row))
+            say(numbers(row))
     except RaysweepError:
         raise
     except Exception as error:
         record_end(task, "failed", "".join(traceback.format_exception(error)), place.owner)
         raise
-    click.echo(row["status"])
+    say(row["status"])

@@ -23,6 +23,7 @@ from raysweep.data.shared_memory import UnavailableError
 from raysweep.data.shared_stream import AHEAD, CHUNK, LEAST_SLOTS, SharedStream, is_worth_sharing, segment_name, share
 from raysweep.data.stream import Batch, ImageStream, TestStream, TrainStream
 from raysweep.errors import RaysweepError
+from raysweep.machine import Memory
 from tests.data.sharer import SIDE, Sharer, digest, num_users
 from tests.disks import small_disk
 
@@ -350,6 +351,9 @@ def test_too_little_memory_is_warned_of_once_and_each_trial_decodes_separately(
     assert share(stream) is stream
     assert not list(memory.iterdir())
     monkeypatch.setattr(os, "statvfs", lambda path: status)
+    with monkeypatch.context() as container:
+        container.setattr(shared_stream, "usable_memory", lambda: Memory(2**36, 2**21))
+        assert share(stream) is stream
     assert isinstance(share(stream), SharedStream)
 
 

@@ -27,9 +27,9 @@ class Nodes:
     def address(self) -> str:
         return str(self.cluster.address)
 
-    def add(self) -> Any:
+    def add(self, **settings: Any) -> Any:
         """A further node. Ray wants this done in the main thread."""
-        self.workers.append(self.cluster.add_node(num_cpus=1))
+        self.workers.append(self.cluster.add_node(num_cpus=1, **settings))
         return self.workers[-1]
 
     def remove(self, node: Any) -> None:

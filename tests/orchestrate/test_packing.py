@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from raysweep.errors import RaysweepError
-from raysweep.orchestrate.packing import Layout, waiting_text
+from raysweep.orchestrate.packing import Layout, bounded, waiting_text
 from raysweep.train.worker import GangShape
 
 LAPTOP = {"CPU": 2.0}
@@ -70,3 +72,19 @@ def test_the_note_on_waiting_trials() -> None:
     text = waiting_text(GangShape(workers=2), 1, [LAPTOP], {}, 0)
     for words in ("1 trial is", "2 workers with 1 CPU each", "2 of 2 CPUs", "will not add"):
         assert words in text
+
+
+def test_trials_at_once_are_bounded_by_the_memory_of_the_drivers_node() -> None:
+    said: list[str] = []
+    layout = Layout(GangShape(), [{"CPU": 64.0}] * 4, (), None, 1000)
+    assert bounded(layout, 8 * 2**30, said.append).gangs == 12
+    (text,) = said
+    for number in ("12 ", "256 ", "0.5 GiB", "8.0 GiB"):
+        assert number in text
+    assert bounded(layout, 1000, said.append).gangs == 1
+    del said[:]
+    assert bounded(layout, 2**40, said.append).gangs == 256
+    assert bounded(layout, 0, said.append) == layout
+    chosen = replace(layout, at_once=100)
+    assert bounded(chosen, 8 * 2**30, said.append) == chosen
+    assert not said

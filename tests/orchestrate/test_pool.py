@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from raysweep.orchestrate import pool as pool_module
+from raysweep.orchestrate import restarts
 from raysweep.orchestrate.leases import MAX_LOSSES, Offer
-from raysweep.orchestrate.pool import MAX_CRASHES, Pool
+from raysweep.orchestrate.pool import Pool
+from raysweep.orchestrate.restarts import AVOID_S, MAX_CRASHES, SHORTAGE_S
 from tests.orchestrate.fakes import make_row, make_tasks
 
 Play = Callable[[Pool], Coroutine[Any, Any, None]]
@@ -20,7 +22,7 @@ Play = Callable[[Pool], Coroutine[Any, Any, None]]
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "PAUSE_S", 0.0)
+    monkeypatch.setattr(restarts, "PAUSE_S", 0.0)
 
 
 class Clock:
@@ -506,6 +508,132 @@ def test_the_task_that_shows_an_attempt_lasts_as_long_and_fails_with_it() -> Non
         assert await second is None
 
     play(scene, "a")
+
+
+HEAD = "Traceback ...\nray.exceptions.OutOfMemoryError: 1 worker(s) were killed due to the node running low on memory. "
+
+
+def out_of_memory(*users: tuple[float, str], used: float = 23.1) -> str:
+    """The error of a worker that Ray has killed for memory, shortened."""
+    lines = "\n".join(f"{100 + number}\t{memory}\t{command}" for number, (memory, command) in enumerate(users))
+    return (
+        f"{HEAD}Memory on the node (IP: 10.0.0.7, ID: f6ee73) was {used}GB used / 23.54GB limit (0.98)\n"
+        "Selected to kill: (Actor(61): task name=RayTrainWorker.__init__, pid=487, actual memory used=1.24GB, worker)\n"
+        f"Top 10 memory users: PID\tMEM(GB)\tCOMMAND\n{lines}\nRefer to the documentation on how to address the issue"
+    )
+
+
+OTHERS = out_of_memory((20.1, "python hog.py"), (1.24, "ray::RayTrainWorker"))
+OURS = out_of_memory((18.0, "ray::RayTrainWorker"), (1.2, "firefox"))
+
+
+def test_a_trial_killed_for_memory_that_others_took_is_tried_again_whatever_its_attempts() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        for attempt in range(1, 2 * MAX_LOSSES):
+            assert await take(pool) == ("a", attempt)
+            assert await pool.crashed("gang-0", OTHERS)
+        await take(pool)
+        await pool.report("gang-0", "a", attempt + 1, make_row("a", 1, 1))
+
+    pool = play(scene, "a", max_attempts=1, can_widen=True, clock=Clock())
+    assert pool.leases["a"].end == "finished"
+    assert not pool.leases["a"].alone, "it waits for the memory, not for a node of its own"
+    text = next(event.text for event in pool.events if event.kind == "retried")
+    for fact in ("10.0.0.7", "0.4 of 23.5 GB free", "`python hog.py`: 20.1 GB", "1.2 GB"):
+        assert fact in text
+    assert "attempt" not in text
+
+
+def test_a_trial_killed_for_memory_that_trials_took_gets_a_device_of_its_own() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        assert await pool.crashed("gang-0", OURS)
+        assert (await pool.demand()).alone == 1
+
+    play(scene, "a", max_attempts=1, can_widen=True)
+
+
+def test_pauses_grow_while_memory_is_short_and_only_a_long_shortage_ends_the_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(restarts, "PAUSE_S", 5.0)
+    clock, pauses = Clock(), list[float | None]()
+
+    class Hasty(Pool):
+        """Its pauses take no time but on the clock."""
+
+        async def _until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> None:
+            pauses.append(timeout_s)
+            clock.now += timeout_s or 0.0
+
+    async def scene() -> Pool:
+        pool = Hasty(make_tasks(Path(), "a"), ["gang-0"], max_attempts=1, clock=clock)
+        await pool.submit("a")
+        for _ in range(100):
+            pool._lend(pool.gangs["gang-0"])  # its `take` would wait
+            if not await pool.crashed("gang-0", OTHERS):
+                break
+        return pool
+
+    pool = asyncio.run(scene())
+    assert pauses[:7] == [5, 10, 20, 40, 80, 120, 120]
+    assert SHORTAGE_S < clock.now < 2 * SHORTAGE_S
+    assert pool.closed
+    assert asyncio.run(pool.ends()) == {"a": ""}
+    assert "hog.py" in asyncio.run(pool.why_closed())
+
+
+def test_a_shortage_is_over_when_something_was_trained() -> None:
+    clock = Clock()
+
+    async def scene(pool: Pool) -> None:
+        for trial in ("a", "b"):
+            await pool.submit(trial)
+        await take(pool, "gang-0")
+        await take(pool, "gang-1")
+        for _ in range(3):  # another gang trains: the sweep goes on
+            assert await pool.crashed("gang-0", OTHERS)
+            clock.now += SHORTAGE_S
+            await pool.take("gang-0")
+        await pool.report("gang-1", "b", 1, make_row("b", 1))
+        await pool.crashed("gang-1", "killed")
+        assert await pool.crashed("gang-0", OTHERS), "an epoch has ended since the last kill"
+        await take(pool, "gang-0")
+        clock.now += SHORTAGE_S + 1
+        assert await pool.crashed("gang-0", OTHERS), "it has trained all the time since the last kill"
+
+    assert not play(scene, "a", "b", gangs=2, max_attempts=9, clock=clock).closed
+
+
+def test_a_node_where_a_gang_was_given_up_is_left_alone_for_longer_each_time_and_named() -> None:
+    clock = Clock()
+
+    async def fail_on(pool: Pool, gang: str) -> None:
+        for again in (True,) * MAX_CRASHES + (False,):
+            await pool.place(gang, {"id7": "10.0.0.7"})
+            assert await pool.crashed(gang, "ImportError: no torch") == again
+
+    async def scene(pool: Pool) -> None:
+        for times, gang in ((1, "gang-1"), (2, "gang-2"), (4, "gang-3")):
+            await pool.enlist(gang)
+            assert (await pool.demand()).avoid == frozenset()
+            await fail_on(pool, gang)
+            assert "10.0.0.7" in pool.events[-1].text
+            clock.now += times * AVOID_S - 1
+            assert (await pool.demand()).avoid == {"id7"}
+            clock.now += 1
+        await pool.enlist("gang-4")
+        await pool.place("gang-4", {"id7": "10.0.0.7"})
+        await pool.submit("a")
+        await take(pool, "gang-4")
+        await pool.enlist("gang-5")
+        await fail_on(pool, "gang-5")
+        clock.now += AVOID_S
+        assert (await pool.demand()).avoid == frozenset(), "a gang has taken a trial there: the count starts again"
+
+    assert not play(scene, "a", clock=clock).closed
 
 
 def test_a_trial_of_another_sweep_is_looked_at_again_while_gangs_take_others(monkeypatch: pytest.MonkeyPatch) -> None:
