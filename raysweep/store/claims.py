@@ -9,8 +9,8 @@ A claim is made with plain writes and listings, so it works on every store: a fo
    listing shows every file whose writing has ended. The one whose file sorts first waits for the others to withdraw.
 2. The holder renews its file every `RENEW_S`, and deletes it at the end.
 3. A claim that was not renewed for `EXPIRY_S` has expired. The age of a file is the difference of two times that the
-   store has set, so the clocks of machines do not matter. The claim of a process that has ended on the same machine
-   has expired at once. Whoever claims the trial next deletes the expired file.
+   store has set; a machine's own clock, which may be wrong, can only make it look later. The claim of a process that
+   has ended on the same machine has expired at once. Whoever claims the trial next deletes the expired file.
 4. Before it writes a result, the holder checks that its file is still there. If it could not renew the file in time,
    because it was stopped or the store was away, it first claims the trial again, and gives up if anyone else did.
 

@@ -268,9 +268,9 @@ def record_end(task: TrialTask, status: str, why: str | None = None, owner: str 
         RaysweepError: the store cannot be written.
     """
     store = Store.open(task.store, patience=Patience(PATIENCE_S))
-    row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}
-    if row.get("status") in DONE or holders(store.files, task.trial, but=owner):
+    if last_row(store, task) is not None or holders(store.files, task.trial, but=owner):
         return
+    row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}
     row |= {"recipe": recipe_json(task.recipe), "protocol": task.protocol}
     row |= {"error": None, "stopped_why": None, "stopped_why" if status == "stopped" else "error": why}
     store.write_trial(row | {"status": status, "updated_at": datetime.now(UTC)})

@@ -332,12 +332,3 @@ def test_a_trial_that_was_taken_over_writes_nothing_more(
         next(stopped)
     assert raised.value.lost
     assert (store.trial(task.trial), stored(tmp_path / "store", task.trial)) == before
-
-
-def test_a_trial_whose_epochs_are_gone_is_trained_again(
-    small_recipe: Recipe, small_images: Path, tmp_path: Path
-) -> None:
-    task = make_task(small_recipe, small_images, tmp_path / "store")
-    list(run_trial(task, Placement(), 1))
-    (tmp_path / "store" / "epochs" / f"{task.trial}.parquet").unlink()
-    assert [row["epoch"] for row in run_trial(task, Placement(), 2)] == [1, 2, 3]
