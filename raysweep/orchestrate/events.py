@@ -72,3 +72,8 @@ def headline(error: str) -> str:
     if (shortage := find_shortage(error)) is not None:
         return shortage.text
     return textwrap.shorten(error.strip().rpartition("\n")[2], 160, placeholder=" ...")
+
+
+def elsewhere_text(where: str) -> str:
+    """Return what a sweep says of a trial that another process trains."""
+    return f"on {where}; this sweep waits for the result"

@@ -17,6 +17,7 @@ from raysweep.orchestrate.events import (
     RecordEnd,
     Row,
     Train,
+    elsewhere_text,
     headline,
     record_trial_end,
     train_trial,
@@ -64,11 +65,13 @@ class _Runner:
     def run_all(self, tasks: Iterable[TrialTask | None]) -> dict[str, str]:
         """Run all tasks; returns the end of each trial."""
         for task in tasks:
-            if task is None:
-                self._await_one()
-            else:
+            if task is not None:
                 self.on_event(Event("started", task.trial))
                 self._run(task)
+            elif self.elsewhere:
+                self._await_one()
+            else:
+                break
         while self.elsewhere:
             self._await_one()
         return self.ends
@@ -86,7 +89,7 @@ class _Runner:
             end = self._attempts(task)
         except ElsewhereError as error:
             if task.trial not in self.elsewhere or error.lost:
-                self.on_event(Event("elsewhere", task.trial, text=f"on {error.where}"))
+                self.on_event(Event("elsewhere", task.trial, text=elsewhere_text(error.where)))
             self.ends[task.trial], self.elsewhere[task.trial] = "", task
         else:
             self.ends[task.trial] = end

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raysweep.errors import killed_for_memory
-from raysweep.orchestrate.events import Event, Kind, Row, headline
+from raysweep.orchestrate.events import Event, Kind, Row, elsewhere_text, headline
 from raysweep.orchestrate.leases import Lease, Waiting
 from raysweep.orchestrate.shortage import starved
 from raysweep.train.task import TrialTask
@@ -91,7 +91,7 @@ class Ledger:
     def note_elsewhere(self, lease: Lease, where: str) -> None:
         """Note, once, that another sweep trains a trial."""
         if lease.elsewhere != where:
-            self.emit("elsewhere", lease.task.trial, text=f"on {where}")
+            self.emit("elsewhere", lease.task.trial, text=elsewhere_text(where))
         lease.elsewhere = where
 
     def _widen(self, lease: Lease, error: str) -> None:
