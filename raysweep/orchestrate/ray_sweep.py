@@ -42,6 +42,8 @@ from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
 from raysweep.orchestrate.space_searcher import PlanOrder
 from raysweep.orchestrate.tuner import run_tuner
+from raysweep.store.claims import new_owner, release_all
+from raysweep.store.files import Files
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
 
@@ -107,7 +109,8 @@ def run_on_ray(
             closing(loggers),
             _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
         ):
-            sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
+            record_end = record_end or partial(record_trial_end, owner=sweep.owner)
+            sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end)
             return sweep.outcome()
 
 
@@ -205,7 +208,8 @@ class _Sweep:
         )
         self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout
-        gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
+        self.owner = new_owner()
+        gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus, self.owner)
         self.ahead = search.ahead if search else 1
         inner = search.make_searcher(self.pool, self.stopping) if search else PlanOrder(self.tasks, self.stopping)
         self.searcher = ConcurrencyLimiter(inner, layout.gangs + self.ahead)
@@ -232,9 +236,16 @@ class _Sweep:
         self.watch.join()
         # After an interruption do not wait for the end of an epoch: the last one's checkpoint is in the store.
         self.gangs.stop(0.0 if kind else PATIENCE_S)
+        self._release_claims()
         self.tuner.join(TUNE_PATIENCE_S)
         ray.kill(self.pool)
         self.folder.cleanup()
+
+    def _release_claims(self) -> None:
+        """Release the claims of workers that were killed; those that cannot be released expire."""
+        for store in {task.store for task in self.tasks.values()}:
+            with suppress(RaysweepError):
+                release_all(Files.at(store), self.owner)
 
     def follow(self, listeners: Sequence[OnEvent], record_end: RecordEnd) -> None:
         """Pass on the events until the sweep is over; write the ends that no worker could write."""
