@@ -46,6 +46,20 @@ def check_address(address: str) -> str:
     return address
 
 
+def check_local(path: str) -> str:
+    """A path as it is, if it is not a URI, of which `pathlib` makes a folder such as `s3:`.
+
+    Raises:
+        RaysweepError: a URI.
+    """
+    found = _SCHEME.fullmatch(path)
+    if found and found[1].lower() in SCHEMES:
+        raise RaysweepError(
+            f"{redacted(path)!r} is a URI, but this must be a path on this machine. Copy it afterwards."
+        )
+    return path
+
+
 def check_name(name: str) -> str:
     """The name of a file below an address as it is, if it cannot lead elsewhere.
 

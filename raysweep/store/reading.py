@@ -48,6 +48,10 @@ OWNERS: Mapping[str, str] = MappingProxyType(
 """Folder -> the column that repeats the name of the file."""
 
 
+FIRST_US, LAST_US = -62_135_596_800 * 10**6, 253_402_300_799 * 10**6
+"""The times that Python can represent, the years 1 to 9999, in microseconds since 1970."""
+
+
 def is_ours(name: str) -> bool:
     """Whether a file `FOLDER/NAME`, with or without a suffix, has a name of the form that raysweep gives."""
     folder, _, stem = name.removesuffix(".parquet").removesuffix(".json").partition("/")
@@ -73,9 +77,10 @@ def check_values(kind: str, table: pa.Table) -> None:
     """Refuse rows that no raysweep writes.
 
     Raises:
-        ValueError: a row without a value that every row has, an id that is none, or text that is not UTF-8.
+        ValueError: a row without a value that every row has, an id or time that is none, or text that is not UTF-8.
     """
     table.validate(full=True)
+    _check_times(table)
     for column in (column for column in NEEDED[kind] if column in table.column_names):
         if table[column].null_count:
             raise ValueError(f"it has rows without {column}")
@@ -83,6 +88,13 @@ def check_values(kind: str, table: pa.Table) -> None:
         for trial in pc.unique(table["trial"]).drop_null().to_pylist():
             if not NAME.fullmatch(trial):
                 raise ValueError(f"{trial!r} is no trial id")
+
+
+def _check_times(table: pa.Table) -> None:
+    for field in (field for field in table.schema if pa.types.is_timestamp(field.type)):
+        times = table[field.name].cast(pa.int64())
+        if pc.any(pc.or_(pc.less(times, FIRST_US), pc.greater(times, LAST_US))).as_py():
+            raise ValueError(f"it has rows whose {field.name} is no time")
 
 
 def without_credentials(table: pa.Table) -> pa.Table:
