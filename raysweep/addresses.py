@@ -9,6 +9,8 @@ from raysweep.errors import RaysweepError
 SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "http", "https", "s3", "viewfs")
 """Words that nobody means as the name of a folder if a colon follows."""
 ENVIRONMENT = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or a profile"
+NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.+=-]*")
+"""The form of trial ids, digests, names of searches, and of files that have no other name."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/*(.*)", re.DOTALL)
 _PASSWORD = re.compile(r"(?<=://)[^\s/@]*:(?!\d+(?:/|$))[^\s@]*@")
 _SECRET = re.compile(r"([?&][^\s=&#]*(?:key|secret|token|password|credential|sig)[^\s=&#]*=)[^\s&#]*", re.IGNORECASE)

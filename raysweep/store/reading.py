@@ -14,7 +14,7 @@ from types import MappingProxyType
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raysweep.addresses import redacted
+from raysweep.addresses import NAME, redacted
 
 DAMAGE = (
     OSError,
@@ -27,8 +27,6 @@ DAMAGE = (
     RecursionError,
 )
 """Errors that a file with any content can cause when it is read."""
-NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.+=-]*")
-"""The form of trial ids, digests and names of searches."""
 MEMBERS_NAME = re.compile(r"[^\x00-\x1f/]+-[0-9a-f]{12}")
 """The form of the names of files of members: a study, which may come from a notebook, and a digest."""
 NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
