@@ -15,7 +15,7 @@ from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
-from raysweep.verbs.options import FloatRange, begin_work, json_option, print_json
+from raysweep.verbs.options import FloatRange, LocalPath, begin_work, json_option, print_json
 
 if TYPE_CHECKING:
     from raysweep.data.manifest import Manifest
@@ -32,7 +32,7 @@ def data() -> None:
 
 @data.command()
 @click.argument("source")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=LocalPath())
 @click.option(
     "--side",
     type=click.IntRange(1, 65_535),
@@ -88,7 +88,7 @@ def data() -> None:
 )
 @click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="FOLDER",
     default=Path("downloads"),
     show_default=True,
@@ -169,7 +169,7 @@ def write(  # one argument per option
 
 
 @data.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=LocalPath())
 @json_option
 def check(folder: Path, as_json: bool) -> None:
     """Verify the checksums of the files in FOLDER and print the manifest.

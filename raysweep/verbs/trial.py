@@ -13,14 +13,14 @@ from raysweep.request import default_data
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
-from raysweep.verbs.options import DETERMINISTIC, KEPT, begin_work, open_store, store_option
+from raysweep.verbs.options import DETERMINISTIC, KEPT, LocalPath, begin_work, open_store, store_option
 from raysweep.verbs.show import stored_trial
 
 
 @click.command()
 @click.argument("trial")
 @store_option
-@click.option("--data", type=click.Path(path_type=Path), metavar="FOLDER", help="Images.  [default: data/PROTOCOL]")
+@click.option("--data", type=LocalPath(), metavar="FOLDER", help="Images.  [default: data/PROTOCOL]")
 @click.option("--into", metavar="STORE", help="Train from scratch into another store, and keep the original trial.")
 @click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N", help="CPU threads.")
