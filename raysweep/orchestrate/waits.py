@@ -10,7 +10,7 @@ Ready = Callable[[], bool]
 
 
 class Waits:
-    """The calls that wait. Only those whose condition holds are woken; with one lock for all, each change would wake all."""
+    """The calls that wait. Only those whose condition holds are woken; one lock for all would wake all each time."""
 
     def __init__(self) -> None:
         self._calls: dict[asyncio.Future[None], Ready] = {}
