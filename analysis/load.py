@@ -17,6 +17,8 @@ from raysweep.nas.history import History
 from raysweep.planning import changes, shared_and_own
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
+from raysweep.safe import command
+from raysweep.store.current import REPEAT, settle
 from raysweep.store.schema import EVALUATIONS
 from raysweep.store.store import Store
 
@@ -133,7 +135,8 @@ def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
     members = store.members().to_pandas()
     shown = held_studies(members, studies, store.uri)
     kept = members[members["study"].isin(shown)]
-    return lines_of(kept, store.trials().to_pandas(), store.epochs(set(kept["trial"])).to_pandas(), shown)
+    trials, epochs = store.trials().to_pandas(), store.epochs(set(kept["trial"])).to_pandas()
+    return lines_of(kept, trials, epochs, shown, store.note)
 
 
 def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:
@@ -189,9 +192,8 @@ def held_studies(members: pd.DataFrame, studies: Sequence[str], uri: str) -> lis
     known = sorted(set(members["study"]))
     shown = list(dict.fromkeys(name for study in studies for name in (known if study == ALL else [study])))
     if not known:
-        raise RaysweepError(
-            f"no results in {uri}: the store is empty. Fill it with `raysweep run STUDY --store {uri}`."
-        )
+        run = command("raysweep", "run", "STUDY", "--store", uri)
+        raise RaysweepError(f"no results in {uri}: the store is empty. Fill it with `{run}`.")
     for study in shown:
         if study not in known:
             hint = did_you_mean(study, known) or f" It has {', '.join(known)}."
@@ -199,9 +201,18 @@ def held_studies(members: pd.DataFrame, studies: Sequence[str], uri: str) -> lis
     return shown
 
 
-def lines_of(members: pd.DataFrame, trials: pd.DataFrame, epochs: pd.DataFrame, studies: Sequence[str]) -> list[Line]:
-    """The lines of these members, in the order of the studies, from the tables of a store."""
-    joined = _with_trials(members, trials)
+def lines_of(
+    members: pd.DataFrame,
+    trials: pd.DataFrame,
+    epochs: pd.DataFrame,
+    studies: Sequence[str],
+    note: Callable[[str], None],
+) -> list[Line]:
+    """The lines of these members, in the order of the studies, from the tables of a store.
+
+    Each variant has one trial for each seed; `note` receives a sentence for each variant of which others are left out.
+    """
+    joined = _with_trials(_settled(members, trials, note), trials)
     own = joined[[*LINE, "trial", "variant", "seed", "order"]]
     epochs = own.merge(epochs, on="trial")
     # Grouped once: filtering all epochs for each line would take time proportional to lines times epochs.
@@ -209,6 +220,16 @@ def lines_of(members: pd.DataFrame, trials: pd.DataFrame, epochs: pd.DataFrame, 
     lines = [_line(key, rows, of_line.get(key, epochs.iloc[:0])) for key, rows in joined.groupby(LINE)]
     place = {study: number for number, study in enumerate(studies)}
     return sorted(lines, key=lambda line: place[line.study])
+
+
+def _settled(members: pd.DataFrame, trials: pd.DataFrame, note: Callable[[str], None]) -> pd.DataFrame:
+    if not members.duplicated(list(REPEAT)).any():
+        return members
+    known = trials.dropna(subset="updated_at")
+    updated = dict(zip(known["trial"], known["updated_at"], strict=True))
+    rows: list[Any] = members.to_dict("records")
+    kept = settle(rows, updated, note)
+    return members.iloc[[place for place, _ in kept]].assign(variant=[name for _, name in kept])
 
 
 def _with_trials(members: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from raysweep.analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
 from raysweep.analysis.metrics import METRICS, NOTHING
 from raysweep.analysis.statistics.agreement import Agreement, agree
 from raysweep.analysis.statistics.comparisons import CONFIDENCE, LEVEL, Comparisons, comparable_tops, comparisons
+from raysweep.safe import printable
 from raysweep.store.store import Store
 from raysweep.terminal.tables import table
 
@@ -46,6 +47,8 @@ class StoreComparison:
     """Columns `VARIANTS`: one row per variant of a pair of lines, with the difference b - a and its interval."""
     orders: pd.DataFrame
     """Columns `ORDERS`: one row per pair of lines, with Kendall's tau of their orders."""
+    problems: Sequence[str] = ()
+    """What could not be read in the stores, and trials that were left out."""
 
     @property
     def unequal(self) -> pd.DataFrame:
@@ -86,6 +89,7 @@ def compare_stores(uri_a: str, uri_b: str) -> StoreComparison:
         sorted(trials_b - trials_a),
         pd.DataFrame(rows, columns=VARIANTS),
         pd.DataFrame(orders, columns=ORDERS),
+        (*a.problems, *b.problems),
     )
 
 
@@ -192,13 +196,13 @@ def trials_words(found: StoreComparison) -> str:
         if only:
             more = f" and {len(only) - MOST_NAMED} more" if len(only) > MOST_NAMED else ""
             lines.append(f"only in {name}: {len(only)} ({', '.join(only[:MOST_NAMED])}{more})")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def order_words(order: Mapping[Any, Any], own: pd.DataFrame) -> str:
     """A sentence on one pair of lines: what is compared, how many gains differ, and how far the orders agree."""
     a, b = (f"{order[f'protocol_{side}']} ({order[f'line_{side}']})" for side in "ab")
-    where = f"{order['study']} on {a}" if a == b else f"{order['study']} on {a} and {b}"
+    where = printable(f"{order['study']} on {a}" if a == b else f"{order['study']} on {a} and {b}")
     tested = own["p"].notna().sum()
     differing = f"{own['differs'].sum()} of {tested} gains differ" if tested else "one seed: no claim is made"
     if pd.isna(order["tau"]):

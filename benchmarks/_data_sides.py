@@ -96,7 +96,7 @@ def by_pil(picture: bytes) -> torch.Tensor:
     """The pixels (3, H, W) of a picture, decoded by PIL."""
     from PIL import Image
 
-    return torch.from_numpy(np.array(Image.open(io.BytesIO(picture)).convert("RGB"))).permute(2, 0, 1)
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(picture), formats=["JPEG"]).convert("RGB"))).permute(2, 0, 1)
 
 
 def by_torchvision(picture: bytes) -> torch.Tensor:

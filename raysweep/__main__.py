@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+
+from raysweep.children import search_path
+from raysweep.disk.cache import ensure_home
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command with these arguments, or those of the process."""
+    # Python puts the working directory first on the path of `python -m`, or wherever PYTHONPATH has an empty entry.
+    sys.path[:] = search_path()
+    ensure_home()
     from raysweep.verbs.entry import call, raysweep
 
     call(raysweep, arguments)

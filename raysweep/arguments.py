@@ -12,7 +12,7 @@ from raysweep.patch import parse
 from raysweep.proposals import SCHEDULERS, SEARCHERS, SpaceOptions
 from raysweep.request import Request
 from raysweep.space import POINTS
-from raysweep.study import Study, space_names
+from raysweep.study import Study, space_names, study_names
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def take_space(arguments: dict[str, Any], studies: Sequence[str | Study]) -> Spa
         asked = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise RaysweepError(
             f"{asked} is for search spaces ({', '.join(space_names())}). A study trains its variants: see "
-            f"`raysweep list variants {studies[0]}`."
+            f"`raysweep list variants {studies[0] if studies[0] in study_names() else 'STUDY'}`."
         )
     if "over" in given:
         given["over"] = names_in(given["over"])

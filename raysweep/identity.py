@@ -84,9 +84,9 @@ def recipe_from_json(text: str) -> Recipe:
     """
     try:
         content = json.loads(text)
-        version, stored = content["version"], content["changes"]
-    except (ValueError, KeyError, TypeError):
-        raise RaysweepError(f"not a recipe in JSON: {text[:80]!r}.") from None
+        version, stored = content["version"], dict(content["changes"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise RaysweepError(f"not a recipe in JSON: {str(text)[:80]!r}.") from None
     if version != IDENTITY_VERSION:
         raise RaysweepError(
             f"the recipe has version {version}, this raysweep reads {IDENTITY_VERSION}: upgrade raysweep."

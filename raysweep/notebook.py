@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, take_request, take_space
-from raysweep.errors import RaysweepError, unknown
+from raysweep.errors import unknown
 from raysweep.planning import PlannedTrial
 from raysweep.study import Study
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     from raysweep.analysis.two_stores import StoreComparison
     from raysweep.orchestrate.events import Outcome
+    from raysweep.store.store import Store
     from raysweep.sweeps.space_sweep import PlannedPoint
 
 ARGUMENTS = (*REQUEST, *STUDIES, *SHORTHANDS, *SPACES, "settings")
@@ -91,10 +95,25 @@ def results(study: str, store: str | Path = "results") -> pd.DataFrame:
         RaysweepError: no such store.
     """
     from raysweep.store.query import results_table
+
+    with _opened(store) as opened:
+        frame: pd.DataFrame = results_table(opened, study).to_pandas()
+    return frame
+
+
+@contextmanager
+def _opened(store: str | Path) -> Iterator[Store]:
+    """A store; afterwards a warning says what could not be read or was left out."""
     from raysweep.store.store import Store
 
-    frame: pd.DataFrame = results_table(Store.open(str(store)), study).to_pandas()
-    return frame
+    opened = Store.open(str(store))
+    yield opened
+    _warn(opened.problems)
+
+
+def _warn(problems: Iterable[str]) -> None:
+    for problem in problems:
+        warnings.warn(problem, stacklevel=2)
 
 
 def report(
@@ -119,12 +138,9 @@ def report(
         RaysweepError: no such store or study, a folder that cannot be written, or `every` without `live`.
     """
     from raysweep.analysis.page.report import EVERY_S, write_report
-    from raysweep.terminal.watch_store import check_every, refreshes
+    from raysweep.terminal.watch_store import refreshes, seconds_between
 
-    if every is not None and not live:
-        raise RaysweepError(f"every is {every:g}, but it only works with live=True.")
-    every_s = EVERY_S if every is None else every
-    check_every(every_s)
+    every_s = seconds_between(every, EVERY_S, live, "live=True")
     return write_report(str(store), studies, Path(out), refreshes=refreshes if live else None, every_s=every_s)
 
 
@@ -139,9 +155,9 @@ def gains(*studies: str, store: str | Path = "results") -> pd.DataFrame:
         RaysweepError: no such store, or no such study in it.
     """
     from raysweep.analysis.page.gain_tables import all_gains
-    from raysweep.store.store import Store
 
-    return all_gains(Store.open(str(store)), studies)
+    with _opened(store) as opened:
+        return all_gains(opened, studies)
 
 
 def take_home(store: str | Path = "results") -> pd.DataFrame:
@@ -152,9 +168,9 @@ def take_home(store: str | Path = "results") -> pd.DataFrame:
     """
     from raysweep.analysis.load import ALL, load_lines
     from raysweep.analysis.messages import take_home as messages
-    from raysweep.store.store import Store
 
-    return messages(load_lines(Store.open(str(store)), [ALL]))
+    with _opened(store) as opened:
+        return messages(load_lines(opened, [ALL]))
 
 
 def compare(store_a: str | Path, store_b: str | Path) -> StoreComparison:
@@ -165,7 +181,9 @@ def compare(store_a: str | Path, store_b: str | Path) -> StoreComparison:
     """
     from raysweep.analysis.two_stores import compare_stores
 
-    return compare_stores(str(store_a), str(store_b))
+    found = compare_stores(str(store_a), str(store_b))
+    _warn(found.problems)
+    return found
 
 
 def init_stats(store: str | Path = "results") -> pd.DataFrame:
@@ -174,7 +192,6 @@ def init_stats(store: str | Path = "results") -> pd.DataFrame:
     Raises:
         RaysweepError: no such store.
     """
-    from raysweep.store.store import Store
-
-    frame: pd.DataFrame = Store.open(str(store)).init_stats().to_pandas()
+    with _opened(store) as opened:
+        frame: pd.DataFrame = opened.init_stats().to_pandas()
     return frame

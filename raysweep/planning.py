@@ -61,6 +61,14 @@ class PlannedTrial:
     diff: Mapping[str, Any]
     """Dotted field -> value, for the fields that differ from the protocol."""
     cost: Cost
+    done: int = 0
+    """Epochs that are in the store, from which a trial resumes."""
+
+    @property
+    def share_left(self) -> float:
+        """Share of the training that is left (0..1)."""
+        length = self.recipe.length
+        return 1 - length.end(min(self.done, length.num_epochs)) / length.iterations
 
     @property
     def epochs(self) -> float:
@@ -69,8 +77,8 @@ class PlannedTrial:
 
     @property
     def estimated_gpu_h(self) -> float:
-        """GPU-hours on an assumed card, see `raysweep.cost`; 0 if the trial is not run."""
-        return 0.0 if self.action in ("skip", "omit") else gpu_hours(self.recipe, self.cost)
+        """GPU-hours left on an assumed card, see `raysweep.cost`; 0 if the trial is not run."""
+        return 0.0 if self.action in ("skip", "omit") else self.share_left * gpu_hours(self.recipe, self.cost)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that `plan --json` prints."""
@@ -152,7 +160,8 @@ def _planned(
             raise
         return PlannedTrial(trial, recipe, members, "omit", str(error), changes, Cost(0, 0, 0))
     action, reason = decide(recipe, found)
-    return PlannedTrial(trial, recipe, members, action, _reason(reason, members), changes, cost)
+    done = found.epochs if found else 0
+    return PlannedTrial(trial, recipe, members, action, _reason(reason, members), changes, cost, done)
 
 
 def _reason(reason: str, members: Sequence[Member]) -> str:
@@ -162,7 +171,7 @@ def _reason(reason: str, members: Sequence[Member]) -> str:
 
 def needing(planned: PlannedTrial, command: str) -> PlannedTrial:
     """The trial with the reason that a command must write its images before it can run."""
-    return replace(planned, action="run", reason=_reason(f"needs images: {command}", planned.members))
+    return replace(planned, action="run", reason=f"{_reason('needs images', planned.members)}: {command}")
 
 
 def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:

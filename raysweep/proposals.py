@@ -80,8 +80,14 @@ class Proposals:
     baseline: Recipe
     note: Callable[[Proposal], None] = lambda proposal: None
     """Records a new proposal before it is used, so that a killed driver loses none."""
+    searcher: str = ""
+    """The searcher that a new proposal is recorded with, see `searcher_tag`."""
     points: dict[str, Proposal] = field(default_factory=dict)
     """Trial id -> proposal, in the order of proposal."""
+    others: dict[str, Proposal] = field(default_factory=dict)
+    """Points of other searchers, which do not count. One that is proposed again keeps its name."""
+    unrecorded: int = 0
+    """Number of points that count although it is unknown which searcher proposed them."""
     next_order: int = 0
 
     @property
@@ -110,10 +116,11 @@ class Proposals:
         trial = trial_id(recipe)
         if trial in self.points:
             return self.points[trial], False
-        proposal = Proposal(self.next_order, trial, recipe, dict(assignment))
+        proposal = self.others.get(trial) or Proposal(self.next_order, trial, recipe, dict(assignment))
         self.note(proposal)
-        self.next_order += 1
+        self.next_order = max(self.next_order, proposal.order + 1)
         self.points[trial] = proposal
+        self.others.pop(trial, None)
         return proposal, True
 
     def first(self, limit: int) -> list[Proposal]:
@@ -192,33 +199,57 @@ def decide_proposal(recipe: Recipe, found: Found | None, scheduler: str) -> tupl
     return decide(recipe, found)
 
 
-def read_proposals(rows: Iterable[Mapping[str, Any]], proposals: Proposals, options: SpaceOptions) -> None:
-    """Add the points of this search that are among the members of a store.
+def searcher_tag(options: SpaceOptions) -> str:
+    """The options on which it depends which points a searcher proposes, as text."""
+    own = {"over": list(options.over), "grid_points": options.grid_points}
+    return canonical_json(
+        {"searcher": options.searcher} | (own if options.searcher == "grid" else {"seed": options.seed})
+    )
 
-    A grid takes only its own points, whichever searcher proposed them. Points of an older version of the space only
+
+def read_proposals(rows: Iterable[Mapping[str, Any]], proposals: Proposals, options: SpaceOptions) -> None:
+    """Add the points that are among the members of a store.
+
+    Random and grid search take the points that they would propose, whichever searcher proposed them. One that learns
+    from results takes those that it has proposed with the same seed. Older versions did not record the searcher: their
+    points count for it, as they did then, and `unrecorded` says how many. Points of an older version of the space only
     keep their names reserved.
     """
-    line, grid = proposals.line, _grid_trials(proposals, options)
+    line, fixed, tag = proposals.line, _fixed_trials(proposals, options), searcher_tag(options)
     own = [row for row in rows if (row["study"], row["line"]) == (proposals.space.name, line)]
+    found: dict[str, Proposal] = {}
+    searchers: dict[str, set[str | None]] = {}
     for row in sorted(own, key=lambda row: int(row["order"])):
         proposals.next_order = max(proposals.next_order, row["order"] + 1)
-        assignment = json.loads(row["assignment"] or "null")
-        if assignment is None or not proposals.space.contains(assignment):
-            continue
-        if grid is None or row["trial"] in grid:
-            recipe = recipe_from_json(row["recipe"])
-            proposals.points[row["trial"]] = Proposal(row["order"], row["trial"], recipe, assignment)
+        assignment = _assignment(row["assignment"])
+        if assignment is not None and proposals.space.contains(assignment):
+            point = Proposal(row["order"], row["trial"], recipe_from_json(row["recipe"]), assignment)
+            found.setdefault(row["trial"], point)
+            searchers.setdefault(row["trial"], set()).add(row["searcher"])
+    for trial, point in found.items():
+        counts = trial in fixed if fixed is not None else not searchers[trial].isdisjoint({tag, None})
+        (proposals.points if counts else proposals.others)[trial] = point
+        proposals.unrecorded += counts and fixed is None and searchers[trial] == {None}
 
 
-def _grid_trials(proposals: Proposals, options: SpaceOptions) -> set[str] | None:
-    if options.searcher != "grid":
+def _assignment(text: str | None) -> Assignment | None:
+    try:
+        found = json.loads(text or "null")
+    except (ValueError, RecursionError):
         return None
-    points = islice(known_points(proposals.space, options), options.trials + 1)  # the baseline may come twice
-    return {trial_id(proposals.recipe(point)) for point in points}
+    return found if isinstance(found, dict) else None
+
+
+def _fixed_trials(proposals: Proposals, options: SpaceOptions) -> set[str] | None:
+    """The trials of a searcher that ignores results; None for one that learns from them."""
+    if options.searcher not in ("random", "grid"):
+        return None
+    fresh = Proposals(proposals.space, proposals.baseline)
+    return {point.trial for point in fresh.take(known_points(proposals.space, options), options.trials)}
 
 
 def proposal_row(proposals: Proposals, proposal: Proposal, protocol: str, shipped: Recipe) -> dict[str, Any]:
     """A proposal as a member row of the store; its `diff` is against `shipped`, the protocol's own recipe."""
     changes = diff(proposal.recipe, shipped)
     row = proposals.member(proposal).row(proposal.trial, proposal.recipe, changes, protocol)
-    return row | {"assignment": canonical_json(proposal.assignment)}
+    return row | {"assignment": canonical_json(proposal.assignment), "searcher": proposals.searcher or None}

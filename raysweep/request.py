@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysweep.addresses import check_address, is_uri
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.planning import Found, PlannedTrial, make_plan, needing
@@ -40,6 +42,11 @@ class Request:
     """Folder or URI of the results; None: nothing has been trained yet."""
     trunks: str | None = None
     """Store with the trained networks that recipes with `init.trunk` start from."""
+
+    def __post_init__(self) -> None:
+        for address in (self.store, self.trunks):
+            if address is not None:
+                check_address(address)
 
     @property
     def data_folder(self) -> Path | None:
@@ -116,8 +123,10 @@ def found_in(uri: str) -> dict[str, Found]:
     Raises:
         RaysweepError: the store exists but cannot be read.
     """
-    if "://" not in uri and not Path(uri).expanduser().exists():
-        return {}  # without loading Arrow, which takes half the time of a plan
+    check_address(uri)
+    with suppress(RuntimeError):  # no home, or no such user: the store refuses it
+        if not is_uri(uri) and not Path(uri).expanduser().exists():
+            return {}  # without loading Arrow, which takes half the time of a plan
     from raysweep.store.store import Store
 
     store = Store.open_if_exists(uri)

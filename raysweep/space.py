@@ -183,7 +183,8 @@ class Space:
         """
         known = {parameter.name: parameter for parameter in self.parameters}
         if name not in known:
-            raise unknown(f"parameter of {self.name}", name, known, f"raysweep list variants {self.name}")
+            see = f"raysweep list variants {self.name}" if self.name in space_names() else ""
+            raise unknown(f"parameter of {self.name}", name, known, see)
         return known[name]
 
     def walk(self, pick: Callable[[Parameter], Value]) -> dict[str, Value]:

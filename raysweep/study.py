@@ -76,7 +76,8 @@ class Study:
         """
         known = {variant.name: variant for variant in self.variants}
         if name not in known:
-            raise unknown(f"variant of study {self.name}", name, known, f"raysweep list variants {self.name}")
+            see = f"raysweep list variants {self.name}" if self.name in study_names() else ""
+            raise unknown(f"variant of study {self.name}", name, known, see)
         return known[name]
 
     def only(self, names: Iterable[str]) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,3 +24,12 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file or folder belong to another user; without the right to do so, let this process be another user."""
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        other = path.stat().st_uid + 1
+        monkeypatch.setattr(os, "geteuid", lambda: other)

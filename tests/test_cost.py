@@ -88,11 +88,12 @@ def test_a_change_of_the_code_makes_cached_costs_invalid(
 
 
 def cached_files() -> list[Path]:
-    return [path for path in (cache_folder() / "raysweep").rglob("*") if path.is_file()]
+    return [path for path in cache_folder().rglob("*") if path.is_file()]
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    monkeypatch.setattr("raysweep.disk.cache._temporary", lambda: Path("/proc/nowhere"))
     recipe = patch(Recipe(), {"network.width": 0.3})
     found = find_cost(recipe)
     monkeypatch.setattr(cost, "compute_cost", lambda _: pytest.fail("computed twice in one process"))

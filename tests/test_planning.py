@@ -231,3 +231,8 @@ def test_a_store_below_the_home_folder_is_found_by_its_tilde(tmp_path: Path, mon
     assert [planned.action for planned in plan] == ["skip", "run"]
     assert found_in("~/none") == {}
     assert not (tmp_path / "none").exists()
+
+
+def test_a_home_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(RaysweepError, match="~nobody-of-this-name"):
+        found_in("~nobody-of-this-name/results")

@@ -25,6 +25,7 @@ from raysweep.proposals import (
     random_point,
     random_points,
     read_proposals,
+    searcher_tag,
 )
 from raysweep.recipe import Recipe
 from raysweep.space import Choice, LogUniform, Parameter, Space, find_space
@@ -42,11 +43,12 @@ def proposed(space: Space, limit: int, seed: int = 0) -> list[Proposal]:
     return list(Proposals(space, Recipe()).take(random_points(space, seed), limit))
 
 
-def rows_of(folder: Path, proposals: Proposals) -> list[dict[str, Any]]:
+def rows_of(folder: Path, *all_proposals: Proposals) -> list[dict[str, Any]]:
     store = Store.open(str(folder), create=True)
-    for point in proposals.points.values():
-        store.write_members([proposal_row(proposals, point, "imagenet128", Recipe())])
-    rows: list[dict[str, Any]] = store.members().to_pylist()
+    for proposals in all_proposals:
+        for point in proposals.points.values():
+            store.write_members([proposal_row(proposals, point, "imagenet128", Recipe())])
+    rows: list[dict[str, Any]] = store.members(each_searcher=True).to_pylist()
     return rows
 
 
@@ -91,7 +93,7 @@ def test_a_stored_search_is_continued(tmp_path: Path) -> None:
     first = Proposals(RATES, Recipe())
     list(first.take(random_points(RATES, 0), 5))
     again = Proposals(RATES, Recipe())
-    read_proposals(rows_of(tmp_path, first), again, SpaceOptions())
+    read_proposals(rows_of(tmp_path, first), again, SpaceOptions(trials=7))
     assert again.points == first.points
     assert [p.variant for p in again.take(random_points(RATES, 0), 7)][5:] == ["s004", "s005"]
     assert list(again.points) == [point.trial for point in proposed(RATES, 7)]
@@ -119,9 +121,43 @@ def test_a_grid_on_a_used_store_takes_its_own_points_only(tmp_path: Path) -> Non
     assert rates == {(norm, rate) for norm in ("none", "batch") for rate in (0.1, 1.0, 10.0)}
     assert len(points) == 6
     assert [point.variant for point in points[2:]] == ["s007", "s008", "s009", "s010"]
-    random = Proposals(RATES, Recipe())
-    read_proposals(rows_of(tmp_path, grid), random, SpaceOptions())
-    assert len(random) == 7 + 1 + 4, "a random search counts every point of the store"
+    assert len(grid.others) == 6, "the baseline is in both"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [SpaceOptions("random", trials=6, seed=1), SpaceOptions("optuna", trials=6), SpaceOptions("grid", trials=6)],
+)
+def test_points_of_another_searcher_or_seed_do_not_count(options: SpaceOptions, tmp_path: Path) -> None:
+    stored = Proposals(RATES, Recipe(), searcher=searcher_tag(SpaceOptions("random")))
+    list(stored.take(random_points(RATES, 0), 6))
+    mine = Proposals(RATES, Recipe())
+    read_proposals(rows_of(tmp_path, stored), mine, options)
+    assert [point.variant for point in mine.points.values()] == ["baseline"] * (options.searcher != "optuna")
+    assert not mine.unrecorded
+    again, new = mine.propose(stored.first(3)[2].assignment)
+    assert (again.variant, new) == ("s001", True), "a trial has one name, whoever proposes it"
+    assert mine.propose({"norm": "batch", "solver.lr": 7.7})[0].variant == "s005"
+
+
+def test_optuna_continues_its_own_points_and_those_of_an_unknown_searcher(tmp_path: Path) -> None:
+    tags = {0: searcher_tag(SpaceOptions("optuna")), 1: searcher_tag(SpaceOptions("optuna", seed=1)), 2: ""}
+    first, other, old = (Proposals(RATES, Recipe(), searcher=tag) for tag in tags.values())
+    shared = first.propose({"norm": "none", "solver.lr": 2.0})[0]
+    first.propose({"norm": "none", "solver.lr": 3.0})
+    read_proposals(rows_of(tmp_path, first), other, SpaceOptions("optuna", seed=1))
+    assert not other.points
+    assert other.propose(shared.assignment) == (shared, True)
+    other.propose({"norm": "none", "solver.lr": 4.0})
+    old.next_order = 9
+    old.propose({"norm": "none", "solver.lr": 5.0})
+    rows = rows_of(tmp_path, first, other, old)
+    for tag, seed, expected in ((tags[0], 0, {2.0, 3.0, 5.0}), (tags[1], 1, {2.0, 4.0, 5.0})):
+        again = Proposals(RATES, Recipe(), searcher=tag)
+        read_proposals(rows, again, SpaceOptions("optuna", seed=seed))
+        assert {point.assignment["solver.lr"] for point in again.points.values()} == expected
+        assert again.unrecorded == 1
+    assert len(Store.open(str(tmp_path)).members()) == 4, "each point once for who does not ask for the searcher"
 
 
 def test_points_of_an_older_space_keep_their_names(tmp_path: Path) -> None:

@@ -16,19 +16,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pandas as pd
-from matplotlib import style
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
 
 from raysweep.analysis.load import Line, load_searches
+from raysweep.analysis.own_matplotlib import own_style
 from raysweep.registry import Registry
+from raysweep.safe import printable
 from raysweep.store.schema import EVALUATIONS, INIT_STATS, RANKING
 from raysweep.store.store import Store
 
-STYLE = Path(__file__).parents[1] / "style.mplstyle"
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
 CAPTION_COLOUR = "#555555"
 WIDTH_INCHES = 7.4
 CHARACTERS_PER_INCH = 18
@@ -132,13 +134,16 @@ def gather(store: Store, lines: Sequence[Line]) -> Evidence:
 
 def render(figure: Drawing[Source], frame: pd.DataFrame, caption: str) -> Canvas:
     """The whole picture: the drawing in the common style, with the caption below."""
-    with style.context(STYLE):
+    from matplotlib.figure import Figure as Canvas
+
+    frame = frame.map(lambda cell: printable(cell) if isinstance(cell, str) else cell)
+    with own_style():
         width, height = figure.width(frame), figure.height(frame)
-        text, room = f"{caption} {figure.words(frame)}", int(width * CHARACTERS_PER_INCH)
+        text, room = printable(f"{caption} {figure.words(frame)}"), int(width * CHARACTERS_PER_INCH)
         lines = textwrap.wrap(text, room, break_on_hyphens=False)
         canvas = Canvas(figsize=(width, height + 0.14 * len(lines)), layout="constrained")
         # supxlabel reserves room for the caption, text() would not; so left edge and size are set here.
-        canvas.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, color=CAPTION_COLOUR, parse_math=False)
+        canvas.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=7, color=CAPTION_COLOUR)
         figure.draw(frame, canvas.add_subplot())
         canvas.draw_without_rendering()
         canvas.set_layout_engine("none")  # the layout is done; otherwise saving would repeat it for each format
@@ -148,7 +153,7 @@ def render(figure: Drawing[Source], frame: pd.DataFrame, caption: str) -> Canvas
 def save(canvas: Canvas, stem: Path) -> bytes:
     """Write SVG and PNG side by side, and return the SVG. The same results give the same bytes."""
     image = io.BytesIO()
-    with style.context(STYLE):  # the resolution and the text mode of SVG are read when saving
+    with own_style():  # the resolution and the text mode of SVG are read when saving
         canvas.savefig(image, format="svg", metadata={"Date": None})
         canvas.savefig(stem.with_name(f"{stem.name}.png"))
     stem.with_name(f"{stem.name}.svg").write_bytes(image.getvalue())

@@ -233,7 +233,7 @@ def _name_points(panel: Axes, frame: pd.DataFrame, shade: str) -> None:
         for (_, row), place in zip(rows.iterrows(), places, strict=True):
             at = low + place * (high - low)
             panel.annotate(row["mark"], (row["x"], at), (5, 0), textcoords="offset points", fontsize=6.5, va="center",
-                           color=shade, parse_math=False)  # fmt: skip
+                           color=shade)  # fmt: skip
 
 
 NOTE = (

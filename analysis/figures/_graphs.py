@@ -200,4 +200,4 @@ def _box(ax: Axes, text: str, x: float, y: float, width: float, face: str) -> No
     edge = style.DARK if face == "white" else "none"
     corner, shape = (x - width / 2, y - HEIGHT / 2), "round,pad=0,rounding_size=0.03"
     ax.add_patch(FancyBboxPatch(corner, width, HEIGHT, shape, facecolor=face, edgecolor=edge, lw=0.8, zorder=3))
-    ax.text(x, y, text, ha="center", va="center_baseline", fontsize=6, color=style.DARK, zorder=4, parse_math=False)
+    ax.text(x, y, text, ha="center", va="center_baseline", fontsize=6, color=style.DARK, zorder=4)

@@ -32,6 +32,7 @@ NAMED: Mapping[str, str] = (
 """Series -> its colour in every figure."""
 KEY_CHARACTERS_PER_INCH, MARK_CHARACTERS = 17, 5
 """Characters of a key per inch, and the width in characters of the mark before each name."""
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PUBLISHED_ON = "published (ImageNet)"
 
 
@@ -70,7 +71,7 @@ def label_edges(panels: Sequence[Axes], columns: int, x: str, y: str) -> None:
 
 def title(ax: Axes, text: str) -> None:
     """Set the heading of a panel."""
-    ax.set_title(text, fontsize=7.5, fontweight="normal", pad=3, parse_math=False)
+    ax.set_title(text, fontsize=7.5, fontweight="normal", pad=3)
 
 
 def small(ax: Axes, x: str = "", y: str = "", ticks: tuple[int, int] = (0, 0)) -> None:
@@ -88,7 +89,7 @@ def small(ax: Axes, x: str = "", y: str = "", ticks: tuple[int, int] = (0, 0)) -
 def name_rows(ax: Axes, names: Sequence[str], size: float | None = None) -> None:
     """Label horizontal rows, the first one on top, without ticks and lines between them."""
     ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_yticks(range(len(names)), names, parse_math=False)
+    ax.set_yticks(range(len(names)), names)
     ax.tick_params(axis="y", length=0, **({"labelsize": size} if size else {}))
     ax.grid(axis="y", visible=False)
 
@@ -96,7 +97,7 @@ def name_rows(ax: Axes, names: Sequence[str], size: float | None = None) -> None
 def right_of(ax: Axes, row: float, text: str, shift: float, size: float, shade: str = DARK) -> None:
     """Write a text to the right of a row, `shift` points beyond the edge of the axes."""
     ax.annotate(text, (1, row), (shift, 0), ("axes fraction", "data"), "offset points", va="center", fontsize=size,
-                color=shade, parse_math=False)  # fmt: skip
+                color=shade)  # fmt: skip
 
 
 def in_corner(ax: Axes, text: str, height: float, shade: str, rise: float = 0) -> None:
@@ -115,6 +116,11 @@ def log_ticks(axis: Axis, text: Callable[[float], str], subs: Sequence[float] | 
         axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(lambda value, _: text(value))
     axis.set_minor_formatter(lambda value, _: "")
+
+
+def power_of_ten(value: float) -> str:
+    """A power of ten with its exponent in superscript, as text: formulas are off, since names may look like them."""
+    return f"10{str(round(math.log10(value))).translate(SUPERSCRIPTS)}"
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
@@ -140,7 +146,7 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, str]], height: float) -
     shift = max(0.0, -min(places, default=0.0)) - max(0.0, max(places, default=1.0) - 1)
     for (name, (_, shade)), share, place in zip(ends.items(), shares, places, strict=True):
         ax.annotate(name, (1, min(max(share, 0), 1)), (1.05, place + shift), "axes fraction", "axes fraction",
-                    va="center", fontsize=6.5, color=shade, parse_math=False,
+                    va="center", fontsize=6.5, color=shade,
                     arrowprops={"arrowstyle": "-", "color": shade, "lw": 0.5, "shrinkA": 0, "shrinkB": 0})  # fmt: skip
 
 

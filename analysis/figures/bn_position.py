@@ -69,7 +69,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     for group, rows in frame.groupby("group", sort=False):
         heading = f"{group}: gain over {rows['reference'].iloc[0]}"
         ax.annotate(heading, (0, len(names)), (4, 0), ("axes fraction", "data"), "offset points", va="center",
-                    fontsize=7.5, parse_math=False)  # fmt: skip
+                    fontsize=7.5)  # fmt: skip
         for row, entry in enumerate(rows.itertuples(), len(names) + 1):
             _bars(ax, row, entry)
         names += ["", *map(str, rows["form"])]

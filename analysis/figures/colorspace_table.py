@@ -75,7 +75,7 @@ def _cells(entry: Any) -> tuple[str, ...]:
 def _row(ax: Axes, place: float, cells: tuple[str, ...], **options: Any) -> None:
     for number, (at, cell) in enumerate(zip(PLACES, cells, strict=True)):
         side = "left" if number < 2 else "right"
-        ax.text(at, place, cell, fontsize=7, va="center", ha=side, parse_math=False, **options)
+        ax.text(at, place, cell, fontsize=7, va="center", ha=side, **options)
 
 
 NOTE = (

@@ -122,7 +122,7 @@ def _candidates(ax: Axes, entry: Any) -> Iterator[Any]:
         shift = (x + np.sign(x) * (radius - 2), y + np.sign(y) * (radius - 2))
         shade = "#222222" if entry.source == OURS else "#777777"
         yield ax.annotate(entry.name, (entry.macs, entry.top1), shift, textcoords="offset points", ha=side, va="center",
-                          fontsize=6.5, color=shade, parse_math=False)  # fmt: skip
+                          fontsize=6.5, color=shade)  # fmt: skip
 
 
 def density(frame: pd.DataFrame) -> pd.DataFrame:

@@ -30,7 +30,7 @@ GENERATED = (0, 9)
 
 @cache
 def _examples() -> NDArray[np.uint8]:
-    with Image.open(Path(get_data_path()) / "sample_data" / PHOTOGRAPH) as file:
+    with Image.open(Path(get_data_path()) / "sample_data" / PHOTOGRAPH, formats=["JPEG"]) as file:
         photograph = file.convert("RGB").crop(FACE).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     random = np.random.Generator(np.random.PCG64(0))
     return np.stack([np.asarray(photograph), *(draw_image(label, SIDE, random) for label in GENERATED)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -53,9 +54,10 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     for panel, variant in zip(panels, variants, strict=True):
         _panel(panel, frame, variant)
     style.label_edges(panels, COLUMNS, "epoch", METRICS[frame["metric"].iloc[0]].label)
-    if frame["mean"].notna().any():
+    finite = frame[["low", "high"]].where(np.isfinite)
+    if finite["low"].notna().any():
         # The highest value may be a loss that grows without bound, which would flatten all other curves.
-        low, high = frame["low"].min(), near(frame["high"].dropna()).max()
+        low, high = finite["low"].min(), near(finite["high"].fillna(finite["low"]).dropna()).max()
         margin = 0.06 * (high - low) or 1.0
         panels[0].set_ylim(low - margin, high + margin)
 

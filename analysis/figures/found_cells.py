@@ -156,7 +156,7 @@ def draw(frame: pd.DataFrame, ax: Axes) -> None:
     ax.set_aspect("equal", anchor="NW")
     ax.set_axis_off()
     for one in placed:
-        ax.text(one.x, height - one.y - HEADING / 2, one.words, va="center", fontsize=7, parse_math=False)
+        ax.text(one.x, height - one.y - HEADING / 2, one.words, va="center", fontsize=7)
         one.graph.draw(ax, one.x, height - one.bottom)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -82,9 +83,9 @@ def _norm(name: object) -> str:
 
 def _panel(panel: Axes, own: pd.DataFrame, row: pd.DataFrame) -> None:
     panel.set_yscale("log")
-    known = row[["low", "high"]].where(row[["low", "high"]] > 0)
-    low, high = known["low"].min(), known["high"].max()
-    panel.set_ylim(low / 2, high * 4)
+    known = row[["low", "high"]].where(lambda values: (values > 0) & np.isfinite(values))
+    if known["low"].notna().any():
+        panel.set_ylim(known["low"].min() / 2, known.max().max() * 4)
     panel.set_xlim(0.5, own["depth"].max() + 0.5)
     for (init, update), rows in own.groupby(["init", "update"]):
         shade = style.colour(str(init))
@@ -97,6 +98,7 @@ def _panel(panel: Axes, own: pd.DataFrame, row: pd.DataFrame) -> None:
     panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     panel.yaxis.set_major_locator(LogLocator(numticks=4))
     panel.yaxis.set_minor_locator(NullLocator())
+    style.log_ticks(panel.yaxis, style.power_of_ten)
 
 
 NOTE = (

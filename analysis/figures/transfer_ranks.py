@@ -70,7 +70,7 @@ def _name(ax: Axes, column: int, entry: Any, first: bool, name: str) -> None:
     shift, side = ((-8, 0), "right") if first else ((0, 9), "center")
     ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}  # lines pass behind the text
     ax.annotate(text, (column, entry.rank), shift, textcoords="offset points", ha=side, va="center", fontsize=7.5,
-                zorder=4, bbox=ground, parse_math=False)  # fmt: skip
+                zorder=4, bbox=ground)  # fmt: skip
 
 
 NOTE = (

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from raysweep.analysis.load import Line
 from raysweep.analysis.page.section import Picture, pictures
+from raysweep.children import child_settings, environment
 from raysweep.machine import usable_cores
 
 LINES_PER_PROCESS = 4
@@ -31,7 +32,10 @@ def draw_all(lines: Sequence[Line], out: Path, progress: Progress, processes: in
     if processes < 2:
         return _counted(map(pictures, lines, repeat(out)), len(lines), progress)
     # Spawned, not forked: threads that have read the store may hold locks.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _ignore_interrupts) as pool:
+    with (
+        environment(child_settings()),
+        ProcessPoolExecutor(processes, get_context("spawn"), _ignore_interrupts) as pool,
+    ):
         try:
             return _counted(pool.map(pictures, lines, repeat(out)), len(lines), progress)
         except BaseException:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 
 import pandas as pd
 
@@ -23,6 +22,7 @@ from raysweep.analysis.statistics.comparisons import (
     top1,
 )
 from raysweep.analysis.statistics.power import seeds_needed
+from raysweep.safe import csv_text, html_text, latex_text, markdown_text
 from raysweep.store.store import Store
 
 COSTS = ("params", "macs", "images_per_s", "data_wait")
@@ -102,20 +102,24 @@ def _pairs(frame: pd.DataFrame, column: str) -> list[str]:
     return [Estimate(mean, half, n).text(METRICS[column]) for mean, half, n in values]
 
 
+def csv(numbers: pd.DataFrame) -> str:
+    """A table of numbers and names as CSV that a spreadsheet does not compute."""
+    shown: str = numbers.map(lambda cell: csv_text(cell) if isinstance(cell, str) else cell).to_csv(index=False)
+    return shown
+
+
 def markdown(text: pd.DataFrame) -> str:
     """A table of texts as Markdown, with all columns but the first and the last aligned to the right."""
-    lines = [list(text.columns), ["---", *["---:"] * (len(text.columns) - 2), "---"], *text.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    safe = text.map(markdown_text).rename(columns=markdown_text)
+    head, *rows = [list(safe.columns), *safe.to_numpy().tolist()]
+    lines = [head, ["---", *["---:"] * (len(head) - 2), "---"], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
 def html(text: pd.DataFrame) -> str:
     """A table of texts as HTML, with every text escaped."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in text.columns).replace(" %", "&nbsp;%")
-    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in cells) for cells in text.to_numpy().tolist())
+    head = "".join(f"<th>{html_text(name)}</th>" for name in text.columns).replace(" %", "&nbsp;%")
+    rows = ("".join(f"<td>{html_text(cell)}</td>" for cell in cells) for cells in text.to_numpy().tolist())
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
 
@@ -123,5 +127,5 @@ def html(text: pd.DataFrame) -> str:
 def latex(text: pd.DataFrame) -> str:
     """A table of texts as a LaTeX tabular with booktabs rules."""
     columns = "l" + "r" * (len(text.columns) - 2) + "l"
-    found: str = text.to_latex(index=False, escape=True, column_format=columns)
-    return found.replace("−", "$-$").replace("±", r"$\pm$").replace("–", "--")
+    found: str = text.map(latex_text).rename(columns=latex_text).to_latex(index=False, column_format=columns)
+    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 
 from raysweep.analysis import messages
@@ -17,23 +17,30 @@ from raysweep.analysis.figures import gather
 from raysweep.analysis.load import DIVERGED, Line
 from raysweep.analysis.metrics import METRICS, NOTHING
 from raysweep.analysis.page.drawing import Progress, draw_all
-from raysweep.analysis.page.gain_tables import html, markdown
+from raysweep.analysis.page.gain_tables import html
 from raysweep.analysis.page.section import Picture, known_study, overview_pictures, section, write_tables
 from raysweep.analysis.statistics.across import QValues, claims, q_values
 from raysweep.analysis.statistics.agreement import with_published
 from raysweep.analysis.statistics.comparisons import BETTER, WORSE, comparisons
 from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 from raysweep.store.store import Store
 
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=select_autoescape(["html.jinja"]),
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-TEMPLATES.filters["html"] = lambda table: Markup(html(table))  # `html` escapes every text
-TEMPLATES.filters["markdown"] = markdown
+
+def template(name: str, autoescape: bool, text: Callable[[str], str], **filters: Callable[[Any], str]) -> Template:
+    """A template of this folder that passes every text through `text`; what filters return is already safe."""
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=autoescape,
+        finalize=lambda value: text(value) if type(value) is str else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {name: lambda value, make=make: Markup(make(value)) for name, make in filters.items()}
+    return made.get_template(name)
+
+
 PAGE = "report.html"
 LEAST_MESSAGES = 2
 """Fewest tested messages for which the report has the table of messages."""
@@ -83,7 +90,7 @@ class HtmlPage:
         several = sum(bool(q) for q in together) > 1
         shown = together if several else [{}] * len(lines)
         parts = zip(lines, shown, strict=True)
-        return TEMPLATES.get_template("report.html.jinja").render(
+        return template("report.html.jinja", True, printable, html=html).render(
             sections=[section(line, q, self.drawn[line], self.out) for line, q in parts],
             index=[index_row(line, q) for line, q in zip(lines, together, strict=True)],
             across=self.across,

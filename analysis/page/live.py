@@ -55,7 +55,7 @@ class LiveReport:
         ids = list(dict.fromkeys(members["trial"]))
         trials = _frame([self.following.trials[trial] for trial in ids if trial in self.following.trials], TRIAL)
         epochs = self.store.epochs(ids).to_pandas()
-        lines = lines_of(members, trials, epochs, studies)
+        lines = lines_of(members, trials, epochs, studies, self.store.note)
         self.lines |= {study: [line for line in lines if line.study == study] for study in studies}
 
 

@@ -13,23 +13,27 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
-from matplotlib import style
+from markupsafe import Markup
 
 from raysweep.analysis import messages
 from raysweep.analysis.captions import caption
-from raysweep.analysis.figures import STYLE, Drawing, figures, gather, overviews, render
+from raysweep.analysis.figures import Drawing, figures, gather, overviews, render
 from raysweep.analysis.load import ALL, Line, load_lines
 from raysweep.analysis.metrics import METRICS
-from raysweep.analysis.page.gain_tables import readable, summary
-from raysweep.analysis.page.html_page import TEMPLATES, index_row
+from raysweep.analysis.own_matplotlib import own_style
+from raysweep.analysis.page.gain_tables import markdown, readable, summary
+from raysweep.analysis.page.html_page import index_row, template
 from raysweep.analysis.page.section import facts, file_stem, origins, shown
 from raysweep.analysis.published import published_study
 from raysweep.analysis.statistics.across import QValues, q_values
 from raysweep.analysis.statistics.comparisons import comparable_tops, comparisons
 from raysweep.errors import RaysweepError
+from raysweep.safe import markdown_code, markdown_text
 from raysweep.store.store import Store
+from raysweep.terminal.notes import warn
 from raysweep.units import brief
 
 EMBEDDED = "gains"
@@ -49,6 +53,8 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
     """
     store = Store.open(store_uri)
     lines = load_lines(store, [ALL])
+    for problem in store.problems:
+        warn(problem)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         page.write_text(_page(store, lines, page, folder), encoding="utf-8")
@@ -63,7 +69,8 @@ def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:
         (entry.summary, _draw(entry.make, frame, origins(frame), folder / f"overview-{entry.name}.png", page))
         for entry, frame in shown(overviews(), gather(store, lines))
     ]
-    return TEMPLATES.get_template("results.md.jinja").render(
+    made = template("results.md.jinja", False, markdown_text, markdown=markdown, code=markdown_code)
+    return made.render(
         store=os.path.relpath(store.uri, page.parent),
         budgets=_budgets(lines),
         index=pd.DataFrame(rows)[list(INDEX)].rename(columns=HEADINGS).astype(str),
@@ -79,12 +86,11 @@ def _budgets(lines: Sequence[Line]) -> dict[str, dict[str, None]]:
     """A sentence on the protocol and its settings -> the studies that share them."""
     shared: dict[str, dict[str, None]] = {}
     for line in lines:
-        settings = ", ".join(f"`{path}={brief(value)}`" for path, value in line.settings().items()) or "none"
+        settings = ", ".join(markdown_code(f"{path}={brief(value)}") for path, value in line.settings().items())
         images = ", ".join(line.present("data_name")) or "no images"
         length = f"{line.baseline_recipe.training.epochs:g} epochs, {_repeats(line)}"
-        budget = (
-            f"Protocol `{line.protocol}` on {images}, {length}. Settings that differ from the protocol: {settings}."
-        )
+        protocol = f"Protocol {markdown_code(line.protocol)} on {markdown_text(images)}, {length}"
+        budget = Markup(f"{protocol}. Settings that differ from the protocol: {settings or 'none'}.")
         shared.setdefault(budget, {})[line.study] = None
     return shared
 
@@ -114,10 +120,11 @@ def _section(line: Line, q: QValues, page: Path, folder: Path) -> dict[str, Any]
     }
 
 
-def _ordered(tops: pd.Series, line: Line) -> list[str]:
+def _ordered(tops: pd.Series, line: Line) -> Markup:
     """The variants with the highest first; the baseline is emphasised."""
     best_first = tops.sort_values(ascending=False, kind="stable").index
-    return [f"*{variant}*" if variant == line.baseline else str(variant) for variant in best_first]
+    names = ((markdown_text(str(variant)), variant == line.baseline) for variant in best_first)
+    return Markup(", ".join(f"*{name}*" if is_baseline else name for name, is_baseline in names))
 
 
 def _gains(line: Line, page: Path, folder: Path) -> str:
@@ -130,9 +137,9 @@ def _gains(line: Line, page: Path, folder: Path) -> str:
 
 def _draw(drawing: Drawing[Any], frame: pd.DataFrame, words: str, file: Path, page: Path) -> str:
     """Draw a figure to a file, and return the link to it from the page."""
-    with style.context(STYLE):  # the resolution is read when saving
+    with own_style():  # the resolution is read when saving
         render(drawing, frame, words).savefig(file)
-    return Path(os.path.relpath(file, page.parent)).as_posix()
+    return quote(Path(os.path.relpath(file, page.parent)).as_posix())
 
 
 if __name__ == "__main__":

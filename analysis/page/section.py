@@ -14,7 +14,7 @@ import pandas as pd
 from raysweep.analysis.captions import caption
 from raysweep.analysis.figures import Drawing, Evidence, Source, figures, overviews, render, save
 from raysweep.analysis.load import Line
-from raysweep.analysis.page.gain_tables import latex, markdown, readable, summary
+from raysweep.analysis.page.gain_tables import csv, latex, markdown, readable, summary
 from raysweep.analysis.page.words import agreement_words, headline, missing, trust, waiting
 from raysweep.analysis.statistics import importance as importances
 from raysweep.analysis.statistics.across import QValues
@@ -76,8 +76,7 @@ def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str
 
 def write_tables(numbers: pd.DataFrame, text: pd.DataFrame, stem: Path) -> None:
     """Write the numbers as CSV, and the text as Markdown and LaTeX."""
-    numbers.to_csv(stem.with_name(f"{stem.name}.csv"), index=False)
-    for suffix, content in (("md", markdown(text)), ("tex", latex(text))):
+    for suffix, content in (("csv", csv(numbers)), ("md", markdown(text)), ("tex", latex(text))):
         stem.with_name(f"{stem.name}.{suffix}").write_text(content, encoding="utf-8")
 
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from raysweep.data.beton import RAW, Beton, read_beton
 from raysweep.data.crops import Crops, finish
 from raysweep.data.loops import PIXEL, cut, scratch, unpack
-from raysweep.data.manifest import Manifest, check_size
+from raysweep.data.manifest import Manifest, check_size, write_command
 from raysweep.data.preprocess import Preprocessing, rgb
 from raysweep.errors import RaysweepError
+from raysweep.safe import command
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ class ImageFile:
         if dict(zip(*(part.tolist() for part in counts), strict=True)) != expected:
             raise RaysweepError(
                 f"the labels in {beton.path} ({len(beton):,} images) are not those of its manifest ({entry.images:,}). "
-                f"Write it again with `raysweep data write SOURCE {folder} --overwrite`."
+                f"Write it again with `{write_command(Path(folder), '--overwrite')}`."
             )
         encoded = beton.modes != RAW
         return cls(beton, int((beton.heights * beton.widths)[encoded].max(initial=0)))
@@ -139,7 +140,7 @@ class ImageFile:
         path = self.beton.path
         return RaysweepError(
             f"{path}: image {image} cannot be decoded; the file is damaged. Compare it with its manifest: "
-            f"`raysweep data check {path.parent}`."
+            f"`{command('raysweep', 'data', 'check', path.parent)}`."
         )
 
 

@@ -10,7 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from raysweep.data.fit import bind_data, check_fit
-from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest, size_text, subfolder_name, verify
+from raysweep.data.manifest import (
+    FILE_NAME,
+    Manifest,
+    read_manifest,
+    size_text,
+    subfolder_name,
+    verify,
+    write_command,
+)
 from raysweep.errors import RaysweepError
 from raysweep.recipe import DataRecipe, Recipe
 
@@ -103,8 +111,7 @@ class ImageSets:
         """The command that writes these images if they are missing; otherwise empty."""
         if self.has(data):
             return ""
-        rescale = f" --rescale {data.rescale}" if data.rescale != "auto" else ""
-        return f"raysweep data write SOURCE {self.folder_of(data)} --side {data.short_side}{rescale}"
+        return write_command(self.folder_of(data), "--side", data.short_side, *_rescaled(data.rescale))
 
     def need_together(self, required: Iterable[DataRecipe]) -> str:
         """One command that writes all missing images in one pass and keeps the folder's own.
@@ -115,5 +122,9 @@ class ImageSets:
         main = self.manifest(self.folder)
         missing = [data for data in required if not self.has(data)]
         sizes = dict.fromkeys(size_text(data.short_side, data.rescale, main.rescale) for data in missing)
-        rescale = f" --rescale {main.rescale}" if main.rescale != "auto" else ""
-        return f"raysweep data write SOURCE {self.folder} --side {main.short_side}{rescale} --also {','.join(sizes)}"
+        side = ("--side", main.short_side, *_rescaled(main.rescale))
+        return write_command(self.folder, *side, "--also", ",".join(sizes))
+
+
+def _rescaled(method: str) -> tuple[str, ...]:
+    return () if method == "auto" else ("--rescale", method)

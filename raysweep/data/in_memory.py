@@ -26,6 +26,7 @@ from raysweep.data.loops import PIXEL
 from raysweep.data.manifest import Manifest, verify
 from raysweep.disk.cache import cache_folder
 from raysweep.disk.locks import WITHOUT_LOCKS, locked
+from raysweep.disk.private import private_folder
 from raysweep.disk.whole import replacing
 from raysweep.machine import usable_memory
 
@@ -83,16 +84,11 @@ def place_for(name: str, size: int) -> Path | None:
 
 def _folders() -> Iterator[tuple[Path, float]]:
     """The user's folders for decoded pixels, each with the bytes of memory that are free for files in it."""
-    parents = [(SHARED_MEMORY, usable_memory().free)]
-    with suppress(RuntimeError):  # the user has no home folder
-        parents.append((cache_folder(), math.inf))
-    for parent, free in parents:
-        folder = parent / f"raysweep-{os.getuid()}"
-        with suppress(OSError):
-            folder.mkdir(mode=0o700, parents=parent != SHARED_MEMORY, exist_ok=True)
-            # Another user may have created a folder of this name.
-            if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK):
-                yield folder, free
+    with suppress(OSError):
+        if SHARED_MEMORY.is_dir():
+            yield private_folder(SHARED_MEMORY / f"raysweep-{os.geteuid()}"), usable_memory().free
+    with suppress(OSError):
+        yield private_folder(cache_folder() / "pixels"), math.inf
 
 
 def remove_stale(folder: Path) -> None:

@@ -1,17 +1,16 @@
 """The compiled inner loops: stored images to crops and pixels, pixels to network inputs.
 
-numba compiles them at the first import on a machine, which takes some seconds, and keeps the code in NUMBA_CACHE_DIR,
-in `__pycache__` or in the user's cache folder. Every later process loads it from there in a fraction of a second. They
-work on addresses, and Python's lock is released while one runs.
+numba compiles them at the first import on a machine, which takes some seconds; every later process loads the code in a
+fraction of a second. They work on addresses, and Python's lock is released while one runs.
 """
 
 from __future__ import annotations
 
 import ctypes
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import llvmlite.binding as llvm
 import llvmlite.ir as ir
@@ -21,6 +20,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from raysweep.data.beton import RAW
+from raysweep.data.compiling import compiled
 from raysweep.errors import RaysweepError
 
 DECODER = "raysweep_ffcv_imdecode"
@@ -28,7 +28,6 @@ PIXEL, PIXELS = 3, 5
 """Bytes of a pixel; whole pixels in a register of 16 bytes."""
 BLOCK_PIXELS = 64
 """Pixels that `normalise` takes at a time: a whole number of registers for any number of channels."""
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def _ffcv_library() -> ctypes.CDLL:
@@ -50,20 +49,6 @@ def _ffcv_library() -> ctypes.CDLL:
 
 
 FFCV = _ffcv_library()
-
-
-def compiled(signature: Any) -> Callable[[Function], Function]:
-    """Compile a function for one signature, or load its code from numba's cache."""
-
-    def decorate(function: Function) -> Function:
-        made: Function
-        try:
-            made = njit(signature, nogil=True, cache=True)(function)
-        except Exception:  # the cache cannot be written or is damaged; an error in the function itself comes again
-            made = njit(signature, nogil=True)(function)
-        return made
-
-    return decorate
 
 
 _decode = types.ExternalFunction(

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raysweep.data.passed_over import Account, read_account
 from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
+from raysweep.safe import command
 from raysweep.validate import RESCALES
 
 VERSION = 1
@@ -60,6 +62,8 @@ class Manifest:
     """The method by which images were resized to the short side."""
     raw_share: float | None = None
     """With mixed: the share of the images that is stored as pixels."""
+    passed_over: Account | None = None
+    """What the source has besides these images, by reason; None in sets written before this was counted."""
 
     def to_json(self) -> str:
         """The text of manifest.json."""
@@ -79,7 +83,8 @@ class Manifest:
                 raise ValueError(f"its version is {version}, this raysweep reads up to {VERSION}: update raysweep")
             tuples = {key: tuple(value[key]) for key in ("classes", "skipped")}
             splits = {name: _split(value["splits"][name]) for name in SPLITS}
-            manifest = cls(**value | tuples | {"splits": splits})
+            account = read_account(value.get("passed_over"))
+            manifest = cls(**value | tuples | {"splits": splits, "passed_over": account})
         except KeyError as error:
             raise ValueError(f"it has no {error}") from None
         except (TypeError, AttributeError) as error:
@@ -123,9 +128,9 @@ def read_manifest(folder: Path) -> Manifest:
         RaysweepError: no such folder, no finished image set in it, or a manifest that this version cannot read.
     """
     path = Path(folder) / FILE_NAME
-    how = f"write it with `raysweep data write SOURCE {folder}`."
+    how = f"write it with `{write_command(folder)}`."
     if not path.parent.is_dir():
-        raise RaysweepError(f"there is no folder {folder}: {how}")
+        raise RaysweepError(f"there is no folder {folder}: check its name, or {how}")
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -209,4 +214,9 @@ def _remember(folder: Path, entries: Mapping[str, Any]) -> None:
 
 
 def _again(folder: Path) -> str:
-    return f"Copy it again or write it again: `raysweep data write SOURCE {folder} --overwrite`."
+    return f"Copy it again or write it again: `{write_command(folder, '--overwrite')}`."
+
+
+def write_command(folder: Path, *options: object) -> str:
+    """The command that writes an image set to a folder."""
+    return command("raysweep", "data", "write", "SOURCE", folder, *options)

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-import pyarrow.fs as pafs
 
 from raysweep.errors import RaysweepError
 from raysweep.nas.log import Event, EventLog, OpenLog, parse_log
@@ -25,8 +22,8 @@ FOLDER = "searches"
 def log_of(files: Files, name: str, lazy: bool = False) -> OpenLog:
     """A function that opens the log of the search of that name in a store; `lazy` matters only for object storage."""
     path = f"{FOLDER}/{name}.log"
-    if isinstance(files.filesystem, pafs.LocalFileSystem):
-        return partial(EventLog, Path(files.root) / path)
+    if local := files.local(path):
+        return partial(EventLog, local)
     return partial(ObjectLog, files, path, lazy=lazy)
 
 

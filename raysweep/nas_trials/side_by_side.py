@@ -7,7 +7,7 @@ results. A search resumes from all three, which must not contradict each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -140,9 +140,12 @@ class Searches:
             self._tell(search, proposal, trial)
             self._write(search)
 
-    def expected_left(self) -> int:
-        """Estimated number of trials from now on, including those in progress."""
-        return len(self.waiting) + sum(search.expected_left() for search in self.searches)
+    def expected_left(self, ended: Set[str] = frozenset()) -> int:
+        """Estimated number of trials from now on, including those in progress but not those in `ended`.
+
+        On Ray the events of a trial's end come before Tune's report, until which searches wait for it.
+        """
+        return len(self.waiting.keys() - ended) + sum(search.expected_left() for search in self.searches)
 
     def most_left(self) -> int:
         """Largest possible number of trials from now on, including those in progress."""

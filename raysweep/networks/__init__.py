@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.recipe import NetworkRecipe
 from raysweep.registry import Registry
+from raysweep.safe import command
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,9 +106,10 @@ def genotype_text(recipe: NetworkRecipe, example: object) -> str:
         RaysweepError: it is empty.
     """
     if not recipe.genotype:
+        option = command("--set", f"network.genotype={example}")
         raise RaysweepError(
             f"{recipe.name} is built from network.genotype, which is empty: set it to one as printed by raysweep.nas, "
-            f"e.g. --set 'network.genotype={example}'."
+            f"e.g. `{option}`."
         )
     return recipe.genotype
 

@@ -31,7 +31,11 @@ class CaffeBatchNorm(nn.Module):
     running_var: Tensor
 
     def __init__(self, channels: int, current: bool = False) -> None:
-        """With `current`, test batches are normalised by their own statistics too."""
+        """With `current`, test batches are normalised by their own statistics too.
+
+        One value per channel, as after a fully connected layer for a last test batch of one image, has no variance:
+        it is normalised by the running statistics.
+        """
         super().__init__()
         self.current = current
         self.batches = 0
@@ -47,9 +51,10 @@ class CaffeBatchNorm(nn.Module):
             self.batches += 1
             newest = (1 - KEPT) / (1 - KEPT**self.batches)
         averages: tuple[Tensor | None, Tensor | None] = (self.running_mean, self.running_var)
-        if self.current and not self.training:
+        own = self.current and not self.training and x.numel() > x.shape[1]
+        if own:
             averages = (None, None)  # otherwise torch would add test batches to the running averages
-        return F.batch_norm(x, *averages, self.weight, self.bias, self.training or self.current, newest, eps=1e-5)
+        return F.batch_norm(x, *averages, self.weight, self.bias, self.training or own, newest, eps=1e-5)
 
     def get_extra_state(self) -> dict[str, Any]:
         """The number of batches seen; a plain number, because reading a tensor would wait for the accelerator."""

@@ -8,16 +8,22 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import ray
 from ray.exceptions import AuthenticationError
-from ray.job_config import JobConfig
 
+from raysweep.children import child_settings, environment
+from raysweep.disk.private import is_ours
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate import ray_private
+from raysweep.orchestrate.events import headline
+from raysweep.orchestrate.local_ray import LocalRay, local_ray
 from raysweep.orchestrate.nodes import this_machine
+from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, without
 
 SETTINGS = {
     **ray_private.SETTINGS,
@@ -35,77 +41,154 @@ SETTINGS = {
 """Environment of the driver, which passes on what workers need. A job-wide `runtime_env` would work too, but then every
 process of the sweep would be started from scratch instead of taken from those that Ray keeps ready."""
 
+PATIENCE_S = 10.0
+"""How long something at an address may take to answer."""
+About = list[str]
+"""Where the dashboard of a session is, then what else its user should know of it."""
+
 
 @contextmanager
-def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[str]:
-    """Use a Ray session with our settings: the open one, the cluster at the address, or a new local one.
+def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[About]:
+    """Use a Ray session with our settings: the open one, the cluster at the address, or a new one of this sweep alone.
 
-    Without an address, RAY_ADDRESS and then a cluster that `ray start` started on this machine are used; "auto" means
-    the latter only. Yields the address of the dashboard; empty without one, or in a session that was already open.
+    Without an address RAY_ADDRESS has it; "auto" is the cluster that `ray start` has started on this machine. No other
+    cluster is joined. Yields what to report of the session: where the dashboard is, and whatever is unusual.
 
     Raises:
         RaysweepError: nothing answers at the address, or it requires a token that is not at hand.
     """
-    with _environment(SETTINGS):
+    with environment(SETTINGS | child_settings()):
         if ray.is_initialized():
             with graceful_signals(), _quiet():
-                yield ""
+                yield ["no dashboard"]
             return
-        url = _connect(address, metadata, dashboard)
-        # After ray.init, which sets a signal handler of its own.
-        with graceful_signals(), _quiet():
-            try:
-                yield url
-            finally:
-                ray.shutdown()
+        with (
+            _session(address or os.environ.get("RAY_ADDRESS") or "", metadata, dashboard) as about,
+            graceful_signals(),  # after ray.init, which sets a signal handler of its own
+            _quiet(),
+            ExitStack() as stack,
+        ):
+            stack.callback(ray.shutdown)
+            yield about
 
 
-def _connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> str:
-    where = _find(address or os.environ.get("RAY_ADDRESS") or "")
+@contextmanager
+def _session(named: str, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[About]:
+    """Connect to the cluster at an address, or start a Ray of our own without one."""
+    job = ray_private.job_config(metadata)
+    settings = {
+        "include_dashboard": dashboard,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "job_config": job,
+    }
+    if named:
+        where = _find(named)
+        with _authentication(_token_mode()), without(UV_RUN):
+            yield _about(_join(where, settings))
+        return
+    with local_ray() as own, _authentication({**LOOPBACK, **own.environment}), without(UV_RUN, OTHER_NODES):
+        yield _about(_start(own, settings), own.token)
+
+
+@contextmanager
+def _authentication(settings: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables that Ray would otherwise read once per process."""
     try:
-        knock(where)
-        context = ray.init(
-            address=where or "local",
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            job_config=JobConfig(metadata=dict(metadata)),
-            **({} if where else this_machine()),
+        with environment(settings):
+            ray_private.reread_authentication()
+            yield
+    finally:
+        ray_private.reread_authentication()
+
+
+def _start(own: LocalRay, settings: Mapping[str, Any]) -> str:
+    try:
+        return str(
+            ray.init(address="local", _temp_dir=str(own.folder), **this_machine(), **settings).dashboard_url or ""
         )
-    except (OSError, ValueError, AuthenticationError) as error:
+    except Exception as error:  # Ray raises many types here
+        ray.shutdown()
         raise RaysweepError(
-            f"cannot connect to Ray at {where or 'this machine'} ({error}): check the address and, if the cluster "
-            "requires one, the auth token (RAY_AUTH_MODE=token, ~/.ray/auth_token); or omit the address to use this "
-            "machine."
+            f"Ray cannot start on this machine ({headline(str(error))}): its logs are in {own.folder}. --inline trains "
+            "without Ray, one trial at a time."
         ) from error
-    return str(context.dashboard_url or "")
+
+
+def _join(where: str, settings: Mapping[str, Any]) -> str:
+    try:
+        if "://" not in where and not where.rpartition(":")[2].isdigit():
+            raise ValueError("it has no port")
+        knock(where)
+        _wait_for_ray(where)
+        return str(ray.init(address=where, **settings).dashboard_url or "")
+    except Exception as error:  # Ray raises many types here
+        raise RaysweepError(f"cannot join Ray at {where} ({headline(str(error))}): {_next_step(error)}") from error
+
+
+def _next_step(error: Exception) -> str:
+    """What helps against an error of joining a cluster."""
+    if isinstance(error, AuthenticationError):
+        return "put the token of that cluster into ~/.ray/auth_token or RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token."
+    if "ersion mismatch" in str(error):
+        return "use the versions of Python and Ray with which the cluster was started."
+    if isinstance(error, ValueError):
+        return "an address is HOST:PORT, for example 10.0.0.1:6379, or auto."
+    return "check that the cluster runs and has this address, or omit --address and RAY_ADDRESS to use this machine."
+
+
+def _token_mode() -> Mapping[str, str]:
+    """Ray itself uses a token that is at hand only for addresses that it finds, and `ray start` for all."""
+    with_token = "RAY_AUTH_MODE" not in os.environ and ray_private.has_token()
+    return {"RAY_AUTH_MODE": "token"} if with_token else {}
+
+
+def _about(dashboard: str, token: Path | None = None) -> About:
+    key = f" (its token: {token})" if token else ""
+    about = [f"dashboard at http://{dashboard}{key}" if dashboard else "no dashboard"]
+    if os.environ.get("RAY_AUTH_MODE") == "disabled":
+        about.append("RAY_AUTH_MODE=disabled: whoever reaches a port of this Ray can run code as you")
+    return about
 
 
 def _find(address: str) -> str:
-    """Return the address itself; for none or "auto", the address of the cluster on this machine.
+    """Return the address itself; for "auto", the address of the cluster on this machine.
 
     Raises:
         RaysweepError: "auto" without such a cluster: a sweep on a head node must not start a Ray of its own.
     """
-    if address not in ("", "auto"):
+    if address != "auto":
         return address
     here = _started_here()
-    if address and not here:
+    if not here:
         raise RaysweepError(
-            "RAY_ADDRESS or --address is auto, but no Ray cluster runs on this machine: start one with `ray up` or "
-            "`ray start --head`, or unset RAY_ADDRESS to use only this machine."
+            "RAY_ADDRESS or --address is auto, but you have started no Ray cluster on this machine: start one with "
+            "`ray up` or `ray start --head`, or unset RAY_ADDRESS to use only this machine."
         )
     return here
 
 
 def _started_here() -> str:
-    # The address that `ray start` writes to disk outlives a killed cluster, and Ray would try it for minutes.
-    address = ray_private.read_ray_address() or ""
+    """The address that `ray start` has written to disk, if this user or root called it and the cluster is alive."""
+    file = Path(ray_private.get_ray_address_file(None))
     try:
+        if not is_ours(file):
+            return ""
+        address = file.read_text().strip()
         knock(address)
     except OSError:
         return ""
-    return str(address)
+    return address
+
+
+def _wait_for_ray(address: str) -> None:
+    """Wait until something that speaks Ray's protocol answers; Ray itself would wait for minutes.
+
+    Raises:
+        TimeoutError: nothing does, for example because the port is another program's.
+    """
+    if "://" not in address and not ray_private.answers(address, PATIENCE_S):
+        raise TimeoutError(f"something listens there, but has not answered as Ray does for {PATIENCE_S:.0f} s")
 
 
 def knock(address: str) -> None:
@@ -116,7 +199,7 @@ def knock(address: str) -> None:
     """
     host, _, port = address.rpartition(":")
     if port.isdigit() and "://" not in address:
-        socket.create_connection((host, int(port)), timeout=10).close()
+        socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
 
 
 @contextmanager
@@ -149,17 +232,6 @@ def graceful_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @contextmanager

@@ -6,13 +6,15 @@ WorkerGroup` works for every key of `NAMES`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 TRAIN = "ray.train.v2._internal"
 NAMES = {
     # The address that `ray start` left on this machine; after a kill of that cluster ray.init would try it for minutes.
-    "read_ray_address": "ray._private.utils",
+    "get_ray_address_file": "ray._private.utils",
     # Draining nodes and the cluster description of Kubernetes; the public state API needs the dashboard.
     "state": "ray._private.state",
     # The smallest object store that Ray accepts.
@@ -46,9 +48,21 @@ NAMES = {
 }
 """Name -> module."""
 
+UV_RUN = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
+"""Switch: below `uv run`, send the working directory to all workers and put it on their paths."""
+OTHER_NODES = "ENABLE_RAY_CLUSTER"
+"""Switch: listen on all interfaces and not on the loopback interface alone, as on macOS."""
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""The environment variable that turns `OTHER_NODES` off in other processes."""
+
 ATTRIBUTES = {
     "ray._private.state:state": ("get_draining_nodes", "get_cluster_config"),
     "ray._private.worker": ("_worker_logs_enabled",),
+    "ray._private.ray_constants": (OTHER_NODES, UV_RUN),
+    "ray._private.grpc_utils": ("init_grpc_channel",),
+    "ray._raylet:Config": ("initialize",),
+    "ray._raylet:AuthenticationTokenLoader": ("instance", "has_token", "reset_cache"),
+    "ray.job_config:JobConfig": ("_get_proto_job_config", "_py_driver_sys_path"),
     "ray.cluster_utils:Cluster": ("add_node", "remove_node", "shutdown", "address", "head_node"),
     "ray._private.node:Node": ("all_processes", "kill_gcs_server", "node_id"),
     "ray.train.torch:TorchTrainer": ("_create_default_callbacks", "_initialize_and_run_controller"),
@@ -77,6 +91,7 @@ SETTINGS = {
 }
 """Environment variables that Ray's documentation does not mention."""
 
+
 THREAD_TIMEOUT = "TUNE_FUNCTION_THREAD_TIMEOUT_S"
 """How long Tune waits for a function when it stops its trial; after the default of 2 s it would hang forever."""
 
@@ -88,6 +103,59 @@ def __getattr__(name: str) -> Any:
     if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(NAMES[name]), name)
+
+
+def job_config(metadata: Mapping[str, str]) -> Any:
+    """Return the description of a job whose workers search for modules where their own Python does.
+
+    Ray would put the folder of the driver's script and the working directory first.
+    """
+    base: Any = import_module("ray.job_config").JobConfig
+
+    class Config(base):  # type: ignore[misc]
+        def _get_proto_job_config(self) -> Any:
+            self._py_driver_sys_path: list[str] = []
+            return super()._get_proto_job_config()
+
+    return Config(metadata=dict(metadata))
+
+
+@contextmanager
+def without(*switches: str) -> Iterator[None]:
+    """Turn off some of Ray's switches, which are environment variables that are read when Ray is imported."""
+    constants: Any = import_module("ray._private.ray_constants")
+    before = {name: getattr(constants, name) for name in switches}
+    vars(constants).update(dict.fromkeys(switches, False))
+    try:
+        yield
+    finally:
+        vars(constants).update(before)
+
+
+def answers(address: str, patience_s: float) -> bool:
+    """Return whether a server at host:port speaks gRPC."""
+    grpc: Any = import_module("grpc")
+    options = (("grpc.enable_http_proxy", 0),)
+    with import_module("ray._private.grpc_utils").init_grpc_channel(address, options) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=patience_s)
+        except grpc.FutureTimeoutError:
+            return False
+    return True
+
+
+def reread_authentication() -> None:
+    """Let Ray read RAY_AUTH_MODE and the token again; it does so once per process."""
+    raylet: Any = import_module("ray._raylet")
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+
+
+def has_token() -> bool:
+    """Return whether a token is at hand, in the environment or the home folder."""
+    loader: Any = import_module("ray._raylet").AuthenticationTokenLoader.instance()
+    loader.reset_cache()
+    return bool(loader.has_token(ignore_auth_mode=True))
 
 
 def print_worker_logs(enabled: bool) -> None:

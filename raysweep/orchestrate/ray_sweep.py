@@ -93,11 +93,11 @@ def run_on_ray(
     tasks = tuple(tasks)
     if search.is_over() if search else not tasks:
         return Outcome()
-    with _naming_shortages(), connect(address, metadata or {}, dashboard) as url:
+    with _naming_shortages(), connect(address, metadata or {}, dashboard) as about:
         shape = GangShape(workers_per_trial, cpus_per_worker, gpus_per_worker or 0.0)
         layout = lay_out(tasks, search, shape, workers, gpus_per_worker is None, on_event)
         layout = bounded(layout, usable_memory().free, partial(_note, on_event))
-        for text in _opening(layout, url, (metadata or {}).get("store", "")):
+        for text in _opening(layout, about, (metadata or {}).get("store", "")):
             _note(on_event, text)
         share = share_images and layout.meet
         known = search.tasks if search else {task.trial: task for task in tasks}
@@ -119,9 +119,11 @@ def _naming_shortages() -> Iterator[None]:
         raise ShortOfMemoryError(headline(str(error))) from error
 
 
-def _opening(layout: Layout, url: str, store: str) -> Iterator[str]:
+def _opening(layout: Layout, about: Sequence[str], store: str) -> Iterator[str]:
     """Yield the notes to print before anything runs."""
-    yield f"{layout.text} on Ray, {f'dashboard at http://{url}' if url else 'no dashboard'}"
+    dashboard, *more = about
+    yield f"{layout.text} on Ray, {dashboard}"
+    yield from more
     if len(layout.nodes) > 1 and store and "://" not in store:
         yield (
             f"the store {store} is a folder, and this cluster has several nodes: all of them need access to it. If "

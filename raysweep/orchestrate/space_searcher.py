@@ -201,11 +201,11 @@ class TrialSearch(StatelessSearcher):
                 return None
             proposal, new = proposals.propose(point)
             self.asked.setdefault(proposal.trial, []).append(inner_id)
-            if new or proposal.trial in self.waiting:
+            if proposal.trial in self.search.ended:  # another searcher may have had a new point trained
+                self._report(proposal.trial, curve_known=False)
+            elif new or proposal.trial in self.waiting:
                 self.waiting.discard(proposal.trial)
                 return proposal
-            if proposal.trial in self.search.ended:
-                self._report(proposal.trial, curve_known=False)
         return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -4,16 +4,18 @@
     compacted/members-NAME.parquet   the studies and variants that trials belong to
 
 A segment is never changed or deleted. A trial that was trained further after its compaction is in several segments; the
-row that was updated last counts. A small file of a trial takes precedence over all segments.
+row of the attempt that finished counts, else that of the last attempt. A small file of a trial takes precedence over
+all segments.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
+from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,12 +23,15 @@ import pyarrow.parquet as pq
 
 from raysweep.errors import RaysweepError
 from raysweep.store.arrow import PACKED, conform, identical, last_of_each, parquet
-from raysweep.store.files import FAILURES, Files
+from raysweep.store.files import Files
+from raysweep.store.reading import DAMAGE, check_values
 from raysweep.store.schema import EPOCHS, MEMBERS, TRIAL
 
 FOLDER = "compacted"
 ROWS = "epoch_rows"
 SEGMENT = TRIAL.append(pa.field(ROWS, pa.list_(pa.struct(list(EPOCHS))), metadata={"doc": "rows of its epochs"}))
+AGE = ("status", "attempts", "updated_at")
+"""Columns that decide which of several rows of a trial counts."""
 ROW_GROUP = 256
 """Number of trials that are read to find one of them."""
 
@@ -38,9 +43,18 @@ class Segments:
     read back.
     """
 
-    def __init__(self, files: Files, or_note: Callable[[Callable[[str], pa.Table], str], pa.Table | None]) -> None:
-        """`or_note` calls a function on a file; if the file is damaged, it records the message and returns None."""
+    def __init__(
+        self,
+        files: Files,
+        names: Callable[[str], Iterable[str]],
+        or_note: Callable[[Callable[[str], pa.Table], str], pa.Table | None],
+    ) -> None:
+        """`names` lists a folder without foreign files, which it records.
+
+        `or_note` calls a function on a file; if the file is damaged, it records the message and returns None.
+        """
         self.files = files
+        self.names = names
         self.or_note = or_note
 
     def write_trials(self, name: str, trials: pa.Table, epochs: pa.Table) -> None:
@@ -53,17 +67,18 @@ class Segments:
 
     def trials(self, columns: Sequence[str]) -> pa.Table:
         """The rows of all trials, each once, in these columns; `trial` must be one of them."""
-        schema = pa.schema([TRIAL.field(name) for name in dict.fromkeys([*columns, "updated_at"])])
+        schema = pa.schema([TRIAL.field(name) for name in dict.fromkeys([*columns, *AGE])])
         return _newest(self._read_all("trials", schema), schema).select(columns)
 
     def trial(self, trial: str, columns: Sequence[str] = TRIAL.names) -> pa.Table:
         """The row of a trial in these columns of a segment; an empty table if there is none."""
-        schema = pa.schema([SEGMENT.field(name) for name in columns])
-        return _newest([part for path in self._paths("trials") for part in self._find(path, trial, schema)], schema)
+        schema = pa.schema([SEGMENT.field(name) for name in dict.fromkeys([*columns, *AGE])])
+        found = [part for path in self._paths("trials") for part in self._find(path, trial, schema)]
+        return _newest(found, schema).select(columns)
 
     def epochs(self, trials: Collection[str] | None = None) -> pa.Table:
         """The epochs of these trials, or of all."""
-        columns = ["trial", "updated_at", ROWS]
+        columns = ["trial", *AGE, ROWS]
         if trials is not None and not trials:
             return EPOCHS.empty_table()
         if trials is not None and len(trials) == 1:
@@ -86,7 +101,7 @@ class Segments:
             )
 
     def _paths(self, kind: str) -> list[str]:
-        return [path for path in self.files.names(FOLDER, ".parquet") if path.startswith(f"{FOLDER}/{kind}-")]
+        return [path for path in self.names(FOLDER) if path.startswith(f"{FOLDER}/{kind}-")]
 
     def _read_all(self, kind: str, schema: pa.Schema) -> list[pa.Table]:
         read = (self.or_note(partial(self._read, schema=schema), path) for path in self._paths(kind))
@@ -95,7 +110,9 @@ class Segments:
     def _read(self, path: str, schema: pa.Schema) -> pa.Table:
         """The columns of the schema; those that an older segment lacks are null."""
         with self._opened(path) as file:
-            return conform(file.read(_known(schema, file)), schema)
+            table = conform(file.read(_known(schema, file)), schema)
+            check_values(PurePosixPath(path).name.partition("-")[0], table)
+            return table
 
     def _find(self, path: str, trial: str, schema: pa.Schema) -> Iterator[pa.Table]:
         """The row of a trial in a segment, if there is one: reads the ids first, then one row group."""
@@ -110,10 +127,10 @@ class Segments:
         try:
             with self.files.open(path) as source:
                 yield pq.ParquetFile(source)
-        except FAILURES as error:
+        except DAMAGE as error:
             raise RaysweepError(
-                f"{path} in the store {self.files.uri} is damaged ({error}): restore it from a copy, or delete it and "
-                "run the sweep again, which trains its trials again."
+                f"{path} in the store {self.files.uri} is damaged, or not a file of raysweep ({error}): restore it "
+                "from a copy, or delete it and run the sweep again, which trains its trials again."
             ) from error
 
 
@@ -122,10 +139,17 @@ def _known(schema: pa.Schema, file: pq.ParquetFile) -> list[str]:
 
 
 def _newest(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
-    """For every trial the row that was updated last."""
+    """For every trial the row that counts: of the attempt that finished, else of the last one, whenever that was."""
     if len(tables) == 1:
         return tables[0]
-    return last_of_each(["trial"], pa.concat_tables([schema.empty_table(), *tables]).sort_by("updated_at"))
+    table = pa.concat_tables([schema.empty_table(), *tables])
+    ages = {
+        "ended": pc.is_in(table["status"], pa.array(("finished", "diverged"))),
+        "attempt": pc.fill_null(table["attempts"], 0),
+        "time": pc.fill_null(table["updated_at"].cast(pa.int64()), 0),
+    }
+    order = pc.sort_indices(pa.table(ages), [(name, "ascending") for name in ages])
+    return last_of_each(["trial"], table.take(order))
 
 
 def _nest(trials: pa.Table, epochs: pa.Table) -> pa.Table:

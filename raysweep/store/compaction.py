@@ -35,6 +35,10 @@ MANY_FILES = 1000
 """Number of small files above which a sweep compacts its store at the end."""
 ENDED = ("finished", "diverged", "failed", "stopped")
 FOLDERS = ("trials", "epochs", "members")
+WRITTEN = (*FOLDERS, "checkpoints", "searches", "init_stats", "rankings", "data", "compacted")
+"""Every folder of a store."""
+LEFT_S = 24 * 3600.0
+"""Age from which an unfinished file belongs to a writer that was killed: writing one takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def compact(
     Raises:
         RaysweepError: the store cannot be read or written; nothing is lost.
     """
-    trials, epochs = (store.files.stamps(folder, ".parquet") for folder in ("trials", "epochs"))
+    trials, epochs = (store.listed(folder) for folder in ("trials", "epochs"))
     names, ended, deleted = sorted(trials), 0, 0
     for start in range(0, len(names), per_segment):
         show(start, len(names))
@@ -73,22 +77,33 @@ def compact(
             held = (f"{folder}/{trial}.parquet" for trial in taken)
             deleted += _delete(store, {name: stamps[name] for name in held if name in stamps})
     deleted += _compact_members(store)
+    delete_left(store)
     show(len(names), len(names))
     return Compacted(ended, deleted, count_small(store))
 
 
 def compact_if_many(store: Store) -> Compacted | None:
-    """Compact a store that has more than `MANY_FILES` small files.
+    """Compact a store that has more than `MANY_FILES` small files, and delete what killed writers left.
 
     Raises:
         RaysweepError: the store cannot be read or written; nothing is lost.
     """
+    delete_left(store)
     return compact(store) if count_small(store) > MANY_FILES else None
+
+
+def delete_left(store: Store) -> int:
+    """Delete the unfinished files of killed writers; returns their number.
+
+    Raises:
+        RaysweepError: the store cannot be listed or written.
+    """
+    return sum(store.files.delete_old_parts(folder, LEFT_S) for folder in WRITTEN)
 
 
 def count_small(store: Store) -> int:
     """The number of small files in a store."""
-    return sum(len(store.files.names(folder, ".parquet")) for folder in FOLDERS)
+    return sum(len(store.listed(folder)) for folder in FOLDERS)
 
 
 def _compact_trials(store: Store, names: Sequence[str], epoch_files: Collection[str]) -> set[str]:
@@ -108,7 +123,7 @@ def _compact_trials(store: Store, names: Sequence[str], epoch_files: Collection[
 
 def _compact_members(store: Store) -> int:
     """Write all members to a segment; their files never change. Returns the number of deleted files."""
-    stamps = store.files.stamps("members", ".parquet")
+    stamps = store.listed("members")
     read = store.read_each(stamps, MEMBERS)
     if len(read) < 2:
         return 0

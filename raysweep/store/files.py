@@ -7,9 +7,11 @@ renamed; on object storage it is a single PUT. What a killed writer leaves behin
 from __future__ import annotations
 
 import errno
+import stat
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,12 +20,15 @@ from typing import NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.fs as pafs
 
+from raysweep.addresses import check_address, check_name, is_uri
 from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
 
 T = TypeVar("T")
 FAILURES = (OSError, pa.ArrowException)
 """Errors of file systems and of damaged files."""
+PART = ".part"
+"""Suffix of the files that `disk.whole` writes before it renames them."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
 """Pause before the first retry, and the upper bound of later pauses; each is twice as long as the previous one."""
 
@@ -45,6 +50,7 @@ class Stamp(NamedTuple):
 
     changed_ns: int | None
     size: int | None
+    """None for what is not a regular file."""
 
 
 class Files:
@@ -68,15 +74,16 @@ class Files:
         Raises:
             RaysweepError: not a valid address, one that cannot be reached, or the address of a file.
         """
+        check_address(uri)
         try:
-            if "://" in uri:
+            if is_uri(uri):
                 filesystem, root = pafs.FileSystem.from_uri(uri)
             else:
                 uri = root = str(Path(uri).expanduser().absolute())
                 filesystem = pafs.LocalFileSystem()
             files = cls(uri, filesystem, root.rstrip("/"), patience)
             is_file = files._patiently(lambda: filesystem.get_file_info(root).type == pafs.FileType.File)
-        except FAILURES as error:
+        except (*FAILURES, RuntimeError) as error:  # the latter of ~USER, if there is no such user
             raise RaysweepError(
                 f"cannot open the results store at {uri} ({error}): use a folder, or s3://BUCKET/FOLDER with its "
                 "credentials in the environment."
@@ -108,11 +115,22 @@ class Files:
         return sorted(self.stamps(folder, suffix))
 
     def stamps(self, folder: str, suffix: str) -> dict[str, Stamp]:
-        """The present stamps of the files in a folder, by name."""
-        selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
-        infos = self._do("list", folder, lambda: self.filesystem.get_file_info(selector))
-        whole = (info for info in infos if info.base_name.endswith(suffix) and not info.base_name.startswith("."))
-        return {f"{folder}/{info.base_name}": Stamp(info.mtime_ns, info.size) for info in whole}
+        """The present stamps of the files in a folder, by name; those whose name begins with a dot are left out."""
+        return {name: stamp for name, stamp in self._list(folder, suffix).items() if not name.startswith(f"{folder}/.")}
+
+    def delete_old_parts(self, folder: str, age_s: float) -> int:
+        """Delete what killed writers left in a folder, if it is this much older than the newest file there."""
+        found = {} if self.local(folder) is None else self._list(folder, "")
+        newest = max((stamp.changed_ns or 0 for stamp in found.values()), default=0)
+        return sum(
+            self.delete_if_unchanged(name, stamp)
+            for name, stamp in found.items()
+            if name.startswith(f"{folder}/.") and name.endswith(PART) and newest - (stamp.changed_ns or 0) > age_s * 1e9
+        )
+
+    def local(self, name: str) -> Path | None:
+        """The path of a file; None on object storage."""
+        return Path(self._path(name)) if isinstance(self.filesystem, pafs.LocalFileSystem) else None
 
     def find(self, name: str) -> bytes | None:
         """The content of a file; None if it does not exist."""
@@ -152,7 +170,13 @@ class Files:
         self.delete(name)
 
     def _path(self, name: str) -> str:
-        return f"{self.root}/{name}"
+        return f"{self.root}/{check_name(name)}"
+
+    def _list(self, folder: str, suffix: str) -> dict[str, Stamp]:
+        selector = pafs.FileSelector(self._path(folder), allow_not_found=True)
+        infos = self._do("list", folder, lambda: self.filesystem.get_file_info(selector))
+        named = ((_base_name(info), info) for info in infos)
+        return {f"{folder}/{name}": Stamp(info.mtime_ns, info.size) for name, info in named if name.endswith(suffix)}
 
     def _stamp(self, name: str) -> Stamp | None:
         info = self._do("look up", name, lambda: self.filesystem.get_file_info(self._path(name)))
@@ -181,6 +205,8 @@ class Files:
 
     def _get(self, name: str) -> bytes | None:
         try:
+            if (path := self.local(name)) and not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+                raise OSError(errno.EINVAL, "not a regular file")
             with self.filesystem.open_input_stream(self._path(name)) as stream:
                 content: bytes = stream.read()
                 return content
@@ -192,7 +218,7 @@ class Files:
             self._put(name, content)
         except FileNotFoundError:  # the folder is created when it turns out to be missing, not checked at every write
             self._check_mark()
-            self.filesystem.create_dir(self._path(PurePosixPath(name).parent.as_posix()), recursive=True)
+            self.filesystem.create_dir(PurePosixPath(self._path(name)).parent.as_posix(), recursive=True)
             self._put(name, content)
 
     def _check_mark(self) -> None:
@@ -204,11 +230,25 @@ class Files:
             self.filesystem.delete_file(self._path(name))
 
     def _put(self, name: str, content: bytes) -> None:
-        if isinstance(self.filesystem, pafs.LocalFileSystem):
-            write_whole(Path(self._path(name)), content)
-        else:
-            with self.filesystem.open_output_stream(self._path(name)) as stream:
-                stream.write(content)
+        if path := self.local(name):
+            write_whole(path, content)
+            return
+        # Closing an object commits what it has. An interrupt between opening and writing, which only the main thread
+        # can have, would commit an empty one; nothing else does, since an upload that failed is not completed.
+        with ThreadPoolExecutor(1) as uninterrupted:
+            uninterrupted.submit(self._put_object, name, content).result()
+
+    def _put_object(self, name: str, content: bytes) -> None:
+        with self.filesystem.open_output_stream(self._path(name)) as stream:
+            stream.write(content)
+
+
+def _base_name(info: pafs.FileInfo) -> str:
+    """The name of a file without its folder; empty if it is not UTF-8, so that raysweep cannot have written it."""
+    try:
+        return str(info.base_name)
+    except UnicodeDecodeError:
+        return ""
 
 
 def _may_pass(error: Exception) -> bool:

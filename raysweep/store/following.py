@@ -69,7 +69,7 @@ class _Folder:
         Raises:
             RaysweepError: the folder cannot be listed.
         """
-        now = self.store.files.stamps(self.folder, ".parquet")
+        now = self.store.listed(self.folder)
         before = self.seen
         if before is None or before.keys() - now.keys():
             # Files that are gone have been compacted, possibly after changes that have not been read here.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 
 import pyarrow as pa
-import pyarrow.csv as pacsv
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raysweep.errors import RaysweepError, did_you_mean, unknown
+from raysweep.safe import csv_table
+from raysweep.store.current import settle
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
 from raysweep.units import json_text
@@ -24,17 +26,20 @@ FORMATS = ("json", "csv", "parquet")
 def results_table(store: Store, study: str) -> pa.Table:
     """The trials of a study, ordered by seed and variant; those not started have the status `waiting`.
 
+    Trials that another one has replaced are left out and named in the problems of the store.
+
     Raises:
         RaysweepError: the store has no results of this study.
     """
-    columns = [name for name in MEMBERS.names if name in COLUMNS or name == "order"]
-    stored = store.members().select(columns).to_pylist()
-    members = [row for row in stored if row["study"] == study]
-    if not members:
-        known = {row["study"] for row in stored}
+    stored = store.members()
+    own = stored.filter(pc.equal(stored["study"], study)).to_pylist()
+    if not own:
+        known = set(stored["study"].to_pylist())
         raise RaysweepError(f"{store.uri} has no results of the study {study!r}.{did_you_mean(study, known)}")
     measured = [name for name in COLUMNS if name in TRIAL.names]
-    trials = {row["trial"]: row for row in store.trials(measured).to_pylist()}
+    trials = {row["trial"]: row for row in store.trials([*measured, "updated_at"]).to_pylist()}
+    updated = {trial: row["updated_at"] for trial, row in trials.items() if row["updated_at"]}
+    members = [own[place] | {"variant": name} for place, name in settle(own, updated, store.note)]
     members.sort(key=lambda row: (row["protocol"], row["line"], row["seed"], row["order"]))
     waiting = dict.fromkeys(measured) | {"status": "waiting", "epochs": 0}
     rows = [trials.get(row["trial"], waiting) | row for row in members]
@@ -52,7 +57,7 @@ def render(table: pa.Table, form: str) -> bytes:
     if form == "json":
         sink.write((json_text(table.to_pylist()) + "\n").encode())
     elif form == "csv":
-        pacsv.write_csv(table, sink)
+        sink.write(csv_table(table.column_names, (row.values() for row in table.to_pylist())).encode())
     elif form == "parquet":
         pq.write_table(table, sink, compression="zstd")
     else:

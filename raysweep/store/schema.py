@@ -94,6 +94,7 @@ MEMBERS = _schema(
     ("diff", pa.string(), "fields that differ from the protocol, JSON"),
     ("recipe", pa.string(), "the recipe as canonical JSON"),
     ("assignment", pa.string(), "point of a search space, JSON; null for a variant of a study"),
+    ("searcher", pa.string(), "searcher that proposed the point, with its options, JSON; a point of several has rows"),
     ("search", pa.string(), "name of the architecture search that proposed it; null for other trials"),
     ("proposal", pa.int64(), "number of the proposal in that search, from 0"),
     ("key", pa.string(), "key that equal architectures of the space share"),

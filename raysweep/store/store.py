@@ -14,8 +14,8 @@
     rankings/NAME.parquet            architectures scored with a supernet and trained individually
     data/DIGEST.json                 manifests of the image sets
 
-Damaged files are listed in `problems` and left out by methods that read many files. A method that reads one file raises
-an error instead.
+Damaged and foreign files are listed in `problems` and left out by methods that read many files. A method that reads one
+file raises an error instead.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ import pyarrow.parquet as pq
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.identity import digest
+from raysweep.safe import command
 from raysweep.store.arrow import PACKED, PLAIN, conform, last_of_each, parquet, table_of
 from raysweep.store.compacted import Segments
-from raysweep.store.files import FAILURES, NO_PATIENCE, Files, Patience
+from raysweep.store.files import NO_PATIENCE, Files, Patience, Stamp
+from raysweep.store.reading import DAMAGE, check_rows, is_ours, without_credentials
 from raysweep.store.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, RANKING, SCHEMA_VERSION, TRIAL
 
 T = TypeVar("T")
@@ -56,9 +58,9 @@ class Store:
 
     def __init__(self, files: Files) -> None:
         self.files = files
-        self.segments = Segments(files, self._or_note)
+        self.segments = Segments(files, self.listed, self._or_note)
         self.problems: list[str] = []
-        """Messages about the files that could not be read so far."""
+        """Messages about files that could not be read so far, and trials that were left out."""
 
     @property
     def uri(self) -> str:
@@ -82,7 +84,8 @@ class Store:
             store.files.require(MARK)
         if not store.files.exists(MARK):
             if not create:
-                raise RaysweepError(f"no results in {uri}: create them with `raysweep run STUDY --store {uri}`.")
+                run = command("raysweep", "run", "STUDY", "--store", uri)
+                raise RaysweepError(f"no results in {uri}: check the address, or create them with `{run}`.")
             store.files.write(MARK, json.dumps({"schema_version": SCHEMA_VERSION}).encode())
         elif create:
             store.files.probe()
@@ -102,13 +105,14 @@ class Store:
         """The row of a trial; None if there is none."""
         # The small file first: it is deleted only once a segment holds it.
         table = self._parsed(partial(_rows, TRIAL), f"trials/{trial}.parquet")
-        rows = (self.segments.trial(trial) if table is None else table).to_pylist()
-        return next(iter(rows), None)
+        found = self.segments.trial(trial) if table is None else table
+        return next(iter(without_credentials(found).to_pylist()), None)
 
     def trials(self, columns: Sequence[str] = TRIAL.names) -> pa.Table:
         """The rows of all trials, ordered by id, in these columns; `trial` must be one of them."""
         small = self._read_all(self._names("trials"), TRIAL).select(columns)
-        return _and_others(small, self.segments.trials(columns)).sort_by("trial").combine_chunks()
+        found = _and_others(small, self.segments.trials(columns)).sort_by("trial").combine_chunks()
+        return without_credentials(found)
 
     def write_epochs(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the epochs of a trial."""
@@ -127,10 +131,11 @@ class Store:
         if rows:
             self._write(f"members/{rows[0]['study']}-{digest(rows)}", table_of(rows, MEMBERS))
 
-    def members(self) -> pa.Table:
-        """The studies and variants of all trials, each (study, variant, trial) once."""
+    def members(self, each_searcher: bool = False) -> pa.Table:
+        """The studies and variants of all trials, each (study, variant, trial) once, or once for each searcher."""
         small = self._read_all(self._names("members"), MEMBERS)
-        return last_of_each(("study", "variant", "trial"), pa.concat_tables([self.segments.members(), small]))
+        keys = ("study", "variant", "trial", *(["searcher"] if each_searcher else []))
+        return last_of_each(keys, pa.concat_tables([self.segments.members(), small]))
 
     def write_init_stats(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the statistics of the first updates of a trial."""
@@ -161,16 +166,21 @@ class Store:
         return pa.concat_tables([schema.empty_table(), *tables.values()], promote_options="permissive")
 
     def find_trial(self, prefix: str) -> str:
-        """The only trial id with this prefix.
+        """The only trial id with this prefix, which may have quotes around it, as in a CSV file.
 
         Raises:
             RaysweepError: no trial or several trials have this prefix.
         """
-        known = {PurePosixPath(path).stem for path in self._names("trials")} | set(self.members()["trial"].to_pylist())
-        known |= set(self.segments.trials(["trial"])["trial"].to_pylist())
-        matches = sorted(trial for trial in known if trial.startswith(prefix))
+        prefix = prefix.strip().strip("\"'`")
+        known = set(self.members()["trial"].to_pylist()) | set(self.segments.trials(["trial"])["trial"].to_pylist())
+        files = {PurePosixPath(name).stem: name for name in self._names("trials")}
+        matches = sorted(trial for trial in known | files.keys() if trial.startswith(prefix))
+        if len(matches) > 1:  # copies of files are not among them once they are read
+            read = self.read_each([files[trial] for trial in matches if trial in files], TRIAL)
+            matches = [trial for trial in matches if trial in known or files[trial] in read]
         if not matches:
-            raise RaysweepError(f"no trial {prefix!r} in {self.uri}: list the ids with `raysweep results STUDY`.")
+            results = command("raysweep", "results", "STUDY", "--store", self.uri)
+            raise RaysweepError(f"no trial {prefix!r} in {self.uri}: list the ids with `{results}`.")
         if len(matches) > 1:
             first = ", ".join(matches[:5])
             raise RaysweepError(f"{len(matches)} trials begin with {prefix!r}, e.g. {first}: use more digits.")
@@ -198,18 +208,28 @@ class Store:
 
     def manifests(self) -> dict[str, Manifest]:
         """The manifests of the image sets by digest."""
-        found = self._parse_all(self.files.names("data", ".json"), lambda content: Manifest.from_json(content.decode()))
+        found = self._parse_all(self.listed("data", ".json"), _manifest)
         return {manifest.digest: manifest for manifest in found.values()}
 
     def read_each(self, names: Iterable[str], schema: pa.Schema) -> dict[str, pa.Table]:
-        """The rows of these files by name; deleted and damaged files are left out."""
+        """The rows of these files by name; deleted, damaged and foreign files are left out."""
         return self._parse_all(names, partial(_rows, schema))
 
     def _write(self, name: str, table: pa.Table, options: Mapping[str, Any] = PLAIN) -> None:
+        if not is_ours(name):
+            raise RaysweepError(f"{name!r} is no name for a file of results: use letters, digits and any of _ . + = -")
         self.files.write(f"{name}.parquet", parquet(table, options))
 
+    def listed(self, folder: str, suffix: str = ".parquet") -> dict[str, Stamp]:
+        """The present stamps of the files in a folder by name, sorted; foreign files are left out."""
+        found = self.files.stamps(folder, suffix)
+        for name in sorted(name for name, stamp in found.items() if stamp.size is None or not is_ours(name)):
+            del found[name]
+            self.note(f"{name} in the store {self.uri} is not a file of raysweep: move it elsewhere.")
+        return dict(sorted(found.items()))
+
     def _names(self, folder: str) -> list[str]:
-        return self.files.names(folder, ".parquet")
+        return list(self.listed(folder))
 
     def _paths(self, folder: str, trials: Iterable[str] | None) -> list[str]:
         """The existing files of these trials, or of all; for a few trials the folder is not listed."""
@@ -221,15 +241,18 @@ class Store:
     def _read_all(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
         return pa.concat_tables([schema.empty_table(), *self.read_each(names, schema).values()])
 
-    def _parsed(self, parse: Callable[[bytes], T], name: str) -> T | None:
+    def _parsed(self, parse: Callable[[str, bytes], T], name: str) -> T | None:
         """The parsed content of a file; None if the file does not exist."""
         content = self.files.find(name)
         try:
-            return None if content is None else parse(content)
-        except (*FAILURES, ValueError, KeyError) as error:
-            raise RaysweepError(f"{name} in the store {self.uri} is damaged ({error}): delete it.") from error
+            return None if content is None else parse(name, content)
+        except DAMAGE as error:
+            raise RaysweepError(
+                f"{name} in the store {self.uri} is damaged, or not a file of raysweep ({error}): delete it "
+                "or move it elsewhere."
+            ) from error
 
-    def _parse_all(self, names: Iterable[str], parse: Callable[[bytes], T]) -> dict[str, T]:
+    def _parse_all(self, names: Iterable[str], parse: Callable[[str, bytes], T]) -> dict[str, T]:
         names = list(names)
         with ThreadPoolExecutor(READERS) as readers:
             found = readers.map(partial(self._or_note, partial(self._parsed, parse)), names)
@@ -239,14 +262,18 @@ class Store:
         try:
             return read(name)
         except RaysweepError as error:
-            if str(error) not in self.problems:
-                self.problems.append(str(error))
+            self.note(str(error))
             return None
+
+    def note(self, problem: str) -> None:
+        """Add a message to `problems`, once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def _check_version(self) -> None:
         try:
             version = int(json.loads(self.files.find(MARK) or "")["schema_version"])
-        except (ValueError, KeyError, TypeError):
+        except DAMAGE:
             raise RaysweepError(
                 f'{MARK} in {self.uri} is damaged: it should hold {{"schema_version": N}}, where N is {SCHEMA_VERSION} '
                 "for this version of raysweep."
@@ -258,15 +285,23 @@ class Store:
             )
 
 
-def _rows(schema: pa.Schema, content: bytes) -> pa.Table:
+def _rows(schema: pa.Schema, name: str, content: bytes) -> pa.Table:
     # `pq.read_table` would be slower: it sets up a data set for each file.
-    return conform(pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False), schema)
+    table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+    return check_rows(name, conform(table, schema))
 
 
-def _ranking(schema: pa.Schema, content: bytes) -> pa.Table:
+def _ranking(schema: pa.Schema, name: str, content: bytes) -> pa.Table:
     table = pq.ParquetFile(pa.BufferReader(content)).read()
     table.select(schema.names)  # raises a KeyError for another kind of file
-    return table
+    return check_rows(name, table)
+
+
+def _manifest(name: str, content: bytes) -> Manifest:
+    manifest = Manifest.from_json(content.decode())
+    if manifest.digest != PurePosixPath(name).stem:
+        raise ValueError(f"it is that of the images {manifest.digest!r}")
+    return manifest
 
 
 def _and_others(small: pa.Table, packed: pa.Table) -> pa.Table:

@@ -15,6 +15,7 @@ from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
 from raysweep.patch import diff
 from raysweep.recipe import Recipe
+from raysweep.safe import command
 from raysweep.store.store import Store
 
 MOST_NAMED = 3
@@ -93,10 +94,10 @@ class Trunks:
 
     def _check(self, recipe: Recipe, found: Trained) -> None:
         if not self.store.has_checkpoint(found.trial):
+            again = ("raysweep", "trial", found.trial, "--store", self.store.uri)
             raise RaysweepError(
-                f"the weights of {found.trial} in {self.store.uri} were not kept. Train it again with `raysweep trial "
-                f"{found.trial} --store {self.store.uri} --into OTHER_STORE --keep-checkpoint`, then use --trunks "
-                "OTHER_STORE."
+                f"the weights of {found.trial} in {self.store.uri} were not kept. Train it again with "
+                f"`{command(*again, '--into', 'OTHER_STORE', '--keep-checkpoint')}`, then use --trunks OTHER_STORE."
             )
         outputs = replace(found.recipe.network, outputs=recipe.network.outputs)
         if find_cost(replace(found.recipe, network=outputs)).params != find_cost(recipe).params:

@@ -45,14 +45,14 @@ def open_places(request: Request, example: Callable[[Recipe], Recipe], resources
 
 
 def planned_point(
-    trial: str, recipe: Recipe, member: Member, action: tuple[Action, str], protocol: str
+    trial: str, recipe: Recipe, member: Member, action: tuple[Action, str], protocol: str, done: int = 0
 ) -> PlannedTrial:
     """A proposed trial as progress shows it. A network that cannot be built has no cost; its training will say why."""
     try:
         cost = find_cost(recipe)
     except RaysweepError:
         cost = Cost(0, 0, 0)
-    return PlannedTrial(trial, recipe, (member,), *action, diff(recipe, find_protocol(protocol)), cost)
+    return PlannedTrial(trial, recipe, (member,), *action, diff(recipe, find_protocol(protocol)), cost, done)
 
 
 def advice(recipes: Iterable[Recipe]) -> str:

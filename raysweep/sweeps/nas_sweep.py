@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from raysweep.nas.ask_tell import AskTell
@@ -101,9 +102,12 @@ def _execute(searches: Searches, resources: Resources) -> Outcome:
 
     def planned(trial: str) -> PlannedTrial:
         task, member = searches.tasks[trial], searches.members[trial]
-        return planned_point(trial, task.recipe, member, ("run", "proposed"), task.protocol)
+        done = (searches.trials.get(trial) or {}).get("epochs") or 0
+        return planned_point(trial, task.recipe, member, ("run", "proposed"), task.protocol, done)
 
     def on_event(event: Event) -> None:
+        if event.kind in ENDS:
+            ended.add(event.trial)
         if resources.inline and event.kind in ENDS:  # on Ray, Tune reports them
             searches.end(event.trial, event.kind, event.text)
         progress.on_event(event)
@@ -116,6 +120,7 @@ def _execute(searches: Searches, resources: Resources) -> Outcome:
     study, methods = searches.space.study, dict.fromkeys(search.method for search in searches.searches)
     about = {"studies": study, "protocol": searches.template.protocol, "store": searches.store.uri}
     about["search"] = ", ".join(methods)
-    left = searches.expected_left
+    ended: set[str] = set()
+    left = partial(searches.expected_left, ended)
     with closing(searches), SweepProgress([], planned, {study: left()}, left) as progress:
         return carry_out(iter(searches.next, None), on_event, resources, about, on_ray)

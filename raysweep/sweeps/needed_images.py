@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from raysweep.errors import RaysweepError
 from raysweep.planning import PlannedTrial, planned_studies
 from raysweep.request import GENERATED, Request, default_data
+from raysweep.safe import printable
 
 if TYPE_CHECKING:
     from raysweep.data.image_sets import ImageSets
@@ -25,9 +26,11 @@ def find_data(request: Request) -> Path:
         return request.data_folder
     folder = request.data or default_data(request.protocol)
     if request.protocol != GENERATED:
+        from raysweep.data.manifest import write_command
+
         raise RaysweepError(
             f"protocol {request.protocol} needs images, and {folder} has none: write them with "
-            f"`raysweep data write SOURCE {folder}`, or pass their folder with --data."
+            f"`{write_command(folder)}`, or pass their folder with --data."
         )
     from raysweep.write.sources.generated import GeneratedSource
     from raysweep.write.write_sets import write_images
@@ -82,7 +85,7 @@ def refuse_missing(plan: Sequence[PlannedTrial], sets: ImageSets) -> None:
             users.setdefault(need, {}).update({f"{m.study}/{m.variant}": None for m in planned.members})
     if not users:
         return
-    lines = "\n".join(f"  {need}    # for {', '.join(who)}" for need, who in users.items())
+    lines = "\n".join(f"  {need}    # for {printable(', '.join(who))}" for need, who in users.items())
     if len(users) > 1:
         together = sets.need_together(planned.recipe.data for planned in plan)
         lines = f"  {together}\nwhich writes all of them in one pass, or one at a time:\n{lines}"

@@ -22,6 +22,7 @@ from raysweep.proposals import (
     known_points,
     proposal_row,
     read_proposals,
+    searcher_tag,
 )
 from raysweep.protocols import find_protocol
 from raysweep.request import Request, found_by, found_in
@@ -105,8 +106,21 @@ def run_space(request: Request, resources: Resources, options: SpaceOptions, kee
     prepared = prepare_space(request, resources, options)
     ended, proposed = len(prepared.finished()), len(prepared.proposals.first(options.trials))
     note(f"{options.trials} trials, {proposed} proposed and {ended} ended earlier; results in {prepared.store.uri}")
+    note_others(prepared)
     warn(advice([prepared.proposals.baseline]))
     return execute_space(prepared, resources, keep_checkpoints)
+
+
+def note_others(prepared: PreparedSpace) -> None:
+    """Say which points of the store count although their searcher is unknown, and which do not."""
+    proposals = prepared.proposals
+    if proposals.unrecorded:
+        note(
+            f"{proposals.unrecorded} points in the store are of an earlier version, which did not record what proposed "
+            f"them: they count as proposed by {prepared.options.searcher}. To leave them out, use another --store."
+        )
+    if proposals.others:
+        note(f"{len(proposals.others)} points of other searchers or seeds are in the store: they do not count")
 
 
 @dataclass(frozen=True)
@@ -152,7 +166,8 @@ class PreparedSpace:
         """The view of a proposal that progress shows."""
         proposal = self.proposals.points[trial]
         member = self.proposals.member(proposal)
-        return planned_point(trial, proposal.recipe, member, self.action(proposal), self.protocol)
+        done = self.found[trial].epochs if trial in self.found else 0
+        return planned_point(trial, proposal.recipe, member, self.action(proposal), self.protocol, done)
 
 
 def open_proposals(request: Request, space: Space, store: Store | None, options: SpaceOptions) -> Proposals:
@@ -162,8 +177,8 @@ def open_proposals(request: Request, space: Space, store: Store | None, options:
         RaysweepError: data that cannot be used.
     """
     baseline = request.baseline()
-    proposals = Proposals(space, baseline)
-    read_proposals(store.members().to_pylist() if store else [], proposals, options)
+    proposals = Proposals(space, baseline, searcher=searcher_tag(options))
+    read_proposals(store.members(each_searcher=True).to_pylist() if store else [], proposals, options)
     return proposals
 
 
@@ -282,10 +297,11 @@ def record_stopped(prepared: PreparedSpace, why: Mapping[str, str], on_event: On
 
 
 def stored_results(prepared: PreparedSpace) -> dict[str, Result]:
-    """The results of the proposals that are not trained again."""
+    """The results of the points in the store that are not trained again, whichever searcher proposed them."""
     from raysweep.orchestrate.space_searcher import Result
 
-    ended = [point.trial for point in prepared.proposals.points.values() if prepared.action(point)[0] == "skip"]
+    points = prepared.proposals.points | prepared.proposals.others
+    ended = [trial for trial, point in points.items() if prepared.action(point)[0] == "skip"]
     curves: dict[str, list[tuple[int, float]]] = {trial: [] for trial in ended}
     for row in prepared.store.epochs(ended).to_pylist() if ended else []:
         curves[row["trial"]].append((row["epoch"], row["top1"] or 0.0))

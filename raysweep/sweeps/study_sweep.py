@@ -27,7 +27,7 @@ class Checked:
 
     plan: list[PlannedTrial]
     omitted: list[PlannedTrial]
-    """Trials that are left out because they mean nothing in the requested network."""
+    """Trials that are left out because the requested network does not use what they change."""
     folders: Mapping[str, Path]
     """Trial -> folder of its images."""
     manifests: list[Manifest]
@@ -72,10 +72,15 @@ def run_studies(request: Request, resources: Resources, keep_checkpoints: bool =
     finished = sum(planned.action == "skip" for planned in prepared.plan)
     note(f"{len(prepared.plan)} trials, {finished} of them finished earlier; results in {prepared.store}")
     for planned in prepared.omitted:
-        member = planned.members[0]
-        note(f"left out {member.study}/{member.variant}: {planned.reason}")
+        note(left_out(planned))
     warn(advice(planned.recipe for planned in to_run(prepared.plan)))
     return execute(prepared, resources, keep_checkpoints)
+
+
+def left_out(planned: PlannedTrial) -> str:
+    """The message about a trial that is left out."""
+    member = planned.members[0]
+    return f"left out {member.study}/{member.variant}: {planned.reason}"
 
 
 def prepare(request: Request, resources: Resources) -> Prepared:

@@ -52,7 +52,7 @@ class Work:
 
     def expect(self, planned: PlannedTrial) -> None:
         """Add a trial that is not trained yet."""
-        self.left[planned.trial] = images_of(planned)
+        self.left[planned.trial] = planned.share_left * images_of(planned)
         self._count(planned.trial, 1)
 
     def start(self, trial: str) -> None:

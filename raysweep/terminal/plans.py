@@ -77,8 +77,16 @@ def _study_text(plan: Sequence[PlannedTrial], study: str, protocol: Recipe) -> s
     lines = [*paragraph("; every trial: ".join([heading, ", ".join(same)]) if same else heading)]
     lines += [*paragraph(f"settings: {settings}"), table(_header(varying), rows, WIDTH)]
     for names, reason in reasons(trials).items():
-        lines += paragraph(f"{names}: {reason}")
+        lines += _note(names, reason)
     return "\n".join(lines)
+
+
+def _note(names: str, reason: str) -> Iterator[str]:
+    """The variants that a reason holds for, and the reason; a command has a line of its own, to be pasted."""
+    words, colon, command = reason.partition(": raysweep ")
+    yield from paragraph(f"{names}: {words}{colon[:1]}")
+    if colon:
+        yield f"{INDENT}raysweep {command}"
 
 
 def _header(varying: Sequence[Column]) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import click
-
 from raysweep.orchestrate.events import ENDS, Event
 from raysweep.planning import PlannedTrial
+from raysweep.safe import printable
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
 from raysweep.terminal.eta import Work
+from raysweep.terminal.notes import console, note
 from raysweep.units import duration, percent
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class SweepProgress:
 def label(planned: PlannedTrial) -> str:
     """The name of a trial on the screen: study/variant and seed."""
     first = planned.members[0]
-    return f"{first.study}/{first.variant} seed {planned.recipe.seed}"
+    return printable(f"{first.study}/{first.variant} seed {planned.recipe.seed}")
 
 
 def numbers(row: Mapping[str, Any]) -> str:
@@ -147,7 +147,7 @@ class Lines:
             self._print("  ".join(part for part in (name, event.kind, event.text) if part))
 
     def _print(self, line: str) -> None:
-        click.echo(line, err=True)
+        note(printable(line))
 
     def close(self) -> None:
         """Do nothing: lines change nothing on a terminal."""
@@ -164,7 +164,7 @@ class Bars:
         self.progress = _rich_progress()
         counts = Counter(self.studies.values()) + Counter(more)
         self.study_bars = {
-            study: self.progress.add_task(study, total=count, note="") for study, count in counts.items()
+            study: self.progress.add_task(printable(study), total=count, note="") for study, count in counts.items()
         }
         self.trial_bars: dict[str, TaskID] = {}
         self.progress.start()
@@ -181,7 +181,7 @@ class Bars:
         elif event.kind in ENDS:
             self._end(event)
         elif event.text:
-            self.progress.console.print(f"{self.names.get(event.trial, event.trial)}  {event.kind}  {event.text}")
+            self._print(f"{self.names.get(event.trial, event.trial)}  {event.kind}  {event.text}")
         note = f"ETA {duration(work.eta_s())}"
         total = work.total if len(self.study_bars) == 1 else None
         for bar in self.study_bars.values():
@@ -199,7 +199,10 @@ class Bars:
             self.progress.remove_task(self.trial_bars.pop(event.trial))
         self.progress.advance(self.study_bars[self.studies[event.trial]])
         if event.kind != "finished":
-            self.progress.console.print(f"{self.names[event.trial]} ({event.trial})  {event.kind}  {event.text}")
+            self._print(f"{self.names[event.trial]} ({event.trial})  {event.kind}  {event.text}")
+
+    def _print(self, line: str) -> None:
+        self.progress.console.print(printable(line))
 
     def close(self) -> None:
         """Stop updating the bars."""
@@ -207,16 +210,15 @@ class Bars:
 
 
 def _rich_progress() -> Progress:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
-    return Progress(*columns, console=Console(stderr=True))
+    return Progress(*columns, console=console(stderr=True))
 
 
 @contextmanager
@@ -228,11 +230,11 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
     if not sys.stderr.isatty():
         yield _tenths(what)
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TextColumn
 
-    with Progress(console=Console(stderr=True)) as progress:
-        bar = progress.add_task(what)
+    columns = (TextColumn("{task.description}", markup=False), *Progress.get_default_columns()[1:])
+    with Progress(*columns, console=console(stderr=True)) as progress:
+        bar = progress.add_task(printable(what))
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
@@ -245,7 +247,7 @@ def _tenths(what: str) -> Callable[[int, int], None]:
         if begun and tenth > said[0]:
             start, before = begun[0]
             left = (time.monotonic() - start) * (total - done) / (done - before)
-            click.echo(f"{what}  {done:,}/{total:,}  ETA {duration(left)}", err=True)
+            note(f"{printable(what)}  {done:,}/{total:,}  ETA {duration(left)}")
         if not begun:
             begun.append((time.monotonic(), done))
         said[0] = max(said[0], tenth)

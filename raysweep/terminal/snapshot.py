@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from raysweep.orchestrate.events import ENDS
+from raysweep.safe import printable
 
 if TYPE_CHECKING:
     from raysweep.store.following import Following
@@ -107,4 +108,4 @@ def silent_s(row: Row, now: datetime) -> float:
 def trial_name(following: Following, trial: str) -> str:
     """The name of a trial for people: its first study, its variant and its seed."""
     member = next(iter(following.members.get(trial, ())), None)
-    return f"{member['study']}/{member['variant']} seed {member['seed']}" if member else trial
+    return printable(f"{member['study']}/{member['variant']} seed {member['seed']}" if member else trial)

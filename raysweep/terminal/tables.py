@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from raysweep.safe import printable
+
 LEAST = 12
 """Characters that the last column of a table keeps, however wide the others are."""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], width: int | None = None) -> str:
-    """Columns padded to their widest entry, two spaces apart; the same on a terminal and in a pipe.
+    """Columns padded to their widest entry, two spaces apart; every entry is one line, on a terminal and in a pipe.
 
     With a `width` the last column is wrapped so that lines have at most that many characters.
     """
-    lines = [[str(cell) for cell in row] for row in (header, *rows)]
+    lines = [[printable(str(cell)) for cell in row] for row in (header, *rows)]
     if width is not None:
         left = width - sum(max(len(line[column]) for line in lines) + 2 for column in range(len(header) - 1))
         lines = [wrapped for line in lines for wrapped in _wrapped(line, max(LEAST, left))]
@@ -35,7 +37,7 @@ def _wrapped(line: Sequence[str], width: int) -> Iterator[list[str]]:
 def wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width` characters; longer words break after a comma or equals sign if they have one."""
     lines: list[str] = []
-    for word in text.split():
+    for word in printable(text).split():
         long = len(word) > width
         parts = re.findall(rf"[^,=]{{1,{width - 1}}}[,=]?|[,=]", word) if long else [word]
         for number, part in enumerate(parts):

@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import click
-
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate.events import ENDS, headline
-from raysweep.terminal.notes import warn
+from raysweep.safe import printable
+from raysweep.terminal.notes import console, say, warn
 from raysweep.terminal.progress import LINE_EVERY_S
 from raysweep.terminal.snapshot import Row, Snapshot, StudyState, silent_s, trial_name
 from raysweep.units import duration, percent
@@ -38,10 +37,8 @@ def watch(store: Store, every_s: float) -> None:
     """Show the progress of a store's studies, refreshed until no trial is left to run.
 
     Raises:
-        RaysweepError: the time between refreshes is too short.
         KeyboardInterrupt: stopped by the user; the terminal is restored.
     """
-    check_every(every_s)
     from raysweep.store.following import Following
 
     following = Following(store)
@@ -50,14 +47,25 @@ def watch(store: Store, every_s: float) -> None:
             view.show(snapshot, changed, store.problems)
 
 
-def check_every(every_s: float) -> None:
-    """Refuse to refresh so often that the store would be busy with it.
+def seconds_between(every: float | None, default_s: float, follows: bool, how: str) -> float:
+    """The time between refreshes that a user gives, or the default.
+
+    Args:
+        every: What the user gives, if anything.
+        default_s: The time if nothing is given.
+        follows: Whether anything is refreshed.
+        how: How to ask for that, e.g. `--watch`.
 
     Raises:
-        RaysweepError: the time between refreshes is too short.
+        RaysweepError: a time that has no effect, or so short that the store would be busy with refreshes.
     """
-    if every_s < LEAST_S:
-        raise RaysweepError(f"--every {every_s:g}: the shortest time between refreshes is {LEAST_S:g} seconds.")
+    if every is None:
+        return default_s
+    if not follows:
+        raise RaysweepError(f"--every {every:g} has no effect without {how}: add {how}.")
+    if not LEAST_S <= every < math.inf:
+        raise RaysweepError(f"--every {every:g}: the time between refreshes must be {LEAST_S:g} seconds or more.")
+    return every
 
 
 def refreshes(following: Following, store: Store, every_s: float) -> Iterator[tuple[Snapshot, list[Row]]]:
@@ -110,7 +118,7 @@ class Lines:
             self._trial(row)
         if not self.begun or any(row["status"] in ENDS for row in changed):
             for study in snapshot.studies:
-                click.echo(study_line(study))
+                say(study_line(study))
         for problem in problems[self.problems :]:
             warn(problem)
         self.begun, self.problems = True, len(problems)
@@ -122,13 +130,14 @@ class Lines:
         self.printed[trial] = now
         failure = f"  {headline(row['error'])}" if row["error"] else ""
         name = trial_name(self.following, trial)
-        click.echo(f"{trial} {name}  {row['status']}  {'  '.join(numbers(row))}{failure}")
+        say(printable(f"{trial} {name}  {row['status']}  {'  '.join(numbers(row))}{failure}"))
 
 
 def study_line(study: StudyState) -> str:
     """The state of a study in one line."""
     counts = ", ".join(f"{study.counts[status]} {status}" for status in ("running", *ENDS) if study.counts[status])
-    return f"{study.name} {study.protocol}  {study.ended}/{study.total} ended  {counts}  ETA {duration(study.eta_s())}"
+    name = printable(f"{study.name} {study.protocol}")
+    return f"{name}  {study.ended}/{study.total} ended  {counts}  ETA {duration(study.eta_s())}"
 
 
 def numbers(row: Row) -> tuple[str, str, str]:
@@ -142,11 +151,10 @@ class Screen:
     """Tables on a terminal, refreshed in place (Rich)."""
 
     def __init__(self, following: Following) -> None:
-        from rich.console import Console
         from rich.live import Live
 
         self.following = following
-        self.live = Live(console=Console(), auto_refresh=False)
+        self.live = Live(console=console(stderr=False), auto_refresh=False)
 
     def __enter__(self) -> Screen:
         self.live.start()
@@ -161,13 +169,14 @@ class Screen:
     def show(self, snapshot: Snapshot, changed: Sequence[Row], problems: Sequence[str]) -> None:
         """Draw all tables."""
         from rich.console import Group
-        from rich.text import Text  # brackets in an error are no markup
+        from rich.text import Text
 
         parts: list[RenderableType] = [_studies(snapshot)]
         if snapshot.running:
             parts.append(self._running(snapshot.running))
         failed = (f"failed  {self._name(row)}  {headline(row['error'] or '')}" for row in snapshot.failed[-SHOWN:])
-        parts += map(Text, (*failed, *(f"warning: {problem}" for problem in problems[-3:])))
+        shown = (*failed, *(f"warning: {problem}" for problem in problems[-3:]))
+        parts += (Text(printable(line)) for line in shown)
         self.live.update(Group(*parts), refresh=True)
 
     def _running(self, rows: Sequence[Row]) -> Table:
@@ -190,7 +199,7 @@ def _studies(snapshot: Snapshot) -> Table:
         counts = [str(study.counts[name] or "-") for name in ("running", "waiting", "failed", "diverged", "stopped")]
         bar = ProgressBar(total=study.total, completed=study.ended, width=24)
         ended = f"{study.ended}/{study.total}"
-        table.add_row(study.name, study.protocol, bar, ended, *counts, duration(study.eta_s()))
+        table.add_row(printable(study.name), printable(study.protocol), bar, ended, *counts, duration(study.eta_s()))
     return table
 
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+from raysweep.children import child_environment, python_module
 from raysweep.train.memory import free_and_total_gib, reserved_gib
 from raysweep.train.work import Question, Work, batches_in, seconds
 
@@ -84,9 +85,8 @@ def fewest_that_pay(speeds: Mapping[int, float]) -> int:
 
 @contextmanager
 def _process(question: Question) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "raysweep.train.probe"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+    command, pipe = python_module("raysweep.train.probe"), subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=child_environment()) as process:
         try:
             _send(process, asdict(question))
             yield process

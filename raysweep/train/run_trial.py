@@ -219,7 +219,9 @@ def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:
     row = store.trial(task.trial)
     if row is None or row["status"] not in DONE:
         return None
-    last: dict[str, Any] = store.epochs([task.trial]).to_pylist()[-1]
+    last: dict[str, Any] = max(store.epochs([task.trial]).to_pylist(), key=lambda one: one["epoch"], default={})
+    if not last:
+        return None  # its curve is gone: it is trained again
     return last | {"planned_epochs": row["planned_epochs"], "status": row["status"]}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,12 +13,14 @@ from typing import Any
 import click
 
 from raysweep.arguments import settings_from
+from raysweep.children import child_environment, python_module
 from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.identity import recipe_json
 from raysweep.networks import networks
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
+from raysweep.terminal.notes import say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.units import short
@@ -93,7 +94,7 @@ def bench_networks(
         if as_json:
             print_json(rows)
         elif rows:
-            click.echo(text(rows))
+            say(text(rows))
 
 
 def default_device() -> str:
@@ -152,8 +153,8 @@ def processor() -> str:
 def ask(recipe: Recipe, device: str, threads: int, repeats: int) -> dict[str, Any]:
     """Return the numbers, or `error`: the last line that the process printed, or the signal that ended it."""
     question = json.dumps([{"recipe": recipe_json(recipe), "device": device, "threads": threads}, repeats])
-    command = [sys.executable, "-m", "raysweep.train.bench"]
-    done = subprocess.run(command, input=question, capture_output=True, text=True, check=False)
+    command, environment = python_module("raysweep.train.bench"), child_environment()
+    done = subprocess.run(command, input=question, capture_output=True, text=True, check=False, env=environment)
     if done.returncode == 0:
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return answer

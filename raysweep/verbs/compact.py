@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from raysweep.terminal.notes import warn
+from raysweep.terminal.notes import say
 from raysweep.terminal.progress import counted
 from raysweep.verbs.options import open_store, store_option
 
@@ -22,6 +22,4 @@ def compact(store: str) -> None:
     opened = open_store(store)
     with counted("compacting") as show:
         done = compaction.compact(opened, show=show)
-    click.echo(f"{done.trials:,} trials compacted, {done.deleted:,} small files deleted, {done.left:,} left")
-    for problem in opened.problems:
-        warn(problem)
+    say(f"{done.trials:,} trials compacted, {done.deleted:,} small files deleted, {done.left:,} left")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from raysweep.verbs.options import json_option, print_json, write_output
+from raysweep.terminal.notes import say
+from raysweep.verbs.options import json_option, print_json, warn_of, write_output
 
 
 @click.command()
@@ -28,12 +29,14 @@ def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None
     Trials with the same id should have the same numbers, to the bit on the same machine. The gains of a variant differ
     if the interval of their difference excludes 0.
     """
+    from raysweep.analysis.page.gain_tables import csv as csv_of
     from raysweep.analysis.two_stores import compare_stores, comparison_text
 
     found = compare_stores(store_a, store_b)
+    warn_of(found.problems)
     if csv:
-        write_output(csv, found.variants.to_csv(index=False).encode())
+        write_output(csv, csv_of(found.variants).encode())
     if as_json:
         print_json(found.as_dict())
     else:
-        click.echo(comparison_text(found))
+        say(comparison_text(found))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from raysweep.data.manifest import ENCODINGS
+from raysweep.data.passed_over import lines
+from raysweep.safe import printable
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
 from raysweep.verbs.options import json_option, print_json
 
 if TYPE_CHECKING:
+    from raysweep.data.manifest import Manifest
     from raysweep.write.sources.base import Source
 
 
@@ -59,6 +62,12 @@ def data() -> None:
 )
 @click.option("--skip-bad", is_flag=True, help="Skip images that cannot be decoded, and list them in the manifest.")
 @click.option(
+    "--strict",
+    is_flag=True,
+    help="Refuse a SOURCE that has anything besides the images to write. Without it, what is passed over is counted by "
+    "reason, at the end and in the manifest.",
+)
+@click.option(
     "--overwrite",
     is_flag=True,
     help="Replace existing sets in FOLDER, and discard unfinished work started with other options.",
@@ -74,6 +83,8 @@ def data() -> None:
     show_default=True,
     help="Folder of torchvision's sets.",
 )
+@click.option("--image-column", metavar="NAME", help="Column of a Parquet source with the images.  [default: found]")
+@click.option("--label-column", metavar="NAME", help="Column of a Parquet source with the labels.  [default: found]")
 @click.option(
     "--per-class",
     type=int,
@@ -89,6 +100,8 @@ def write(  # one argument per option
     also: str,
     download: bool,
     root: Path,
+    image_column: str | None,
+    label_column: str | None,
     per_class: tuple[int, int] | None,
     **options: Any,
 ) -> None:
@@ -116,17 +129,21 @@ def write(  # one argument per option
     from raysweep.write.sources.subset import Subset
     from raysweep.write.write_sets import write_sets
 
-    found: Source = open_source(source, root=root, download=download)
+    found: Source = open_source(
+        source, root=root, download=download, image_column=image_column, label_column=label_column
+    )
     if per_class:
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
     with counted(f"writing {folder}") as progress:
-        sets = write_sets(found, folder, also=sizes, progress=progress, say=partial(click.echo, err=True), **options)
+        sets = write_sets(found, folder, also=sizes, progress=progress, say=note, **options)
     for path, manifest in sets.items():
         splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
-        click.echo(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
+        say(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
     for name in sets[folder].skipped:
-        click.echo(f"skipped {name}", err=True)
+        note(f"skipped {printable(name)}")
+    for line in lines(found.passed_over):
+        note(f"passed over {line}")
 
 
 @data.command()
@@ -146,6 +163,13 @@ def check(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json([rows])
         return
-    click.echo(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
+    rows["passed_over"] = _passed_over(manifest)
+    say(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
     splits = ((name, split.images, f"{split.bytes:,}", split.sha256[:12]) for name, split in manifest.splits.items())
-    click.echo("\n" + table(("split", "images", "bytes", "sha256"), splits))
+    say("\n" + table(("split", "images", "bytes", "sha256"), splits))
+
+
+def _passed_over(manifest: Manifest) -> str:
+    if manifest.passed_over is None:
+        return "not counted by the raysweep that wrote this set; write it again to see what its source has besides it"
+    return "; ".join(lines(manifest.passed_over)) or "nothing"

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from raysweep.machine import usable_cores, usable_memory
+from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "pyarrow", "pandas", "matplotlib")
@@ -32,7 +33,7 @@ def doctor() -> None:
     rows += [("GPUs", *_try(_gpus)), ("ffcv reader", *_try(_reader))]
     rows += [("free disk here", f"{shutil.disk_usage('.').free / 2**30:.0f} GiB", "")]
     rows += [("free in /dev/shm", _shared_memory(Path("/dev/shm")), "")]
-    click.echo(table(("what", "found", "note"), rows))
+    say(table(("what", "found", "note"), rows))
     if any(found == "missing" for _, found, _ in rows):
         raise click.exceptions.Exit(1)
 

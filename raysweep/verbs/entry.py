@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from raysweep.errors import RaysweepError
+from raysweep.terminal.notes import note
 from raysweep.verbs.bench import bench
 from raysweep.verbs.compact import compact
 from raysweep.verbs.compare import compare
@@ -59,7 +60,7 @@ def call(command: click.Command, arguments: Sequence[str] | None = None) -> None
     try:
         sys.exit(command(arguments, prog_name="raysweep", standalone_mode=False) or 0)
     except RaysweepError as error:
-        click.echo(f"error: {error}", err=True)
+        note(f"error: {error}")
         sys.exit(EXIT_ERROR)
     except click.ClickException as error:
         error.show()

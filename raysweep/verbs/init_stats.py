@@ -13,6 +13,7 @@ from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import recipe_json
 from raysweep.patch import Patch
 from raysweep.study import Study, Variant, factorial
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.verbs.options import Command, json_option, print_json, setting_options
@@ -97,16 +98,16 @@ def init_stats(
     """
     from raysweep.store.store import Store
     from raysweep.sweeps.resources import Resources
-    from raysweep.sweeps.study_sweep import check
+    from raysweep.sweeps.study_sweep import check, left_out
 
     request = take_request(options, [cells(inits, activations, norms)])
     checked = check(request, Resources(inline=True))
     for planned in checked.omitted:
-        click.echo(f"omitted: {planned.members[0].variant}, because {planned.reason}", err=True)
+        note(left_out(planned))
     store = Store.open(request.store or "results", create=True)
     measure(checked, store, request.protocol, updates, device, threads)
     shown = [cell_summary(planned, store, updates) for planned in checked.plan]
-    print_json(shown) if as_json else click.echo(summary_table(shown))
+    print_json(shown) if as_json else say(summary_table(shown))
 
 
 def measure(checked: Checked, store: Store, protocol: str, updates: int, device: str = "cpu", threads: int = 1) -> None:
@@ -124,9 +125,7 @@ def measure(checked: Checked, store: Store, protocol: str, updates: int, device:
 
     torch.set_num_threads(threads)
     waiting = [planned for planned in checked.plan if not has(store, planned.trial, updates)]
-    click.echo(
-        f"{len(checked.plan)} combinations, {len(checked.plan) - len(waiting)} of them already in {store.uri}", err=True
-    )
+    note(f"{len(checked.plan)} combinations, {len(checked.plan) - len(waiting)} of them already in {store.uri}")
     with counted("init-stats") as show:
         show(0, len(waiting) * (updates + 1))
         for number, planned in enumerate(waiting):

@@ -15,6 +15,7 @@ from raysweep.patch import recipe_fields, type_name
 from raysweep.registry import Registry
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_studies, find_study, space_names
+from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
 from raysweep.units import brief
 from raysweep.verbs.options import json_option, print_json
@@ -108,6 +109,4 @@ def list_things(kind: str, of: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        click.echo(
-            table(("name", "what it is", "paper"), ((row["name"], row["summary"], row["paper"]) for row in rows))
-        )
+        say(table(("name", "what it is", "paper"), ((row["name"], row["summary"], row["paper"]) for row in rows)))

@@ -9,8 +9,9 @@ import click
 
 from raysweep.arguments import take_request
 from raysweep.errors import RaysweepError
+from raysweep.safe import command
 from raysweep.sweeps.resources import take_resources
-from raysweep.terminal.notes import note
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.tables import table
 from raysweep.units import percent
 from raysweep.verbs.options import EXIT_FAILED, setting_options
@@ -204,12 +205,12 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, ran
     failed = False
     if by_trials:
         found, outcome = run_by_trials(by_trials, resources, keep_checkpoints)
-        click.echo(summary(found))
+        say(summary(found))
         searches, failed = [*found], bool(outcome.failed) and not any(search.has_finished for search in found)
     if supernets:
         prepared, outcome = run_supernets(supernets, resources)
         found = prepared.found()
-        click.echo(summary(found))
+        say(summary(found))
         searches, failed = [*searches, *found], failed or bool(outcome.failed)
         for name in outcome.failed:
             note(f"{name} failed: see {prepared.store.uri}/searches/{name}.error. Run the same command to retry.")
@@ -217,7 +218,7 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, ran
             from raysweep.sweeps.supernet_ranking import rank_cells
 
             header = ("method", "seed", "cells", "Kendall's tau", "Spearman's rho")
-            click.echo(table(header, rank_cells(prepared, found, resources, rank)))
+            say(table(header, rank_cells(prepared, found, resources, rank)))
     return searches, failed
 
 
@@ -257,7 +258,8 @@ def retrain_best(
     request = retraining(asked, asked.trial_space(), searches, seeds, beside)
     outcome = run_studies(request, resources)
     (study,) = request.find_studies()
-    note(f"{len(outcome.finished)} trials finished. Report: raysweep report {study.name} --store {request.store}")
+    report = command("raysweep", "report", study.name, "--store", request.store)
+    note(f"{len(outcome.finished)} trials finished. Report: `{report}`")
 
 
 def print_preview(asked: NasRequest) -> None:
@@ -282,7 +284,7 @@ def print_preview(asked: NasRequest) -> None:
         )
         for one in previews
     )
-    click.echo(table(header, rows))
+    say(table(header, rows))
     hours = sum(one.estimated_gpu_h or 0.0 for one in previews)
-    click.echo(f"\n{len(previews)} searches, about {hours:.3g} GPU-hours if they share no trials.")
-    click.echo(f"{typical.sentence}. This is an estimate: architectures differ in cost.")
+    say(f"\n{len(previews)} searches, about {hours:.3g} GPU-hours if they share no trials.")
+    say(f"{typical.sentence}. This is an estimate: architectures differ in cost.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +10,7 @@ import click
 
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError
+from raysweep.terminal.notes import say, warn
 from raysweep.units import json_text
 
 if TYPE_CHECKING:
@@ -73,14 +74,22 @@ def space_options(command: Command) -> Command:
 
 
 def open_store(uri: str) -> Store:
-    """The store at a folder or URI.
+    """The store at a folder or URI; when the command has ended, it warns of what could not be read or was left out.
 
     Raises:
         RaysweepError: it does not exist or cannot be read.
     """
     from raysweep.store.store import Store
 
-    return Store.open(uri)
+    store = Store.open(uri)
+    click.get_current_context().call_on_close(lambda: warn_of(store.problems))
+    return store
+
+
+def warn_of(problems: Iterable[str]) -> None:
+    """Print a warning for each message."""
+    for problem in problems:
+        warn(problem)
 
 
 def json_option(command: Command) -> Command:
@@ -90,7 +99,7 @@ def json_option(command: Command) -> Command:
 
 def print_json(rows: Any) -> None:
     """Print rows as JSON."""
-    click.echo(json_text(rows))
+    say(json_text(rows))
 
 
 def write_output(path: Path, content: bytes) -> None:

@@ -15,6 +15,7 @@ from raysweep.planning import PlannedTrial, changes, to_run
 from raysweep.proposals import SpaceOptions
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
+from raysweep.terminal.notes import say
 from raysweep.terminal.plans import WIDTH, action_text, paragraph, plan_text, settings_text
 from raysweep.terminal.tables import table
 from raysweep.verbs.options import json_option, print_json, recipe_options, space_options
@@ -57,19 +58,19 @@ def plan(studies: tuple[str, ...], as_json: bool, price: float | None, **options
 
 def print_plan(plan: Sequence[PlannedTrial], protocol: str, price: float | None) -> None:
     """Print the trials, then totals: counts by action, GPU-hours with their assumption, and the price."""
-    click.echo(plan_text(plan, find_protocol(protocol)))
+    say(plan_text(plan, find_protocol(protocol)))
     hours = sum(planned.estimated_gpu_h for planned in plan)
     cost = "" if price is None else f", {hours * price:.2f} at {price:g} each"
-    click.echo(f"\n{len(plan)} trials: {_counts(plan)}. About {hours:.3g} GPU-hours{cost}.")
+    say(f"\n{len(plan)} trials: {_counts(plan)}. About {hours:.3g} GPU-hours{cost}.")
     if waiting := to_run(plan):
-        click.echo(f"{assumption(waiting[0].recipe)}.")
+        say(f"{assumption(waiting[0].recipe)}.")
 
 
 def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: SpaceOptions) -> None:
     """Print the points of a search space that are known before it runs, and why others are not."""
     if points:
         for line in paragraph(f"{points[0].space}: what each point changes from the baseline"):
-            click.echo(line)
+            say(line)
         rows = (
             (
                 point.proposal.trial,
@@ -79,15 +80,15 @@ def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: SpaceO
             )
             for point in points
         )
-        click.echo(table(("trial", "variant", "action", "changes"), rows, WIDTH))
-    click.echo(f"\n{space.trials} trials in total, {len(points)} known: {_counts(points) or 'none yet'}.")
+        say(table(("trial", "variant", "action", "changes"), rows, WIDTH))
+    say(f"\n{space.trials} trials in total, {len(points)} known: {_counts(points) or 'none yet'}.")
     if len(points) < space.trials:
-        click.echo(
+        say(
             "The others are not known yet: optuna proposes them from the results."
             if space.searcher == "optuna"
             else "The space has no more points."
         )
-    click.echo("There is no estimate of the cost: networks are built when they are trained.")
+    say("There is no estimate of the cost: networks are built when they are trained.")
 
 
 def _counts(plan: Sequence[PlannedTrial] | Sequence[PlannedPoint]) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from raysweep.errors import RaysweepError
-from raysweep.terminal.watch_store import check_every, refreshes
+from raysweep.terminal.notes import say
+from raysweep.terminal.watch_store import refreshes, seconds_between
 from raysweep.verbs.options import store_option
 
 EVERY_S = 30.0
@@ -39,15 +39,18 @@ def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: f
     raysweep report activation pooling --store results --out report
     raysweep report all --live
     """
-    if every is not None and not live:
-        raise RaysweepError(f"--every {every:g} has no effect without --live: add --live.")
-    every_s = EVERY_S if every is None else every
-    check_every(every_s)
+    every_s = seconds_between(every, EVERY_S, live, "--live")
     from raysweep.analysis.page.html_page import ignore
     from raysweep.analysis.page.report import write_report
     from raysweep.terminal.progress import counted
 
     with nullcontext(ignore) if live else counted(f"drawing {out}") as progress:
         write_report(
-            store, studies, out, progress, refreshes=refreshes if live else None, every_s=every_s, ready=click.echo
+            store,
+            studies,
+            out,
+            progress,
+            refreshes=refreshes if live else None,
+            every_s=every_s,
+            ready=lambda page: say(str(page)),
         )

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from raysweep.arguments import take_request, take_space
+from raysweep.safe import command
 from raysweep.terminal.notes import note
 from raysweep.verbs.options import EXIT_FAILED, recipe_options, space_options
 from raysweep.verbs.resources import resource_options
@@ -43,5 +44,6 @@ def run(studies: tuple[str, ...], keep_checkpoints: bool, **options: Any) -> Non
         f"{len(outcome.stopped)} stopped"
     )
     if outcome.failed:
-        note(f"see why: raysweep show TRIAL --store {request.store}. The same command tries the failed trials again.")
+        show = command("raysweep", "show", outcome.failed[0], "--store", request.store)
+        note(f"see why: `{show}`. The same command tries the failed trials again.")
         raise click.exceptions.Exit(EXIT_FAILED)

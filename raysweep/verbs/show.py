@@ -10,8 +10,10 @@ import click
 from raysweep.identity import recipe_from_json
 from raysweep.patch import diff, flatten
 from raysweep.planning import changes
-from raysweep.protocols import find_protocol
+from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
+from raysweep.safe import printable
+from raysweep.terminal.notes import say
 from raysweep.terminal.plans import paragraph, settings_text
 from raysweep.terminal.tables import table
 from raysweep.units import brief
@@ -37,36 +39,37 @@ def show(trial: str, store: str, every: bool, as_json: bool) -> None:
     opened = open_store(store)
     found = stored_trial(opened, trial)
     recipe = recipe_from_json(found["recipe"])
-    found["recipe"], found["diff"] = flatten(recipe), diff(recipe, _protocol(found))
+    found["recipe"], found["diff"] = flatten(recipe), diff(recipe, protocol_of(found))
     if as_json:
         print_json(found)
         return
     for line in _meaning(found, recipe, opened.members().to_pylist()):
-        click.echo(line)
+        say(line)
     if every:
         fields = ((path, brief(value)) for path, value in found["recipe"].items())
-        click.echo("\n" + table(("field", "value"), fields))
+        say("\n" + table(("field", "value"), fields))
     shown = ((key, value) for key, value in found.items() if key not in ("recipe", "diff", "studies", "trial"))
-    click.echo("\n" + table(("result and provenance", ""), shown))
+    say("\n" + table(("result and provenance", ""), shown))
 
 
-def _protocol(found: Mapping[str, Any]) -> Recipe:
-    return find_protocol(found["protocol"]) if found["protocol"] else Recipe()
+def protocol_of(found: Mapping[str, Any]) -> Recipe:
+    """The protocol of a trial; the defaults for one that is not shipped, as that of a trial in a notebook."""
+    return find_protocol(found["protocol"]) if found["protocol"] in PROTOCOLS else Recipe()
 
 
 def _meaning(found: Mapping[str, Any], recipe: Recipe, members: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The studies of a trial: in each the settings that its trials share, and what this one changes."""
-    yield f"trial {found['trial']}, seed {recipe.seed}, protocol {found['protocol'] or 'none'}"
+    yield f"trial {printable(found['trial'])}, seed {recipe.seed}, protocol {printable(found['protocol'] or 'none')}"
     for own in (member for member in members if member["trial"] == found["trial"]):
-        baseline = _baseline(own, members) or recipe
+        baseline = baseline_of(own, members) or recipe
         yield ""
-        yield f"{own['study']}/{own['variant']}"
-        yield from paragraph(f"  settings of the study: {settings_text(changes(baseline, _protocol(found)))}")
+        yield printable(f"{own['study']}/{own['variant']}")
+        yield from paragraph(f"  settings of the study: {settings_text(changes(baseline, protocol_of(found)))}")
         own_changes = settings_text(changes(recipe, baseline), nothing="nothing")
         yield from paragraph(f"  changes from its baseline, {own['baseline']}: {own_changes}")
 
 
-def _baseline(own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Recipe | None:
+def baseline_of(own: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> Recipe | None:
     """The recipe that a member is compared with, if the store has it."""
     for member in members:
         if member["variant"] == own["baseline"] and all(member[key] == own[key] for key in ("study", "line")):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.terminal.notes import warn
+from raysweep.store.current import settle
+from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
-from raysweep.terminal.watch_store import EVERY_S, watch
+from raysweep.terminal.watch_store import EVERY_S, seconds_between, watch
 from raysweep.verbs.options import json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
@@ -36,11 +37,10 @@ def status(store: str, watched: bool, every: float | None, as_json: bool) -> Non
     """
     if watched and as_json:
         raise RaysweepError("--watch prints tables or lines, not JSON: leave out --json, or call status --json again.")
-    if every is not None and not watched:
-        raise RaysweepError(f"--every {every:g} only works with --watch: add --watch.")
+    every_s = seconds_between(every, EVERY_S, watched, "--watch")
     opened = open_store(store)
     if watched:
-        watch(opened, EVERY_S if every is None else every)
+        watch(opened, every_s)
         return
     rows = status_rows(opened)
     if as_json:
@@ -48,9 +48,7 @@ def status(store: str, watched: bool, every: float | None, as_json: bool) -> Non
         return
     header = ("study", "protocol", "line", *STATUSES, "epochs", "updated")
     keys = ("study", "protocol", "line", *STATUSES, "epochs", "updated_at")
-    click.echo(table(header, ([_cell(row[key]) for key in keys] for row in rows)))
-    for problem in opened.problems:
-        warn(problem)
+    say(table(header, ([_cell(row[key]) for key in keys] for row in rows)))
 
 
 def _cell(value: Any) -> str:
@@ -61,8 +59,10 @@ def status_rows(store: Store) -> list[dict[str, Any]]:
     """One row for each study and line (settings): trials by status, epochs done, time of the last change."""
     columns = ["trial", "status", "epochs", "updated_at"]
     trials = {row["trial"]: row for row in store.trials(columns).to_pylist()}
+    updated = {trial: row["updated_at"] for trial, row in trials.items() if row["updated_at"]}
+    members = store.members().to_pylist()
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for member in store.members().select(["study", "protocol", "line", "trial"]).to_pylist():
+    for member in (members[place] for place, _ in settle(members, updated, store.note)):
         key = (member["study"], member["protocol"], member["line"])
         groups.setdefault(key, []).append(trials.get(member["trial"], {"status": "waiting"}))
     return [_status_row(key, rows) for key, rows in sorted(groups.items())]

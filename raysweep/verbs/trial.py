@@ -9,6 +9,7 @@ import click
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
 from raysweep.request import default_data
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
 from raysweep.verbs.options import DETERMINISTIC, open_store, store_option
@@ -59,8 +60,8 @@ def trial(
     folder = image_folder(data or default_data(found["protocol"]), recipe.data)
     protocol = found["protocol"]
     task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
-    click.echo(f"trial {task.trial}", err=True)
-    place = Placement(device=device, threads=threads, on_wait=lambda reason: click.echo(f"waiting {reason}", err=True))
+    note(f"trial {task.trial}")
+    place = Placement(device=device, threads=threads, on_wait=lambda reason: note(f"waiting {reason}"))
     for row in run_trial(task, place, attempt=1):
-        click.echo(numbers(row))
-    click.echo(row["status"])
+        say(numbers(row))
+    say(row["status"])

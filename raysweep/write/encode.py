@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from raysweep.data.beton import JPG, RAW
 from raysweep.data.opencv import Pixels, opencv
 from raysweep.data.randomness import bits, key, share
+from raysweep.safe import printable
 from raysweep.write.decode import BadImageError, to_rgb, upright
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Picture, Read
@@ -49,7 +50,7 @@ def encode_all(read: Read, indices: Sequence[int], forms: Sequence[Form]) -> Enc
         try:
             stored = encode(read(index), index, forms)
         except (BadImageError, OSError) as error:
-            reasons[index] = str(error)
+            reasons[index] = printable(getattr(error, "strerror", None) or str(error))
             continue
         for k, (entry, content) in enumerate(stored):
             row["stored"][k] = entry

@@ -27,6 +27,7 @@ from raysweep.data.manifest import (
 from raysweep.disk.whole import sync_file, write_whole
 from raysweep.errors import RaysweepError
 from raysweep.machine import usable_cores
+from raysweep.safe import printable
 from raysweep.write.beton_writer import BetonWriter
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Source, check_classes
@@ -104,7 +105,7 @@ def refuse_bad(staging: Staging, source: Source, skip: bool) -> None:
     Raises:
         RaysweepError: lists them; if there are many, a file lists all.
     """
-    bad = bad_images(staging, source)
+    bad = [printable(one) for one in bad_images(staging, source)]
     if skip or not bad:
         return
     more = ""
@@ -179,6 +180,7 @@ def _manifest(staging: Staging, source: Source, name: str, parts: Mapping[str, t
         skipped=tuple(bad_images(staging, source)),
         rescale=form.rescale,
         raw_share=form.raw_share if form.encoding == "mixed" else None,
+        passed_over=dict(source.passed_over),
     )
 
 

@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
+from raysweep.children import child_environment, python_module
 from raysweep.errors import RaysweepError
 from raysweep.write.encode import Encoded, joined, not_stored
 from raysweep.write.forms import Form
@@ -57,12 +57,12 @@ class _Worker:
         ours, its = socket.socketpair()
         with its:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "raysweep.write.worker", str(its.fileno())],
+                python_module("raysweep.write.worker", str(its.fileno())),
                 pass_fds=[its.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self._errors,
                 stderr=self._errors,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+                env=child_environment(),
             )
         self.connection = Connection(ours.detach())
         self.is_ready = False

@@ -19,7 +19,7 @@ from raysweep.write.estimate import SHARD_BYTES, decided, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad
 from raysweep.write.resuming import Progress, Request, Say, find_matching, missing_forms, options
-from raysweep.write.sources.base import Source, check_labels
+from raysweep.write.sources.base import Source, check_labels, check_nothing_passed_over, warnings
 from raysweep.write.staging import Job, Staging, staging_folder
 from raysweep.write.workers import Encoders, Task
 
@@ -43,6 +43,7 @@ def write_sets(
     quality: int = 90,
     raw_share: float = 0.5,
     skip_bad: bool = False,
+    strict: bool = False,
     overwrite: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -65,6 +66,7 @@ def write_sets(
         raw_share: with mixed, the share of images stored as pixels, chosen by a hash of the image's number.
         skip_bad: skip images that cannot be decoded and list them in the manifest. Without it they are an error, raised
             when all others are encoded; these are kept, and the next call reads only the shards of the bad ones.
+        strict: refuse a source that has anything besides its images, which are otherwise counted in the manifest.
         overwrite: replace existing sets, and discard unfinished work that was started with other options.
         workers: number of processes; None starts one per core.
         progress: called with the number of images done and the total.
@@ -78,6 +80,10 @@ def write_sets(
     forms = make_forms(Form(side, rescale, encoding, quality, raw_share), also)
     request = Request(source, folder, forms, skip_bad, overwrite, workers, progress or _ignore, say or _ignore)
     _check(request)
+    if strict:
+        check_nothing_passed_over(source)
+    for sentence in (*source.notes, *warnings(source)):
+        request.say(sentence)
     with _explained(request), staging_folder(folder) as place:
         _write(request, place)
     return {folder / name: read_manifest(folder / name) for name in forms}

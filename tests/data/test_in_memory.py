@@ -22,8 +22,11 @@ from raysweep.data.image_file import ImageFile
 from raysweep.data.in_memory import close_files, open_images
 from raysweep.data.manifest import Manifest
 from raysweep.data.stream import TestStream, TrainStream
+from raysweep.disk import cache
+from raysweep.disk.private import private_folder
 from raysweep.errors import RaysweepError
 from raysweep.machine import Memory
+from tests.disks import give_away
 
 Stored = dict[str, tuple[Path, Manifest]]
 
@@ -33,7 +36,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of this user in a substitute for /dev/shm."""
     (tmp_path / "shm").mkdir()
     monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "shm")
-    yield tmp_path / "shm" / f"raysweep-{os.getuid()}"
+    yield tmp_path / "shm" / f"raysweep-{os.geteuid()}"
     close_files()
 
 
@@ -78,10 +81,28 @@ def test_without_shared_memory_the_cache_folder_is_used(
     monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "none")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert not open_images(*stored["jpg"], "train").is_encoded
-    assert len(stores(tmp_path / "cache" / memory.name)) == 1
+    assert len(stores(tmp_path / "cache" / "raysweep" / "pixels")) == 1
 
 
-def test_a_user_without_a_home_folder_can_open_images(
+@pytest.mark.parametrize("kind", ["link", "foreign"])
+def test_a_folder_that_another_user_may_have_made_is_not_used(
+    stored: Stored, memory: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link there would have files of the user truncated and removed."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "lock").write_text("precious")
+    if kind == "link":
+        memory.symlink_to(victim)
+    else:
+        memory.mkdir(mode=0o777)
+        give_away(memory, monkeypatch)
+    assert not open_images(*stored["jpg"], "train").is_encoded
+    assert (victim / "lock").read_text() == "precious"
+    assert [path.name for path in memory.iterdir()] == (["lock"] if kind == "link" else [])
+
+
+def test_without_a_home_folder_images_are_opened_all_the_same(
     stored: Stored, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def homeless() -> Path:
@@ -89,10 +110,9 @@ def test_a_user_without_a_home_folder_can_open_images(
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
-    assert not open_images(*stored["jpg"], "train").is_encoded
-    close_files()
     monkeypatch.setattr(in_memory, "SHARED_MEMORY", tmp_path / "none")
-    assert open_images(*stored["jpg"], "train").is_encoded
+    monkeypatch.setattr(cache, "_temporary", lambda: private_folder(tmp_path / "temporary"))
+    assert not open_images(*stored["jpg"], "train").is_encoded
 
 
 def test_a_full_disk_is_no_error(stored: Stored, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,57 +12,162 @@ import pytest
 from ray.exceptions import AuthenticationError
 
 from raysweep.errors import RaysweepError
+from raysweep.orchestrate import cluster, local_ray, ray_private
 from raysweep.orchestrate.cluster import connect
+from raysweep.orchestrate.local_ray import ray_folder
 from raysweep.orchestrate.ray_sweep import run_on_ray
+from tests.disks import give_away
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import Listener, make_tasks, train_nothing
 
 pytestmark = RAYS_OWN_WARNINGS
 
 
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that Ray is asked to join."""
+    addresses: list[str] = []
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_private, "answers", lambda address, patience_s: True)
+    monkeypatch.setattr(
+        "ray.init", lambda address, **settings: addresses.append(address) or SimpleNamespace(dashboard_url="")
+    )
+    return addresses
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """The file in which `ray start` keeps the address of a cluster, and that address, where a server answers."""
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    file = tmp_path / "ray" / "ray_current_cluster"
+    file.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as answering:
+        file.write_text(f"127.0.0.1:{answering.getsockname()[1]}")
+        yield file, file.read_text()
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense"])
 def test_an_address_where_no_ray_answers_is_refused_at_once(address: str) -> None:
-    with pytest.raises(RaysweepError, match=rf"Ray at {address}"), connect(address, {}, None):
+    with pytest.raises(RaysweepError, match=address), connect(address, {}, None):
         pytest.fail("connected")
 
 
-def test_the_address_file_of_a_dead_cluster_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray itself would try the address that a killed `ray start` left behind for minutes."""
-    started: list[str] = []
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
-    monkeypatch.setattr(
-        "ray.init", lambda address, **settings: started.append(address) or SimpleNamespace(dashboard_url="")
-    )
-    note = tmp_path / "ray" / "ray_current_cluster"
-    note.parent.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as answering:
-        here = f"127.0.0.1:{answering.getsockname()[1]}"
-        note.write_text(here)
-        with connect(None, {}, None):
+def test_a_cluster_is_joined_only_if_it_is_named(
+    joined: list[str], started: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may be somebody else's, or of a cluster for other work."""
+    _, here = started
+    for address, variable in ((None, None), ("auto", None), (None, "auto"), (here, None), (None, here)):
+        monkeypatch.setenv("RAY_ADDRESS", variable) if variable else monkeypatch.delenv("RAY_ADDRESS", raising=False)
+        with connect(address, {}, None):
             pass
-    with connect(None, {}, None):
-        pass
-    assert started == [here, "local"]
+    assert joined == ["local", here, here, here, here]
 
 
-def test_auto_is_the_cluster_of_this_machine_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on the head of a cluster, where a sweep that starts a Ray of its own would train on the head alone."""
-    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+@pytest.mark.parametrize("kind", ["missing", "foreign", "link", "dead"])
+def test_auto_is_the_cluster_that_this_user_has_started_and_no_other(
+    kind: str, joined: list[str], started: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the head of a cluster, a sweep that starts a Ray of its own instead would train on the head alone."""
+    file, address = started
+    if kind == "foreign":
+        give_away(file, monkeypatch)
+    elif kind == "dead":
+        file.write_text("127.0.0.1:1")  # Ray itself would try the address of a killed cluster for minutes
+    else:
+        file.unlink()
+    if kind == "link":
+        (file.parent / "other").write_text(address)
+        file.symlink_to(file.parent / "other")
     monkeypatch.setenv("RAY_ADDRESS", "auto")
-    monkeypatch.setattr("ray.init", lambda **settings: pytest.fail("started"))
     with pytest.raises(RaysweepError, match="auto.*ray start --head"), connect(None, {}, None):
         pytest.fail("connected")
+    assert joined == []
 
 
-def test_a_token_that_is_not_there_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**settings: object) -> None:
-        raise AuthenticationError("no token")
-
-    monkeypatch.setattr("ray.init", refuse)
-    with socket.create_server(("127.0.0.1", 0)) as answering:
-        here = f"127.0.0.1:{answering.getsockname()[1]}"
-        with pytest.raises(RaysweepError, match="RAY_AUTH_MODE=token"), connect(here, {}, None):
+def test_a_port_that_is_not_rays_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE_S", 0.2)
+    monkeypatch.setattr("ray.init", lambda **settings: pytest.fail("asked"))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(RaysweepError, match=address), connect(address, {}, None):
             pytest.fail("connected")
+
+
+NEXT_STEPS = [
+    (AuthenticationError("no token"), "RAY_AUTH_MODE=token"),
+    (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9"), "versions"),
+    (ConnectionError("lost"), "--address"),
+]
+
+
+@pytest.mark.parametrize(("error", "step"), NEXT_STEPS)
+def test_the_next_step_fits_the_error(
+    error: Exception, step: str, joined: list[str], started: tuple[Path, str]
+) -> None:
+    def refuse(**settings: object) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("ray.init", refuse)
+        with pytest.raises(RaysweepError, match=step), connect(started[1], {}, None):
+            pytest.fail("connected")
+
+
+def test_a_local_ray_has_a_token_and_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, object] = {}
+
+    def init(**settings: object) -> SimpleNamespace:
+        seen.update(settings, mode=os.environ["RAY_AUTH_MODE"], token=Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
+        modes = [stat.S_IMODE(path.stat().st_mode) for path in (seen["token"], seen["token"].parent)]
+        assert [mode & 0o77 for mode in modes] == [0, 0]
+        return SimpleNamespace(dashboard_url="127.0.0.1:8265")
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    for name in ("RAY_AUTH_MODE", "RAY_ADDRESS"):
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    with connect(None, {}, None) as (dashboard, *more):
+        token = seen["token"]
+        assert isinstance(token, Path)
+        assert str(token) in dashboard
+        assert (len(token.read_text()), more) == (64, [])
+    assert (seen["mode"], seen["_temp_dir"]) == ("token", str(token.parent))
+    assert not token.exists()
+    assert dict(os.environ) == before
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setattr("ray.init", lambda **settings: SimpleNamespace(dashboard_url=""))
+    with connect(None, {}, None) as about:
+        assert "RAY_AUTH_MODE=disabled" in about[-1]
+
+
+def test_a_token_at_hand_is_used_for_a_cluster_that_is_named(
+    joined: list[str], started: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`ray start` requires it as soon as it exists; Ray itself does not send it to an address."""
+    modes: list[str | None] = []
+    monkeypatch.setattr(cluster, "_join", lambda *_: modes.append(os.environ.get("RAY_AUTH_MODE")) or "")
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    for path in (tmp_path / "none", tmp_path / "token"):
+        (tmp_path / "token").write_text("0" * 64)
+        monkeypatch.setenv("HOME", str(path))
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path)) if path.exists() else None
+        with connect(started[1], {}, None):
+            pass
+    assert modes == [None, "token"]
+
+
+def test_names_of_sockets_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / ("long" * 20)))
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(local_ray, "SHORT", (str(tmp_path), "/tmp"))
+    (tmp_path / ("long" * 20)).mkdir()
+    assert ray_folder() == Path(f"/tmp/raysweep-{os.geteuid()}")
+    monkeypatch.setattr(local_ray, "SHORT", ("/proc",))
+    with pytest.raises(RaysweepError, match="TMPDIR"):
+        ray_folder()
 
 
 @pytest.fixture

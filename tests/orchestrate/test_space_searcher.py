@@ -121,6 +121,19 @@ def test_a_point_proposed_twice_is_trained_once(pool: Played, tmp_path: Path) ->
     assert len(pool.tasks) == len(set(pool.tasks)) == 3
 
 
+def test_a_point_that_another_searcher_had_trained_is_not_trained_again(pool: Played, tmp_path: Path) -> None:
+    known, fresh = ({"norm": "none", "solver.lr": rate} for rate in (1.0, 2.0))
+    search = make_search(RATES, tmp_path, searcher="optuna", trials=2)
+    other, _ = Proposals(RATES, search.proposals.baseline).propose(known)
+    search.proposals.others[other.trial] = other
+    search.ended[other.trial] = Result("finished", 0.3, ((1, 0.3),))
+    inner = Recorder(known, fresh)
+    assert trial_search(search, pool, inner).suggest("a") == {"trial": pool.tasks[0]}
+    assert inner.told == [(0, 1, 0.3), (0, "end", 0.3)]
+    assert other.trial not in pool.tasks
+    assert search.proposals.points[other.trial] == other, "it counts"
+
+
 def test_a_space_without_further_points_ends_the_search(pool: Played, tmp_path: Path) -> None:
     search = make_search(TINY, tmp_path, trials=9)
     tune = search.make_searcher(pool, Event())

@@ -9,7 +9,15 @@ from raysweep.store.store import Store
 
 
 def write_members(store: Store, *trials: str, study: str = "activation") -> None:
-    common = {"study": study, "protocol": "demo", "line": "l", "baseline": "relu", "seed": 0}
+    common = {
+        "study": study,
+        "protocol": "demo",
+        "line": "l",
+        "baseline": "relu",
+        "seed": 0,
+        "order": 0,
+        "recipe": "{}",
+    }
     store.write_members([{"trial": trial, "variant": f"v{trial}", **common} for trial in trials])
 
 

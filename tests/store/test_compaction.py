@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 import signal
 import subprocess
@@ -21,20 +22,23 @@ from click.testing import CliRunner
 
 from raysweep.errors import RaysweepError
 from raysweep.store import compaction
-from raysweep.store.compaction import Compacted, compact, compact_if_many, count_small
+from raysweep.store.compaction import LEFT_S, Compacted, compact, compact_if_many, count_small
 from raysweep.store.files import Files, Stamp
 from raysweep.store.store import Store
 from raysweep.verbs.entry import raysweep
+from tests.store.test_store import member_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NUM_EPOCHS = 3
 
 
-def write(store: Store, trial: str, status: str = "finished", hour: int = 0, epochs: int = NUM_EPOCHS) -> None:
+def write(
+    store: Store, trial: str, status: str = "finished", hour: int = 0, epochs: int = NUM_EPOCHS, **more: Any
+) -> None:
     """A trial as training leaves it: epochs first, then its row."""
     store.write_epochs(trial, [{"trial": trial, "epoch": e, "top1": e / 10 + hour} for e in range(1, epochs + 1)])
     row = {"trial": trial, "status": status, "epochs": epochs, "seed": hour, "recipe": "{}"}
-    store.write_trial(row | {"updated_at": START + timedelta(hours=hour)})
+    store.write_trial(row | more | {"updated_at": START + timedelta(hours=hour)})
 
 
 def fill(store: Store, trials: int) -> None:
@@ -42,7 +46,7 @@ def fill(store: Store, trials: int) -> None:
     for number in range(trials):
         trial = f"t{number:04}"
         write(store, trial, ("finished", "diverged", "failed", "stopped", "running")[number % 5])
-        store.write_members([{"study": "s", "variant": trial, "trial": trial, "order": number}])
+        store.write_members([member_row(trial, trial, "s") | {"order": number, "protocol": "demo", "line": "l"}])
 
 
 def contents(store: Store) -> tuple[pa.Table, ...]:
@@ -129,6 +133,40 @@ def test_a_file_changed_while_it_is_compacted_stays(store: Store, monkeypatch: p
     assert store.epochs(["t0002"])["top1"].to_pylist() == [1.1]
 
 
+@pytest.mark.parametrize("ends", [("failed", "finished"), ("failed", "stopped"), ("stopped", "diverged")])
+def test_a_later_attempt_counts_although_its_clock_was_behind(store: Store, ends: tuple[str, str]) -> None:
+    """Two compactions, between which the clock has gone back by three hours."""
+    for attempt, (status, hour) in enumerate(zip(ends, (3, 0), strict=True), 1):
+        write(store, "a", status, hour=hour, attempts=attempt)
+        compact(store)
+    fresh = Store(store.files)
+    assert not store.files.names("trials", ".parquet")
+    assert (fresh.trial("a") or {})["status"] == ends[1]
+    assert fresh.trials(["trial", "status"])["status"].to_pylist() == [ends[1]]
+    assert fresh.epochs(["a"])["top1"].to_pylist() == fresh.epochs()["top1"].to_pylist() == [0.1, 0.2, 0.3]
+
+
+def test_rows_without_attempts_count_by_their_time(store: Store) -> None:
+    for hour in (1, 0):
+        write(store, "a", "failed", hour=hour)
+        compact(store)
+    assert (Store(store.files).trial("a") or {})["seed"] == 1
+
+
+def test_what_killed_writers_left_is_deleted_once_it_is_old(store: Store) -> None:
+    write(store, "a", "running")
+    folder = Path(store.uri, "trials")
+    old, young, users = folder / ".a.parquet.1-ab.part", folder / ".b.parquet.1-ab.part", folder / "note.part"
+    for path, age_s in ((old, LEFT_S + 60), (young, 60.0), (users, 2 * LEFT_S)):
+        path.write_bytes(b"half")
+        written = (folder / "a.parquet").stat().st_mtime - age_s
+        os.utime(path, (written, written))
+    compact(store)
+    assert not old.exists()
+    assert young.exists()
+    assert users.exists()
+
+
 def test_a_segment_that_reads_differently_keeps_the_small_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(store, 5)
     before = contents(store)
@@ -196,7 +234,7 @@ def test_the_verb(store: Store) -> None:
 
 COMPACTOR = """
 import sys
-from raysweep.store.compaction import compact
+from raysweep.store.compaction import LEFT_S, compact
 from raysweep.store.store import Store
 store = Store.open(sys.argv[1])
 print(flush=True)

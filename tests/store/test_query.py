@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import math
+import os
+import subprocess
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -69,3 +71,17 @@ def test_provenance_fills_columns_of_the_trial() -> None:
 
 def test_a_folder_that_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
     assert git_state(tmp_path) == (None, None)
+
+
+def test_asking_for_the_commit_leaves_the_index_of_the_user_alone(tmp_path: Path) -> None:
+    """`git status` would rewrite the index, and make a `git commit` of the user at that moment fail."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "file").write_text("x")
+    for words in (["init", "-q"], ["add", "file"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *words], check=True)
+    os.utime(tmp_path / "file", (1, 1))  # the index is stale, so that a status would refresh it
+    before = (tmp_path / ".git" / "index").read_bytes()
+    commit, dirty = git_state(tmp_path)
+    assert commit
+    assert dirty is False
+    assert (tmp_path / ".git" / "index").read_bytes() == before

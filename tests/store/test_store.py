@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +89,8 @@ def test_a_trial_is_found_by_the_beginning_of_its_id(store: Store) -> None:
     store.write_members([member_row("bb33")])
     assert store.find_trial("aa1") == "aa11"
     assert store.find_trial("b") == "bb33"
+    for quoted in ('"aa1"', "'aa11'", " aa11\n", "`aa1`"):
+        assert store.find_trial(quoted) == "aa11", "as it is copied from a CSV file"
     with pytest.raises(RaysweepError, match="2 .*'aa'.*aa11, aa22"):
         store.find_trial("aa")
     with pytest.raises(RaysweepError, match="'cc'"):
@@ -260,6 +266,35 @@ def test_any_file_system_of_arrow(tmp_path: Path, scheme: str) -> None:
     assert store.read_checkpoint("a") == b"x"
     store.delete_checkpoint("a")
     assert store.read_checkpoint("a") is None
+
+
+class Interrupting(pafs.SubTreeFileSystem):  # type: ignore[misc]
+    """Object storage, where closing an object commits it, and Ctrl-C while one is open."""
+
+    objects: dict[str, bytes]
+
+    def open_output_stream(self, path: str) -> Any:
+        @contextmanager
+        def stream() -> Iterator[Any]:
+            sink = io.BytesIO()
+            try:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                for _ in range(1000):  # of which the first gives a signal handler its turn in the main thread
+                    pass
+                yield sink
+            finally:
+                self.objects[path] = sink.getvalue()
+
+        return stream()
+
+
+def test_an_interrupted_write_to_object_storage_commits_the_whole_object_or_none(tmp_path: Path) -> None:
+    storage = Interrupting(str(tmp_path), pafs.LocalFileSystem())
+    storage.objects = {}
+    files = Files("sub://store", storage, "store")
+    with pytest.raises(KeyboardInterrupt):
+        files.write("checkpoints/a.pt", b"whole")
+    assert storage.objects == {"store/checkpoints/a.pt": b"whole"}
 
 
 def test_many_evaluations_take_little_room(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from raysweep.identity import recipe_json, trial_id
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
 from raysweep.store.store import Store
-from raysweep.train.run_trial import Record, record_end, run_trial
+from raysweep.train.run_trial import Record, last_row, record_end, run_trial
 from raysweep.train.task import Placement, TrialTask
 
 EXACT = ("epoch", "iteration", "train_loss", "top1", "logloss")
@@ -194,6 +194,18 @@ def test_a_checkpoint_without_the_row_of_its_epoch_is_not_resumed_from(
     store.write_epochs(cut.trial, store.epochs([cut.trial]).to_pylist()[:1])
     assert [row["epoch"] for row in run_trial(cut, Placement(), 2)] == [1, 2, 3]
     assert stored(tmp_path / "cut", cut.trial) == stored(tmp_path / "whole", whole.trial)
+
+
+@pytest.mark.parametrize("left", [None, []])
+def test_a_finished_trial_without_its_epochs_is_trained_again(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path, left: list[dict[str, Any]] | None
+) -> None:
+    task = make_task(small_recipe, small_images, tmp_path)
+    store = Store.open(task.store, create=True)
+    store.write_trial({"trial": task.trial, "status": "finished", "epochs": 3})
+    if left is not None:
+        store.write_epochs(task.trial, left)
+    assert last_row(store, task) is None
 
 
 def test_only_deterministic_algorithms_are_allowed_while_the_trial_runs(

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import zlib
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -7,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import raysweep
 from raysweep.write import decode
 from raysweep.write.decode import BadImageError, to_rgb
+from raysweep.write.sources.open_image import TGA_END
 from tests.images import encoded, noise
 
 RGB = noise(20, 30)
@@ -98,3 +103,94 @@ def test_the_short_side_is_resized_and_the_aspect_kept(side: int, shape: tuple[i
     assert pixels.shape == (*shape, 3)
     if side == 20:
         np.testing.assert_array_equal(pixels, RGB)
+
+
+def png_chunk(kind: bytes, data: bytes, checksum: int | None = None) -> bytes:
+    checksum = zlib.crc32(kind + data) if checksum is None else checksum
+    return len(data).to_bytes(4) + kind + data + checksum.to_bytes(4)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        png_chunk(b"eXIf", b"garbage"),
+        png_chunk(b"tEXt", b"Raw profile type exif\0\nexif\n 3\nxyz\n"),
+        png_chunk(b"tEXt", b"a\0text", checksum=5),
+        png_chunk(b"zTXt", b"a\0\0" + zlib.compress(b"x" * 2_000_000)),
+        png_chunk(b"gAMA", b"1"),
+        png_chunk(b"acTL", b"1"),
+    ],
+)
+@pytest.mark.parametrize("place", [33, -12])
+def test_metadata_of_a_png_never_decide_on_its_pixels(chunk: bytes, place: int) -> None:
+    whole = encoded(Image.fromarray(RGB))
+    np.testing.assert_array_equal(to_rgb(whole[:place] + chunk + whole[place:]), RGB)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_an_orientation_that_cannot_be_read_is_none(kind: str) -> None:
+    image = Image.fromarray(cv2.resize(noise(3, 3), (32, 24), interpolation=cv2.INTER_LINEAR))
+    damaged = encoded(image, kind, exif=b"Exif\0\0garbage")
+    np.testing.assert_array_equal(to_rgb(damaged), to_rgb(encoded(image, kind)))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_large_images_are_converted_in_strips(monkeypatch: pytest.MonkeyPatch, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for image in (Image.fromarray(RGB), Image.fromarray(RGB).quantize(8), Image.fromarray(GREY)):
+        data = encoded(image, exif=exif)
+        whole = to_rgb(data)
+        monkeypatch.setattr(decode, "STRIP", 70)
+        np.testing.assert_array_equal(to_rgb(data), whole)
+        monkeypatch.undo()
+
+
+def test_every_16_bit_value_is_rounded_to_8_bits() -> None:
+    values = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+    expected = np.round(values.astype(float) * 255 / 65535).astype(np.uint8)
+    np.testing.assert_array_equal(to_rgb(values)[:, :, 0], expected)
+
+
+def test_postscript_is_no_image_and_starts_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import EpsImagePlugin
+
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    with pytest.raises(BadImageError, match="not an image"):
+        to_rgb(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    assert not (tmp_path / "started").exists()
+
+
+def test_tga_is_known_by_its_end() -> None:
+    data = encoded(Image.fromarray(RGB), "TGA")
+    np.testing.assert_array_equal(to_rgb(data), RGB)
+    with pytest.raises(BadImageError, match="not an image"):
+        to_rgb(data[: -len(TGA_END)])
+
+
+def test_encoded_images_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "MAX_ENCODED", 100)
+    with pytest.raises(BadImageError, match=r"1,\d\d\d bytes"):
+        to_rgb(encoded(Image.fromarray(RGB)))
+
+
+def test_pillow_never_chooses_among_all_its_formats() -> None:
+    root = Path(raysweep.__file__).parent
+    files = [path for part in (root, root / "analysis") for path in part.resolve().rglob("*.py")]
+    opened = [(path.name, call) for path in files for call in re.findall(r"Image\.open\(.*", path.read_text())]
+    assert "open_image.py" in dict(opened)
+    assert [name for name, call in opened if "formats=" not in call] == []
+
+
+def test_several_floating_point_channels_are_named() -> None:
+    def tag(number: int, kind: int, *values: int) -> bytes:
+        head = number.to_bytes(2, "little") + kind.to_bytes(2, "little") + len(values).to_bytes(4, "little")
+        return head + b"".join(value.to_bytes(2, "little") for value in values).ljust(4, b"\0")
+
+    tags = [tag(256, 3, 1), tag(257, 3, 1), tag(258, 3, 32), tag(277, 3, 3), tag(339, 3, 3)]
+    data = b"II*\0\x08\0\0\0" + len(tags).to_bytes(2, "little") + b"".join(tags) + bytes(16)
+    with pytest.raises(BadImageError, match="floating"):
+        to_rgb(data)

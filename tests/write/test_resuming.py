@@ -30,7 +30,7 @@ from raysweep.write.sources.generated import GeneratedSamples, GeneratedSource
 from raysweep.write.staging import Staging, staging_folder
 from raysweep.write.write_sets import write_images, write_sets
 from tests.disks import small_disk
-from tests.images import Folder, encoded, picture
+from tests.images import Folder, picture
 
 ROOT = Path(__file__).parents[2]
 OPTIONS: dict[str, Any] = {"side": 20, "also": ["16"], "encoding": "mixed"}
@@ -219,7 +219,8 @@ def test_after_kill_9_of_the_whole_group_the_same_command_finishes(
 def test_ctrl_c_ends_the_command_and_its_workers_and_the_same_command_goes_on(
     class_folder: Folder, tmp_path: Path
 ) -> None:
-    root = class_folder({"train/cat/0.png": encoded(picture(500, 500)), "val/cat/0.png": picture()})
+    files = {f"{split}/{name}/0.png": picture() for split in ("train", "val") for name in ("cat", "dog")}
+    root = class_folder(files | {"train/cat/0.png": picture(500, 500)})
     for k in range(1, 200):
         os.link(root / "train/cat/0.png", root / f"train/cat/{k}.png")
     words = [sys.executable, "-m", "raysweep", "data", "write", str(root), str(tmp_path / "out"), "--side", "32"]
@@ -233,7 +234,7 @@ def test_ctrl_c_ends_the_command_and_its_workers_and_the_same_command_goes_on(
     )
     assert process.stderr
     first = process.stderr.readline()
-    assert first.startswith("201 images"), first
+    assert first.startswith("203 images"), first
     assert process.stderr.readline().startswith(f"writing {tmp_path / 'out'}  ")
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -244,7 +245,7 @@ def test_ctrl_c_ends_the_command_and_its_workers_and_the_same_command_goes_on(
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=100)
     folders = [line.partition(":")[0] for line in done.stdout.splitlines()]
     assert folders == [str(tmp_path / "out" / name) for name in ("", "short16", "short24-nearest")]
-    assert read_manifest(tmp_path / "out/short16").splits["train"].images == 200
+    assert read_manifest(tmp_path / "out/short16").splits["train"].images == 201
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

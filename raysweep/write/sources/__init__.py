@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import stat
+from itertools import islice
 from pathlib import Path
 
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 from raysweep.write.sources.base import Source
 
 TORCHVISION = "torchvision:"
+LOOKED_AT = 10_000
+"""Number of files whose suffixes may explain why a folder is no set."""
 
 
-def open_source(spec: str, *, root: Path | None = None, download: bool = False) -> Source:
+def open_source(
+    spec: str,
+    *,
+    root: Path | None = None,
+    download: bool = False,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> Source:
     """Open a source: a class folder, a Parquet file or folder, or `torchvision:CIFAR10`.
 
     Args:
         spec: its path or name.
         root: folder of torchvision's sets.
         download: download a torchvision set if it is missing.
+        image_column: the column of a Parquet file that has the images; None finds it.
+        label_column: the column that has their labels; None finds it.
 
     Raises:
         RaysweepError: the source does not exist or cannot be read.
@@ -26,14 +40,26 @@ def open_source(spec: str, *, root: Path | None = None, download: bool = False) 
 
         return TorchvisionSource(spec.removeprefix(TORCHVISION), root or Path("downloads"), download)
     path = Path(spec)
-    if not path.exists():
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
         raise RaysweepError(
-            f"there is no file or folder {spec}: use a class folder, a Parquet file or folder, or torchvision:CIFAR10."
-        )
-    if path.is_file() or any(next(path.glob(pattern), None) for pattern in ("*.parquet", "*/*.parquet")):
-        from raysweep.write.sources.parquet import ParquetSource
-
-        return ParquetSource(path)
+            f"{printable(spec)} cannot be used ({error.strerror}): give a class folder, a Parquet file or folder, or "
+            "torchvision:CIFAR10."
+        ) from None
+    if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
+        raise RaysweepError(f"{printable(spec)} is neither a file nor a folder.")
     from raysweep.write.sources.folder import FolderSource
+    from raysweep.write.sources.other_formats import advice
+    from raysweep.write.sources.parquet import ParquetSource
+    from raysweep.write.sources.parquet_columns import Wanted
+    from raysweep.write.sources.parquet_files import files_below, is_set
 
-    return FolderSource(path)
+    if is_set(path):
+        return ParquetSource(path, Wanted(image_column, label_column))
+    if not path.is_dir():
+        raise RaysweepError(f"{spec} is not a Parquet file. Use a folder or a Parquet file.{advice([path.name])}")
+    try:
+        return FolderSource(path)
+    except RaysweepError as error:
+        raise RaysweepError(f"{error}{advice(islice(files_below(path), LOOKED_AT))}") from None

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from raysweep.data.passed_over import Account, lines
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 
 TEST_NAMES = ("val", "validation", "test")
 """Names of the test split; the first one that exists is used. ImageNet's `val` has labels, its `test` has none."""
 
+MAX_ENCODED = 1 << 30
+"""Largest encoded image in bytes; larger ones are not read."""
 
 Picture = bytes | NDArray[Any]
 """An encoded image file, or pixels (H, W) or (H, W, 1, 3 or 4) of 8 or 16 bits."""
@@ -55,6 +61,10 @@ class Source:
     classes: tuple[str, ...]
     """Class names in the order of their numbers."""
     splits: Mapping[str, Samples]
+    passed_over: Account = MappingProxyType({})
+    """What the source has besides these images, counted by reason; see `Tally`."""
+    notes: Sequence[str] = ()
+    """What a user should know about the choices that were made, as sentences."""
 
 
 def check_labels(source: Source) -> None:
@@ -63,13 +73,57 @@ def check_labels(source: Source) -> None:
     Raises:
         RaysweepError: lists the labels with their counts, or the classes.
     """
+    _check_names(source)
     for split in ("train", "test"):
         labels = source.splits[split].labels
         if not len(labels):
-            raise RaysweepError(f"{source.spec} has no {split} images.")
+            raise RaysweepError(f"{source.spec} has no {split} images.{_instead(source)}")
         check_range(labels, len(source.classes), f"{source.spec}, {split}")
     counts = np.bincount(source.splits["train"].labels, minlength=len(source.classes))
-    check_classes(source.classes, counts.tolist(), source.spec)
+    check_classes(source.classes, counts.tolist(), source.spec, _instead(source))
+
+
+def _check_names(source: Source) -> None:
+    """Refuse class names that no manifest can hold: folders of file systems without UTF-8, damaged JSON."""
+    wrong = [name for name in source.classes if name != name.encode(errors="replace").decode()]
+    if wrong:
+        raise RaysweepError(
+            f"{source.spec}: the names of classes must be text in UTF-8. Rename {', '.join(map(printable, wrong[:5]))}."
+        )
+
+
+def warnings(source: Source) -> Iterator[str]:
+    """Sentences on what can be written but may be a mistake."""
+    if len(source.classes) == 1:
+        yield f"warning: {source.spec} has one class: every network will be right about all images"
+    if pairs := alike(source.classes):
+        yield f"warning: these classes differ only in capitals or in the form of accents: {', '.join(pairs[:5])}"
+
+
+def alike(names: Iterable[str]) -> list[str]:
+    """Pairs of different names in which only capitals differ, or the two ways to write accents in Unicode."""
+    first: dict[str, str] = {}
+    known = ((first.setdefault(unicodedata.normalize("NFC", name).casefold(), name), name) for name in names)
+    return [f"{one} and {other}" for one, other in dict.fromkeys(known) if one != other]
+
+
+def _instead(source: Source) -> str:
+    """What a source has instead of images."""
+    return "".join(f"\n  It has {line}" for line in lines(source.passed_over))
+
+
+def check_nothing_passed_over(source: Source) -> None:
+    """Refuse a source that has anything besides its images.
+
+    Raises:
+        RaysweepError: lists it by reason.
+    """
+    if source.passed_over:
+        found = "\n  ".join(lines(source.passed_over))
+        raise RaysweepError(
+            f"{source.spec} has items that the image set would not have:\n  {found}\n"
+            "Remove them from the source, or omit --strict."
+        )
 
 
 def check_range(labels: NDArray[np.int64], classes: int, where: str) -> None:
@@ -85,8 +139,8 @@ def check_range(labels: NDArray[np.int64], classes: int, where: str) -> None:
         raise RaysweepError(f"{where}: labels must be 0 to {classes - 1} for {classes} classes; found {first}{more}.")
 
 
-def check_classes(classes: Sequence[str], counts: Sequence[int], where: str) -> None:
-    """Refuse classes without training images.
+def check_classes(classes: Sequence[str], counts: Sequence[int], where: str, more: str = "") -> None:
+    """Refuse classes without training images; `more` is added to the message.
 
     Raises:
         RaysweepError: lists them.
@@ -96,7 +150,7 @@ def check_classes(classes: Sequence[str], counts: Sequence[int], where: str) -> 
         names = ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
         raise RaysweepError(
             f"{where}: {len(empty)} of the {len(classes)} classes have no training images: {names}. "
-            "Add images, or remove these classes from both splits."
+            f"Add images, or remove these classes from both splits.{more}"
         )
 
 
@@ -107,4 +161,4 @@ def test_split(names: Sequence[str]) -> str | None:
 
 def stem(spec: str) -> str:
     """A short name derived from a path."""
-    return Path(spec).resolve().stem or "images"
+    return printable(Path(spec).resolve().stem) or "images"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import TEST_NAMES, Read, Samples, Source, stem
-
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
-"""Suffixes of images; class folders also contain other files, such as checksums and lists."""
+from raysweep.safe import printable
+from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem
+from raysweep.write.sources.layout import check_same_classes, choose_splits, count_rest
+from raysweep.write.sources.open_image import open_regular
+from raysweep.write.sources.walk import Walk
 
 
 class FolderSamples(Samples):
@@ -34,11 +36,11 @@ class FolderSamples(Samples):
 
     def name(self, index: int) -> str:
         """The path relative to the folder of the set, printable."""
-        return self._bytes(index).decode(errors="replace")
+        return printable(os.fsdecode(self._bytes(index)))
 
     def picture(self, index: int) -> bytes:
         """The file."""
-        return self._path(index).read_bytes()
+        return _read({index: self._path(index)}, index)
 
     def fetch(self, indices: Sequence[int]) -> Read:
         """The paths of these images: workers read the files."""
@@ -52,62 +54,45 @@ class FolderSamples(Samples):
 
 
 def _read(paths: Mapping[int, Path], index: int) -> bytes:
-    return paths[index].read_bytes()
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read, or is too large to be read.
+    """
+    with open_regular(paths[index]) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_ENCODED:
+            raise OSError(errno.EFBIG, f"too large: {size:,} bytes")
+        return file.read(size)
 
 
 class FolderSource(Source):
-    """A set whose classes are the folders in `train`, sorted; its test split is `val`, `validation` or `test`."""
+    """A set whose classes are the folders in `train`, sorted; it is tested on the first of `TEST_NAMES`."""
 
     def __init__(self, root: Path) -> None:
         """`root` contains the folders of the splits.
 
         Raises:
-            RaysweepError: a split is missing, or the splits have different classes.
+            RaysweepError: a split or a folder cannot be read or is missing, or the splits have different classes.
         """
-        self.name, self.spec = stem(str(root)), str(root)
-        folders = {"train": root / "train", "test": _test_folder(root)}
-        self.classes = _classes(folders["train"])
-        _check_same(self.classes, folders)
-        self.splits = {split: FolderSamples(root, _files(root, path, self.classes)) for split, path in folders.items()}
-
-
-def _test_folder(root: Path) -> Path:
-    found = [name for name in TEST_NAMES if (root / name).is_dir() and _classes(root / name)]
-    if not found or not (root / "train").is_dir():
-        raise RaysweepError(
-            f"{root} is not a set of class folders: it needs train/CLASS/*.jpg and one of "
-            f"{', '.join(f'{name}/CLASS/*.jpg' for name in TEST_NAMES)}."
-        )
-    return root / found[0]
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
-
-
-def _check_same(classes: tuple[str, ...], folders: dict[str, Path]) -> None:
-    test = _classes(folders["test"])
-    for here, there, names in (
-        ("train", "test", set(classes) - set(test)),
-        ("test", "train", set(test) - set(classes)),
-    ):
-        if names:
-            first = ", ".join(sorted(names)[:5]) + (" ..." if len(names) > 5 else "")
+        self.name, self.spec = stem(str(root)), printable(str(root))
+        walk = Walk(root)
+        try:
+            used = choose_splits(root)
+            classes = {split: sorted(walk.class_folders(name), key=os.fsencode) for split, name in used.items()}
+            check_same_classes(root, used, classes)
+            self.classes = tuple(classes["train"])
+            self.splits = {split: FolderSamples(root, _files(walk, name, self.classes)) for split, name in used.items()}
+            self.notes = count_rest(walk, used)
+        except OSError as error:
             raise RaysweepError(
-                f"{folders[here]} has {len(names)} classes that are missing from {folders[there]}: {first}. "
-                "Both need the same class folders; in the test split they may be empty."
-            )
+                f"{printable(str(error.filename or root))} cannot be read: {error.strerror}. "
+                "Make it readable, or move it out of the set."
+            ) from None
+        self.passed_over = walk.tally.account()
 
 
-def _files(root: Path, folder: Path, classes: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+def _files(walk: Walk, split: str, classes: tuple[str, ...]) -> Iterator[tuple[int, str]]:
     for label, name in enumerate(classes):
-        # Strings, because a million Path objects take half a minute; compared by parts, like paths.
-        found = [
-            f"{below}/{file}"
-            for parent, _, files in os.walk(folder / name)
-            for below in [os.path.relpath(parent, root)]
-            for file in files
-            if file.lower().endswith(SUFFIXES) and not file.startswith(".")
-        ]
-        for path in sorted(found, key=lambda path: path.split("/")):
+        for path in walk.images(f"{split}/{name}"):
             yield label, path

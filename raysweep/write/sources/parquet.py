@@ -2,163 +2,148 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.base import Read, Samples, Source, check_range, stem, test_split
-
-KEEP_WHOLE = 2 << 30
-"""Largest set in bytes that is kept in memory as a whole; otherwise only the row groups in use are."""
-GROUPS_IN_USE = 2
-
-
-class _Groups:
-    """Row groups of the image column, read when one of their images is needed."""
-
-    def __init__(self, files: list[Path]) -> None:
-        self.files = files
-        sizes = [
-            metadata.row_group(group).total_byte_size
-            for metadata in map(pq.read_metadata, files)
-            for group in range(metadata.num_row_groups)
-        ]
-        # A small set is kept, so that no group is read twice, whatever the order of rows.
-        self.get = lru_cache(None if sum(sizes) <= KEEP_WHOLE else GROUPS_IN_USE)(self._read)
-        """A function of file and group that returns the image column."""
-
-    def _read(self, file: int, group: int) -> Any:
-        with pq.ParquetFile(self.files[file]) as opened:
-            return opened.read_row_group(group, columns=["image"], use_threads=True).column("image")
+from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem
+from raysweep.write.sources.class_numbers import number_classes
+from raysweep.write.sources.parquet_cells import Cells
+from raysweep.write.sources.parquet_columns import Wanted
+from raysweep.write.sources.parquet_rows import Rows, read_rows
+from raysweep.write.sources.split_names import TEST_NAMES, TRAIN_NAMES
 
 
 class ParquetSamples(Samples):
     """The rows of one split."""
 
-    def __init__(self, groups: _Groups, places: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-        """`places` (N, 3): file, row group, and row in the group; `labels` (N,)."""
+    def __init__(self, cells: Cells, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
+        """`rows` (N,) are their numbers in `cells`; `labels` (N,)."""
         super().__init__(labels)
-        self._groups = groups
-        self._places = places
+        self._cells = cells
+        self._rows = rows
 
     def name(self, index: int) -> str:
         """File, row group and row of the image."""
-        file, group, row = self._places[index].tolist()
-        return f"{self._groups.files[file].name} row group {group} row {row}"
+        return self._cells.name(int(self._rows[index]))
 
     def picture(self, index: int) -> bytes:
-        """The encoded image; empty if the row has none."""
-        file, group, row = self._places[index].tolist()
-        value = self._groups.get(file, group)[row].as_py()
-        return (value.get("bytes") if isinstance(value, dict) else value) or b""
+        """The encoded image.
+
+        Raises:
+            OSError: the row has none, or one that is too large.
+        """
+        return _Fetched({index: self._cell(index)})(index)
 
     def fetch(self, indices: Sequence[int]) -> Read:
         """The encoded images, read here so that a row group is read once rather than by every worker.
 
         Raises:
-            RaysweepError: a row group cannot be read.
+            RaysweepError: a file cannot be read.
         """
-        try:
-            return {index: self.picture(index) for index in indices}.__getitem__
-        except (pa.ArrowException, OSError) as error:
-            raise RaysweepError(f"{self.name(indices[0])} and the following rows cannot be read: {error}") from None
+        return _Fetched({index: self._cell(index) for index in indices})
+
+    def _cell(self, index: int) -> bytes | str:
+        value = self._cells.get(int(self._rows[index]))
+        if value is None:
+            return "the row has no image"
+        return value.to_pybytes() if value.size <= MAX_ENCODED else f"too large: {value.size:,} bytes"
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """Cells by image number; a text is the reason why there is no image."""
+
+    cells: Mapping[int, bytes | str]
+
+    def __call__(self, index: int) -> bytes:
+        cell = self.cells[index]
+        if isinstance(cell, str):
+            raise OSError(cell)
+        return cell
 
 
 class ParquetSource(Source):
-    """A set with the columns `image` (bytes, or a struct with bytes) and `label`; a column or file names split it."""
+    """A set with columns of encoded images and of labels; file names, folders or a column `split` split it."""
 
-    def __init__(self, path: Path) -> None:
-        """`path` is a file or a folder of files.
+    def __init__(self, path: Path, wanted: Wanted) -> None:
+        """`path` is a file or a folder of files; `wanted` are columns to use instead of those that are found.
 
         Raises:
             RaysweepError: files or columns are missing or cannot be interpreted.
         """
-        self.name, self.spec = stem(str(path)), str(path)
-        files = sorted([*path.glob("*.parquet"), *path.glob("*/*.parquet")]) if path.is_dir() else [path]
-        schema = _schema(files)
-        labels, splits, places = (
-            np.concatenate(part) for part in zip(*map(_rows, range(len(files)), files), strict=True)
-        )
-        rows = _split_rows(splits, self.spec)
-        groups = _Groups(files)
-        self.splits = {split: ParquetSamples(groups, places[rows[split]], labels[rows[split]]) for split in rows}
-        used = np.concatenate([labels[rows[split]] for split in rows])
-        self.classes = _class_names(schema) or _numbered(used, self.spec)
+        tally = Tally()
+        found = read_rows(path, wanted, tally)
+        self.name, self.spec = stem(str(path)), f"{path}{found[0].columns.text()}"
+        cells = Cells([group for rows in found for group in rows.groups])
+        _check_images(cells, found[0])
+        chosen = _split_rows(found, self.spec, tally)
+        names = _class_names(found)
+        labels = _labels(found, self.spec).take(np.concatenate(list(chosen.values())))
+        numbers, self.classes = number_classes(labels, names, self.spec)
+        parts = np.split(numbers, [len(chosen["train"])])
+        self.splits = {
+            split: ParquetSamples(cells, chosen[split], part) for split, part in zip(chosen, parts, strict=True)
+        }
+        for name in names:
+            if name not in self.classes:
+                tally.add("classes without images", name)
+        self.passed_over = tally.account()
 
 
-def _schema(files: list[Path]) -> Any:
-    try:
-        schema = pq.read_schema(files[0])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RaysweepError(f"{files[0]} cannot be read as a Parquet file: {error}") from None
-    missing = [name for name in ("image", "label") if name not in schema.names]
-    if missing:
+def _check_images(cells: Cells, first: Rows) -> None:
+    """Refuse a set whose first file has no image in any row."""
+    if not any(cells.get(row) for row in range(len(first.labels))):
         raise RaysweepError(
-            f"{files[0]} has no column {' and no column '.join(missing)}: it has {', '.join(schema.names)}. "
-            "Rename the columns: `image` must hold encoded images and `label` class numbers from 0."
+            f"{first.table.path}: column `{first.columns.image}` has no bytes in any row, perhaps only paths: embed "
+            "the image files in the column, or sort them into class folders."
         )
-    return schema
 
 
-def _rows(number: int, path: Path) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    """The labels, split names and places of the rows of one file."""
-    _schema([path])
-    with pq.ParquetFile(path) as file:
-        by_column = "split" in file.schema_arrow.names
-        columns = file.read(columns=["label", "split"] if by_column else ["label"])
-        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
-    labels = _whole_numbers(columns.column("label"), path)
-    splits = columns.column("split").to_numpy() if by_column else np.full(len(labels), _split_of(path), dtype=object)
-    places = [np.stack(np.broadcast_arrays(number, group, np.arange(size)), 1) for group, size in enumerate(sizes)]
-    return labels, splits, np.concatenate([np.empty((0, 3), np.int64), *places])
-
-
-def _whole_numbers(column: Any, path: Path) -> NDArray[np.int64]:
-    if not pa.types.is_integer(column.type) or column.null_count:
-        what = f"{column.null_count} rows without a value" if column.null_count else f"type {column.type}"
-        raise RaysweepError(f"{path}: column `label` has {what}; it must hold a class number from 0 in every row.")
-    return np.asarray(pc.cast(column, pa.int64()).to_numpy(), np.int64)
-
-
-def _split_of(path: Path) -> str:
-    return path.name.replace(".", "-").replace("_", "-").split("-")[0].lower()
-
-
-def _split_rows(splits: NDArray[Any], spec: str) -> dict[str, NDArray[np.int64]]:
-    found = sorted({str(name) for name in splits})
-    test = test_split(found)
-    if "train" not in found or test is None:
+def _class_names(found: Sequence[Rows]) -> tuple[str, ...]:
+    names = {rows.columns.classes: rows.table for rows in found if rows.columns.classes}
+    if len(names) > 1:
+        first, second = list(names.values())[:2]
         raise RaysweepError(
-            f"{spec} has the splits {', '.join(found) or 'none'}: it needs `train` and one of `val`, `validation`, "
-            "`test`, in a column `split` or as the start of the file names (train-*.parquet)."
+            f"{first.path} and {second.path} have different class names, so that one number stands for two classes: "
+            "write all files of the set with the same names."
         )
-    return {"train": np.flatnonzero(splits == "train"), "test": np.flatnonzero(splits == test)}
+    return next(iter(names), ())
 
 
-def _class_names(schema: Any) -> tuple[str, ...]:
-    metadata = schema.metadata or {}
-    try:
-        if b"class_names" in metadata:
-            return tuple(map(str, json.loads(metadata[b"class_names"])))
-        if b"huggingface" in metadata:
-            feature = json.loads(metadata[b"huggingface"])["info"]["features"]["label"]
-            return tuple(map(str, feature.get("names", ())))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ()
-    return ()
+def _labels(found: Sequence[Rows], spec: str) -> Any:
+    types = {str(rows.labels.type): rows.table for rows in found}
+    if len(types) > 1:
+        files = " and ".join(f"{table.name} ({name})" for name, table in types.items())
+        raise RaysweepError(f"{spec} has numbers and names as labels: {files}. Use one or the other in all files.")
+    return pa.chunked_array([chunk for rows in found for chunk in rows.labels.chunks])
 
 
-def _numbered(labels: NDArray[np.int64], spec: str) -> tuple[str, ...]:
-    # Without names, the labels determine the number of classes.
-    count = int(labels.max(initial=0)) + 1
-    check_range(labels, count, spec)
-    return tuple(str(number) for number in range(count))
+def _split_rows(found: Sequence[Rows], spec: str, tally: Tally) -> dict[str, NDArray[np.int64]]:
+    """The numbers of the rows of both splits; those of other splits are counted.
+
+    Raises:
+        RaysweepError: a split is missing; names those that there are.
+    """
+    splits = np.concatenate([rows.splits for rows in found])
+    names = sorted(set(splits))
+    train, test = (next((name for name in known if name in names), None) for known in (TRAIN_NAMES, TEST_NAMES))
+    if train is None or test is None:
+        shown = ", ".join(filter(None, names))
+        raise RaysweepError(
+            f"{spec} has {f'the splits {shown}' if shown else 'no splits'}: it needs `train` and one of "
+            f"{', '.join(f'`{name}`' for name in TEST_NAMES)}, in a column `split`, or in the names of files or of "
+            "their folders, such as train-0.parquet."
+        )
+    for rows in found:
+        for name in sorted(set(rows.splits) - {train, test}):
+            reason = f"rows in the split {name} (the test split is {test})" if name else "rows without a split"
+            tally.add(reason, rows.table.name, int(np.count_nonzero(rows.splits == name)))
+    return {"train": np.flatnonzero(splits == train), "test": np.flatnonzero(splits == test)}

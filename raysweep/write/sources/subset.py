@@ -52,6 +52,7 @@ class Subset(Source):
         self.name = f"{source.name}-{train}-{test}"
         self.spec = f"{source.spec}, {train} training and {test} test images of each class"
         self.classes = source.classes
+        self.passed_over, self.notes = source.passed_over, source.notes
         self.splits = {
             split: SubsetSamples(samples, _first(samples.labels, counts[split], source, split))
             for split, samples in source.splits.items()
