@@ -6,7 +6,6 @@ trials and report epochs, and the driver fetches the events. It does not hold th
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from raysweep.orchestrate.leases import Demand, Lease, Member, Offer
 from raysweep.orchestrate.ledger import Ledger
 from raysweep.orchestrate.restarts import MAX_CRASHES, Restarts
 from raysweep.orchestrate.shortage import starved
+from raysweep.orchestrate.waits import Ready, Waits
 from raysweep.train.task import TrialTask
 
 IDLE_S = 60.0
@@ -58,7 +58,7 @@ class Pool(Ledger):
         self.restarts = Restarts(clock)
         self.closed = False
         self.complaint = ""
-        self.changed = asyncio.Condition()
+        self.waits = Waits()
         self.looks: set[asyncio.Task[None]] = set()
         """Keeps what runs in the background alive."""
 
@@ -364,12 +364,7 @@ class Pool(Ledger):
         await self._announce()
 
     async def _announce(self) -> None:
-        async with self.changed:
-            self.changed.notify_all()
+        self.waits.wake()
 
-    async def _until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> None:
-        async with self.changed:
-            try:
-                await asyncio.wait_for(self.changed.wait_for(ready), timeout_s)
-            except TimeoutError:
-                return
+    async def _until(self, ready: Ready, timeout_s: float | None = None) -> None:
+        await self.waits.until(ready, timeout_s)
