@@ -6,6 +6,7 @@ trials and report epochs, and the driver fetches the events. It does not hold th
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
