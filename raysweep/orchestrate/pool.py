@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from raysweep.orchestrate.events import Event, Row, headline
-from raysweep.orchestrate.leases import Demand, Lease, Member, Offer
+from raysweep.orchestrate.leases import Demand, Member, Offer
 from raysweep.orchestrate.ledger import Ledger
 from raysweep.orchestrate.restarts import MAX_CRASHES, Restarts
 from raysweep.orchestrate.shortage import starved
@@ -22,8 +22,6 @@ IDLE_S = 60.0
 """A gang that has waited this long is sent back to ask again, so that its other ranks do not time out."""
 STOP_S = 30.0
 """Longest wait for a gang to release a stopped trial; Tune waits twice as long for its function to end."""
-LOOK_S = 10.0
-"""Seconds between two looks at a trial that another sweep trains."""
 SILENCE_S = 1800.0
 """A trial without a heartbeat for this long hangs. Every batch is a heartbeat, however long the epochs are; the limit
 allows for what comes before the first batch, such as decoding the images or waiting for the store."""
@@ -56,7 +54,6 @@ class Pool(Ledger):
         self.draining: frozenset[str] = frozenset()
         """Nodes that are about to be taken away."""
         self.restarts = Restarts(clock)
-        self.closed = False
         self.complaint = ""
         self.waits = Waits()
 
@@ -184,10 +181,9 @@ class Pool(Ledger):
         short: bool = False,
         elsewhere: str = "",
     ) -> None:
-        """End an attempt.
+        """End an attempt: `hopeless` if another one would fail in the same way, `short` if memory ran out.
 
-        `hopeless`: another one would fail in the same way; `short`: memory ran out; `elsewhere`: the process of another
-        sweep that trains the trial, so that gangs take others and look again after a pause.
+        `elsewhere` names the process of another sweep that trains the trial: gangs look again after a pause.
         """
         if not self._is_current(gang, trial, attempt):
             return
@@ -196,7 +192,7 @@ class Pool(Ledger):
         if error:
             self.retry(lease, error, hopeless=hopeless, short=short)
         elif elsewhere and not (lease.stop or lease.end):
-            self.set_aside(lease, elsewhere, self.clock() + LOOK_S)
+            self.set_aside(lease, elsewhere, self.clock())
         elif lease.stop and not lease.end:
             self.end_stopped(lease)
         elif not lease.end and self._leaves(member):
@@ -301,17 +297,9 @@ class Pool(Ledger):
         """Gang -> the trial that it trains."""
         return {name: member.trial for name, member in self.gangs.items() if member.trial}
 
-    def retry(
-        self, lease: Lease, error: str, *, hopeless: bool = False, loss: bool = False, short: bool = False
-    ) -> None:
-        """As in the ledger; once the sweep is over no trial is retried, and none ends."""
-        if not self.closed:
-            super().retry(lease, error, hopeless=hopeless, loss=loss, short=short)
-
     def _lend(self, member: Member) -> Offer:
         lease = self.lend(member.wide)
-        member.trial, member.last_beat = lease.task.trial, self.clock()
-        member.taken = self.clock()
+        member.trial, member.last_beat, member.taken = lease.task.trial, self.clock(), self.clock()
         return Offer(lease.task, lease.attempt, alone=lease.alone)
 
     def _is_spare(self, member: Member) -> bool:

@@ -13,7 +13,8 @@ import pytest
 from raysweep.orchestrate import pool as pool_module
 from raysweep.orchestrate import restarts
 from raysweep.orchestrate.leases import MAX_LOSSES, Offer
-from raysweep.orchestrate.pool import LOOK_S, Pool
+from raysweep.orchestrate.ledger import LOOK_S
+from raysweep.orchestrate.pool import Pool
 from raysweep.orchestrate.restarts import AVOID_S, MAX_CRASHES, SHORTAGE_S
 from tests.orchestrate.fakes import make_row, make_tasks
 
