@@ -132,13 +132,9 @@ def hardware(device: str) -> str:
     """
     import torch
 
-    try:
-        if torch.device(device).type == "cuda":
-            return torch.cuda.get_device_name(device)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RaysweepError(f"--device {device}: {str(error).splitlines()[0]}. `raysweep doctor` lists GPUs.") from None
-    return processor()
+    from raysweep.train.devices import check_device
+
+    return torch.cuda.get_device_name(device) if check_device(device).type == "cuda" else processor()
 
 
 def processor() -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, cannot_write
 from raysweep.terminal.notes import say, warn
 from raysweep.units import json_text
 
@@ -111,4 +111,4 @@ def write_output(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise RaysweepError(f"cannot write {path}: {error.strerror}. Name a file in a folder that exists.") from None
+        raise RaysweepError(cannot_write(path, error)) from None
