@@ -15,7 +15,7 @@ from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
-from raysweep.verbs.options import json_option, print_json
+from raysweep.verbs.options import FloatRange, LocalPath, begin_work, json_option, print_json
 
 if TYPE_CHECKING:
     from raysweep.data.manifest import Manifest
@@ -32,8 +32,14 @@ def data() -> None:
 
 @data.command()
 @click.argument("source")
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--side", type=int, metavar="PX", default=None, help="Short side to store, px.  [default: original size]")
+@click.argument("folder", type=LocalPath())
+@click.option(
+    "--side",
+    type=click.IntRange(1, 65_535),
+    metavar="PX",
+    default=None,
+    help="Short side to store, px.  [default: original size]",
+)
 @click.option(
     "--also",
     default="",
@@ -54,10 +60,12 @@ def data() -> None:
     show_default=True,
     help="Store images as jpg, raw (uncompressed pixels), mixed (some each way), or auto (raw below 1 GiB, else jpg).",
 )
-@click.option("--quality", type=int, metavar="1-100", default=90, show_default=True, help="JPEG quality.")
+@click.option(
+    "--quality", type=click.IntRange(1, 100), metavar="1-100", default=90, show_default=True, help="JPEG quality."
+)
 @click.option(
     "--raw-share",
-    type=float,
+    type=FloatRange(0, 1),
     metavar="SHARE",
     default=0.5,
     show_default=True,
@@ -80,7 +88,7 @@ def data() -> None:
 )
 @click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="FOLDER",
     default=Path("downloads"),
     show_default=True,
@@ -98,13 +106,19 @@ def data() -> None:
 )
 @click.option(
     "--per-class",
-    type=int,
+    type=click.IntRange(0, 10**9),
     nargs=2,
     default=None,
     metavar="TRAIN TEST",
     help="Use only the first TRAIN training and TEST test images of each class.  [default: all]",
 )
-@click.option("--workers", type=int, metavar="N", default=None, help="Number of processes.  [default: one per core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    default=None,
+    help="Number of processes.  [default: one per core]",
+)
 def write(  # one argument per option
     source: str,
     folder: Path,
@@ -147,6 +161,7 @@ def write(  # one argument per option
     if per_class:
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
+    begin_work("the images that are encoded are kept")
     with counted(f"writing {folder}") as progress:
         sets = write_sets(found, folder, also=sizes, progress=progress, say=note, **options)
     for path, manifest in sets.items():
@@ -162,7 +177,7 @@ def write(  # one argument per option
 
 
 @data.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=LocalPath())
 @json_option
 def check(folder: Path, as_json: bool) -> None:
     """Verify the checksums of the files in FOLDER and print the manifest.

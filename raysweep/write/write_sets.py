@@ -117,7 +117,7 @@ def _explained(request: Request) -> Iterator[None]:
         raise RaysweepError(f"{problem}{advice}.") from None
     except KeyboardInterrupt:
         if kept := _kept(request):
-            request.say(f"stopped; {kept}. The same command continues.")
+            request.say(f"{kept}. The same command continues.")
         raise
 
 

@@ -128,6 +128,13 @@ def test_loops_of_links_end_and_are_counted(class_folder: Folder) -> None:
     assert counts(source) == {walk.LOOP: len(links)}
 
 
+def test_a_link_to_everything_is_not_followed_in_search_of_a_set(class_folder: Folder) -> None:
+    root = class_folder({"cat/0.png": PNG})
+    (root / "all").symlink_to("/")
+    with pytest.raises(RaysweepError, match="folders all, cat"):
+        open_source(str(root))
+
+
 def test_folders_that_link_to_each_other_are_read_once_for_each_class(class_folder: Folder) -> None:
     root = class_folder(BASE)
     pool = root.parent / "pool"

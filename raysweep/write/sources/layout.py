@@ -28,19 +28,19 @@ def choose_splits(root: Path) -> dict[str, str]:
         OSError: a folder cannot be read.
     """
     names = _split_folders(root)
-    tests = [name for name in names["test"] if has_classes(root / name)]
-    alike = [name for name in tests if role_order(name) == role_order(tests[0])]
-    for several in (names["train"], alike):
+    if not names["train"] or not names["test"]:
+        raise _without_splits(root, names)
+    tests = [name for name in names["test"] if has_classes(root / name)] or names["test"]
+    used = {"train": names["train"][0], "test": tests[0]}
+    for several in (names["train"], [name for name in tests if role_order(name) == role_order(tests[0])]):
         if len(several) > 1:
             raise RaysweepError(
                 f"{_shown(root)} has several folders for one split: {listed(several)}. Merge them, or rename one."
             )
-    flat = next((name for name in names["train"] if not has_classes(root / name)), None)
-    if flat is None and names["train"] and tests:
-        return {"train": names["train"][0], "test": tests[0]}
-    if flat is None and names["train"] and names["test"]:
-        flat = names["test"][0]
-    raise _without_classes(root, flat) if flat else _without_splits(root, names)
+    for name in used.values():
+        if not has_classes(root / name):
+            raise _without_classes(root, name)
+    return used
 
 
 def _split_folders(root: Path) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 from raysweep.write.sources.split_names import role, split_in
-from raysweep.write.sources.walk import IMAGE_SUFFIXES, entries, is_folder, service
+from raysweep.write.sources.walk import IMAGE_SUFFIXES, entries, is_folder, leads_up, service
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 MAGIC = b"PAR1"
@@ -103,7 +103,9 @@ def files_below(root: Path) -> Iterator[str]:
             folders.clear()
             continue
         seen.add(place)
-        folders.sort()
+        folders[:] = sorted(
+            name for name in folders if not (path := Path(parent, name)).is_symlink() or not leads_up(path)
+        )
         yield from (os.path.relpath(f"{parent}/{file}", root) for file in files)
 
 
