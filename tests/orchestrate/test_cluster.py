@@ -210,7 +210,8 @@ def test_names_of_sockets_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(local_ray, "SHORT", (str(tmp_path), "/tmp"))
     (tmp_path / ("long" * 20)).mkdir()
     assert ray_folder().parent == Path("/tmp")
-    assert LocalRay(ray_folder(), None).environment == {"TMPDIR": str(ray_folder())}
+    folder = ray_folder()
+    assert LocalRay(folder, None).environment["TMPDIR"] == str(folder)
     monkeypatch.setattr(local_ray, "SHORT", ("/proc",))
     with pytest.raises(RaysweepError, match="TMPDIR"):
         ray_folder()
