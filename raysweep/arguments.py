@@ -83,7 +83,11 @@ RESOURCES = {
     "workers_per_trial": Argument(int, "N", "Data-parallel workers of each trial.", 1, least=1),
     "threads": Argument(int, "N", "CPU threads per worker.", 1, least=1),
     "attempts": Argument(int, "N", "Attempts before a trial counts as failed.", 2, least=1),
-    "address": Argument(str, "ADDRESS", "Ray cluster to join.  [default: RAY_ADDRESS, else a local one]"),
+    "address": Argument(
+        str,
+        "ADDRESS",
+        "Ray cluster to join: HOST:PORT, or auto for the one started here.  [default: RAY_ADDRESS, else a local Ray]",
+    ),
 }
 """Arguments that say where trials run."""
 

@@ -100,7 +100,7 @@ def test_a_port_that_is_not_rays_is_given_up_soon(monkeypatch: pytest.MonkeyPatc
 
 
 NEXT_STEPS = [
-    (AuthenticationError("no token"), "RAY_AUTH_MODE=token"),
+    (AuthenticationError("no token"), "RAY_AUTH_TOKEN"),
     (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9"), "versions"),
     (ConnectionError("lost"), "--address"),
 ]
