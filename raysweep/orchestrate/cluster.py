@@ -1,16 +1,14 @@
-"""The connection to Ray, and how it ends: normally, by Ctrl-C, by SIGTERM, or by losing the terminal."""
+"""The connection to Ray."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
-import threading
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import ray
@@ -18,12 +16,13 @@ from ray.exceptions import AuthenticationError
 
 from raysweep.children import child_settings, environment
 from raysweep.disk.private import is_ours
-from raysweep.errors import RaysweepError
+from raysweep.errors import LostClusterError, RaysweepError
 from raysweep.orchestrate import ray_private
 from raysweep.orchestrate.events import headline
 from raysweep.orchestrate.local_ray import LocalRay, local_ray
 from raysweep.orchestrate.nodes import this_machine
-from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, without
+from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, own_sessions, without
+from raysweep.stopping import owns_process, rearm, stoppable
 
 SETTINGS = {
     **ray_private.SETTINGS,
@@ -57,19 +56,18 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
     Raises:
         RaysweepError: nothing answers at the address, or it requires a token that is not at hand.
     """
-    with environment(SETTINGS | child_settings()):
+    with environment(SETTINGS | child_settings()), stoppable(), _quiet():
         if ray.is_initialized():
-            with graceful_signals(), _quiet():
-                yield ["no dashboard"]
+            yield ["no dashboard"]
             return
-        with (
-            _session(address or os.environ.get("RAY_ADDRESS") or "", metadata, dashboard) as about,
-            graceful_signals(),  # after ray.init, which sets a signal handler of its own
-            _quiet(),
-            ExitStack() as stack,
-        ):
-            stack.callback(ray.shutdown)
-            yield about
+        with _session(address or os.environ.get("RAY_ADDRESS") or "", metadata, dashboard) as about:
+            rearm()  # ray.init sets a signal handler of its own
+            try:
+                yield about
+            finally:
+                # Threads still wait for a lost cluster: to shut down may crash a process that can end at once instead.
+                if not (owns_process() and isinstance(sys.exception(), LostClusterError)):
+                    ray.shutdown()
 
 
 @contextmanager
@@ -104,9 +102,9 @@ def _authentication(settings: Mapping[str, str]) -> Iterator[None]:
 
 def _start(own: LocalRay, settings: Mapping[str, Any]) -> str:
     try:
-        return str(
-            ray.init(address="local", _temp_dir=str(own.folder), **this_machine(), **settings).dashboard_url or ""
-        )
+        with own_sessions():
+            context = ray.init(address="local", _temp_dir=str(own.folder), **this_machine(), **settings)
+        return str(context.dashboard_url or "")
     except Exception as error:  # Ray raises many types here
         ray.shutdown()
         raise RaysweepError(
@@ -209,38 +207,6 @@ def knock(address: str) -> None:
     if not port.isdigit():
         raise ValueError("it has no port")
     socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
-
-
-@contextmanager
-def graceful_signals() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into an exception, so that everything is closed; a second one exits.
-
-    A `ray submit` whose connection breaks sends SIGHUP; under `nohup` it stays ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            os._exit(128 + number)
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit
-
-    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
-    before = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
-        yield
-    except SystemExit:
-        if not received:
-            raise
-        # Not where it was raised: when that is inside one of Ray's own waits, Ray changes the status to 1.
-        raise SystemExit(128 + received[0]) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -62,6 +63,7 @@ FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 
 ATTRIBUTES = {
     "ray._private.state:state": ("get_draining_nodes", "get_cluster_config"),
+    "ray._private.services": ("ConsolePopen",),
     "ray._private.worker": ("_worker_logs_enabled",),
     "ray._private.ray_constants": (OTHER_NODES, UV_RUN),
     "ray._private.grpc_utils": ("init_grpc_channel",),
@@ -108,6 +110,18 @@ def __getattr__(name: str) -> Any:
     if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(NAMES[name]), name)
+
+
+@contextmanager
+def own_sessions() -> Iterator[None]:
+    """Start Ray's processes in sessions of their own: what a terminal or `timeout` sends to the group misses them."""
+    services: Any = import_module("ray._private.services")
+    before = services.ConsolePopen
+    services.ConsolePopen = partial(before, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before
 
 
 def job_config(metadata: Mapping[str, str]) -> Any:
