@@ -24,7 +24,7 @@ from raysweep.terminal.notes import say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.units import short
-from raysweep.verbs.options import json_option, print_json, write_output
+from raysweep.verbs.options import LocalPath, json_option, print_json, write_output
 
 COLUMNS = (
     *("network", "side", "batch_size", "params", "macs"),
@@ -34,7 +34,7 @@ COLUMNS = (
 FORMATS = (".json", ".csv", ".parquet")
 
 
-_count = partial(click.option, type=click.IntRange(min=1), metavar="N", show_default=True)
+_count = partial(click.option, type=click.IntRange(1, 10**6), metavar="N", show_default=True)
 
 
 @click.group()
@@ -44,7 +44,7 @@ def bench() -> None:
 
 @bench.command(name="networks", epilog="Ctrl-C keeps the finished measurements.")
 @click.argument("names", nargs=-1, metavar="[NETWORK]...")
-@click.option("--side", type=click.IntRange(min=1), metavar="PX", help="Image side.  [default: each network's own]")
+@click.option("--side", type=click.IntRange(1, 10**4), metavar="PX", help="Image side.  [default: each network's own]")
 @_count("--batch-size", default=32, help="Images per update.")
 @_count("--repeats", default=5, help="Measurements per network.")
 @click.option("--device", default=None, metavar="DEVICE", help="cpu, cuda or cuda:N.  [default: cuda if available]")
@@ -52,7 +52,7 @@ def bench() -> None:
 @click.option(
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change any recipe field. Can be repeated."
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a .json, .csv or .parquet file.")
+@click.option("--out", type=LocalPath(), metavar="FILE", help="Write a .json, .csv or .parquet file.")
 @json_option
 def bench_networks(
     names: tuple[str, ...],
