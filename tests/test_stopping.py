@@ -116,8 +116,8 @@ def test_who_does_not_stop_is_killed_with_all_it_has_started(
         try:
             assert line(process) == "ready"
             process.send_signal(signal.SIGTERM)
-            assert line(process) == "interrupted"
             if patience_s > 1:
+                assert line(process) == "interrupted"
                 process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=60)
             assert process.returncode == 128 + signal.SIGTERM
@@ -144,10 +144,9 @@ def test_the_family_has_those_whose_parents_are_dead() -> None:
     from raysweep.stopping import family
 
     leader = subprocess.Popen(
-        ["sh", "-c", "sleep 1000 >/dev/null & echo $!"], stdout=subprocess.PIPE, start_new_session=True
+        ["sh", "-c", "sleep 1000 >/dev/null & echo $!"], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    assert leader.stdout
-    orphan = int(leader.stdout.readline())
+    orphan = int(line(leader))
     try:
         deadline = time.monotonic() + 60
         while is_running(leader.pid):  # its status is not asked for, so that it is still listed
@@ -160,3 +159,4 @@ def test_the_family_has_those_whose_parents_are_dead() -> None:
         assert orphan in family([leader.pid])
     finally:
         os.kill(orphan, signal.SIGKILL)
+        leader.communicate()
