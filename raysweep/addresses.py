@@ -9,6 +9,8 @@ from raysweep.errors import RaysweepError
 SCHEMES = ("abfs", "abfss", "file", "gcs", "gs", "hdfs", "http", "https", "s3", "viewfs")
 """Words that nobody means as the name of a folder if a colon follows."""
 ENVIRONMENT = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or a profile"
+NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.+=-]*")
+"""The form of trial ids, digests, names of searches, and of files that have no other name."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/*(.*)", re.DOTALL)
 _PASSWORD = re.compile(r"(?<=://)[^\s/@]*:(?!\d+(?:/|$))[^\s@]*@")
 _SECRET = re.compile(r"([?&][^\s=&#]*(?:key|secret|token|password|credential|sig)[^\s=&#]*=)[^\s&#]*", re.IGNORECASE)
@@ -44,6 +46,20 @@ def check_address(address: str) -> str:
             f"{address!r} is neither a folder nor a URI: use {form}, or ./{address} for a folder of that name."
         )
     return address
+
+
+def check_local(path: str) -> str:
+    """A path as it is, if it is not a URI, of which `pathlib` makes a folder such as `s3:`.
+
+    Raises:
+        RaysweepError: a URI.
+    """
+    found = _SCHEME.fullmatch(path)
+    if found and found[1].lower() in SCHEMES:
+        raise RaysweepError(
+            f"{redacted(path)!r} is a URI, but this must be a path on this machine. Copy it afterwards."
+        )
+    return path
 
 
 def check_name(name: str) -> str:

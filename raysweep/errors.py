@@ -31,6 +31,21 @@ class OutOfMemoryError(RaysweepError):
     """A trial that does not fit into the memory it was given; it may fit on a device of its own."""
 
 
+class ElsewhereError(RaysweepError):
+    """A trial that another process trains. For a sweep this is no failure: the other process brings its result."""
+
+    def __init__(self, trial: str, where: str, lost: bool = False) -> None:
+        """`where`: the process that trains it; `lost`: it has taken the trial over from this process."""
+        self.where = where
+        self.lost = lost
+        super().__init__(
+            f"trial {trial} was taken over by {where}, while this process was stopped or could not reach the store: it "
+            "goes on there."
+            if lost
+            else f"trial {trial} is being trained on {where}: wait until it ends, or stop it there."
+        )
+
+
 def killed_for_memory(error: str) -> bool:
     """Whether an error means that memory ran out: in the trial itself, or Ray killed its worker for the node's sake."""
     return "OutOfMemoryError" in error or "running low on memory" in error

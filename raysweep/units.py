@@ -28,7 +28,7 @@ def percent(share: float | None) -> str:
 
 def duration(seconds: float | None) -> str:
     """Seconds as h:mm:ss or m:ss."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return "-"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

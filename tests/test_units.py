@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -35,3 +36,8 @@ def test_json_has_null_for_what_is_no_number_and_iso_times() -> None:
     assert "NaN" not in text
     assert "Infinity" not in text
     assert json.loads(text) == [{"loss": None, "best": None, "at": "2026-11-30T17:05:00+00:00", "n": [1, True]}]
+
+
+@pytest.mark.parametrize("seconds", [None, math.nan, math.inf])
+def test_a_time_that_is_none(seconds: float | None) -> None:
+    assert duration(seconds) == "-"

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from raysweep.addresses import NAME
 from raysweep.data.passed_over import Account, read_account
 from raysweep.disk.whole import write_whole
 from raysweep.errors import RaysweepError
@@ -99,6 +100,8 @@ class Manifest:
             raise ValueError(f"its rescale is {self.rescale!r}, not {' or '.join(RESCALES)}")
         if not isinstance(self.short_side, int) or self.short_side < 1:
             raise ValueError(f"its short_side is {self.short_side!r}")
+        if not isinstance(self.digest, str) or not NAME.fullmatch(self.digest):
+            raise ValueError(f"its digest is {self.digest!r}")
         for name, split in self.splits.items():
             if len(split.class_counts) != len(self.classes) or sum(split.class_counts) != split.images:
                 raise ValueError(f"the class counts of its {name} split do not add up to its images and classes")
@@ -106,7 +109,7 @@ class Manifest:
 
 def _split(value: Mapping[str, Any]) -> Split:
     split = Split(**{**value, "class_counts": tuple(int(count) for count in value["class_counts"])})
-    if Path(split.file).name != split.file or split.file in ("", ".."):
+    if not NAME.fullmatch(split.file):
         raise ValueError(f"{split.file!r} is not the name of a file in its folder")
     return split
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError
@@ -42,6 +42,8 @@ from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
 from raysweep.orchestrate.space_searcher import PlanOrder
 from raysweep.orchestrate.tuner import run_tuner
+from raysweep.store.claims import new_owner, release_all
+from raysweep.store.files import Files
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
 
@@ -107,7 +109,8 @@ def run_on_ray(
             closing(loggers),
             _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
         ):
-            sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
+            record_end = record_end or partial(record_trial_end, owner=sweep.owner)
+            sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end)
             return sweep.outcome()
 
 
@@ -167,6 +170,11 @@ def _note(on_event: OnEvent, text: str) -> None:
     on_event(Event("note", text=text))
 
 
+def pool_actor() -> Any:
+    """Return the class of the actor that a pool is, on the head node."""
+    return ray.remote(num_cpus=0, resources=HEAD, max_concurrency=MAX_CALLS)(Pool)
+
+
 class ShortOfMemoryError(UnfinishedError):
     """Ray has killed the sweep's central process because its node ran out of memory."""
 
@@ -197,15 +205,17 @@ class _Sweep:
         self.stopping = threading.Event()
         self.tune_error = ""
         boot = f"raysweep-{uuid.uuid4().hex[:8]}"
-        # The name is only for the dashboard, and unique, since one driver may run several sweeps.
-        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=MAX_CALLS)(Pool)
         expected = search.most_left if search else 0
-        self.pool = actor.options(name=f"{title} ({boot})").remote(
-            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen
+        # The name is only for the dashboard, and unique, since one driver may run several sweeps.
+        self.pool = (
+            pool_actor()
+            .options(name=f"{title} ({boot})")
+            .remote(tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen)
         )
         self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout
-        gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
+        self.owner = new_owner()
+        gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus, self.owner)
         self.ahead = search.ahead if search else 1
         inner = search.make_searcher(self.pool, self.stopping) if search else PlanOrder(self.tasks, self.stopping)
         self.searcher = ConcurrencyLimiter(inner, layout.gangs + self.ahead)
@@ -232,9 +242,16 @@ class _Sweep:
         self.watch.join()
         # After an interruption do not wait for the end of an epoch: the last one's checkpoint is in the store.
         self.gangs.stop(0.0 if kind else PATIENCE_S)
+        self._release_claims()
         self.tuner.join(TUNE_PATIENCE_S)
         ray.kill(self.pool)
         self.folder.cleanup()
+
+    def _release_claims(self) -> None:
+        """Release the claims of workers that were killed; those that cannot be released expire."""
+        for store in {task.store for task in self.tasks.values()}:
+            with suppress(RaysweepError):
+                release_all(Files.at(store), self.owner)
 
     def follow(self, listeners: Sequence[OnEvent], record_end: RecordEnd) -> None:
         """Pass on the events until the sweep is over; write the ends that no worker could write."""

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from raysweep.addresses import redacted
+from raysweep.addresses import NAME, redacted
 
 DAMAGE = (
     OSError,
@@ -27,8 +27,6 @@ DAMAGE = (
     RecursionError,
 )
 """Errors that a file with any content can cause when it is read."""
-NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.+=-]*")
-"""The form of trial ids, digests and names of searches."""
 MEMBERS_NAME = re.compile(r"[^\x00-\x1f/]+-[0-9a-f]{12}")
 """The form of the names of files of members: a study, which may come from a notebook, and a digest."""
 NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -46,6 +44,10 @@ OWNERS: Mapping[str, str] = MappingProxyType(
     {"trials": "trial", "epochs": "trial", "init_stats": "trial", "searches": "search", "rankings": "ranking"}
 )
 """Folder -> the column that repeats the name of the file."""
+
+
+FIRST_US, LAST_US = -62_135_596_800 * 10**6, 253_402_300_799 * 10**6
+"""The times that Python can represent, the years 1 to 9999, in microseconds since 1970."""
 
 
 def is_ours(name: str) -> bool:
@@ -73,9 +75,10 @@ def check_values(kind: str, table: pa.Table) -> None:
     """Refuse rows that no raysweep writes.
 
     Raises:
-        ValueError: a row without a value that every row has, an id that is none, or text that is not UTF-8.
+        ValueError: a row without a value that every row has, an id or time that is none, or text that is not UTF-8.
     """
     table.validate(full=True)
+    _check_times(table)
     for column in (column for column in NEEDED[kind] if column in table.column_names):
         if table[column].null_count:
             raise ValueError(f"it has rows without {column}")
@@ -83,6 +86,13 @@ def check_values(kind: str, table: pa.Table) -> None:
         for trial in pc.unique(table["trial"]).drop_null().to_pylist():
             if not NAME.fullmatch(trial):
                 raise ValueError(f"{trial!r} is no trial id")
+
+
+def _check_times(table: pa.Table) -> None:
+    for field in (field for field in table.schema if pa.types.is_timestamp(field.type)):
+        times = table[field.name].cast(pa.int64())
+        if pc.any(pc.or_(pc.less(times, FIRST_US), pc.greater(times, LAST_US))).as_py():
+            raise ValueError(f"it has rows whose {field.name} is no time")
 
 
 def without_credentials(table: pa.Table) -> pa.Table:

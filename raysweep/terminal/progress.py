@@ -88,7 +88,7 @@ class SweepProgress:
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
             self._warn_of_waiting(event.row)
-        if event.kind == "retried":
+        if event.kind in ("retried", "elsewhere"):
             self.work.running.discard(event.trial)
         self._show(event)
 

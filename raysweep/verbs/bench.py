@@ -24,7 +24,7 @@ from raysweep.terminal.notes import say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.units import short
-from raysweep.verbs.options import json_option, print_json, write_output
+from raysweep.verbs.options import LocalPath, json_option, print_json, write_output
 
 COLUMNS = (
     *("network", "side", "batch_size", "params", "macs"),
@@ -52,7 +52,7 @@ def bench() -> None:
 @click.option(
     "--set", "assignments", multiple=True, metavar="FIELD=VALUE", help="Change any recipe field. Can be repeated."
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write a .json, .csv or .parquet file.")
+@click.option("--out", type=LocalPath(), metavar="FILE", help="Write a .json, .csv or .parquet file.")
 @json_option
 def bench_networks(
     names: tuple[str, ...],

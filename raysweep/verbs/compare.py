@@ -7,15 +7,13 @@ from pathlib import Path
 import click
 
 from raysweep.terminal.notes import say
-from raysweep.verbs.options import json_option, print_json, warn_of, write_output
+from raysweep.verbs.options import LocalPath, json_option, print_json, warn_of, write_output
 
 
 @click.command()
 @click.argument("store_a")
 @click.argument("store_b")
-@click.option(
-    "--csv", type=click.Path(path_type=Path), default=None, metavar="FILE", help="Also write the gains to a CSV file."
-)
+@click.option("--csv", type=LocalPath(), default=None, metavar="FILE", help="Also write the gains to a CSV file.")
 @json_option
 def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None:
     """Compare the results of STORE_A and STORE_B.

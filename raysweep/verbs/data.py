@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from raysweep.data.manifest import ENCODINGS
-from raysweep.data.passed_over import lines
+from raysweep.data.manifest import ENCODINGS, FILE_NAME
+from raysweep.data.passed_over import PassedOver, lines
 from raysweep.safe import printable
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
-from raysweep.verbs.options import FloatRange, begin_work, json_option, print_json
+from raysweep.verbs.options import FloatRange, LocalPath, begin_work, json_option, print_json
 
 if TYPE_CHECKING:
     from raysweep.data.manifest import Manifest
     from raysweep.write.sources.base import Source
+
+LISTED = 10
+"""Number of skipped images that are printed."""
 
 
 @click.group()
@@ -29,7 +32,7 @@ def data() -> None:
 
 @data.command()
 @click.argument("source")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=LocalPath())
 @click.option(
     "--side",
     type=click.IntRange(1, 65_535),
@@ -85,7 +88,7 @@ def data() -> None:
 )
 @click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="FOLDER",
     default=Path("downloads"),
     show_default=True,
@@ -138,6 +141,7 @@ def write(  # one argument per option
     It first estimates the time and disk space, and refuses to start if the disk is too small. If it is killed or
     stopped, the same command continues; unfinished work is in FOLDER/.writing. Images that cannot be decoded are listed
     at the end, when all others are encoded: repair them or add --skip-bad, and the same command finishes quickly.
+    Whatever else SOURCE has, such as thumbnails and hidden files, is counted by reason; --strict refuses it.
     """
     from raysweep.write.sources import open_source
     from raysweep.write.sources.subset import Subset
@@ -155,14 +159,17 @@ def write(  # one argument per option
     for path, manifest in sets.items():
         splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
         say(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
-    for name in sets[folder].skipped:
+    skipped = sets[folder].skipped
+    for name in skipped[:LISTED]:
         note(f"skipped {printable(name)}")
+    if len(skipped) > LISTED:
+        note(f"skipped {len(skipped) - LISTED:,} more; {folder / FILE_NAME} lists all")
     for line in lines(found.passed_over):
         note(f"passed over {line}")
 
 
 @data.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=LocalPath())
 @json_option
 def check(folder: Path, as_json: bool) -> None:
     """Verify the checksums of the files in FOLDER and print the manifest.
@@ -178,6 +185,8 @@ def check(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json([rows])
         return
+    rows["classes"] = ", ".join(manifest.classes)
+    rows["skipped"] = PassedOver(len(manifest.skipped), manifest.skipped[:LISTED]).text() or "nothing"
     rows["passed_over"] = _passed_over(manifest)
     say(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
     splits = ((name, split.images, f"{split.bytes:,}", split.sha256[:12]) for name, split in manifest.splits.items())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from raysweep.addresses import check_local
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError
 from raysweep.stopping import keeps
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
     from raysweep.store.store import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class LocalPath(click.Path):
+    """A path on this machine; a URI is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path.
+
+        Raises:
+            RaysweepError: a URI.
+        """
+        return super().convert(check_local(str(value)), param, ctx)
+
 
 EXIT_FAILED = 1
 """A trial failed. A request that cannot be carried out exits with 2, a signal with 128 and its number."""
@@ -55,7 +72,7 @@ def with_options(command: Command, table: Mapping[str, Argument], note: str = ""
 
 def _type(argument: Argument) -> Any:
     if argument.kind is Path:
-        return click.Path(path_type=Path)
+        return LocalPath()
     if argument.range is None:
         return argument.kind
     least, most = argument.range

@@ -9,7 +9,7 @@ import click
 
 from raysweep.terminal.notes import say
 from raysweep.terminal.watch_store import LEAST_S, refreshes, seconds_between
-from raysweep.verbs.options import FloatRange, store_option
+from raysweep.verbs.options import FloatRange, LocalPath, store_option
 
 EVERY_S = 30.0
 
@@ -19,7 +19,7 @@ EVERY_S = 30.0
 @store_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=Path("report"),
     show_default=True,
     metavar="FOLDER",

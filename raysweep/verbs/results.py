@@ -13,7 +13,7 @@ from raysweep.planning import changes
 from raysweep.terminal.plans import paragraph, settings_text
 from raysweep.terminal.tables import table
 from raysweep.units import duration, percent, short
-from raysweep.verbs.options import open_store, store_option, write_output
+from raysweep.verbs.options import LocalPath, open_store, store_option, write_output
 from raysweep.verbs.show import baseline_of, protocol_of
 
 Row = Mapping[str, Any]
@@ -30,7 +30,7 @@ Row = Mapping[str, Any]
     show_default=True,
     help="Format of the output; csv, json and parquet have every column.",
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE.  [default: print]")
+@click.option("--out", type=LocalPath(), metavar="FILE", help="Write to FILE.  [default: print]")
 @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
 def results(study: str, store: str, form: str, out: Path | None, as_json: bool) -> None:
     """Print one row for each trial of STUDY.

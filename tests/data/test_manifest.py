@@ -44,6 +44,7 @@ def test_a_missing_folder_or_manifest_says_how_to_write_one(tmp_path: Path) -> N
     [
         ({"version": 2}, "version is 2.*update raysweep"),
         ({"classes": ["a"]}, "class counts"),
+        ({"digest": "../../../x"}, r"digest.*\.\./x"),
         ({"encoding": "png"}, "'png'"),
         ({"short_side": 0}, "short_side"),
         ({"splits": {}}, "no 'train'"),

@@ -37,6 +37,17 @@ def test_a_uri_in_a_form_that_would_be_a_folder_is_refused(address: str, form: s
     assert not [path for path in tmp_path.iterdir() if ":" in path.name]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["results", "x", "--out", "s3://b/x.csv"], ["report", "x", "--out", "s3:/b"], ["data", "write", "x", "gs://b"]],
+)
+def test_a_uri_where_a_path_is_needed_makes_no_folder(words: list[str], tmp_path: Path) -> None:
+    done = CliRunner().invoke(raysweep, words)
+    assert isinstance(done.exception, RaysweepError)
+    assert words[-1] in str(done.exception)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("address", ["", "a\0b"])
 def test_no_address_at_all(address: str) -> None:
     with pytest.raises(RaysweepError):
