@@ -23,29 +23,37 @@ class Argument:
     metavar: str
     help: str
     default: Any = None
-    least: int | None = None
-    """The smallest value that is allowed."""
+    range: tuple[float, float] | None = None
+    """The smallest and the largest value that a number may have."""
     path: str = ""
     """The recipe field that a shorthand sets."""
 
 
 SHORTHANDS = {
     "network": Argument(str, "NAME", "Network and its own factors; see `raysweep list networks`.", path="network.name"),
-    "epochs": Argument(float, "N", "Passes over the training images.", path="training.epochs"),
-    "width": Argument(float, "FACTOR", "Width multiplier of every layer but the classifier.", path="network.width"),
-    "batch_size": Argument(int, "N", "Images per update.", path="training.batch_size"),
-    "lr": Argument(float, "RATE", "Base learning rate.", path="solver.lr"),
-    "classes": Argument(int, "N", "Network outputs; the number of classes in the data.", path="network.outputs"),
+    "epochs": Argument(float, "N", "Passes over the training images.", range=(0, 1e6), path="training.epochs"),
+    "width": Argument(
+        float, "FACTOR", "Width multiplier of every layer but the classifier.", range=(0, 1000), path="network.width"
+    ),
+    "batch_size": Argument(int, "N", "Images per update.", range=(1, 10**6), path="training.batch_size"),
+    "lr": Argument(float, "RATE", "Base learning rate.", range=(0, 1e6), path="solver.lr"),
+    "classes": Argument(
+        int, "N", "Network outputs; the number of classes in the data.", range=(1, 10**6), path="network.outputs"
+    ),
     "precision": Argument(str, "TYPE", "float32, or bfloat16 (autocast).", path="training.precision"),
     "train_fraction": Argument(
-        float, "SHARE", "Share of the training images to use, balanced over classes.", path="data.train_fraction"
+        float,
+        "SHARE",
+        "Share of the training images to use, balanced over classes.",
+        range=(0, 1),
+        path="data.train_fraction",
     ),
 }
 """Short names of `--set FIELD=VALUE` for the fields that are changed most."""
 
 REQUEST = {
     "protocol": Argument(str, "NAME", "Baseline recipe; see `raysweep list protocols`.", "imagenet128"),
-    "seeds": Argument(int, "N", "Train each trial with seeds 0 to N-1.", 1),
+    "seeds": Argument(int, "N", "Train each trial with seeds 0 to N-1.", 1, range=(1, 1000)),
     "data": Argument(
         Path, "FOLDER", "Image set written by `raysweep data write`.  [default: data/PROTOCOL if it exists]"
     ),
@@ -67,22 +75,33 @@ SPACES = {
     "over": Argument(
         str, "NAMES", "Parameters of a grid, comma-separated; others keep the baseline's value.  [default: all]"
     ),
-    "grid_points": Argument(int, "N", f"Number of points of a range in a grid.  [default: {POINTS}]"),
-    "trials": Argument(int, "N", "Total number of points, including the baseline and stored ones.  [default: 200]"),
-    "search_seed": Argument(int, "N", "Seed of the searcher.  [default: 0]"),
-    "grace_epochs": Argument(int, "N", "Epochs before a trial may be stopped.  [default: a sixteenth of all]"),
-    "reduction_factor": Argument(float, "N", "One of N trials continues at each rung of asha.  [default: 3]"),
+    "grid_points": Argument(int, "N", f"Number of points of a range in a grid.  [default: {POINTS}]", range=(2, 10**4)),
+    "trials": Argument(
+        int, "N", "Total number of points, including the baseline and stored ones.  [default: 200]", range=(1, 10**6)
+    ),
+    "search_seed": Argument(int, "N", "Seed of the searcher.  [default: 0]", range=(0, 2**32 - 1)),
+    "grace_epochs": Argument(
+        int, "N", "Epochs before a trial may be stopped.  [default: a sixteenth of all]", range=(1, 10**6)
+    ),
+    "reduction_factor": Argument(
+        float, "N", "One of N trials continues at each rung of asha.  [default: 3]", range=(1, 1000)
+    ),
 }
 """Arguments that only search spaces take."""
 
 RESOURCES = {
-    "workers": Argument(int, "N", "Number of trials at once.  [default: as many as fit into the cluster]", least=1),
-    "gpus": Argument(
-        float, "N", "GPUs per worker; fractions allowed.  [default: measured automatically if there are GPUs]", least=0
+    "workers": Argument(
+        int, "N", "Number of trials at once.  [default: as many as fit into the cluster]", range=(1, 10**5)
     ),
-    "workers_per_trial": Argument(int, "N", "Data-parallel workers of each trial.", 1, least=1),
-    "threads": Argument(int, "N", "CPU threads per worker.", 1, least=1),
-    "attempts": Argument(int, "N", "Attempts before a trial counts as failed.", 2, least=1),
+    "gpus": Argument(
+        float,
+        "N",
+        "GPUs per worker; fractions allowed.  [default: measured automatically if there are GPUs]",
+        range=(0, 1024),
+    ),
+    "workers_per_trial": Argument(int, "N", "Data-parallel workers of each trial.", 1, range=(1, 10**4)),
+    "threads": Argument(int, "N", "CPU threads per worker.", 1, range=(1, 1024)),
+    "attempts": Argument(int, "N", "Attempts before a trial counts as failed.", 2, range=(1, 1000)),
     "address": Argument(str, "ADDRESS", "Ray cluster to join.  [default: RAY_ADDRESS, else a local one]"),
 }
 """Arguments that say where trials run."""
@@ -112,11 +131,11 @@ def take_request(arguments: dict[str, Any], studies: Sequence[str | Study]) -> R
     settings: dict[str, Any] = {}
     for name, shorthand in SHORTHANDS.items():
         if (value := arguments.pop(name, None)) is not None:
-            settings[shorthand.path] = _converted(name, shorthand, value)
+            settings[shorthand.path] = converted(name, shorthand, value)
     settings |= settings_from(arguments.pop("assignments", ()))
     settings |= arguments.pop("settings", None) or {}
     given = {
-        name: _converted(name, argument, value)
+        name: converted(name, argument, value)
         for name, argument in (REQUEST | {"trunks": STUDIES["trunks"]}).items()
         if (value := arguments.pop(name, None)) is not None
     }
@@ -130,7 +149,7 @@ def take_space(arguments: dict[str, Any], studies: Sequence[str | Study]) -> Spa
         RaysweepError: arguments for a space without one, a space among studies, or a value that cannot be used.
     """
     given = {
-        name: value if name == "over" else _converted(name, argument, value)
+        name: value if name == "over" else converted(name, argument, value)
         for name, argument in SPACES.items()
         if (value := arguments.pop(name, None)) is not None
     }
@@ -156,8 +175,16 @@ def names_in(value: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(name.strip() for name in names if name.strip())
 
 
-def _converted(name: str, argument: Argument, value: Any) -> Any:
+def converted(name: str, argument: Argument, value: Any) -> Any:
+    """The value of an argument in its type.
+
+    Raises:
+        RaysweepError: it has another type, or is out of range.
+    """
     try:
-        return argument.kind(value)
-    except (TypeError, ValueError):
+        number = argument.kind(value)
+    except (TypeError, ValueError, OverflowError):
         raise RaysweepError(f"{name} is {value!r}: it takes a value of type {argument.kind.__name__}.") from None
+    if argument.range and not argument.range[0] <= number <= argument.range[1]:
+        raise RaysweepError(f"{name} is {value!r}: use {argument.range[0]:g} to {argument.range[1]:g}.")
+    return number

@@ -10,12 +10,40 @@ class RaysweepError(Exception):
     """A mistake in a request or its data. The command line prints it without a traceback and exits with status 2."""
 
 
+class UnfinishedError(RaysweepError):
+    """A sweep that ended before its trials did. The command line exits with status 1; the same command continues."""
+
+
+class LostClusterError(UnfinishedError):
+    """The cluster was lost during the sweep: the process must end, since Ray's threads would bring it down."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}. Every finished epoch is in the store: start a cluster and run the same command to continue."
+        )
+
+
 class InapplicableError(RaysweepError):
     """A factor that a network does not have, or images too small for it. A plan omits such variants and says why."""
 
 
 class OutOfMemoryError(RaysweepError):
     """A trial that does not fit into the memory it was given; it may fit on a device of its own."""
+
+
+class ElsewhereError(RaysweepError):
+    """A trial that another process trains. For a sweep this is no failure: the other process brings its result."""
+
+    def __init__(self, trial: str, where: str, lost: bool = False) -> None:
+        """`where`: the process that trains it; `lost`: it has taken the trial over from this process."""
+        self.where = where
+        self.lost = lost
+        super().__init__(
+            f"trial {trial} was taken over by {where}, while this process was stopped or could not reach the store: it "
+            "goes on there."
+            if lost
+            else f"trial {trial} is being trained on {where}: wait until it ends, or stop it there."
+        )
 
 
 def killed_for_memory(error: str) -> bool:

@@ -16,8 +16,8 @@ from raysweep.recipe import Recipe
 from raysweep.study import Study, find_studies
 from raysweep.validate import check_recipe
 
-Action = Literal["run", "resume", "retry", "skip", "omit"]
-"""Skip: the trial has ended. Omit: it does not apply to the network."""
+Action = Literal["run", "resume", "retry", "wait", "skip", "omit"]
+"""Wait: another process trains the trial. Skip: it has ended. Omit: it does not apply to the network."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Found:
     attempts: int = 0
     diverged_epoch: int | None = None
     error: str | None = None
+    elsewhere: str = ""
+    """Host of the process that trains it now, and since when; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class PlannedTrial:
     @property
     def estimated_gpu_h(self) -> float:
         """GPU-hours left on an assumed card, see `raysweep.cost`; 0 if the trial is not run."""
-        return 0.0 if self.action in ("skip", "omit") else self.share_left * gpu_hours(self.recipe, self.cost)
+        unpaid = self.action in ("wait", "skip", "omit")
+        return 0.0 if unpaid else self.share_left * gpu_hours(self.recipe, self.cost)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that `plan --json` prints."""
@@ -182,9 +185,12 @@ def decide(recipe: Recipe, found: Found | None) -> tuple[Action, str]:
         return "skip", "finished"
     if found.status == "diverged":
         return "skip", f"diverged in epoch {found.diverged_epoch}"
+    if found.elsewhere:
+        return "wait", f"running elsewhere ({found.elsewhere})"
     if found.status == "failed":
         times = {1: "once", 2: "twice"}.get(found.attempts, f"{found.attempts} times")
-        return "retry", f"failed, tried {times}: {(found.error or 'no message').strip().splitlines()[-1][:100]}"
+        *_, last = (found.error or "").strip().splitlines() or ["no message"]
+        return "retry", f"failed, tried {times}: {last[:100]}"
     if found.epochs:
         return "resume", f"{found.epochs} of {recipe.length.num_epochs} epochs done"
     return "run", "started, but no epoch finished"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,5 +135,10 @@ def found_in(uri: str) -> dict[str, Found]:
 
 def found_by(store: Store) -> dict[str, Found]:
     """Trial id -> state, for all trials of an open store."""
+    from raysweep.store.claims import holders
+
     columns = ["trial", "status", "epochs", "attempts", "diverged_epoch", "error"]
-    return {row.pop("trial"): Found(**row) for row in store.trials(columns).to_pylist()}
+    found = {row.pop("trial"): Found(**row) for row in store.trials(columns).to_pylist()}
+    for trial, holder in holders(store.files).items():
+        found[trial] = replace(found.get(trial, Found("running")), elsewhere=holder.place)
+    return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from raysweep.request import Request
+from raysweep.store.arrow import PLAIN, parquet, table_of
+from raysweep.store.schema import MEMBERS
 from raysweep.store.store import Store
 from raysweep.study import Study, Variant
 from raysweep.sweeps.study_sweep import member_rows
@@ -26,9 +28,12 @@ def hostile_study() -> Study:
 def fill(store: Store) -> None:
     """Write the results of that study; one trial has failed with a hostile error, one has an infinite loss."""
     plan = Request((hostile_study(),), "demo", seeds=2).plan()
-    store.write_members(member_rows(plan, STUDY, "demo"))
+    # A study of this name is refused when it is written; a store may come from somebody else.
+    store.files.write(
+        "members/hostile-0123456789ab.parquet", parquet(table_of(member_rows(plan, STUDY, "demo"), MEMBERS), PLAIN)
+    )
     for number, planned in enumerate(plan):
-        end = {1: "failed", 2: "diverged", 3: "running"}.get(number, "finished")
+        end = {1: "failed", 2: "diverged", len(NAMES): "running"}.get(number, "finished")
         write(store, planned, end, 0.2 + 0.01 * (number % len(NAMES)))
         if end == "failed":
             store.write_trial((store.trial(planned.trial) or {}) | {"error": ERROR})

@@ -50,8 +50,12 @@ def test_a_baseline_that_two_studies_share_is_one_trial() -> None:
         (Found("running", 7, 1), "resume", "7 of 64"),
         (Found("stopped", 7, 1), "resume", "7 of 64"),
         (Found("running", 0, 1), "run", "no epoch"),
+        (Found("running", 7, 1, elsewhere="node7, since noon"), "wait", r"elsewhere \(node7, since noon\)"),
+        (Found("failed", 7, 1, elsewhere="node7, since noon"), "wait", "node7"),
+        (Found("finished", 64, 1, elsewhere="node7, since noon"), "skip", "finished"),
         (Found("failed", 2, 2, error="Traceback\nValueError: bad"), "retry", "failed.*twice.*: ValueError: bad$"),
         (Found("failed", 0, 5), "retry", "failed.* 5 times"),
+        (Found("failed", 0, 5, error=" \n"), "retry", "no message"),
     ],
 )
 def test_action_and_reason(found: Found | None, action: str, reason: str) -> None:
@@ -231,6 +235,15 @@ def test_a_store_below_the_home_folder_is_found_by_its_tilde(tmp_path: Path, mon
     assert [planned.action for planned in plan] == ["skip", "run"]
     assert found_in("~/none") == {}
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_a_trial_that_resumes_costs_what_is_left(status: str) -> None:
+    baseline = patch(Recipe(), {"training.epochs": 4.0})
+    (fresh,) = make_plan([STUDY.only([])], baseline, [0])
+    (resumed,) = make_plan([STUDY.only([])], baseline, [0], found={fresh.trial: Found(status, 3)})
+    assert resumed.share_left == pytest.approx(0.25, rel=0.01)
+    assert resumed.estimated_gpu_h == pytest.approx(fresh.estimated_gpu_h / 4, rel=0.01)
 
 
 def test_a_home_that_does_not_exist_is_refused() -> None:

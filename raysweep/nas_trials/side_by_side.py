@@ -7,7 +7,7 @@ results. A search resumes from all three, which must not contradict each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -125,6 +125,11 @@ class Searches:
                 if (task := self._enter(search, proposal)) is not None:
                     return task
         return None
+
+    def in_turn(self) -> Iterator[TrialTask | None]:
+        """The trials to train one at a time; None if the next one depends on a trial in progress."""
+        while (task := self.next()) or self.waiting:
+            yield task
 
     def end(self, trial: str, status: str, error: str = "") -> None:
         """Report the end of a trial (finished, diverged or failed) to every proposal that waits for it.

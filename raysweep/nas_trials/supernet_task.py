@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from raysweep.train.supernet_recipe import SupernetRecipe
 from raysweep.train.task import Placement, TrialTask
 
 if TYPE_CHECKING:
+    from raysweep.store.claims import Claim
     from raysweep.store.store import Store
     from raysweep.train.supernet import SupernetTraining
 
@@ -111,18 +112,18 @@ def train_supernet(task: TrialTask, place: Placement, attempt: int) -> Iterator[
     from raysweep.store.store import Store
     from raysweep.train.determinism import only_deterministic
     from raysweep.train.loop import BrokenOffError
-    from raysweep.train.run_trial import PATIENCE_S
+    from raysweep.train.run_trial import PATIENCE_S, claimed
 
     assert isinstance(task, SupernetTask)
     torch.set_num_threads(place.threads)
     store = Store.open(task.store, patience=Patience(PATIENCE_S, place.on_wait))
-    search = _opened(task, store, place)
     with (
+        claimed(store, task.trial, place, attempt) as claim,
         only_deterministic(task.deterministic),
-        closing(search.asking),
+        _opened(task, store, place) as search,
         closing(task.weights(store, place)) as supernet,
     ):
-        rounds = _Rounds(task, search, supernet, store, attempt)
+        rounds = _Rounds(task, search, supernet, store, attempt, claim)
         try:
             for _ in supernet_steps(search.asking, task.method, supernet):
                 place.on_step()
@@ -133,28 +134,45 @@ def train_supernet(task: TrialTask, place: Placement, attempt: int) -> Iterator[
             return
 
 
-def _opened(task: SupernetTask, store: Store, place: Placement) -> Search:
-    """The open search. Sends heartbeats while the log is replayed, which repeats the whole training of a controller."""
+@contextmanager
+def _opened(task: SupernetTask, store: Store, place: Placement) -> Iterator[Search]:
+    """The search, open while the block runs.
+
+    Sends heartbeats while the log is replayed, which repeats the whole training of a controller.
+    """
     with ThreadPoolExecutor(1) as pool:
         opened = pool.submit(task.open, store)
         while not opened.done():
             place.on_step()
             wait([opened], HEARTBEAT_S)
-        return opened.result()
+    with closing(opened.result().asking):
+        yield opened.result()
 
 
 class _Rounds:
     """The rows of a search, one for each round."""
 
     def __init__(
-        self, task: SupernetTask, search: Search, supernet: SupernetTraining, store: Store, attempt: int
+        self,
+        task: SupernetTask,
+        search: Search,
+        supernet: SupernetTraining,
+        store: Store,
+        attempt: int,
+        claim: Claim,
     ) -> None:
+        self.claim = claim
         self.task, self.search, self.supernet, self.store, self.attempt = task, search, supernet, store, attempt
         self.done, self.start = len(supernet.seconds), time.perf_counter()
         self.reported = len(search.asking.evaluations)
 
     def row(self, status: str) -> dict[str, Any]:
-        """Write the evaluations so far, and return the row of the round."""
+        """Write the evaluations so far, and return the row of the round.
+
+        Raises:
+            ElsewhereError: another process has taken the search over.
+        """
+        self.claim.check()
         self.search.add_rows({}, {"study": self.task.study, "line": self.task.line})
         self.store.write_evaluations(self.search.name, self.search.rows)
         top1 = self.search.asking.history().best.value if status == "finished" else self._mean_reward()

@@ -1,16 +1,14 @@
-"""The connection to Ray, and how it ends: normally, by Ctrl-C, by SIGTERM, or by losing the terminal."""
+"""The connection to Ray."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
-import threading
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import ray
@@ -18,12 +16,13 @@ from ray.exceptions import AuthenticationError
 
 from raysweep.children import child_settings, environment
 from raysweep.disk.private import is_ours
-from raysweep.errors import RaysweepError
+from raysweep.errors import LostClusterError, RaysweepError
 from raysweep.orchestrate import ray_private
 from raysweep.orchestrate.events import headline
 from raysweep.orchestrate.local_ray import LocalRay, local_ray
 from raysweep.orchestrate.nodes import this_machine
-from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, without
+from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, own_sessions, without
+from raysweep.stopping import owns_process, rearm, stoppable
 
 SETTINGS = {
     **ray_private.SETTINGS,
@@ -57,19 +56,18 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
     Raises:
         RaysweepError: nothing answers at the address, or it requires a token that is not at hand.
     """
-    with environment(SETTINGS | child_settings()):
+    with environment(SETTINGS | child_settings()), stoppable(), _quiet():
         if ray.is_initialized():
-            with graceful_signals(), _quiet():
-                yield ["no dashboard"]
+            yield ["no dashboard"]
             return
-        with (
-            _session(address or os.environ.get("RAY_ADDRESS") or "", metadata, dashboard) as about,
-            graceful_signals(),  # after ray.init, which sets a signal handler of its own
-            _quiet(),
-            ExitStack() as stack,
-        ):
-            stack.callback(ray.shutdown)
-            yield about
+        with _session(address or os.environ.get("RAY_ADDRESS") or "", metadata, dashboard) as about:
+            rearm()  # ray.init sets a signal handler of its own
+            try:
+                yield about
+            finally:
+                # Threads still wait for a lost cluster: to shut down may crash a process that can end at once instead.
+                if not (owns_process() and isinstance(sys.exception(), LostClusterError)):
+                    ray.shutdown()
 
 
 @contextmanager
@@ -84,8 +82,8 @@ def _session(named: str, metadata: Mapping[str, str], dashboard: bool | None) ->
     }
     if named:
         where = _find(named)
-        with _authentication(_token_mode()), without(UV_RUN):
-            yield _about(_join(where, settings))
+        with _joined(where, settings) as dashboard_url:
+            yield _about(dashboard_url)
         return
     with local_ray() as own, _authentication({**LOOPBACK, **own.environment}), without(UV_RUN, OTHER_NODES):
         yield _about(_start(own, settings), own.token)
@@ -104,9 +102,9 @@ def _authentication(settings: Mapping[str, str]) -> Iterator[None]:
 
 def _start(own: LocalRay, settings: Mapping[str, Any]) -> str:
     try:
-        return str(
-            ray.init(address="local", _temp_dir=str(own.folder), **this_machine(), **settings).dashboard_url or ""
-        )
+        with own_sessions():
+            context = ray.init(address="local", _temp_dir=str(own.folder), **this_machine(), **settings)
+        return str(context.dashboard_url or "")
     except Exception as error:  # Ray raises many types here
         ray.shutdown()
         raise RaysweepError(
@@ -115,21 +113,28 @@ def _start(own: LocalRay, settings: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _join(where: str, settings: Mapping[str, Any]) -> str:
-    try:
-        if "://" not in where and not where.rpartition(":")[2].isdigit():
-            raise ValueError("it has no port")
-        knock(where)
-        _wait_for_ray(where)
-        return str(ray.init(address=where, **settings).dashboard_url or "")
-    except Exception as error:  # Ray raises many types here
-        raise RaysweepError(f"cannot join Ray at {where} ({headline(str(error))}): {_next_step(error)}") from error
+@contextmanager
+def _joined(where: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            if "://" not in where:
+                knock(where)
+                stack.enter_context(_authentication(_mode(where)))
+            stack.enter_context(without(UV_RUN))
+            dashboard = str(ray.init(address=where, **settings).dashboard_url or "")
+        except Exception as error:  # Ray raises many types here
+            reason = f"{headline(str(error))}): {_next_step(error)}"
+            raise RaysweepError(f"cannot join Ray at {where} ({reason}") from error
+        yield dashboard
 
 
 def _next_step(error: Exception) -> str:
     """What helps against an error of joining a cluster."""
-    if isinstance(error, AuthenticationError):
-        return "put the token of that cluster into ~/.ray/auth_token or RAY_AUTH_TOKEN, and set RAY_AUTH_MODE=token."
+    if isinstance(error, (AuthenticationError, PermissionError)):
+        return (
+            "unset RAY_AUTH_MODE if the cluster has no token; otherwise set it to token, and put the token into "
+            "~/.ray/auth_token or RAY_AUTH_TOKEN."
+        )
     if "ersion mismatch" in str(error):
         return "use the versions of Python and Ray with which the cluster was started."
     if isinstance(error, ValueError):
@@ -137,17 +142,27 @@ def _next_step(error: Exception) -> str:
     return "check that the cluster runs and has this address, or omit --address and RAY_ADDRESS to use this machine."
 
 
-def _token_mode() -> Mapping[str, str]:
-    """Ray itself uses a token that is at hand only for addresses that it finds, and `ray start` for all."""
-    with_token = "RAY_AUTH_MODE" not in os.environ and ray_private.has_token()
-    return {"RAY_AUTH_MODE": "token"} if with_token else {}
+def _mode(address: str) -> Mapping[str, str]:
+    """The environment variable with which Ray uses tokens if the cluster does.
+
+    Raises:
+        PermissionError: the cluster requires a token and there is none, or only one of both sides wants to use it.
+        OSError: no cluster answers.
+    """
+    with _authentication({"RAY_AUTH_MODE": "disabled"}):
+        mode = "token" if ray_private.requires_token(address, PATIENCE_S) else "disabled"
+    if os.environ.get("RAY_AUTH_MODE", mode) != mode:
+        raise PermissionError(f"it works with RAY_AUTH_MODE={mode}, but here this is set otherwise")
+    if mode == "token" and not ray_private.has_token():
+        raise PermissionError("it requires a token, and none is here")
+    return {"RAY_AUTH_MODE": mode}
 
 
 def _about(dashboard: str, token: Path | None = None) -> About:
     key = f" (its token: {token})" if token else ""
     about = [f"dashboard at http://{dashboard}{key}" if dashboard else "no dashboard"]
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
-        about.append("RAY_AUTH_MODE=disabled: whoever reaches a port of this Ray can run code as you")
+        about.append("RAY_AUTH_MODE is disabled: whoever reaches a port of this Ray can run code as you")
     return about
 
 
@@ -176,62 +191,22 @@ def _started_here() -> str:
             return ""
         address = file.read_text().strip()
         knock(address)
-    except OSError:
+    except (OSError, ValueError):
         return ""
     return address
-
-
-def _wait_for_ray(address: str) -> None:
-    """Wait until something that speaks Ray's protocol answers; Ray itself would wait for minutes.
-
-    Raises:
-        TimeoutError: nothing does, for example because the port is another program's.
-    """
-    if "://" not in address and not ray_private.answers(address, PATIENCE_S):
-        raise TimeoutError(f"something listens there, but has not answered as Ray does for {PATIENCE_S:.0f} s")
 
 
 def knock(address: str) -> None:
     """Open and close a connection to host:port; Ray itself would try for two minutes if nothing answers.
 
     Raises:
+        ValueError: this is no address.
         OSError: nothing answers.
     """
     host, _, port = address.rpartition(":")
-    if port.isdigit() and "://" not in address:
-        socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
-
-
-@contextmanager
-def graceful_signals() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into an exception, so that everything is closed; a second one exits.
-
-    A `ray submit` whose connection breaks sends SIGHUP; under `nohup` it stays ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        if len(received) > 1:
-            os._exit(128 + number)
-        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit
-
-    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
-    before = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
-        yield
-    except SystemExit:
-        if not received:
-            raise
-        # Not where it was raised: when that is inside one of Ray's own waits, Ray changes the status to 1.
-        raise SystemExit(128 + received[0]) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    if not port.isdigit():
+        raise ValueError("it has no port")
+    socket.create_connection((host, int(port)), timeout=PATIENCE_S).close()
 
 
 @contextmanager

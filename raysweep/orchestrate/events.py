@@ -14,7 +14,8 @@ Row = Mapping[str, Any]
 """One epoch of a trial, with at least `epoch` and `status`."""
 End = Literal["finished", "diverged", "stopped", "failed"]
 ENDS: tuple[End, ...] = get_args(End)
-Kind = Literal["started", "epoch", "finished", "diverged", "stopped", "failed", "retried", "note"]
+Kind = Literal["started", "epoch", "finished", "diverged", "stopped", "failed", "retried", "elsewhere", "note"]
+"""Elsewhere: another process trains the trial, and this sweep waits for it."""
 
 Train = Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
 """Trains a trial at a place in its nth attempt and yields one row per epoch; the last one is finished or diverged."""
@@ -59,11 +60,11 @@ def train_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dic
     return run_trial(task, place, attempt)
 
 
-def record_trial_end(task: TrialTask, status: str, why: str | None) -> None:
-    """Write a trial's end to its store."""
+def record_trial_end(task: TrialTask, status: str, why: str | None, owner: str = "") -> None:
+    """Write a trial's end to its store, in the name of the sweep `owner`."""
     from raysweep.train.run_trial import record_end
 
-    record_end(task, status, why)
+    record_end(task, status, why, owner)
 
 
 def headline(error: str) -> str:
@@ -71,3 +72,8 @@ def headline(error: str) -> str:
     if (shortage := find_shortage(error)) is not None:
         return shortage.text
     return textwrap.shorten(error.strip().rpartition("\n")[2], 160, placeholder=" ...")
+
+
+def elsewhere_text(where: str) -> str:
+    """Return what a sweep says of a trial that another process trains."""
+    return f"on {where}; this sweep waits for the result"

@@ -74,8 +74,8 @@ class Growth:
             self._add(gang)
         if demand.alone and not demand.has_wide:
             self._add(replace(gang, shape=widest(there, gang.shape)), wide=True)
-        # Trials that wait for a whole device keep no other trial from training.
-        self.allow(max(room, demand.gangs) + demand.alone)
+        # Trials that wait for a whole device, or for another sweep, keep no other trial from training.
+        self.allow(max(room, demand.gangs) + demand.alone + demand.elsewhere)
         self._report(self.gangs.num_waiting(), there, len(coming))
 
     def _add(self, gang: Gang, wide: bool = False) -> None:

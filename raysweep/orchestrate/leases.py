@@ -35,6 +35,8 @@ class Demand:
     """Number of trials that have not ended, without those that need a whole device."""
     alone: int = 0
     """Number of trials that need a whole device."""
+    elsewhere: int = 0
+    """Number of trials that other sweeps train."""
     has_wide: bool = False
     """Whether there is a gang with a whole device."""
     avoid: frozenset[str] = frozenset()
@@ -79,6 +81,8 @@ class Lease:
     setbacks: Setbacks = field(default_factory=Setbacks)
     alone: bool = False
     """Whether it needs the gang with a whole device, because it ran out of memory when sharing one."""
+    elsewhere: str = ""
+    """The process of another sweep that trains it; empty: none."""
     errors: dict[int, str] = field(default_factory=dict)
     """Attempt -> reason of its failure, in one line."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raysweep.errors import killed_for_memory
-from raysweep.orchestrate.events import Event, Kind, Row, headline
+from raysweep.orchestrate.events import Event, Kind, Row, elsewhere_text, headline
 from raysweep.orchestrate.leases import Lease, Waiting
 from raysweep.orchestrate.shortage import starved
 from raysweep.train.task import TrialTask
@@ -45,8 +45,9 @@ class Ledger:
     def lend(self, alone: bool) -> Lease:
         """Hand out the next trial of one kind, for one more attempt."""
         lease = self.leases[self.waiting.pop(alone)]
-        lease.attempt += 1
-        if lease.attempt == 1:
+        if not lease.elsewhere:  # it was only asked whether it can be trained by now
+            lease.attempt += 1
+        if lease.attempt == 1 and not lease.elsewhere:
             self.emit("started", lease.task.trial)
         return lease
 
@@ -56,6 +57,7 @@ class Ledger:
         if row["epoch"] > lease.last.get("epoch", 0):
             lease.rows.append(row)
             lease.setbacks.clear()
+            lease.elsewhere = ""
             self.emit("epoch", trial, row)
         if row["status"] != "running" and not lease.end:
             self.end(lease, row["status"], row)
@@ -71,6 +73,7 @@ class Ledger:
         if lease.end:
             return None
         lease.errors[lease.attempt] = headline(error)
+        lease.elsewhere = ""
         if lease.stop:
             return self.end_stopped(lease)
         if starved(error):
@@ -84,6 +87,12 @@ class Ledger:
         self.waiting.push(lease)
         count = "" if loss else f"attempt {lease.setbacks.faults + 1} of {self.max_attempts} "
         return self.emit("retried", lease.task.trial, text=f"{count}after {headline(error)}")
+
+    def note_elsewhere(self, lease: Lease, where: str) -> None:
+        """Note, once, that another sweep trains a trial."""
+        if lease.elsewhere != where:
+            self.emit("elsewhere", lease.task.trial, text=elsewhere_text(where))
+        lease.elsewhere = where
 
     def _widen(self, lease: Lease, error: str) -> None:
         lease.alone = True

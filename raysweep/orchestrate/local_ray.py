@@ -17,8 +17,9 @@ from pathlib import Path
 from raysweep.disk.private import own_folder
 from raysweep.errors import RaysweepError
 
-LONGEST = 107 - len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.1")
-"""Bytes of the longest folder name with which the system accepts the names of Ray's sockets."""
+SOCKET = f"/raysweep-{os.geteuid()}/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+LONGEST = 107 - len(SOCKET)
+"""Bytes of the longest folder name with which the system accepts the names of Ray's sockets in it."""
 SHORT = ("/tmp", "/var/tmp", "/dev/shm")
 """Folders for temporary files whose names are short, tried if that of TMPDIR is too long or cannot be written."""
 
@@ -35,8 +36,9 @@ class LocalRay:
     def environment(self) -> Mapping[str, str]:
         """Environment variables of Ray."""
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)} if self.token else {}
-        # Also where the processes that train and Ray's own helpers listen.
-        return token | {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+        # Ray's helpers have sockets among their temporary files too.
+        temporary = {} if _is_short(Path(tempfile.gettempdir())) else {"TMPDIR": str(self.folder)}
+        return token | temporary
 
 
 @contextmanager
@@ -67,11 +69,14 @@ def ray_folder() -> Path:
     """
     wanted = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     folders = [Path(wanted), *map(Path, SHORT)]
-    longest = LONGEST - len(f"/raysweep-{os.geteuid()}-12345678")
     try:
-        return own_folder(folder for folder in folders if len(os.fsencode(folder)) <= longest)
+        return own_folder(filter(_is_short, folders))
     except OSError as error:
         raise RaysweepError(
-            f"Ray needs a folder for sockets and logs whose name has at most {longest} characters, but none of "
+            f"Ray needs a folder for sockets and logs whose name has at most {LONGEST} characters, but none of "
             f"{', '.join(map(str, folders))} can be used ({error}): set TMPDIR to one that you can write to."
         ) from error
+
+
+def _is_short(folder: Path) -> bool:
+    return len(os.fsencode(folder)) <= LONGEST

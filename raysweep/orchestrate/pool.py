@@ -16,12 +16,15 @@ from raysweep.orchestrate.leases import Demand, Lease, Member, Offer
 from raysweep.orchestrate.ledger import Ledger
 from raysweep.orchestrate.restarts import MAX_CRASHES, Restarts
 from raysweep.orchestrate.shortage import starved
+from raysweep.orchestrate.waits import Ready, Waits
 from raysweep.train.task import TrialTask
 
 IDLE_S = 60.0
 """A gang that has waited this long is sent back to ask again, so that its other ranks do not time out."""
 STOP_S = 30.0
 """Longest wait for a gang to release a stopped trial; Tune waits twice as long for its function to end."""
+LOOK_S = 10.0
+"""Seconds between two looks at a trial that another sweep trains."""
 SILENCE_S = 1800.0
 """A trial without a heartbeat for this long hangs. Every batch is a heartbeat, however long the epochs are; the limit
 allows for what comes before the first batch, such as decoding the images or waiting for the store."""
@@ -56,7 +59,9 @@ class Pool(Ledger):
         self.restarts = Restarts(clock)
         self.closed = False
         self.complaint = ""
-        self.changed = asyncio.Condition()
+        self.waits = Waits()
+        self.looks: set[asyncio.Task[None]] = set()
+        """Keeps what runs in the background alive."""
 
     # What Tune's searcher calls.
 
@@ -191,6 +196,18 @@ class Pool(Ledger):
             self.retry(lease, "the trial ended without a final status", hopeless=True)
         await self._announce()
 
+    async def put_off(self, gang: str, trial: str, attempt: int, where: str) -> None:
+        """Take back a trial that another sweep trains; a gang looks again after a pause, and meanwhile takes others."""
+        if not self._is_current(gang, trial, attempt):
+            return
+        lease, member = self.leases[trial], self.gangs[gang]
+        member.trial, member.last_beat = "", math.inf
+        self.note_elsewhere(lease, where)
+        look = asyncio.create_task(self._queue_later(lease))
+        self.looks.add(look)
+        look.add_done_callback(self.looks.discard)
+        await self._announce()
+
     async def show(self, gang: str, trial: str, attempt: int) -> None:
         """Run as long as an attempt: a task with the trial's name, so that Ray's dashboard has a row for it.
 
@@ -229,6 +246,7 @@ class Pool(Ledger):
             gangs=sum(not member.wide for member in members),
             trials=self.num_left(alone=False),
             alone=self.num_alone,
+            elsewhere=sum(bool(lease.elsewhere and not lease.end) for lease in self.leases.values()),
             has_wide=any(member.wide for member in members),
             avoid=self.restarts.avoided,
         )
@@ -338,13 +356,16 @@ class Pool(Ledger):
             text += f"; nothing is started there for {self.restarts.avoid(nodes) / 60:.0f} min"
         self.emit("note", text=text)
 
-    async def _announce(self) -> None:
-        async with self.changed:
-            self.changed.notify_all()
+    async def _queue_later(self, lease: Lease) -> None:
+        await self._until(lambda: lease.stop or bool(lease.end) or self.closed, LOOK_S)
+        if lease.stop and not lease.end:
+            self.end_stopped(lease)
+        elif not lease.end:
+            self.waiting.push(lease)
+        await self._announce()
 
-    async def _until(self, ready: Callable[[], bool], timeout_s: float | None = None) -> None:
-        async with self.changed:
-            try:
-                await asyncio.wait_for(self.changed.wait_for(ready), timeout_s)
-            except TimeoutError:
-                return
+    async def _announce(self) -> None:
+        self.waits.wake()
+
+    async def _until(self, ready: Ready, timeout_s: float | None = None) -> None:
+        await self.waits.until(ready, timeout_s)

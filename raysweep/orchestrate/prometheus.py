@@ -58,6 +58,8 @@ class _Study:
         """Process one event of a trial of the study."""
         if event.kind == "started":
             self.move(event.trial, "running")
+        elif event.kind == "elsewhere":
+            self.move(event.trial, "waiting")
         elif event.kind == "retried":
             self.totals["retries"] += 1
         elif event.kind == "epoch":
@@ -68,6 +70,7 @@ class _Study:
 
     def _epoch(self, event: Event, shape: GangShape) -> None:
         row = event.row
+        self.move(event.trial, "running")
         self.rows[event.trial] = row
         hours = row.get("wall_s", 0.0) / 3600 * shape.workers
         for name, amount in (("epochs", 1), ("worker_hours", hours), ("gpu_hours", hours * shape.gpus)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -54,9 +55,12 @@ OTHER_NODES = "ENABLE_RAY_CLUSTER"
 """Switch: listen on all interfaces and not on the loopback interface alone, as on macOS."""
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """The environment variable that turns `OTHER_NODES` off in other processes."""
+FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+"""What every driver first asks the head of a cluster; without the token, Ray would ask for it for a minute."""
 
 ATTRIBUTES = {
     "ray._private.state:state": ("get_draining_nodes", "get_cluster_config"),
+    "ray._private.services": ("ConsolePopen",),
     "ray._private.worker": ("_worker_logs_enabled",),
     "ray._private.ray_constants": (OTHER_NODES, UV_RUN),
     "ray._private.grpc_utils": ("init_grpc_channel",),
@@ -105,6 +109,18 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(NAMES[name]), name)
 
 
+@contextmanager
+def own_sessions() -> Iterator[None]:
+    """Start Ray's processes in sessions of their own: what a terminal or `timeout` sends to the group misses them."""
+    services: Any = import_module("ray._private.services")
+    before = services.ConsolePopen
+    services.ConsolePopen = partial(before, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before
+
+
 def job_config(metadata: Mapping[str, str]) -> Any:
     """Return the description of a job whose workers search for modules where their own Python does.
 
@@ -132,16 +148,22 @@ def without(*switches: str) -> Iterator[None]:
         vars(constants).update(before)
 
 
-def answers(address: str, patience_s: float) -> bool:
-    """Return whether a server at host:port speaks gRPC."""
+def requires_token(address: str, patience_s: float) -> bool:
+    """Return whether the cluster at host:port requires a token; call it where RAY_AUTH_MODE is disabled.
+
+    Raises:
+        OSError: no cluster answers there in this time.
+    """
     grpc: Any = import_module("grpc")
     options = (("grpc.enable_http_proxy", 0),)
     with import_module("ray._private.grpc_utils").init_grpc_channel(address, options) as channel:
         try:
-            grpc.channel_ready_future(channel).result(timeout=patience_s)
-        except grpc.FutureTimeoutError:
-            return False
-    return True
+            channel.unary_unary(FIRST_CALL)(b"", timeout=patience_s, wait_for_ready=True)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                return True
+            raise OSError(f"it has not answered as Ray does within {patience_s:.0f} s") from None
+    return False
 
 
 def reread_authentication() -> None:

@@ -11,13 +11,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError
 from ray.tune.search import ConcurrencyLimiter
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import LostClusterError, RaysweepError, UnfinishedError
 from raysweep.machine import usable_memory
 from raysweep.orchestrate.cluster import connect
 from raysweep.orchestrate.events import (
@@ -42,6 +42,8 @@ from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
 from raysweep.orchestrate.space_searcher import PlanOrder
 from raysweep.orchestrate.tuner import run_tuner
+from raysweep.store.claims import new_owner, release_all
+from raysweep.store.files import Files
 from raysweep.train.task import TrialTask
 from raysweep.train.worker import Gang, GangShape
 
@@ -107,7 +109,8 @@ def run_on_ray(
             closing(loggers),
             _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
         ):
-            sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end or record_trial_end)
+            record_end = record_end or partial(record_trial_end, owner=sweep.owner)
+            sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end)
             return sweep.outcome()
 
 
@@ -167,21 +170,17 @@ def _note(on_event: OnEvent, text: str) -> None:
     on_event(Event("note", text=text))
 
 
-class ShortOfMemoryError(RaysweepError):
+def pool_actor() -> Any:
+    """Return the class of the actor that a pool is, on the head node."""
+    return ray.remote(num_cpus=0, resources=HEAD, max_concurrency=MAX_CALLS)(Pool)
+
+
+class ShortOfMemoryError(UnfinishedError):
     """Ray has killed the sweep's central process because its node ran out of memory."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"{why}. Every finished epoch is in the store: run the same command to continue.")
         self.why = why
-
-
-class HeadLostError(RaysweepError):
-    """The cluster was lost during the sweep."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(
-            f"{what}. Every finished epoch is in the store: start a cluster and run the same command to continue."
-        )
 
 
 class _Sweep:
@@ -206,15 +205,17 @@ class _Sweep:
         self.stopping = threading.Event()
         self.tune_error = ""
         boot = f"raysweep-{uuid.uuid4().hex[:8]}"
-        # The name is only for the dashboard, and unique, since one driver may run several sweeps.
-        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=MAX_CALLS)(Pool)
         expected = search.most_left if search else 0
-        self.pool = actor.options(name=f"{title} ({boot})").remote(
-            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen
+        # The name is only for the dashboard, and unique, since one driver may run several sweeps.
+        self.pool = (
+            pool_actor()
+            .options(name=f"{title} ({boot})")
+            .remote(tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen)
         )
         self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout
-        gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus)
+        self.owner = new_owner()
+        gang = Gang("", layout.shape, self.pool, train, share_images, layout.shape.cpus, self.owner)
         self.ahead = search.ahead if search else 1
         inner = search.make_searcher(self.pool, self.stopping) if search else PlanOrder(self.tasks, self.stopping)
         self.searcher = ConcurrencyLimiter(inner, layout.gangs + self.ahead)
@@ -234,16 +235,23 @@ class _Sweep:
         self.stopping.set()
         self.growth.stop()
         self.watch.stop()
-        if isinstance(error, HeadLostError):
+        if isinstance(error, LostClusterError):
             return  # nothing is left to close, and every call would block
         self._close_pool()
         self.growth.join()
         self.watch.join()
         # After an interruption do not wait for the end of an epoch: the last one's checkpoint is in the store.
         self.gangs.stop(0.0 if kind else PATIENCE_S)
+        self._release_claims()
         self.tuner.join(TUNE_PATIENCE_S)
         ray.kill(self.pool)
         self.folder.cleanup()
+
+    def _release_claims(self) -> None:
+        """Release the claims of workers that were killed; those that cannot be released expire."""
+        for store in {task.store for task in self.tasks.values()}:
+            with suppress(RaysweepError):
+                release_all(Files.at(store), self.owner)
 
     def follow(self, listeners: Sequence[OnEvent], record_end: RecordEnd) -> None:
         """Pass on the events until the sweep is over; write the ends that no worker could write."""
@@ -269,8 +277,8 @@ class _Sweep:
         except OutOfMemoryError:
             raise
         except Exception as error:  # the pool is on the head node, and Ray raises many types when it is gone
-            raise HeadLostError(f"lost the sweep's process on Ray's head node ({headline(str(error))})") from error
-        raise HeadLostError(self.watch.lost)
+            raise LostClusterError(f"lost the sweep's process on Ray's head node ({headline(str(error))})") from error
+        raise LostClusterError(self.watch.lost)
 
     def _record(self, event: Event, on_event: OnEvent, record_end: RecordEnd) -> None:
         try:
@@ -283,17 +291,17 @@ class _Sweep:
         """Return how the trials ended.
 
         Raises:
-            RaysweepError: the sweep was over before all of them had ended.
+            UnfinishedError: the sweep was over before all of them had ended.
         """
         ends = ray.get(self.pool.ends.remote())
         missing = [trial for trial, end in ends.items() if not end]
         if self.search and self.tune_error and not missing:
-            raise RaysweepError(
+            raise UnfinishedError(
                 f"the sweep ended early ({headline(self.tune_error)}): run the same command to continue."
             )
         if missing:
             why = ray.get(self.pool.why_closed.remote()) or self.tune_error or "Tune ended early"
-            raise RaysweepError(
+            raise UnfinishedError(
                 f"{len(missing)} of {len(ends)} trials have not finished ({headline(why)}): run the same command to "
                 "continue."
             )

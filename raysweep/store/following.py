@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from raysweep.store.claims import at_present, holders
 from raysweep.store.files import Stamp
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
@@ -28,9 +29,11 @@ class Following:
     ) -> None:
         """Reads nothing yet; `refresh` will read these columns of trials and members."""
         self.trials: dict[str, Row] = {}
-        """Trial id -> row, for trials that have started."""
+        """Trial id -> row, for trials that have started; its status is the present one, see `claims`."""
         self.members: dict[str, list[Row]] = {}
         """Trial id -> the variants it belongs to."""
+        self._files = store.files
+        self._rows: dict[str, Row] = {}
         self._trials = _Folder(store, "trials", TRIAL, trial_columns, lambda: store.trials(trial_columns))
         self._members = _Folder(store, "members", MEMBERS, member_columns, store.members)
 
@@ -44,9 +47,11 @@ class Following:
             known = self.members.setdefault(member["trial"], [])
             if member not in known:
                 known.append(member)
-        rows = {row["trial"]: row for row in self._trials.changed()}
-        new = [row for row in rows.values() if row != self.trials.get(row["trial"])]
-        self.trials |= {row["trial"]: row for row in new}
+        claimed = holders(self._files)
+        self._rows |= {row["trial"]: row for row in self._trials.changed()}
+        rows = at_present(self._files, self._rows.values(), claimed)
+        new = [row for row in rows if row != self.trials.get(row["trial"])]
+        self.trials = {row["trial"]: row for row in rows}
         return new
 
 

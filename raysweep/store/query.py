@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from raysweep.errors import RaysweepError, did_you_mean, unknown
 from raysweep.safe import csv_table
+from raysweep.store.claims import at_present, holders
 from raysweep.store.current import settle
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
@@ -26,7 +27,8 @@ FORMATS = ("json", "csv", "parquet")
 def results_table(store: Store, study: str) -> pa.Table:
     """The trials of a study, ordered by seed and variant; those not started have the status `waiting`.
 
-    Trials that another one has replaced are left out and named in the problems of the store.
+    A trial that began and that no process trains now has the status `interrupted`. Trials that another one has replaced
+    are left out and named in the problems of the store.
 
     Raises:
         RaysweepError: the store has no results of this study.
@@ -37,12 +39,13 @@ def results_table(store: Store, study: str) -> pa.Table:
         known = set(stored["study"].to_pylist())
         raise RaysweepError(f"{store.uri} has no results of the study {study!r}.{did_you_mean(study, known)}")
     measured = [name for name in COLUMNS if name in TRIAL.names]
+    claimed = holders(store.files)
     trials = {row["trial"]: row for row in store.trials([*measured, "updated_at"]).to_pylist()}
     updated = {trial: row["updated_at"] for trial, row in trials.items() if row["updated_at"]}
     members = [own[place] | {"variant": name} for place, name in settle(own, updated, store.note)]
     members.sort(key=lambda row: (row["protocol"], row["line"], row["seed"], row["order"]))
     waiting = dict.fromkeys(measured) | {"status": "waiting", "epochs": 0}
-    rows = [trials.get(row["trial"], waiting) | row for row in members]
+    rows = at_present(store.files, (trials.get(row["trial"], waiting) | row for row in members), claimed)
     schema = pa.schema([(TRIAL if name in TRIAL.names else MEMBERS).field(name) for name in COLUMNS])
     return pa.Table.from_pylist([{name: row[name] for name in COLUMNS} for row in rows], schema=schema)
 

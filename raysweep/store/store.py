@@ -4,6 +4,7 @@
     trials/TRIAL.parquet             one row
     epochs/TRIAL.parquet             one row per epoch
     members/STUDY-DIGEST.parquet     the studies and variants that trials belong to, one file per distinct request
+    claims/TRIAL.*.json              the process that trains a trial now, see `claims`
     checkpoints/TRIAL.pt             state of a trial that has not ended, or whose checkpoint is kept
     compacted/                       many of these files merged into one, see `compacted`
     init_stats/TRIAL.parquet         one row per layer and update, for the first updates of a trial

@@ -66,7 +66,7 @@ def advice(recipes: Iterable[Recipe]) -> str:
 
 
 def carry_out(
-    tasks: Iterable[TrialTask],
+    tasks: Iterable[TrialTask | None],
     on_event: OnEvent,
     resources: Resources,
     about: Mapping[str, str],
@@ -76,7 +76,8 @@ def carry_out(
     """Train tasks in this process or on Ray, and compact the store afterwards.
 
     Args:
-        tasks: a failed one does not stop the others. They are read again after a shortage of memory.
+        tasks: a failed one does not stop the others; None as in `run_inline`. They are read again after a shortage of
+            memory.
         on_event: receives every event.
         resources: where to train.
         about: the store, and what else Ray's dashboard shows for the sweep.
@@ -100,7 +101,7 @@ def carry_out(
 
         def train_the_rest(ended: Collection[str], listen: OnEvent) -> Outcome:
             more = on_ray() | {"metadata": {**about, "commit": described_commit()}}
-            left = () if "search" in more else [task for task in tasks if task.trial not in ended]
+            left = () if "search" in more else [task for task in tasks if task and task.trial not in ended]
             return run_on_ray(left, listen, **resources.for_ray(), **more, **both)
 
         outcome = outlast_shortages(train_the_rest, on_event)

@@ -123,4 +123,4 @@ def _execute(searches: Searches, resources: Resources) -> Outcome:
     ended: set[str] = set()
     left = partial(searches.expected_left, ended)
     with closing(searches), SweepProgress([], planned, {study: left()}, left) as progress:
-        return carry_out(iter(searches.next, None), on_event, resources, about, on_ray)
+        return carry_out(searches.in_turn(), on_event, resources, about, on_ray)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from raysweep.arguments import RESOURCES, converted
 from raysweep.errors import RaysweepError
 
 
@@ -74,7 +75,9 @@ def take_resources(arguments: dict[str, Any]) -> Resources:
     Raises:
         RaysweepError: a tool in `log_to` that cannot be used.
     """
-    given = {NAMES.get(name, name): arguments.pop(name) for name in ARGUMENTS if name in arguments}
+    given = {name: arguments.pop(name) for name in ARGUMENTS if name in arguments}
+    numbers = {name: converted(name, RESOURCES[name], given[name]) for name in RESOURCES if given.get(name) is not None}
+    given = {NAMES.get(name, name): value for name, value in (given | numbers).items()}
     if "log_to" in given:
         given["log_to"] = (given["log_to"],) if isinstance(given["log_to"], str) else tuple(given["log_to"])
     resources = Resources(**given)

@@ -290,7 +290,7 @@ def record_stopped(prepared: PreparedSpace, why: Mapping[str, str], on_event: On
     from raysweep.orchestrate.events import Event, record_trial_end
 
     for trial, reason in why.items():
-        if (found := prepared.found.get(trial)) and found.status == "running":
+        if (found := prepared.found.get(trial)) and found.status == "running" and not found.elsewhere:
             record_trial_end(prepared.task(prepared.proposals.points[trial]), "stopped", reason)
             prepared.found[trial] = replace(found, status="stopped")
             on_event(Event("stopped", trial, text=reason))

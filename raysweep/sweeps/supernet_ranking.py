@@ -23,25 +23,36 @@ from raysweep.terminal.notes import note
 from raysweep.train.task import Placement
 
 
+class UntrainedCellError(RaysweepError):
+    """A cell that is to be ranked has no result: its training failed."""
+
+
 def rank_cells(
     prepared: PreparedSupernets, searches: Sequence[Found], resources: Resources, count: int
-) -> list[tuple[object, ...]]:
+) -> tuple[list[tuple[object, ...]], bool]:
     """Train cells individually and compare: rows of method, seed, number of cells, Kendall's tau and Spearman's rho.
 
+    Returns also whether a training failed; the searches that need it are then not in the rows.
+
     Raises:
-        RaysweepError: no evaluation has finished, a training failed, or the request cannot be carried out.
+        RaysweepError: no evaluation has finished, or the request cannot be carried out.
         KeyboardInterrupt: stopped by the user; the same command continues.
     """
     cells = cells_of(prepared, searches, count)
-    run_studies(ranking_request(prepared, cells), resources)
+    outcome = run_studies(ranking_request(prepared, cells), resources)
     rows: list[tuple[object, ...]] = []
     for task, search in zip(prepared.tasks, searches, strict=True):
-        if search.has_finished:
-            note(f"scoring {count} cells with the supernet of {search.name}")
+        if not search.has_finished:
+            continue
+        note(f"scoring {count} cells with the supernet of {search.name}")
+        try:
             made = rank(prepared, task, search, count, cells)
-            figures = (f"{made.kendall_tau:.3f}", f"{made.spearman_rho:.3f}")
-            rows.append((search.method, search.seed, made.num_pairs, *figures))
-    return rows
+        except UntrainedCellError as error:
+            note(str(error))
+            continue
+        figures = (f"{made.kendall_tau:.3f}", f"{made.spearman_rho:.3f}")
+        rows.append((search.method, search.seed, made.num_pairs, *figures))
+    return rows, bool(outcome.failed)
 
 
 def cells_of(prepared: PreparedSupernets, searches: Sequence[Found], count: int) -> dict[str, Genotype]:
@@ -78,7 +89,8 @@ def rank(
     """Score the cells of a search with its supernet, compare with their trainings, and write the ranking to the store.
 
     Raises:
-        RaysweepError: the training of a cell failed, or the weights of the supernet are missing.
+        UntrainedCellError: the training of a cell failed.
+        RaysweepError: the weights of the supernet are missing.
     """
     space = prepared.asked.trial_space()
     baseline = prepared.asked.training_request(holdout=0.0).baseline()
@@ -88,8 +100,8 @@ def rank(
         trial = trial_id(recipe)
         evaluation = evaluation_of(prepared.store.trial(trial) or {"status": "failed"}, recipe)
         if evaluation is None:
-            raise RaysweepError(
-                f"cannot rank the cells: trial {trial} has not finished. Run the same command again to continue."
+            raise UntrainedCellError(
+                f"cannot rank the cells of {search.name}: trial {trial} failed. Run the same command again to retry it."
             )
         return evaluation
 

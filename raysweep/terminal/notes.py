@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -18,8 +19,9 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Print a message to the user."""
-    click.echo(note_lines(text), err=True)
+    """Print a message to the user; dropped if standard error cannot be written."""
+    with suppress(OSError, ValueError):
+        click.echo(note_lines(text), err=True)
 
 
 def warn(text: str) -> None:

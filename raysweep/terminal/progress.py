@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -88,9 +88,13 @@ class SweepProgress:
         if event.kind == "epoch":
             self.work.add(event.trial, event.row)
             self._warn_of_waiting(event.row)
-        if event.kind == "retried":
+        if event.kind in ("retried", "elsewhere"):
             self.work.running.discard(event.trial)
-        self.view.show(event, self.work)
+        self._show(event)
+
+    def _show(self, event: Event) -> None:
+        with suppress(OSError):  # a terminal that is gone ends no training
+            self.view.show(event, self.work)
 
     def _warn_of_waiting(self, row: Mapping[str, Any]) -> None:
         """Warn once if the sweep waits for data. First epochs do not count: they fill caches."""
@@ -98,7 +102,7 @@ class SweepProgress:
         if row["epoch"] > 1 and is_bottleneck(share) and not self.warned:
             self.warned = True
             text = f"data is a bottleneck: trials wait for images {share:.0%} of the time. Next step: {NEXT_STEP}."
-            self.view.show(Event("note", text=text), self.work)
+            self._show(Event("note", text=text))
 
 
 def label(planned: PlannedTrial) -> str:
@@ -137,17 +141,14 @@ class Lines:
         if event.kind == "epoch":
             if time.monotonic() - self.last_line[event.trial] >= LINE_EVERY_S:
                 self.last_line[event.trial] = time.monotonic()
-                self._print(f"{name}  {numbers(event.row)}  ETA {duration(work.eta_s())}")
+                note(f"{name}  {numbers(event.row)}  ETA {duration(work.eta_s())}")
         elif event.kind in ENDS:
             self.ended += 1
             top1 = f"  top-1 {percent(event.row['top1'])} %" if event.row.get("top1") is not None else ""
             text = f"  {event.text}" if event.text else ""
-            self._print(f"[{self.ended}/{work.total}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}")
+            note(f"[{self.ended}/{work.total}] {name}  {event.kind}{top1}{text}  ETA {duration(work.eta_s())}")
         else:
-            self._print("  ".join(part for part in (name, event.kind, event.text) if part))
-
-    def _print(self, line: str) -> None:
-        note(printable(line))
+            note(printable("  ".join(part for part in (name, event.kind, event.text) if part)))
 
     def close(self) -> None:
         """Do nothing: lines change nothing on a terminal."""

@@ -29,6 +29,7 @@ EVERY_S = 5.0
 LEAST_S = 0.2
 SETTLE_S = 10.0
 """Seconds without a change after which a sweep whose trials have all ended is over: it might still propose more."""
+OPEN = ("running", "interrupted")
 SHOWN = 20
 """Maximum number of trials of a kind on the screen."""
 
@@ -135,7 +136,7 @@ class Lines:
 
 def study_line(study: StudyState) -> str:
     """The state of a study in one line."""
-    counts = ", ".join(f"{study.counts[status]} {status}" for status in ("running", *ENDS) if study.counts[status])
+    counts = ", ".join(f"{study.counts[status]} {status}" for status in (*OPEN, *ENDS) if study.counts[status])
     name = printable(f"{study.name} {study.protocol}")
     return f"{name}  {study.ended}/{study.total} ended  {counts}  ETA {duration(study.eta_s())}"
 
@@ -194,9 +195,10 @@ class Screen:
 def _studies(snapshot: Snapshot) -> Table:
     from rich.progress_bar import ProgressBar
 
-    table = _table("study", "protocol", "", "ended", "running", "waiting", "failed", "diverged", "stopped", "ETA")
+    names = (*OPEN, "waiting", "failed", "diverged", "stopped")
+    table = _table("study", "protocol", "", "ended", *names, "ETA")
     for study in snapshot.studies:
-        counts = [str(study.counts[name] or "-") for name in ("running", "waiting", "failed", "diverged", "stopped")]
+        counts = [str(study.counts[name] or "-") for name in names]
         bar = ProgressBar(total=study.total, completed=study.ended, width=24)
         ended = f"{study.ended}/{study.total}"
         table.add_row(printable(study.name), printable(study.protocol), bar, ended, *counts, duration(study.eta_s()))

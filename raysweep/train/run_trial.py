@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 from raysweep.cost import find_cost
 from raysweep.data.fit import check_data
 from raysweep.data.manifest import Manifest
-from raysweep.errors import RaysweepError
+from raysweep.errors import ElsewhereError, RaysweepError
 from raysweep.identity import recipe_json
+from raysweep.store.claims import Claim, holders
 from raysweep.store.files import Patience
 from raysweep.store.provenance import provenance
 from raysweep.store.schema import EPOCHS
@@ -31,9 +32,10 @@ PATIENCE_S = 600.0
 class Record:
     """The rows of one trial in the store, which only rank 0 writes."""
 
-    def __init__(self, store: Store, task: TrialTask, place: Placement) -> None:
+    def __init__(self, store: Store, task: TrialTask, place: Placement, claim: Claim) -> None:
         """Start from the row that an earlier attempt wrote."""
         self.store = store
+        self.claim = claim
         self.task = task
         self.place = place
         self.row: dict[str, Any] = store.trial(task.trial) or {}
@@ -76,7 +78,12 @@ class Record:
         return {"trunk_top1": row.get("top1"), "trunk_data": row.get("data_name")}
 
     def write(self, status: str, **changes: Any) -> None:
-        """Write the trial's row with this status and a summary of its epochs."""
+        """Write the trial's row with this status and a summary of its epochs.
+
+        Raises:
+            ElsewhereError: another process has taken the trial over.
+        """
+        self.claim.check()
         self.row |= {"status": status, "updated_at": datetime.now(UTC), **self.summary(), **changes}
         self.store.write_trial(self.row)
 
@@ -102,7 +109,11 @@ class Record:
 
         If the process is killed between the first two, the epoch is trained again, to the same row. If it is killed
         between the last two at the end of a trial, the next attempt writes the trial's row.
+
+        Raises:
+            ElsewhereError: another process has taken the trial over.
         """
+        self.claim.check()
         self.epochs.append({key: row[key] for key in row.keys() & set(EPOCHS.names)})
         self.store.write_epochs(self.task.trial, self.epochs)
         if saved is not None:
@@ -126,13 +137,35 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
     an epoch, with a checkpoint of that state.
 
     Raises:
+        ElsewhereError: another process trains it, or has taken it over from this one.
         RaysweepError: unusable data, recipe or store; all epochs trained so far are in the store.
     """
     torch.set_num_threads(place.threads)
     store = Store.open(task.store, patience=Patience(PATIENCE_S, place.on_wait))
-    if (ended := last_row(store, task)) is not None:
-        yield ended
-        return
+    with claimed(store, task.trial, place, attempt) as claim:
+        if (ended := last_row(store, task)) is not None:
+            yield ended
+        else:
+            yield from _train(store, task, place, attempt, claim)
+
+
+@contextmanager
+def claimed(store: Store, trial: str, place: Placement, attempt: int) -> Iterator[Claim]:
+    """Claim a trial in the store while the block runs; rank 0 does so for all ranks.
+
+    Raises:
+        ElsewhereError: another process trains it.
+    """
+    claim = Claim(store.files, trial, place.owner, attempt)
+    if where := place.agree(claim.take if place.rank == 0 else str):
+        raise ElsewhereError(trial, where)
+    try:
+        yield claim
+    finally:
+        claim.release()
+
+
+def _train(store: Store, task: TrialTask, place: Placement, attempt: int, claim: Claim) -> Iterator[dict[str, Any]]:
     manifest = check_data(task.recipe, Path(task.data))
     saved = resumable(store, task)
     if saved is not None:
@@ -143,7 +176,7 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         closing(prepare(task.recipe, Path(task.data), manifest, place, saved or trained_network(task))) as trial,
     ):
         done = restore(trial, saved)
-        record = Record(store, task, place) if place.rank == 0 else None
+        record = Record(store, task, place, claim) if place.rank == 0 else None
         if record:
             record.start(manifest, trial.length.num_epochs, done)
         if (ended := unrecorded_end(store, task, trial.length.num_epochs, done)) is not None:
@@ -160,6 +193,7 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
                 done = row["epoch"]
                 yield row
         except BrokenOffError:
+            claim.check()
             store.write_checkpoint(task.trial, state(trial, done))
 
 
@@ -225,15 +259,17 @@ def last_row(store: Store, task: TrialTask) -> dict[str, Any] | None:
     return last | {"planned_epochs": row["planned_epochs"], "status": row["status"]}
 
 
-def record_end(task: TrialTask, status: str, why: str | None = None) -> None:
+def record_end(task: TrialTask, status: str, why: str | None = None, owner: str = "") -> None:
     """Write the end of a trial that could not write it itself: `failed` with the error, or `stopped` with the reason.
+
+    `owner` is the sweep that ends it. A trial that has ended already, or that another sweep trains now, is left alone.
 
     Raises:
         RaysweepError: the store cannot be written.
     """
     store = Store.open(task.store, patience=Patience(PATIENCE_S))
-    if last_row(store, task) is not None:
-        return  # its worker died after writing the end and before reporting it
+    if last_row(store, task) is not None or holders(store.files, task.trial, but=owner):
+        return
     row = store.trial(task.trial) or {"trial": task.trial, "seed": task.recipe.seed, "attempts": 1, "epochs": 0}
     row |= {"recipe": recipe_json(task.recipe), "protocol": task.protocol}
     row |= {"error": None, "stopped_why": None, "stopped_why" if status == "stopped" else "error": why}

@@ -43,6 +43,10 @@ def _continue() -> bool:
     return False
 
 
+def _ask(question: Callable[[], str]) -> str:
+    return question()
+
+
 def _ignore(text: str) -> None:
     """Ignore everything."""
 
@@ -66,3 +70,7 @@ class Placement:
     the middle of the epoch, because this node is about to go; never with several ranks."""
     on_wait: Callable[[str], None] = _ignore
     """Called with what the trial waits for (`for the store ...`) when it cannot continue for a while."""
+    agree: Callable[[Callable[[], str]], str] = _ask
+    """Asks a question on rank 0 and returns its answer on every rank."""
+    owner: str = ""
+    """The sweep in whose name the trial is claimed in the store; empty: nobody else's, so each call is its own."""

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import ray
@@ -21,7 +22,7 @@ from ray import cloudpickle
 from ray.train import get_context
 from ray.train.torch import get_device
 
-from raysweep.errors import OutOfMemoryError, RaysweepError
+from raysweep.errors import ElsewhereError, OutOfMemoryError, RaysweepError
 from raysweep.train.memory import GIB
 from raysweep.train.task import Placement, TrialTask
 
@@ -64,6 +65,8 @@ class Gang:
     """Whether trials of other gangs may run on the same node."""
     threads: int = 1
     """Threads of each worker: one per CPU, except for a gang with a node to itself."""
+    owner: str = ""
+    """The sweep, which claims its trials in the store."""
     avoid: frozenset[str] = frozenset()
     """Ids of the nodes on which it must not start."""
 
@@ -104,7 +107,9 @@ def _placement(gang: Gang, on_step: Callable[[], bool], on_wait: Callable[[str],
     # Ranks on different nodes would each decode images that only the others need.
     share = gang.share_images and context.get_local_world_size() == context.get_world_size()
     rank, size = context.get_world_rank(), context.get_world_size()
-    return Placement(rank, size, device, gang.threads, share, shape.gpus, on_step=on_step, on_wait=on_wait)
+    return Placement(
+        rank, size, device, gang.threads, share, shape.gpus, on_step=on_step, on_wait=on_wait, owner=gang.owner
+    )
 
 
 class _Worker:
@@ -132,12 +137,17 @@ class _Worker:
         """
         if self.place.rank == 0:
             self.gang.pool.show.options(name=f"{task.name} ({task.trial})").remote(self.gang.name, task.trial, attempt)
-        place = replace(self.place, alone=alone)
+        place = replace(self.place, alone=alone, agree=partial(agree, self.place))
         try:
             with closing(self.gang.train(task, place, attempt)) as rows:  # type: ignore[type-var]
                 for row in rows:
                     if not self.ask("report", task.trial, attempt, row):
                         break
+        except ElsewhereError as error:
+            if self.place.rank == 0:
+                self.call("put_off", task.trial, attempt, error.where)
+            if error.lost and self.place.world_size > 1:  # the other ranks wait for this one
+                raise
         except Exception as error:  # whatever a trial raises is a failure of that trial
             text = "".join(traceback.format_exception(error))
             hopeless, short = isinstance(error, RaysweepError), isinstance(error, MEMORY_ERRORS)

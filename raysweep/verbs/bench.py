@@ -34,7 +34,7 @@ COLUMNS = (
 FORMATS = (".json", ".csv", ".parquet")
 
 
-_count = partial(click.option, type=click.IntRange(min=1), metavar="N", show_default=True)
+_count = partial(click.option, type=click.IntRange(1, 10**6), metavar="N", show_default=True)
 
 
 @click.group()
@@ -44,7 +44,7 @@ def bench() -> None:
 
 @bench.command(name="networks", epilog="Ctrl-C keeps the finished measurements.")
 @click.argument("names", nargs=-1, metavar="[NETWORK]...")
-@click.option("--side", type=click.IntRange(min=1), metavar="PX", help="Image side.  [default: each network's own]")
+@click.option("--side", type=click.IntRange(1, 10**4), metavar="PX", help="Image side.  [default: each network's own]")
 @_count("--batch-size", default=32, help="Images per update.")
 @_count("--repeats", default=5, help="Measurements per network.")
 @click.option("--device", default=None, metavar="DEVICE", help="cpu, cuda or cuda:N.  [default: cuda if available]")

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from raysweep.data.manifest import ENCODINGS
-from raysweep.data.passed_over import lines
+from raysweep.data.manifest import ENCODINGS, FILE_NAME
+from raysweep.data.passed_over import PassedOver, lines
 from raysweep.safe import printable
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
-from raysweep.verbs.options import LocalPath, json_option, print_json
+from raysweep.verbs.options import FloatRange, LocalPath, begin_work, json_option, print_json
 
 if TYPE_CHECKING:
     from raysweep.data.manifest import Manifest
     from raysweep.write.sources.base import Source
+
+LISTED = 10
+"""Number of skipped images that are printed."""
 
 
 @click.group()
@@ -30,7 +33,13 @@ def data() -> None:
 @data.command()
 @click.argument("source")
 @click.argument("folder", type=LocalPath())
-@click.option("--side", type=int, metavar="PX", default=None, help="Short side to store, px.  [default: original size]")
+@click.option(
+    "--side",
+    type=click.IntRange(1, 65_535),
+    metavar="PX",
+    default=None,
+    help="Short side to store, px.  [default: original size]",
+)
 @click.option(
     "--also",
     default="",
@@ -51,10 +60,12 @@ def data() -> None:
     show_default=True,
     help="Store images as jpg, raw (uncompressed pixels), mixed (some each way), or auto (raw below 1 GiB, else jpg).",
 )
-@click.option("--quality", type=int, metavar="1-100", default=90, show_default=True, help="JPEG quality.")
+@click.option(
+    "--quality", type=click.IntRange(1, 100), metavar="1-100", default=90, show_default=True, help="JPEG quality."
+)
 @click.option(
     "--raw-share",
-    type=float,
+    type=FloatRange(0, 1),
     metavar="SHARE",
     default=0.5,
     show_default=True,
@@ -87,13 +98,19 @@ def data() -> None:
 @click.option("--label-column", metavar="NAME", help="Column of a Parquet source with the labels.  [default: found]")
 @click.option(
     "--per-class",
-    type=int,
+    type=click.IntRange(0, 10**9),
     nargs=2,
     default=None,
     metavar="TRAIN TEST",
     help="Use only the first TRAIN training and TEST test images of each class.  [default: all]",
 )
-@click.option("--workers", type=int, metavar="N", default=None, help="Number of processes.  [default: one per core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    default=None,
+    help="Number of processes.  [default: one per core]",
+)
 def write(  # one argument per option
     source: str,
     folder: Path,
@@ -124,6 +141,7 @@ def write(  # one argument per option
     It first estimates the time and disk space, and refuses to start if the disk is too small. If it is killed or
     stopped, the same command continues; unfinished work is in FOLDER/.writing. Images that cannot be decoded are listed
     at the end, when all others are encoded: repair them or add --skip-bad, and the same command finishes quickly.
+    Whatever else SOURCE has, such as thumbnails and hidden files, is counted by reason; --strict refuses it.
     """
     from raysweep.write.sources import open_source
     from raysweep.write.sources.subset import Subset
@@ -135,13 +153,17 @@ def write(  # one argument per option
     if per_class:
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
+    begin_work("the images that are encoded are kept")
     with counted(f"writing {folder}") as progress:
         sets = write_sets(found, folder, also=sizes, progress=progress, say=note, **options)
     for path, manifest in sets.items():
         splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
         say(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
-    for name in sets[folder].skipped:
+    skipped = sets[folder].skipped
+    for name in skipped[:LISTED]:
         note(f"skipped {printable(name)}")
+    if len(skipped) > LISTED:
+        note(f"skipped {len(skipped) - LISTED:,} more; {folder / FILE_NAME} lists all")
     for line in lines(found.passed_over):
         note(f"passed over {line}")
 
@@ -163,6 +185,8 @@ def check(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json([rows])
         return
+    rows["classes"] = ", ".join(manifest.classes)
+    rows["skipped"] = PassedOver(len(manifest.skipped), manifest.skipped[:LISTED]).text() or "nothing"
     rows["passed_over"] = _passed_over(manifest)
     say(table((manifest.name, ""), ((key, value) for key, value in rows.items() if key != "splits")))
     splits = ((name, split.images, f"{split.bytes:,}", split.sha256[:12]) for name, split in manifest.splits.items())

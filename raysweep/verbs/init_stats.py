@@ -12,6 +12,7 @@ from raysweep.arguments import take_request
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import recipe_json
 from raysweep.patch import Patch
+from raysweep.stopping import keeps
 from raysweep.study import Study, Variant, factorial
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted
@@ -71,10 +72,15 @@ def _list_option(name: str, default: Iterable[str], words: str) -> Callable[[Com
 @_list_option("activations", ACTIVATIONS, "Activation functions; see `raysweep list activations`.")
 @_list_option("norms", NORMS, "Batch normalisation: none, or before or after the activation.")
 @click.option(
-    "--updates", type=click.IntRange(min=0), default=100, show_default=True, metavar="N", help="Last update to measure."
+    "--updates",
+    type=click.IntRange(0, 10**6),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Last update to measure.",
 )
 @click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="CPU threads.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N", help="CPU threads.")
 @json_option
 def init_stats(
     inits: tuple[str, ...],
@@ -100,6 +106,7 @@ def init_stats(
     from raysweep.sweeps.resources import Resources
     from raysweep.sweeps.study_sweep import check, left_out
 
+    keeps("the combinations that are measured are in the store")
     request = take_request(options, [cells(inits, activations, norms)])
     checked = check(request, Resources(inline=True))
     for planned in checked.omitted:

@@ -14,13 +14,14 @@ from raysweep.sweeps.resources import take_resources
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.tables import table
 from raysweep.units import percent
-from raysweep.verbs.options import EXIT_FAILED, setting_options
+from raysweep.verbs.options import EXIT_FAILED, KEPT, FloatRange, begin_work, setting_options
 from raysweep.verbs.resources import resource_options
 
 if TYPE_CHECKING:
     from raysweep.nas_trials.nas_request import NasRequest
     from raysweep.nas_trials.one_search import Found
     from raysweep.sweeps.resources import Resources
+    from raysweep.sweeps.supernet_sweep import PreparedSupernets
 
 
 @click.command(
@@ -55,23 +56,25 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--holdout",
-    type=float,
+    type=FloatRange(0, 1),
     default=0.1,
     show_default=True,
     metavar="FRACTION",
     help="Fraction of the training images of each class that searches select on. They are not used for training, and "
     "searches never use the test split.",
 )
-@click.option("--max-params", type=float, metavar="N", help="Largest number of parameters of a network, e.g. 3.3e6.")
+@click.option(
+    "--max-params", type=FloatRange(1, 1e15), metavar="N", help="Largest number of parameters of a network, e.g. 3.3e6."
+)
 @click.option(
     "--max-macs",
-    type=float,
+    type=FloatRange(1, 1e18),
     metavar="N",
     help="Largest number of multiply-accumulates (forward, one image) of a network, e.g. 600e6.",
 )
 @click.option(
     "--retrain",
-    type=int,
+    type=click.IntRange(0, 1000),
     default=0,
     show_default=True,
     metavar="SEEDS",
@@ -87,7 +90,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--rank",
-    type=int,
+    type=click.IntRange(0, 10**4),
     default=0,
     show_default=True,
     metavar="CELLS",
@@ -115,10 +118,8 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
     from raysweep.networks import networks
 
     hand_designed = [name.strip() for name in beside.split(",") if name.strip()]
-    if (hand_designed and not retrain) or retrain < 0:
-        raise RaysweepError(
-            f"--retrain is {retrain}: it must be a number of seeds, e.g. 3, and --beside needs at least 1."
-        )
+    if hand_designed and not retrain:
+        raise RaysweepError(f"--beside {beside} needs --retrain with a number of seeds, e.g. 3, but that is {retrain}.")
     for name in hand_designed:
         _ = networks()[name]  # raises if unknown, before a search spends its budget
     resources = take_resources(options)
@@ -127,13 +128,10 @@ def nas(dry_run: bool, retrain: int, beside: str, rank: int, keep_checkpoints: b
     if dry_run:
         print_preview(asked)
         return
-    try:
-        searches, failed = run_nas(asked, resources, keep_checkpoints, rank)
-        if retrain:
-            retrain_best(asked, searches, resources, retrain, hand_designed)
-    except KeyboardInterrupt:
-        note("Stopped; every finished epoch is in the store. Run the same command again to continue.")
-        raise
+    begin_work(KEPT)
+    searches, failed = run_nas(asked, resources, keep_checkpoints, rank)
+    if retrain and (not failed or any(search.has_finished for search in searches)):
+        failed |= retrain_best(asked, searches, resources, retrain, hand_designed)
     if failed:
         raise click.exceptions.Exit(EXIT_FAILED)
 
@@ -189,7 +187,7 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, ran
     """Run all searches, first those without a supernet, and print the results.
 
     Returns also whether a search failed: one with a supernet that did not complete, or another one without a single
-    finished trial, since single failed trials are results.
+    finished trial, since single failed trials are results. A failed training of a ranked cell is a failure too.
 
     Raises:
         RaysweepError: the request cannot be carried out.
@@ -214,12 +212,23 @@ def run_nas(asked: NasRequest, resources: Resources, keep_checkpoints: bool, ran
         searches, failed = [*searches, *found], failed or bool(outcome.failed)
         for name in outcome.failed:
             note(f"{name} failed: see {prepared.store.uri}/searches/{name}.error. Run the same command to retry.")
-        if rank:
-            from raysweep.sweeps.supernet_ranking import rank_cells
-
-            header = ("method", "seed", "cells", "Kendall's tau", "Spearman's rho")
-            say(table(header, rank_cells(prepared, found, resources, rank)))
+        if rank and (not failed or any(search.has_finished for search in found)):
+            failed |= print_ranking(prepared, found, resources, rank)
     return searches, failed
+
+
+def print_ranking(prepared: PreparedSupernets, searches: Sequence[Found], resources: Resources, count: int) -> bool:
+    """Rank this many cells of each search and print how well the two orders agree; returns whether a training failed.
+
+    Raises:
+        RaysweepError: no evaluation has finished, or the request cannot be carried out.
+        KeyboardInterrupt: stopped by the user; the same command continues.
+    """
+    from raysweep.sweeps.supernet_ranking import rank_cells
+
+    rows, failed = rank_cells(prepared, searches, resources, count)
+    say(table(("method", "seed", "cells", "Kendall's tau", "Spearman's rho"), rows))
+    return failed
 
 
 def summary(searches: Sequence[Found]) -> str:
@@ -245,8 +254,8 @@ def _row(search: Found) -> tuple[object, ...]:
 
 def retrain_best(
     asked: NasRequest, searches: Sequence[Found], resources: Resources, seeds: int, beside: Sequence[str]
-) -> None:
-    """Retrain the best architecture of each search, as a study.
+) -> bool:
+    """Retrain the best architecture of each search, as a study; returns whether a training failed.
 
     Raises:
         RaysweepError: no evaluation has finished, or the request cannot be carried out.
@@ -259,7 +268,8 @@ def retrain_best(
     outcome = run_studies(request, resources)
     (study,) = request.find_studies()
     report = command("raysweep", "report", study.name, "--store", request.store)
-    note(f"{len(outcome.finished)} trials finished. Report: `{report}`")
+    note(f"{len(outcome.finished)} trials finished, {len(outcome.failed)} failed. Report: `{report}`")
+    return bool(outcome.failed)
 
 
 def print_preview(asked: NasRequest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,7 +12,9 @@ import click
 from raysweep.addresses import check_local
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError
+from raysweep.stopping import keeps
 from raysweep.terminal.notes import say, warn
+from raysweep.terminal.outputs import training_goes_on
 from raysweep.units import json_text
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ class LocalPath(click.Path):
 
 
 EXIT_FAILED = 1
-"""A trial failed. A request that cannot be carried out exits with 2, Ctrl-C with 130."""
+"""A trial failed. A request that cannot be carried out exits with 2, a signal with 128 and its number."""
+KEPT = "every finished epoch is in the store"
 DETERMINISTIC = "Use only algorithms that give the same bits every time: slower on a GPU, no difference on a CPU."
 
 store_option = click.option(
@@ -69,9 +73,19 @@ def with_options(command: Command, table: Mapping[str, Argument], note: str = ""
 def _type(argument: Argument) -> Any:
     if argument.kind is Path:
         return LocalPath()
-    if argument.least is None:
+    if argument.range is None:
         return argument.kind
-    return (click.IntRange if argument.kind is int else click.FloatRange)(min=argument.least)
+    least, most = argument.range
+    return click.IntRange(int(least), int(most)) if argument.kind is int else FloatRange(least, most)
+
+
+class FloatRange(click.FloatRange):
+    """click's own lets NaN pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A number of the range."""
+        number = super().convert(value, param, ctx)
+        return self.fail(f"{value!r} is not a number.", param, ctx) if math.isnan(number) else number
 
 
 def setting_options(command: Command) -> Command:
@@ -117,6 +131,12 @@ def json_option(command: Command) -> Command:
 def print_json(rows: Any) -> None:
     """Print rows as JSON."""
     say(json_text(rows))
+
+
+def begin_work(kept: str) -> None:
+    """From here on, output that cannot be written ends nothing, and a signal prints what is kept."""
+    training_goes_on()
+    keeps(kept)
 
 
 def write_output(path: Path, content: bytes) -> None:

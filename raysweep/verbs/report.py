@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from raysweep.terminal.notes import say
-from raysweep.terminal.watch_store import refreshes, seconds_between
-from raysweep.verbs.options import LocalPath, store_option
+from raysweep.terminal.watch_store import LEAST_S, refreshes, seconds_between
+from raysweep.verbs.options import FloatRange, LocalPath, store_option
 
 EVERY_S = 30.0
 
@@ -27,7 +27,11 @@ EVERY_S = 30.0
 )
 @click.option("--live", is_flag=True, help="Rewrite the report while a sweep runs, until the sweep is over.")
 @click.option(
-    "--every", type=float, default=None, metavar="SECONDS", help="Seconds between updates with --live.  [default: 30]"
+    "--every",
+    type=FloatRange(LEAST_S, 1e6),
+    default=None,
+    metavar="SECONDS",
+    help="Seconds between updates with --live.  [default: 30]",
 )
 def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: float | None) -> None:
     """Write figures and tables of STUDY... as one HTML page.

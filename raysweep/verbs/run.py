@@ -9,7 +9,7 @@ import click
 from raysweep.arguments import take_request, take_space
 from raysweep.safe import command
 from raysweep.terminal.notes import note
-from raysweep.verbs.options import EXIT_FAILED, recipe_options, space_options
+from raysweep.verbs.options import EXIT_FAILED, KEPT, begin_work, recipe_options, space_options
 from raysweep.verbs.resources import resource_options
 
 
@@ -31,14 +31,11 @@ def run(studies: tuple[str, ...], keep_checkpoints: bool, **options: Any) -> Non
 
     space = take_space(options, studies)
     request, resources = take_request(options, studies), take_resources(options)
-    try:
-        if space:
-            outcome = run_space(request, resources, space, keep_checkpoints)
-        else:
-            outcome = run_studies(request, resources, keep_checkpoints)
-    except KeyboardInterrupt:
-        note("stopped; every finished epoch is in the store. The same command continues.")
-        raise
+    begin_work(KEPT)
+    if space:
+        outcome = run_space(request, resources, space, keep_checkpoints)
+    else:
+        outcome = run_studies(request, resources, keep_checkpoints)
     note(
         f"{len(outcome.finished)} finished, {len(outcome.diverged)} diverged, {len(outcome.failed)} failed, "
         f"{len(outcome.stopped)} stopped"

@@ -83,8 +83,13 @@ def stored_trial(store: Store, prefix: str) -> dict[str, Any]:
     Raises:
         RaysweepError: no trial has an id that begins so, or several have.
     """
+    from raysweep.store.claims import holders, present_status
+
     trial = store.find_trial(prefix)
     members = [row for row in store.members().to_pylist() if row["trial"] == trial]
+    holder = holders(store.files, trial).get(trial)
     row = store.trial(trial) or {"trial": trial, "status": "waiting", **members[0]}
+    row["status"] = present_status(row["status"], holder is not None)
+    row |= {"running_on": str(holder)} if holder and row["status"] == "running" else {}
     studies = [{"study": member["study"], "variant": member["variant"]} for member in members]
     return {key: row[key] for key in row if key not in ("diff", "summary")} | {"studies": studies}

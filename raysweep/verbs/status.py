@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,20 +12,24 @@ from raysweep.errors import RaysweepError
 from raysweep.store.current import settle
 from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
-from raysweep.terminal.watch_store import EVERY_S, seconds_between, watch
-from raysweep.verbs.options import json_option, open_store, print_json, store_option
+from raysweep.terminal.watch_store import EVERY_S, LEAST_S, seconds_between, watch
+from raysweep.verbs.options import FloatRange, json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
     from raysweep.store.store import Store
 
-STATUSES = ("finished", "running", "diverged", "failed", "stopped", "waiting")
+STATUSES = ("finished", "running", "interrupted", "diverged", "failed", "stopped", "waiting")
 
 
 @click.command()
 @store_option
 @click.option("--watch", "watched", is_flag=True, help="Refresh until no trial is left to run.")
 @click.option(
-    "--every", type=float, default=None, metavar="SECONDS", help="Seconds between refreshes with --watch.  [default: 5]"
+    "--every",
+    type=FloatRange(LEAST_S, 1e6),
+    default=None,
+    metavar="SECONDS",
+    help="Seconds between refreshes with --watch.  [default: 5]",
 )
 @json_option
 def status(store: str, watched: bool, every: float | None, as_json: bool) -> None:
@@ -49,6 +54,19 @@ def status(store: str, watched: bool, every: float | None, as_json: bool) -> Non
     header = ("study", "protocol", "line", *STATUSES, "epochs", "updated")
     keys = ("study", "protocol", "line", *STATUSES, "epochs", "updated_at")
     say(table(header, ([_cell(row[key]) for key in keys] for row in rows)))
+    for line in running_lines(opened):
+        say(line)
+
+
+def running_lines(store: Store) -> Iterator[str]:
+    """One line for each host that trains trials of a store."""
+    from raysweep.store.claims import holders
+
+    since: dict[str, list[str]] = {}
+    for holder in holders(store.files).values():
+        since.setdefault(holder.host, []).append(holder.since)
+    for host, times in sorted(since.items()):
+        yield f"running: {len(times)} on {host}, {'since' if len(times) == 1 else 'the first since'} {min(times)}"
 
 
 def _cell(value: Any) -> str:
@@ -57,18 +75,21 @@ def _cell(value: Any) -> str:
 
 def status_rows(store: Store) -> list[dict[str, Any]]:
     """One row for each study and line (settings): trials by status, epochs done, time of the last change."""
+    from raysweep.store.claims import at_present, holders
+
     columns = ["trial", "status", "epochs", "updated_at"]
+    claimed = holders(store.files)
     trials = {row["trial"]: row for row in store.trials(columns).to_pylist()}
     updated = {trial: row["updated_at"] for trial, row in trials.items() if row["updated_at"]}
     members = store.members().to_pylist()
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for member in (members[place] for place, _ in settle(members, updated, store.note)):
-        key = (member["study"], member["protocol"], member["line"])
-        groups.setdefault(key, []).append(trials.get(member["trial"], {"status": "waiting"}))
-    return [_status_row(key, rows) for key, rows in sorted(groups.items())]
+        key, trial = (member["study"], member["protocol"], member["line"]), member["trial"]
+        groups.setdefault(key, []).append(trials.get(trial, {"trial": trial, "status": "waiting"}))
+    return [_status_row(key, at_present(store.files, rows, claimed)) for key, rows in sorted(groups.items())]
 
 
-def _status_row(key: tuple[str, str, str], rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _status_row(key: tuple[str, str, str], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     counts = Counter(row["status"] for row in rows)
     updates = [row["updated_at"] for row in rows if row.get("updated_at")]
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from raysweep.request import default_data
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
-from raysweep.verbs.options import DETERMINISTIC, LocalPath, open_store, store_option
+from raysweep.verbs.options import DETERMINISTIC, KEPT, LocalPath, begin_work, open_store, store_option
 from raysweep.verbs.show import stored_trial
 
 
@@ -22,7 +23,7 @@ from raysweep.verbs.show import stored_trial
 @click.option("--data", type=LocalPath(), metavar="FOLDER", help="Images.  [default: data/PROTOCOL]")
 @click.option("--into", metavar="STORE", help="Train from scratch into another store, and keep the original trial.")
 @click.option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="CPU threads.")
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N", help="CPU threads.")
 @click.option("--trunks", default="", metavar="STORE", help="Store of the trained network that it starts from, if any.")
 @click.option("--deterministic", is_flag=True, help=DETERMINISTIC)
 @click.option("--keep-checkpoint", is_flag=True, help="Keep the last checkpoint in the store.")
@@ -39,15 +40,17 @@ def trial(
 ) -> None:
     """Train a single trial in this process, without Ray.
 
-    TRIAL is an id, or the beginning of one, of a trial in the store. It continues from its last checkpoint.
+    TRIAL is an id, or the beginning of one, of a trial in the store. It continues from its last checkpoint. A trial
+    that another process trains is refused.
 
     \b
     raysweep trial 0c38f6f9 --store results
     raysweep trial 0c38f6f9 --store results --into again
     """
     from raysweep.data.image_sets import image_folder
+    from raysweep.store.claims import new_owner
     from raysweep.store.store import Store
-    from raysweep.train.run_trial import run_trial
+    from raysweep.train.run_trial import record_end, run_trial
     from raysweep.train.task import Placement, TrialTask
 
     found = stored_trial(open_store(store), trial)
@@ -60,8 +63,17 @@ def trial(
     folder = image_folder(data or default_data(found["protocol"]), recipe.data)
     protocol = found["protocol"]
     task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
+    begin_work(KEPT)
     note(f"trial {task.trial}")
-    place = Placement(device=device, threads=threads, on_wait=lambda reason: note(f"waiting {reason}"))
-    for row in run_trial(task, place, attempt=1):
-        say(numbers(row))
+    place = Placement(
+        device=device, threads=threads, owner=new_owner(), on_wait=lambda reason: note(f"waiting {reason}")
+    )
+    try:
+        for row in run_trial(task, place, attempt=1):
+            say(numbers(row))
+    except RaysweepError:
+        raise
+    except Exception as error:
+        record_end(task, "failed", "".join(traceback.format_exception(error)), place.owner)
+        raise
     say(row["status"])

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from raysweep.data.manifest import FILE_NAME, read_manifest
+import numpy as np
+
+from raysweep.data.manifest import FILE_NAME, Manifest, read_manifest
 from raysweep.errors import RaysweepError
 from raysweep.write.forms import Form, Forms
 from raysweep.write.sources.base import Source
@@ -130,11 +132,20 @@ def _refuse_existing(request: Request, name: str) -> None:
     count = sum(split.images for split in manifest.splits.values()) + len(manifest.skipped)
     if count != request.images:
         differences.append(f"{count:,} images, not {request.images:,}")
+    elif not manifest.skipped and _has_other_counts(manifest, request.source):
+        differences.append("other numbers of images in its classes")
     if differences:
         raise RaysweepError(
             f"{target} already has an image set, with {'; '.join(differences)}: use the options it was written with, "
             "or replace it with --overwrite."
         )
+
+
+def _has_other_counts(manifest: Manifest, source: Source) -> bool:
+    return any(
+        list(manifest.splits[split].class_counts) != np.bincount(samples.labels, minlength=len(source.classes)).tolist()
+        for split, samples in source.splits.items()
+    )
 
 
 def _check_device(folder: Path, target: Path) -> None:

@@ -51,12 +51,14 @@ def staging_folder(folder: Path) -> Iterator[Path]:
     """Lock and yield the staging folder of `folder`; if it has no job at the end, it is removed.
 
     Raises:
-        RaysweepError: another process is writing to the folder.
+        RaysweepError: another process is writing to the folder, or the staging folder is a link.
         OSError: the folder cannot be written.
     """
     place = folder / STAGING_NAME
     try:
         place.mkdir(parents=True, exist_ok=True)
+        if place.is_symlink():  # what is behind it would be removed
+            raise RaysweepError(f"{place} is a link, but unfinished work is kept in a folder there: remove the link.")
         with locked(place / LOCK_NAME, wait=False):
             try:
                 yield place
@@ -236,7 +238,7 @@ def clear(place: Path) -> None:
     """Empty a staging folder except for its lock; first the job, without which the other files mean nothing."""
     (place / JOB_NAME).unlink(missing_ok=True)
     for path in place.iterdir():
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != LOCK_NAME:
             path.unlink()

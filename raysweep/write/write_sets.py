@@ -25,6 +25,8 @@ from raysweep.write.workers import Encoders, Task
 
 SHARD_IMAGES = 200
 """Largest number of images that are encoded by a worker at a time; a kill loses what its workers have not finished."""
+FETCHED_BYTES = 64 << 20
+"""Largest size of the encoded originals that are sent to a worker at a time, about."""
 
 
 def write_images(source: Source, folder: Path, **options: Any) -> Manifest:
@@ -80,6 +82,8 @@ def write_sets(
     forms = make_forms(Form(side, rescale, encoding, quality, raw_share), also)
     request = Request(source, folder, forms, skip_bad, overwrite, workers, progress or _ignore, say or _ignore)
     _check(request)
+    if strict and skip_bad:
+        raise RaysweepError("strict refuses what skip_bad passes over: use one of --strict and --skip-bad.")
     if strict:
         check_nothing_passed_over(source)
     for sentence in (*source.notes, *warnings(source)):
@@ -113,7 +117,7 @@ def _explained(request: Request) -> Iterator[None]:
         raise RaysweepError(f"{problem}{advice}.") from None
     except KeyboardInterrupt:
         if kept := _kept(request):
-            request.say(f"stopped; {kept}. The same command continues.")
+            request.say(f"{kept}. The same command continues.")
         raise
 
 
@@ -167,7 +171,11 @@ def _begun(request: Request, place: Path, forms: Forms, encoders: Encoders) -> S
         )
     request.say(estimate.text(chosen, request.images, len(encoders.workers), request.folder))
     images = {split: len(samples) for split, samples in request.source.splits.items()}
-    shard_images = min(SHARD_IMAGES, max(1, int(SHARD_BYTES / max(1, estimate.bytes_per_image(chosen)))))
+    shards = (
+        SHARD_BYTES / max(1, estimate.bytes_per_image(chosen)),
+        FETCHED_BYTES / max(1, request.source.fetched_bytes),
+    )
+    shard_images = max(1, int(min(SHARD_IMAGES, *shards)))
     return Staging.begin(place, Job(options(request.source, forms), chosen, images, shard_images))
 
 

@@ -7,12 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import raysweep
 from raysweep.analysis.figures import figures, render, save
 from raysweep.analysis.load import load_lines
-from raysweep.analysis.own_matplotlib import MATPLOTLIB
 from raysweep.store.store import Store
 from tests.analysis.made_up import made
 
@@ -29,8 +26,11 @@ HOSTILE = {
 DRAW = """
 import sys
 from pathlib import Path
-from tests.analysis.test_own_matplotlib import drawn
+from raysweep.analysis.own_matplotlib import MATPLOTLIB
+from tests.analysis.test_own_matplotlib import HOSTILE, drawn
+MATPLOTLIB.rcParams.update(HOSTILE)
 drawn(sys.argv[1], Path(sys.argv[2]))
+assert MATPLOTLIB.rcParams["axes.titlepad"] == 50, "a notebook keeps its settings"
 """
 
 
@@ -42,19 +42,9 @@ def drawn(store: str, folder: Path) -> list[bytes]:
     return [save(render(figure, figure.data(line), "caption"), folder / "x"), (folder / "x.png").read_bytes()]
 
 
-@pytest.fixture
-def plain(store: Store, tmp_path: Path) -> list[bytes]:
+def test_a_hostile_set_up_changes_no_picture(store: Store, tmp_path: Path) -> None:
     made(store, "padding")
-    return drawn(store.uri, tmp_path / "plain")
-
-
-def test_settings_of_a_notebook_change_no_picture(plain: list[bytes], store: Store, tmp_path: Path) -> None:
-    with MATPLOTLIB.rc_context(HOSTILE):
-        assert drawn(store.uri, tmp_path / "again") == plain
-        assert MATPLOTLIB.rcParams["axes.titlepad"] == 50
-
-
-def test_files_and_variables_that_matplotlib_cannot_read(plain: list[bytes], store: Store, tmp_path: Path) -> None:
+    plain = drawn(store.uri, tmp_path / "plain")
     for folder in (tmp_path, tmp_path / "home" / "stylelib"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "matplotlibrc").write_bytes(b"\xff\xfe")

@@ -173,3 +173,12 @@ def test_equal_architectures_written_differently_are_one_trial(tmp_path: Path, m
     assert one["architecture"] != other["architecture"]
     assert len(trained) == 1
     assert one["trial"] == other["trial"]
+
+
+def test_a_trial_whose_end_is_known_is_not_left(tmp_path: Path) -> None:
+    searches = open_all(ask_for(tmp_path, "random", budget="2"))
+    first = searches.next()
+    assert first is not None
+    assert searches.expected_left() == 2
+    assert searches.expected_left({first.trial}) == 1, "on Ray its end is shown before Tune reports it"
+    searches.close()

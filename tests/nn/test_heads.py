@@ -8,6 +8,7 @@ from raysweep.networks import build_network
 from raysweep.nn.heads import HEADS
 from raysweep.nn.inits import weighted_layers
 from raysweep.patch import patch
+from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 
 POOLED, MAP = 3, 7
@@ -111,3 +112,12 @@ def test_dropout_of_heads(head: str, dropout: float, expected: list[float]) -> N
 def test_a_head_without_biases_has_none() -> None:
     for head in LAYERS:
         assert all(layer.bias is None for layer in weighted_layers(network(head, **{"network.bias": False})))
+
+
+@pytest.mark.parametrize("norm", ["batch", "batch_current"])
+@pytest.mark.parametrize("head", [entry.name for entry in HEADS])
+def test_every_head_tests_a_last_batch_of_one_image(head: str, norm: str) -> None:
+    fields = {"network.head": head, "network.norm": norm, "network.width": 0.0625}
+    net = build_network(patch(find_protocol("cifar10"), fields).network, (3, 32, 32))
+    net.train()(torch.randn(2, 3, 32, 32))
+    assert net.eval()(torch.randn(1, 3, 32, 32)).isfinite().all()

@@ -104,3 +104,16 @@ def test_the_published_googlenets_normalise_by_the_batch_of_test(name: str) -> N
     y = torch.randn(16, 3, 5, 5) * 2 - 3
     torch.testing.assert_close(current.eval()(y), running.train()(y))
     assert all(torch.equal(current.state_dict()[key], value) for key, value in kept.items())
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in NORMS])
+def test_a_test_batch_of_one_image_is_normalised(name: str) -> None:
+    norm, running = NORMS[name](3), NORMS[name.removesuffix("_current")](3)
+    for _ in range(5):
+        x = torch.randn(16, 3) * 4 + 7
+        torch.testing.assert_close(norm.train()(x), running.train()(x))
+    one = torch.randn(1, 3) * 4 + 7
+    torch.testing.assert_close(norm.eval()(one), running.eval()(one), msg="a single value has no variance of its own")
+    picture = torch.randn(1, 3, 5, 5)
+    expected = running.train(name.endswith("_current"))(picture)
+    torch.testing.assert_close(norm.eval()(picture), expected, msg="the values of one map have one")

@@ -5,16 +5,20 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
 from ray.exceptions import AuthenticationError
 
 from raysweep.errors import RaysweepError
 from raysweep.orchestrate import cluster, local_ray, ray_private
 from raysweep.orchestrate.cluster import connect
-from raysweep.orchestrate.local_ray import ray_folder
+from raysweep.orchestrate.local_ray import LocalRay, ray_folder
+from raysweep.orchestrate.ray_private import FIRST_CALL
 from raysweep.orchestrate.ray_sweep import run_on_ray
 from tests.disks import give_away
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
@@ -28,7 +32,8 @@ def joined(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that Ray is asked to join."""
     addresses: list[str] = []
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(ray_private, "answers", lambda address, patience_s: True)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setattr(ray_private, "requires_token", lambda address, patience_s: False)
     monkeypatch.setattr(
         "ray.init", lambda address, **settings: addresses.append(address) or SimpleNamespace(dashboard_url="")
     )
@@ -139,23 +144,63 @@ def test_a_local_ray_has_a_token_and_a_folder_of_its_own(tmp_path: Path, monkeyp
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setattr("ray.init", lambda **settings: SimpleNamespace(dashboard_url=""))
     with connect(None, {}, None) as about:
-        assert "RAY_AUTH_MODE=disabled" in about[-1]
+        assert "RAY_AUTH_MODE" in about[-1]
 
 
-def test_a_token_at_hand_is_used_for_a_cluster_that_is_named(
-    joined: list[str], started: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def head(status: grpc.StatusCode) -> Iterator[str]:
+    """The address of a server that answers the first call of a driver in this way."""
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        context.set_code(status)
+        return b""
+
+    method = grpc.unary_unary_rpc_method_handler(answer)
+    _, service, name = FIRST_CALL.split("/")
+    server = grpc.server(ThreadPoolExecutor(1))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: method}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+@pytest.mark.parametrize(
+    ("status", "here", "used"),
+    [
+        (grpc.StatusCode.OK, "", "disabled"),
+        (grpc.StatusCode.OK, "token", "disabled"),
+        (grpc.StatusCode.UNAUTHENTICATED, "token", "token"),
+        (grpc.StatusCode.UNAUTHENTICATED, "", None),
+        (grpc.StatusCode.OK, "mode", None),
+    ],
+)
+def test_a_token_is_used_where_the_cluster_requires_it(
+    status: grpc.StatusCode, here: str, used: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`ray start` requires it as soon as it exists; Ray itself does not send it to an address."""
-    modes: list[str | None] = []
-    monkeypatch.setattr(cluster, "_join", lambda *_: modes.append(os.environ.get("RAY_AUTH_MODE")) or "")
-    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
-    for path in (tmp_path / "none", tmp_path / "token"):
-        (tmp_path / "token").write_text("0" * 64)
-        monkeypatch.setenv("HOME", str(path))
-        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path)) if path.exists() else None
-        with connect(started[1], {}, None):
-            pass
-    assert modes == [None, "token"]
+    """`ray start` requires one as soon as there is one; Ray itself does not send it to an address."""
+    modes: list[str] = []
+
+    def init(**settings: object) -> SimpleNamespace:
+        modes.append(os.environ["RAY_AUTH_MODE"])
+        return SimpleNamespace(dashboard_url="")
+
+    monkeypatch.setattr("ray.init", init)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    if here == "token":
+        monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    elif here == "mode":
+        monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    with head(status) as address:
+        if used:
+            with connect(address, {}, None):
+                pass
+        else:
+            with pytest.raises(RaysweepError, match=f"{address}.*RAY_AUTH_MODE"), connect(address, {}, None):
+                pytest.fail("connected")
+    assert modes == ([used] if used else [])
 
 
 def test_names_of_sockets_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +209,8 @@ def test_names_of_sockets_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(local_ray, "SHORT", (str(tmp_path), "/tmp"))
     (tmp_path / ("long" * 20)).mkdir()
-    assert ray_folder() == Path(f"/tmp/raysweep-{os.geteuid()}")
+    assert ray_folder().parent == Path("/tmp")
+    assert LocalRay(ray_folder(), None).environment == {"TMPDIR": str(ray_folder())}
     monkeypatch.setattr(local_ray, "SHORT", ("/proc",))
     with pytest.raises(RaysweepError, match="TMPDIR"):
         ray_folder()

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import ElsewhereError, RaysweepError
+from raysweep.orchestrate import inline
 from raysweep.orchestrate.events import Outcome
 from raysweep.orchestrate.inline import run_inline
 from raysweep.train.task import Placement, TrialTask
@@ -88,3 +89,58 @@ def test_an_interruption_closes_the_running_trial_first(tmp_path: Path, listener
 def test_the_module_loads_neither_torch_nor_ray() -> None:
     code = "import sys, raysweep.orchestrate.inline; sys.exit(bool({'torch', 'ray'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_trial_that_runs_elsewhere_comes_last_and_its_result_counts(
+    tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the other process finishes it (a), or dies so that it is trained here (b)."""
+    monkeypatch.setattr(inline, "LOOK_S", 0)
+    looks: list[str] = []
+
+    def train(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+        looks.append(task.trial)
+        if task.trial in ("a", "b") and looks.count(task.trial) < 3:
+            raise ElsewhereError(task.trial, "node7")
+        yield make_row(task.trial, 3)
+
+    tasks = make_tasks(tmp_path, "a", "b", "c")
+    outcome = run_inline(tasks, listener.on_event, train=train, record_end=listener.record_end, max_attempts=1)
+    assert outcome == Outcome(finished=("a", "b", "c"))
+    assert looks == ["a", "b", "c", "a", "b", "a", "b"]
+    assert listener.kinds("a") == ["started", "elsewhere", "epoch", "finished"]
+    assert "node7" in next(event.text for event in listener.events if event.kind == "elsewhere")
+    assert listener.recorded == {}
+
+
+def test_a_trial_that_was_lost_to_another_process_is_no_failure(
+    tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inline, "LOOK_S", 0)
+    lost = iter([True, False])
+
+    def train(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+        yield make_row(task.trial, 1)
+        if next(lost):
+            raise ElsewhereError(task.trial, "node7", lost=True)
+        yield make_row(task.trial, 3)
+
+    outcome = run_inline(make_tasks(tmp_path, "a"), listener.on_event, train=train, max_attempts=1)
+    assert outcome.finished == ("a",)
+
+
+def test_a_task_that_depends_on_a_trial_elsewhere_waits_for_it(
+    tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inline, "LOOK_S", 0)
+    looks: list[str] = []
+
+    def train(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+        looks.append(task.trial)
+        if looks == ["a"]:
+            raise ElsewhereError(task.trial, "node7")
+        yield make_row(task.trial, 3)
+
+    first, second = make_tasks(tmp_path, "a", "b")
+    run_inline(iter([first, None, second]), listener.on_event, train=train)
+    assert looks == ["a", "a", "b"]

@@ -634,3 +634,48 @@ def test_a_node_where_a_gang_was_given_up_is_left_alone_for_longer_each_time_and
         assert (await pool.demand()).avoid == frozenset(), "a gang has taken a trial there: the count starts again"
 
     assert not play(scene, "a", clock=clock).closed
+
+
+def test_a_trial_of_another_sweep_is_looked_at_again_while_gangs_take_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "LOOK_S", 0.0)
+
+    async def scene(pool: Pool) -> None:
+        for trial in ("a", "b"):
+            await pool.submit(trial)
+        assert await take(pool, "gang-0") == ("a", 1)
+        await pool.put_off("gang-0", "a", 1, "node7")
+        assert await take(pool, "gang-0") == ("b", 1), "a waits"
+        for _ in range(2):
+            assert await take(pool, "gang-1") == ("a", 1)
+            await pool.put_off("gang-1", "a", 1, "node7")
+            assert (await pool.demand()).elsewhere == 1
+        assert await take(pool, "gang-1") == ("a", 1)
+        await pool.report("gang-1", "a", 1, make_row("a", 3))
+        assert (await pool.demand()).elsewhere == 0
+
+    pool = play(scene, "a", "b", gangs=2)
+    assert kinds(pool, "a") == ["started", "elsewhere", "epoch", "finished"]
+
+
+def test_a_trial_of_another_sweep_can_be_stopped() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        await pool.put_off("gang-0", "a", 1, "node7")
+        await others_run()
+        await pool.stop("a")
+
+    assert play(scene, "a").leases["a"].end == "stopped"
+
+
+def test_a_trial_lost_to_another_sweep_has_another_attempt_here() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        await pool.put_off("gang-0", "a", 7, "node7")
+        assert pool.held == {"gang-0": "a"}, "another attempt cannot give it back"
+        await pool.report("gang-0", "a", 1, make_row("a", 1))
+        await pool.put_off("gang-0", "a", 1, "node7")
+        assert pool.held == {}
+
+    assert kinds(play(scene, "a"), "a") == ["started", "epoch", "elsewhere"]

@@ -229,7 +229,7 @@ def test_the_verb(store: Store) -> None:
     assert done.exit_code == 0, done.output
     assert "4 trials compacted, 13 small files deleted, 2 left" in done.output
     status = CliRunner().invoke(raysweep, ["status", "--store", store.uri])
-    assert status.output.splitlines()[1].split()[3:8] == ["1"] * 5
+    assert status.output.splitlines()[1].split()[3:9] == ["1", "-", "1", "1", "1", "1"]
 
 
 COMPACTOR = """

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysweep.errors import RaysweepError
+from raysweep.store.claims import Claim
 from raysweep.store.provenance import git_state, provenance
 from raysweep.store.query import FORMATS, render, results_table
 from raysweep.store.schema import TRIAL
@@ -39,6 +40,18 @@ def test_one_row_a_trial_in_columns_that_stay(store: Store) -> None:
     assert tuple(table.column_names[: len(CONTRACT)]) == CONTRACT
     assert table["variant"].to_pylist() == ["relu", "elu", "tanh"]
     assert table["status"].to_pylist() == ["finished", "diverged", "waiting"]
+
+
+def test_a_trial_runs_only_while_it_is_claimed(store: Store) -> None:
+    """An old store has rows that say running, and no claims."""
+    store.write_trial(trial_row("a", status="running"))
+    assert results_table(store, "activation")["status"].to_pylist() == ["interrupted", "diverged", "waiting"]
+    claims = [Claim(store.files, trial) for trial in "abc"]
+    assert [claim.take() for claim in claims] == ["", "", ""]
+    assert results_table(store, "activation")["status"].to_pylist() == ["running", "diverged", "running"]
+    for claim in claims:
+        claim.release()
+    assert results_table(store, "activation")["status"].to_pylist() == ["interrupted", "diverged", "waiting"]
 
 
 def test_all_formats_hold_the_same_rows(store: Store) -> None:

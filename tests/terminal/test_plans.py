@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from raysweep.data.image_sets import ImageSets
+from raysweep.data.manifest import Manifest
 from raysweep.patch import patch
-from raysweep.planning import Found, make_plan
+from raysweep.planning import Found, make_plan, needing
 from raysweep.protocols import find_protocol
 from raysweep.study import find_studies, find_study
 from raysweep.terminal.plans import WIDTH, plan_text
@@ -68,3 +72,15 @@ def test_words_that_are_too_long_break_where_they_can() -> None:
     assert wrapped("a=1 network.widths=96,256,384", 20) == ["a=1", "network.widths=96,", "256,384"]
     assert wrapped("x" * 45, 20) == ["x" * 19, "x" * 19, "x" * 7]
     assert table(("a", "b"), [("1", "one two three four five")], width=23) == ("a  b\n1  one two three four\n   five")
+
+
+def test_a_command_has_a_line_of_its_own(tmp_path: Path) -> None:
+    sets = ImageSets(tmp_path / "my  images of a long name, which a paragraph would wrap somewhere in the middle")
+    sets._manifests[sets.folder] = Manifest(1, "mine", "photos", (), 100, "jpg", 90, "digest", {})
+    plan = make_plan([find_study("image_size")], DEMO, [0])
+    needed = [needing(planned, sets.need(planned.recipe.data)) for planned in plan]
+    commands = [line.strip() for line in plan_text(needed, DEMO).splitlines() if line.strip().startswith("raysweep ")]
+    sides = {planned.recipe.data.short_side for planned in plan}
+    assert {tuple(shlex.split(line)) for line in commands} == {
+        ("raysweep", "data", "write", "SOURCE", f"{sets.folder}/short{side}", "--side", str(side)) for side in sides
+    }

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from raysweep.orchestrate.events import Event
@@ -128,3 +130,15 @@ def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         assert bars["activation/maxout_same_width seed 0"].completed == 1
         assert "activation/relu seed 0" not in bars
     assert "diverged  loss is not finite" in capsys.readouterr().err
+
+
+def test_the_eta_of_a_resumed_trial_is_that_of_what_is_left() -> None:
+    resumed = [replace(planned, done=LENGTH.num_epochs - 1) for planned in PLAN]
+    work, whole = (Work({planned.trial: planned for planned in plan}) for plan in (resumed, PLAN))
+    for one in (work, whole):
+        one.start(RELU)
+        one.add(RELU, epoch(RELU, LENGTH.num_epochs).row)
+    known, all_of_it = work.eta_s(MAXOUT), whole.eta_s(MAXOUT)
+    assert known is not None
+    assert all_of_it is not None
+    assert known == pytest.approx(all_of_it / LENGTH.num_epochs, rel=0.02)

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from raysweep.data import shared_stream
-from raysweep.errors import RaysweepError
+from raysweep.errors import ElsewhereError, RaysweepError
 from raysweep.identity import recipe_json, trial_id
 from raysweep.patch import patch
 from raysweep.recipe import Recipe
+from raysweep.store.claims import holders, release_all
 from raysweep.store.store import Store
 from raysweep.train.run_trial import Record, last_row, record_end, run_trial
 from raysweep.train.task import Placement, TrialTask
@@ -297,3 +298,37 @@ def test_a_trial_whose_node_goes_is_broken_off_and_resumes_to_the_same_bits(
         assert (not rows or rows[-1]["status"] == "running") == (attempt < 4)
     assert stored(tmp_path / "broken", broken.trial) == stored(tmp_path / "whole", whole.trial)
     assert Store.open(broken.store).epochs().num_rows == 3
+
+
+def test_a_trial_that_another_process_trains_is_left_alone(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path
+) -> None:
+    task = make_task(small_recipe, small_images, tmp_path / "store")
+    store = Store.open(task.store)
+    first = run_trial(task, Placement(owner="first"), 1)
+    next(first)
+    before = store.trial(task.trial)
+    with pytest.raises(ElsewhereError, match=f"process {os.getpid()}") as raised:
+        next(run_trial(task, Placement(owner="second"), 1))
+    assert not raised.value.lost
+    record_end(task, "failed", "not a word of it", owner="second")
+    assert store.trial(task.trial) == before
+    first.close()  # type: ignore[attr-defined]
+    assert holders(store.files) == {}
+    assert [row["epoch"] for row in run_trial(task, Placement(owner="second"), 1)] == [2, 3]
+
+
+def test_a_trial_that_was_taken_over_writes_nothing_more(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path
+) -> None:
+    task = make_task(small_recipe, small_images, tmp_path / "store")
+    store = Store.open(task.store)
+    stopped = run_trial(task, Placement(owner="stopped"), 1)
+    next(stopped)
+    release_all(store.files, "stopped")  # as whoever takes the trial over does first
+    list(run_trial(task, Placement(), 1))
+    before = store.trial(task.trial), stored(tmp_path / "store", task.trial)
+    with pytest.raises(ElsewhereError) as raised:
+        next(stopped)
+    assert raised.value.lost
+    assert (store.trial(task.trial), stored(tmp_path / "store", task.trial)) == before

@@ -82,3 +82,14 @@ def test_a_notebook_gets_the_same_frames(stores: list[str]) -> None:
     assert len(raysweep.gains(store=stores[1])) == 3
     assert raysweep.take_home(stores[0]).iloc[0]["study"] == "activation"
     assert len(raysweep.compare(*stores).variants) == 1
+
+
+def test_results_of_two_protocols_and_networks_are_told_apart(stores: list[str]) -> None:
+    for protocol, settings in (("imagenet128", {}), ("cifar10", {"network.name": "resnet20_cifar"})):
+        fill(Store.open(stores[0]), Request(("activation",), protocol, settings, variants=("elu",)))
+    text = call("results", "activation", "--store", stores[0])
+    headings = [line for line in text.splitlines() if line.startswith("protocol ")]
+    assert len(headings) == 3
+    assert [" ".join(words.split()[1:2]) for words in headings] == ["cifar10,", "cifar10,", "imagenet128,"]
+    assert sum("network.name=resnet20_cifar" in line for line in headings) == 1
+    assert text.count("trial  ") == 3

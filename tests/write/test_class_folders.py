@@ -17,7 +17,7 @@ from PIL import Image
 
 from raysweep.data import passed_over
 from raysweep.errors import RaysweepError
-from raysweep.write.sources import walk
+from raysweep.write.sources import open_source, walk
 from raysweep.write.sources.base import Source, check_labels, warnings
 from raysweep.write.sources.folder import FolderSource
 from raysweep.write.sources.open_image import open_regular
@@ -128,6 +128,13 @@ def test_loops_of_links_end_and_are_counted(class_folder: Folder) -> None:
     assert counts(source) == {walk.LOOP: len(links)}
 
 
+def test_a_link_to_everything_is_not_followed_in_search_of_a_set(class_folder: Folder) -> None:
+    root = class_folder({"cat/0.png": PNG})
+    (root / "all").symlink_to("/")
+    with pytest.raises(RaysweepError, match="folders all, cat"):
+        open_source(str(root))
+
+
 def test_folders_that_link_to_each_other_are_read_once_for_each_class(class_folder: Folder) -> None:
     root = class_folder(BASE)
     pool = root.parent / "pool"
@@ -195,6 +202,24 @@ def test_an_unreadable_split_is_an_error(class_folder: Folder, locked: Callable[
         FolderSource(root)
 
 
+def test_an_unreadable_folder_that_may_be_parquet_is_an_error(
+    class_folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path / "train"))
+
+    monkeypatch.setattr("raysweep.write.sources.parquet_files.is_set", refuse)
+    with pytest.raises(RaysweepError, match=r"set/train .*Permission denied"):
+        open_source(str(class_folder(BASE)))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: None])
+def test_a_source_that_is_neither_a_file_nor_a_folder_is_an_error(tmp_path: Path, make: Any) -> None:
+    make(tmp_path / "x.parquet")
+    with pytest.raises(RaysweepError, match=r"x\.parquet"):
+        open_source(str(tmp_path / "x.parquet"))
+
+
 def test_an_unreadable_folder_in_a_class_is_bad_and_elsewhere_counted(
     class_folder: Folder, locked: Callable[[str], None]
 ) -> None:
@@ -216,6 +241,12 @@ def test_nothing_but_regular_files_is_opened(class_folder: Folder, tmp_path: Pat
     for name in ("1.png", "2.png"):
         with pytest.raises(OSError, match="regular"):
             open_regular(root / "train/cat" / name)
+
+
+def test_large_files_of_other_kinds_are_not_read(class_folder: Folder) -> None:
+    root = class_folder(BASE | {"train/cat/x.bin": b"RIFF0000WEBP"})
+    os.truncate(root / "train/cat/x.bin", 5 << 30)
+    assert counts(FolderSource(root)) == {"files with the suffix .bin": 1}
 
 
 def test_a_file_that_is_too_large_is_not_read(class_folder: Folder) -> None:
@@ -273,7 +304,7 @@ def test_two_folders_for_one_split_are_an_error(class_folder: Folder) -> None:
     [
         (["cat/0.png", "dog/0.png"], r"cat, dog.*val/CLASS"),
         (["train/0.png", "train/1.png", "test/0.png", "train.csv"], r"train has 2 images.*train\.csv"),
-        (["train/cat/0.png", "val/0.png"], r"val has 1 images.*val/CLASS"),
+        (["train/cat/0.png", "val/0.png"], r"val has 1 image .*val/CLASS"),
         (["train/images/0.png", "val/images/0.png", "train/labels.csv"], r"one folder.*train/labels\.csv"),
         (["train/cat/0.png", "val/images/0.png", "val/labels.txt"], r"cat.*val/labels\.txt"),
         (["train/Cat/0.png", "val/cat/0.png"], r"Cat and cat.*Rename"),
@@ -346,7 +377,7 @@ def outcome(root: Path) -> Any:
     return source.classes, names(source), names(source, "test"), source.passed_over
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 20), st.sampled_from(NAMES), st.sampled_from(KINDS)), max_size=14),
     order=st.randoms(use_true_random=False),

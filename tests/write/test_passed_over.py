@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from raysweep.data.manifest import Manifest, read_manifest
+from raysweep.data.manifest import Manifest, read_manifest, write_manifest
 from raysweep.data.passed_over import PassedOver, Tally, lines
 from raysweep.errors import RaysweepError
+from raysweep.verbs.entry import raysweep
+from raysweep.write.sources.base import check_nothing_passed_over
 from raysweep.write.sources.generated import GeneratedSource
 from raysweep.write.sources.subset import Subset
 from raysweep.write.write_sets import write_images
+from tests.images import Folder, tiny
 
 
 @pytest.fixture
@@ -41,8 +46,8 @@ def test_the_manifest_keeps_the_account(source: GeneratedSource, tmp_path: Path)
     assert manifest.passed_over == source.passed_over
 
 
-def test_a_manifest_without_an_account_stays_readable(source: GeneratedSource, tmp_path: Path) -> None:
-    value = json.loads(write_images(source, tmp_path / "out", workers=1).to_json())
+def test_a_manifest_without_an_account_stays_readable(stored: dict[str, tuple[Path, Manifest]]) -> None:
+    value = json.loads(stored["raw"][1].to_json())
     del value["passed_over"]
     assert Manifest.from_json(json.dumps(value)).passed_over is None
     for damaged in ([], {"x": {"count": 1}}, {"x": {"count": "many", "examples": []}}):
@@ -55,4 +60,25 @@ def test_strict_refuses_before_anything_is_written(source: GeneratedSource, tmp_
         write_images(source, tmp_path / "out", strict=True)
     assert not (tmp_path / "out").exists()
     source.passed_over = {}
-    assert write_images(source, tmp_path / "out", strict=True, workers=1).passed_over == {}
+    check_nothing_passed_over(source)
+
+
+def test_strict_and_skip_bad_exclude_each_other(source: GeneratedSource, tmp_path: Path) -> None:
+    with pytest.raises(RaysweepError, match=r"--strict.*--skip-bad"):
+        write_images(source, tmp_path / "out", strict=True, skip_bad=True)
+
+
+def test_the_commands_print_the_account(class_folder: Folder, tmp_path: Path) -> None:
+    root, out = class_folder(tiny() | {"train/cat/a.txt": b"", ".git/x": b"", "train/cat/b.png": b""}), tmp_path / "out"
+    written = CliRunner().invoke(
+        raysweep, ["data", "write", str(root), str(out), "--side", "16", "--workers", "1", "--skip-bad"]
+    )
+    account = ["files in hidden folders: 1 (.git/x)", "files with the suffix .txt: 1 (train/cat/a.txt)"]
+    assert written.output.splitlines()[-3:] == [
+        "skipped train/cat/b.png (empty)",
+        *(f"passed over {one}" for one in account),
+    ]
+    checked = CliRunner().invoke(raysweep, ["data", "check", str(out)])
+    assert all(line in checked.output for line in account)
+    write_manifest(out, replace(read_manifest(out), passed_over=None))
+    assert "not counted" in CliRunner().invoke(raysweep, ["data", "check", str(out)]).output

@@ -27,7 +27,7 @@ from raysweep.write import write_sets as writing
 from raysweep.write.beton_writer import BetonWriter
 from raysweep.write.sources import open_source
 from raysweep.write.sources.generated import GeneratedSamples, GeneratedSource
-from raysweep.write.staging import Staging, staging_folder
+from raysweep.write.staging import Staging, clear, staging_folder
 from raysweep.write.write_sets import write_images, write_sets
 from tests.disks import small_disk
 from tests.images import Folder, picture
@@ -246,6 +246,29 @@ def test_ctrl_c_ends_the_command_and_its_workers_and_the_same_command_goes_on(
     folders = [line.partition(":")[0] for line in done.stdout.splitlines()]
     assert folders == [str(tmp_path / "out" / name) for name in ("", "short16", "short24-nearest")]
     assert read_manifest(tmp_path / "out/short16").splits["train"].images == 201
+
+
+def test_a_link_in_place_of_unfinished_work_is_refused(tmp_path: Path) -> None:
+    """What is behind it would be removed."""
+    victim, folder = tmp_path / "victim", tmp_path / "set"
+    victim.mkdir()
+    folder.mkdir()
+    (victim / "precious").touch()
+    (folder / ".writing").symlink_to(victim)
+    with pytest.raises(RaysweepError, match=r"\.writing"):
+        write_images(GeneratedSource(10, 10, side=36, seed=0), folder)
+    assert [path.name for path in victim.iterdir()] == ["precious"]
+
+
+def test_links_in_unfinished_work_are_not_followed(tmp_path: Path) -> None:
+    victim, place = tmp_path / "victim", tmp_path / "place"
+    victim.mkdir()
+    place.mkdir()
+    (victim / "precious").touch()
+    (place / "shards").symlink_to(victim)
+    clear(place)
+    assert (victim / "precious").exists()
+    assert not list(place.iterdir())
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

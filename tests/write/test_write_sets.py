@@ -319,6 +319,9 @@ def test_sets_that_are_there_are_kept_where_further_sizes_are_asked_for(tmp_path
         write_sets(source, tmp_path / "out", side=36, also=["20"])
     with pytest.raises(RaysweepError, match=r"50 images, not 51"):
         write_sets(GeneratedSource(41, 10, side=40), tmp_path / "out", side=40, also=["20"])
+    source.splits["train"].labels[0] = (source.splits["train"].labels[0] + 1) % 10
+    with pytest.raises(RaysweepError, match="other numbers"):
+        write_sets(source, tmp_path / "out", side=40, also=["20"])
     source.classes = source.classes[::-1]
     with pytest.raises(RaysweepError, match="other classes than generated"):
         write_sets(source, tmp_path / "out", side=40, also=["20"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from raysweep.errors import RaysweepError
 from raysweep.safe import printable
-from raysweep.write.sources.base import Source
+from raysweep.write.sources.base import Source, unreadable
 
 TORCHVISION = "torchvision:"
 LOOKED_AT = 10_000
@@ -53,13 +53,22 @@ def open_source(
     from raysweep.write.sources.other_formats import advice
     from raysweep.write.sources.parquet import ParquetSource
     from raysweep.write.sources.parquet_columns import Wanted
-    from raysweep.write.sources.parquet_files import files_below, is_set
+    from raysweep.write.sources.parquet_files import files_below, is_image, is_set
 
-    if is_set(path):
-        return ParquetSource(path, Wanted(image_column, label_column))
+    try:
+        if is_set(path):
+            return ParquetSource(path, Wanted(image_column, label_column))
+    except OSError as error:
+        raise unreadable(error, path) from None
     if not path.is_dir():
-        raise RaysweepError(f"{spec} is not a Parquet file. Use a folder or a Parquet file.{advice([path.name])}")
+        raise RaysweepError(
+            f"{printable(spec)} is not a Parquet file. Use a folder or a Parquet file.{advice([path.name])}"
+        )
     try:
         return FolderSource(path)
     except RaysweepError as error:
-        raise RaysweepError(f"{error}{advice(islice(files_below(path), LOOKED_AT))}") from None
+        names = list(islice(files_below(path), LOOKED_AT))
+        how = advice(names)
+        if how and not any(map(is_image, names)):
+            raise RaysweepError(f"{printable(spec)} has neither class folders nor Parquet files.{how}") from None
+        raise RaysweepError(f"{error}{how}") from None

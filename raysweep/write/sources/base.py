@@ -16,9 +16,6 @@ from raysweep.data.passed_over import Account, lines
 from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 
-TEST_NAMES = ("val", "validation", "test")
-"""Names of the test split; the first one that exists is used. ImageNet's `val` has labels, its `test` has none."""
-
 MAX_ENCODED = 1 << 30
 """Largest encoded image in bytes; larger ones are not read."""
 
@@ -63,6 +60,8 @@ class Source:
     splits: Mapping[str, Samples]
     passed_over: Account = MappingProxyType({})
     """What the source has besides these images, counted by reason; see `Tally`."""
+    fetched_bytes: float = 0.0
+    """Bytes per image that `fetch` loads, about; 0 if workers read the images themselves."""
     notes: Sequence[str] = ()
     """What a user should know about the choices that were made, as sentences."""
 
@@ -154,11 +153,14 @@ def check_classes(classes: Sequence[str], counts: Sequence[int], where: str, mor
         )
 
 
-def test_split(names: Sequence[str]) -> str | None:
-    """The name of the test split among these names."""
-    return next((name for name in TEST_NAMES if name in names), None)
-
-
 def stem(spec: str) -> str:
     """A short name derived from a path."""
     return printable(Path(spec).resolve().stem) or "images"
+
+
+def unreadable(error: OSError, path: Path) -> RaysweepError:
+    """The error for a file or folder of a source that cannot be read."""
+    return RaysweepError(
+        f"{printable(str(error.filename or path))} cannot be read: {error.strerror}. "
+        "Make it readable, or move it out of the set."
+    )

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 from raysweep.write.sources.base import check_range
 from raysweep.write.sources.parquet_columns import is_text
 
@@ -30,7 +31,9 @@ def read_labels(values: Any, where: str) -> Any:
     try:
         return pc.cast(values, pa.int64())
     except pa.ArrowInvalid as error:
-        raise RaysweepError(f"{where}: the labels must be whole numbers from 0, or names: {error}.") from None
+        raise RaysweepError(
+            f"{where}: the labels must be whole numbers from 0, or names: {printable(str(error))}."
+        ) from None
 
 
 def number_classes(labels: Any, names: Sequence[str], where: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:

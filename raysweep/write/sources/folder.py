@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from raysweep.errors import RaysweepError
 from raysweep.safe import printable
-from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem
+from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem, unreadable
 from raysweep.write.sources.layout import check_same_classes, choose_splits, count_rest
 from raysweep.write.sources.open_image import open_regular
 from raysweep.write.sources.walk import Walk
@@ -79,16 +78,13 @@ class FolderSource(Source):
         walk = Walk(root)
         try:
             used = choose_splits(root)
-            classes = {split: sorted(walk.class_folders(name), key=os.fsencode) for split, name in used.items()}
+            classes = {split: list(walk.class_folders(name)) for split, name in used.items()}
             check_same_classes(root, used, classes)
             self.classes = tuple(classes["train"])
             self.splits = {split: FolderSamples(root, _files(walk, name, self.classes)) for split, name in used.items()}
             self.notes = count_rest(walk, used)
         except OSError as error:
-            raise RaysweepError(
-                f"{printable(str(error.filename or root))} cannot be read: {error.strerror}. "
-                "Make it readable, or move it out of the set."
-            ) from None
+            raise unreadable(error, root) from None
         self.passed_over = walk.tally.account()
 
 

@@ -9,7 +9,7 @@ from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 from raysweep.write.sources.base import alike
 from raysweep.write.sources.split_names import TEST_NAMES, role
-from raysweep.write.sources.walk import IMAGE_SUFFIXES, Walk, entries, is_folder, is_lost, lost, service
+from raysweep.write.sources.walk import IMAGE_SUFFIXES, Walk, entries, is_folder, is_lost, lost, service, suffix
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl")
 NOTE_SUFFIXES = (*TABLE_SUFFIXES, ".txt", ".json", ".mat", ".xml")
@@ -28,19 +28,19 @@ def choose_splits(root: Path) -> dict[str, str]:
         OSError: a folder cannot be read.
     """
     names = _split_folders(root)
-    tests = [name for name in names["test"] if has_classes(root / name)]
-    alike = [name for name in tests if role_order(name) == role_order(tests[0])]
-    for several in (names["train"], alike):
+    if not names["train"] or not names["test"]:
+        raise _without_splits(root, names)
+    tests = [name for name in names["test"] if has_classes(root / name)] or names["test"]
+    used = {"train": names["train"][0], "test": tests[0]}
+    for several in (names["train"], [name for name in tests if role_order(name) == role_order(tests[0])]):
         if len(several) > 1:
             raise RaysweepError(
                 f"{_shown(root)} has several folders for one split: {listed(several)}. Merge them, or rename one."
             )
-    flat = next((name for name in names["train"] if not has_classes(root / name)), None)
-    if flat is None and names["train"] and tests:
-        return {"train": names["train"][0], "test": tests[0]}
-    if flat is None and names["train"] and names["test"]:
-        flat = names["test"][0]
-    raise _without_classes(root, flat) if flat else _without_splits(root, names)
+    for name in used.values():
+        if not has_classes(root / name):
+            raise _without_classes(root, name)
+    return used
 
 
 def _split_folders(root: Path) -> dict[str, list[str]]:
@@ -121,12 +121,12 @@ def count_rest(walk: Walk, used: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _without_classes(root: Path, split: str) -> RaysweepError:
-    images = sum(Path(entry.name).suffix.lower() in IMAGE_SUFFIXES for entry in entries(root / split))
+    images = sum(suffix(entry.name) in IMAGE_SUFFIXES for entry in entries(root / split))
     tables = _files(root, ["", split], NOTE_SUFFIXES)
     labels = f" If their classes are in {listed(tables)}, sort them by it." if tables else ""
+    count = "1 image" if images == 1 else f"{images:,} images"
     return RaysweepError(
-        f"{_shown(root / split)} has {images:,} images and no class folders: move each image to "
-        f"{printable(split)}/CLASS.{labels}"
+        f"{_shown(root / split)} has {count} but no class folders: move each to {printable(split)}/CLASS.{labels}"
     )
 
 

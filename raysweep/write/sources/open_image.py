@@ -11,11 +11,14 @@ import errno
 import io
 import os
 import stat
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
+
+from raysweep.write.sources.base import MAX_ENCODED
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 """The formats that are read, whatever the names of the files; also TGA if the file ends as version 2 of it does."""
@@ -52,8 +55,11 @@ def open_regular(path: str | Path) -> BinaryIO:
 def may_be_image(path: str) -> bool:
     """Whether a file has the start of an image, or cannot be read."""
     try:
-        with open_regular(path) as file, open_image(file):
-            return True
+        with open_regular(path) as file, warnings.catch_warnings(action="ignore"):
+            if os.fstat(file.fileno()).st_size > MAX_ENCODED:
+                return False
+            with open_image(file):
+                return True
     except UnidentifiedImageError:
         return False
     except Exception:  # found again, and named, when the image is decoded

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from raysweep.safe import printable
+
 COLUMNS = "store the images in Parquet columns `image` (bytes) and `label`, or as files in class folders"
 UNPACK = (
     "unpack it, or convert a WebDataset with the `datasets` package: "
@@ -29,4 +31,4 @@ def advice(names: Iterable[str]) -> str:
     for name in names:
         if known := FORMATS.get(PurePath(name).suffix.casefold()):
             found.setdefault(known, name)
-    return "".join(f" It has {what}, such as {name}: {how}." for (what, how), name in found.items())
+    return "".join(f" It has {what}, such as {printable(name)}: {how}." for (what, how), name in found.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem
 from raysweep.write.sources.class_numbers import number_classes
+from raysweep.write.sources.layout import listed
 from raysweep.write.sources.parquet_cells import Cells
 from raysweep.write.sources.parquet_columns import Wanted
 from raysweep.write.sources.parquet_rows import Rows, read_rows
-from raysweep.write.sources.split_names import TEST_NAMES, TRAIN_NAMES
+from raysweep.write.sources.split_names import TEST_NAMES, TRAIN_NAMES, role
 
 
 class ParquetSamples(Samples):
@@ -81,10 +84,10 @@ class ParquetSource(Source):
         """
         tally = Tally()
         found = read_rows(path, wanted, tally)
-        self.name, self.spec = stem(str(path)), f"{path}{found[0].columns.text()}"
+        self.name, self.spec = stem(str(path)), printable(f"{path}{found[0].columns.text()}")
         cells = Cells([group for rows in found for group in rows.groups])
         _check_images(cells, found[0])
-        chosen = _split_rows(found, self.spec, tally)
+        chosen, unused = _split_rows(found, self.spec)
         names = _class_names(found)
         labels = _labels(found, self.spec).take(np.concatenate(list(chosen.values())))
         numbers, self.classes = number_classes(labels, names, self.spec)
@@ -92,18 +95,31 @@ class ParquetSource(Source):
         self.splits = {
             split: ParquetSamples(cells, chosen[split], part) for split, part in zip(chosen, parts, strict=True)
         }
-        for name in names:
-            if name not in self.classes:
-                tally.add("classes without images", name)
+        self.fetched_bytes = cells.bytes_per_row
+        self.notes = _notes(found[0], unused)
+        _count_rest(tally, sorted(set(names) - set(self.classes), key=names.index), unused)
         self.passed_over = tally.account()
+
+
+def _notes(first: Rows, unused: Counter[str]) -> tuple[str, ...]:
+    columns = first.columns.text().removeprefix(", ")
+    splits = listed(name for name in sorted(unused) if role(name))
+    return tuple(filter(None, [columns, splits and f"splits that are not used: {splits}"]))
+
+
+def _count_rest(tally: Tally, classes: Sequence[str], unused: Counter[str]) -> None:
+    for name in classes:
+        tally.add("classes without images", name)
+    for name in sorted(unused):
+        tally.add("rows in splits that are not used", name or "no split", unused[name])
 
 
 def _check_images(cells: Cells, first: Rows) -> None:
     """Refuse a set whose first file has no image in any row."""
     if not any(cells.get(row) for row in range(len(first.labels))):
         raise RaysweepError(
-            f"{first.table.path}: column `{first.columns.image}` has no bytes in any row, perhaps only paths: embed "
-            "the image files in the column, or sort them into class folders."
+            f"{first.table}: column `{printable(first.columns.image)}` has no bytes in any row, perhaps only paths: "
+            "embed the image files in the column, or sort them into class folders."
         )
 
 
@@ -112,7 +128,7 @@ def _class_names(found: Sequence[Rows]) -> tuple[str, ...]:
     if len(names) > 1:
         first, second = list(names.values())[:2]
         raise RaysweepError(
-            f"{first.path} and {second.path} have different class names, so that one number stands for two classes: "
+            f"{first} and {second} have different class names, so that one number stands for two classes: "
             "write all files of the set with the same names."
         )
     return next(iter(names), ())
@@ -126,24 +142,21 @@ def _labels(found: Sequence[Rows], spec: str) -> Any:
     return pa.chunked_array([chunk for rows in found for chunk in rows.labels.chunks])
 
 
-def _split_rows(found: Sequence[Rows], spec: str, tally: Tally) -> dict[str, NDArray[np.int64]]:
-    """The numbers of the rows of both splits; those of other splits are counted.
+def _split_rows(found: Sequence[Rows], spec: str) -> tuple[dict[str, NDArray[np.int64]], Counter[str]]:
+    """The numbers of the rows of both splits, and how many rows each of the other splits has.
 
     Raises:
         RaysweepError: a split is missing; names those that there are.
     """
     splits = np.concatenate([rows.splits for rows in found])
-    names = sorted(set(splits))
+    names = Counter(splits.tolist())
     train, test = (next((name for name in known if name in names), None) for known in (TRAIN_NAMES, TEST_NAMES))
     if train is None or test is None:
-        shown = ", ".join(filter(None, names))
+        shown = listed(filter(None, sorted(names)))
         raise RaysweepError(
             f"{spec} has {f'the splits {shown}' if shown else 'no splits'}: it needs `train` and one of "
             f"{', '.join(f'`{name}`' for name in TEST_NAMES)}, in a column `split`, or in the names of files or of "
             "their folders, such as train-0.parquet."
         )
-    for rows in found:
-        for name in sorted(set(rows.splits) - {train, test}):
-            reason = f"rows in the split {name} (the test split is {test})" if name else "rows without a split"
-            tally.add(reason, rows.table.name, int(np.count_nonzero(rows.splits == name)))
-    return {"train": np.flatnonzero(splits == train), "test": np.flatnonzero(splits == test)}
+    del names[train], names[test]
+    return {"train": np.flatnonzero(splits == train), "test": np.flatnonzero(splits == test)}, names

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 from raysweep.write.sources.parquet_columns import Columns
 
 KEEP_WHOLE = 2 << 30
@@ -67,7 +68,9 @@ class Cells:
         self._open: tuple[int, int] | None = None
         self._parts: Iterator[Any] = iter(())
         # A small set is kept, so that nothing is read twice, whatever the order of rows.
-        kept = None if sum(group.bytes for group in groups) <= KEEP_WHOLE else PARTS_IN_USE
+        size = sum(group.bytes for group in groups)
+        self.bytes_per_row = size / max(1, int(self._starts[-1]))
+        kept = None if size <= KEEP_WHOLE else PARTS_IN_USE
         self._part = lru_cache(kept)(self._read)
         self._file = lru_cache(1)(open_table)
 
@@ -88,8 +91,8 @@ class Cells:
             value = self._part(group, part)[offset]
         except DAMAGED as error:
             raise RaysweepError(
-                f"{self.name(row)} and the following rows cannot be read: {error}. Get this file again; then the same "
-                "command continues."
+                f"{self.name(row)} and the following rows cannot be read: {printable(str(error))}. Get this file "
+                "again; then the same command continues."
             ) from None
         if isinstance(value, pa.DictionaryScalar):
             value = value.value

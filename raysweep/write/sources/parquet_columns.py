@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from raysweep.errors import RaysweepError, did_you_mean
+from raysweep.safe import printable
 
 IMAGE_NAMES = ("image", "img", "images", "picture", "photo", "jpg", "jpeg", "png")
 LABEL_NAMES = ("label", "labels", "class", "target", "category")
@@ -67,14 +68,11 @@ def find_columns(schema: pa.Schema, where: str, wanted: Wanted) -> Columns:
     kinds = {column.name: column.type for column in schema}
     field = bytes_field(kinds[image])
     if field is None:
-        raise RaysweepError(_not_images(where, image, kinds[image]))
+        raise _not_images(where, image, kinds[image])
     if not _can_label(kinds[label]):
-        raise RaysweepError(_not_labels(where, label, kinds[label]))
+        raise _not_labels(where, label, kinds[label])
     if split and not is_text(kinds[split]):
-        raise RaysweepError(
-            f"{where}: column `{split}` has type {_short(kinds[split])}: it must hold the name of a split, such as "
-            "train or test, in each row."
-        )
+        raise _wrong_type(where, split, kinds[split], "the name of a split, such as train or test, in each row.")
     return Columns(image, field, label, split, _class_names(schema, features.get(label)))
 
 
@@ -144,34 +142,35 @@ def _one(schema: pa.Schema, what: str, where: str, wanted: str | None, ways: lis
 
 
 def _listed(schema: pa.Schema) -> str:
-    shown = [f"`{column.name}` ({_short(column.type)})" for column in schema]
+    shown = [f"`{printable(column.name)}` ({_short(column.type)})" for column in schema]
     return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "") or "no columns"
 
 
 def _short(kind: pa.DataType) -> str:
-    return textwrap.shorten(str(kind), 60, placeholder=" ...")
+    return textwrap.shorten(printable(str(kind)), 60, placeholder=" ...")
 
 
-def _not_images(where: str, name: str, kind: pa.DataType) -> str:
+def _not_images(where: str, name: str, kind: pa.DataType) -> RaysweepError:
     if is_text(kind):
         how = "Paths: embed the files, or sort them into class folders. Base64: decode it with base64.b64decode."
     elif pa.types.is_nested(kind):
         how = "Encode the pixels as PNG, or join the numbers of an encoded image with bytes(...)."
     else:
         how = "Another column may have them: choose it with --image-column NAME."
-    return (
-        f"{where}: column `{name}` has type {_short(kind)}: it must hold the bytes of image files, or a struct with "
-        f"`bytes`. {how}"
-    )
+    return _wrong_type(where, name, kind, f"the bytes of image files, or a struct with `bytes`. {how}")
 
 
-def _not_labels(where: str, name: str, kind: pa.DataType) -> str:
+def _not_labels(where: str, name: str, kind: pa.DataType) -> RaysweepError:
     how = (
         "For one-hot labels store the position of the 1; an image with several labels has no single class."
         if pa.types.is_nested(kind)
         else "Another column may have them: choose it with --label-column NAME."
     )
-    return f"{where}: column `{name}` has type {_short(kind)}: it must hold a class number or name in each row. {how}"
+    return _wrong_type(where, name, kind, f"a class number or name in each row. {how}")
+
+
+def _wrong_type(where: str, name: str, kind: pa.DataType, needed: str) -> RaysweepError:
+    return RaysweepError(f"{where}: column `{printable(name)}` has type {_short(kind)}: it must hold {needed}")
 
 
 def _can_label(kind: pa.DataType) -> bool:

@@ -7,11 +7,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
 
 from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
-from raysweep.write.sources.split_names import TRAIN_NAMES, split_in
+from raysweep.safe import printable
+from raysweep.write.sources.split_names import role, split_in
+from raysweep.write.sources.walk import IMAGE_SUFFIXES, entries, is_folder, leads_up, service
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 MAGIC = b"PAR1"
@@ -31,39 +34,63 @@ class Table:
     folder: str
     """The folder, relative to that of the set, of the files or folders that are named after splits."""
 
+    def __str__(self) -> str:
+        """The path, for messages."""
+        return printable(str(self.path))
+
 
 def is_set(path: Path) -> bool:
-    """Whether a path is a Parquet file, or a folder with such files and without class folders."""
-    if not path.is_dir():
+    """Whether a path is a Parquet file, or a folder with such files and without class folders.
+
+    Raises:
+        RaysweepError: it cannot be read.
+    """
+    try:
+        if path.is_dir():
+            return not _has_class_folders(path) and any(map(_is_table, files_below(path)))
         with path.open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC or path.name.casefold().endswith(SUFFIXES)
-    return not has_class_folders(path) and any(map(_is_table, files_below(path)))
+            return file.read(len(MAGIC)) == MAGIC or _is_table(path.name)
+    except OSError as error:
+        raise _unreadable(error) from None
 
 
-def has_class_folders(root: Path) -> bool:
-    """Whether the folder of a training split has a folder without Parquet files."""
-    splits = [path for path in root.iterdir() if split_in(path.name) in TRAIN_NAMES and path.is_dir()]
-    folders = [path for split in splits for path in split.iterdir() if path.name[0] != "." and path.is_dir()]
-    return any(not any(map(_is_table, files_below(folder))) for folder in folders)
+def _has_class_folders(root: Path) -> bool:
+    """Whether the folder of a training split has a folder of images."""
+    splits = [entry for entry in entries(root) if role(entry.name) == "train" and is_folder(entry)]
+    folders = (entry for split in splits for entry in entries(split.path) if is_folder(entry))
+    below = (files_below(Path(folder.path)) for folder in folders if not service(folder.name, True))
+    return any(map(is_image, chain.from_iterable(below)))
+
+
+def is_image(name: str) -> bool:
+    """Whether a file has the suffix of an image."""
+    return PurePath(name).suffix.casefold() in IMAGE_SUFFIXES
 
 
 def _is_table(name: str) -> bool:
-    parts = PurePath(name).parts
-    return name.casefold().endswith(SUFFIXES) and not any(part.startswith(".") for part in parts)
+    return name.casefold().endswith(SUFFIXES) and not _service(name)
+
+
+def _service(name: str) -> str:
+    """The reason why a file with this path is passed over whatever it holds; otherwise empty."""
+    *folders, file = PurePath(name).parts
+    reasons = [*(service(folder, True) for folder in folders), service(file, False)]
+    return next(filter(None, reasons), "")
 
 
 def find_tables(root: Path, tally: Tally) -> list[Table]:
-    """The Parquet files in a folder and below, sorted by path, or the one file."""
+    """The Parquet files in a folder and below, sorted by path, or the one file; other files are counted."""
     if not root.is_dir():
         return [_table(root, root.name)]
     tables = []
-    for name in sorted(files_below(root), key=lambda name: PurePath(name).parts):
-        if _is_table(name):
-            tables.append(_table(root / name, name))
-        elif name.casefold().endswith(SUFFIXES):
-            tally.add("hidden files", name)
-        elif ".parquet." in name.casefold():
-            tally.add(f"files with the suffix {PurePath(name).suffix}", name)
+    for name in sorted(files_below(root), key=lambda name: os.fsencode(name).split(b"/")):
+        path = root / name
+        if not _is_table(name):
+            tally.add(_service(name) or "files beside the Parquet files", name)
+        elif path.exists() and not path.is_file():
+            tally.add("FIFOs, sockets and devices", name)
+        else:
+            tables.append(_table(path, name))
     return tables
 
 
@@ -76,23 +103,28 @@ def files_below(root: Path) -> Iterator[str]:
             folders.clear()
             continue
         seen.add(place)
-        folders.sort()
+        folders[:] = sorted(
+            name for name in folders if not (path := Path(parent, name)).is_symlink() or not leads_up(path)
+        )
         yield from (os.path.relpath(f"{parent}/{file}", root) for file in files)
 
 
 def _refuse(error: OSError) -> None:
-    raise RaysweepError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    raise _unreadable(error)
+
+
+def _unreadable(error: OSError) -> RaysweepError:
+    return RaysweepError(f"{printable(str(error.filename))} cannot be read: {error.strerror}.")
 
 
 def _table(path: Path, name: str) -> Table:
-    name = os.fsencode(name).decode(errors="replace")
-    *folders, file = PurePath(name).parts
+    *folders, file = PurePath(printable(name)).parts
     if split := split_in(PurePath(file).stem):
-        return Table(path, name, split, "/".join(folders))
+        return Table(path, printable(name), split, "/".join(folders))
     for depth in reversed(range(len(folders))):
         if split := split_in(folders[depth]):
-            return Table(path, name, split, "/".join(folders[:depth]))
-    return Table(path, name, "", "/".join(folders))
+            return Table(path, printable(name), split, "/".join(folders[:depth]))
+    return Table(path, printable(name), "", "/".join(folders))
 
 
 def check_one_set(tables: Sequence[Table], root: Path) -> None:
@@ -105,8 +137,8 @@ def check_one_set(tables: Sequence[Table], root: Path) -> None:
     if len(folders) > 1:
         names = ", ".join(name or "." for name in folders[:5]) + (" ..." if len(folders) > 5 else "")
         raise RaysweepError(
-            f"{root} has {len(folders)} folders with splits of their own: {names}. They may be several sets, or hold "
-            f"the same images: give one of them, such as {root / folders[-1]}."
+            f"{_shown(root)} has {len(folders)} folders with splits of their own: {names}. They may be several sets, "
+            f"or hold the same images: give one of them, such as {_shown(root / folders[-1])}."
         )
 
 
@@ -127,7 +159,7 @@ def check_shards(tables: Sequence[Table], tally: Tally) -> None:
             before = totals[name][1]
         if before:
             raise RaysweepError(
-                f"{before.path} and {table.path} are shards of two uploads of one split, which have the same images: "
+                f"{before} and {table} are shards of two uploads of one split, which have the same images: "
                 "remove the older ones."
             )
         shards[name][number] = table
@@ -136,3 +168,7 @@ def check_shards(tables: Sequence[Table], tally: Tally) -> None:
         missing = [number for number in range(total) if number not in numbers]
         if missing:
             tally.add("missing shards", f"{name}-{missing[0]:05}-of-{total:05}.parquet", len(missing))
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
+from raysweep.safe import printable
 from raysweep.write.sources.class_numbers import read_labels
 from raysweep.write.sources.parquet_cells import DAMAGED, Group, open_table
 from raysweep.write.sources.parquet_columns import Columns, Wanted, find_columns, has_images
@@ -48,7 +49,7 @@ def read_rows(root: Path, wanted: Wanted, tally: Tally) -> list[Rows]:
         except _OtherTableError as error:
             others.append((table, error))
     if not found:
-        raise others[0][1] if others else RaysweepError(f"{root} has no rows in Parquet files.")
+        raise others[0][1] if others else RaysweepError(f"{printable(str(root))} has no rows in Parquet files.")
     for table, _ in others:
         tally.add("Parquet files without images and labels", table.name)
     check_one_set([rows.table for rows in found if rows.columns.split is None], root)
@@ -76,9 +77,9 @@ def _read(table: Table, wanted: Wanted) -> Rows | None:
             raise pa.ArrowInvalid("its row groups do not have the number of rows that it says")
     except DAMAGED as error:
         raise RaysweepError(
-            f"{table.path} cannot be read as a Parquet file: {str(error).rstrip('.')}. Get this file again."
+            f"{table} cannot be read as a Parquet file: {printable(str(error)).rstrip('.')}. Get this file again."
         ) from None
-    labels = read_labels(values.column(columns.label), f"{table.path}: column `{columns.label}`")
+    labels = read_labels(values.column(columns.label), f"{table}: column `{printable(columns.label)}`")
     splits = _splits(values.column(columns.split)) if columns.split else np.full(len(labels), table.split, object)
     return Rows(table, groups, columns, labels, splits)
 
@@ -87,12 +88,12 @@ def _check_size(file: pq.ParquetFile, table: Table) -> None:
     """Refuse more rows than different images could have in the bytes of a file, before any memory is taken for them."""
     rows, size = file.metadata.num_rows, table.path.stat().st_size
     if rows > size:
-        raise RaysweepError(f"{table.path} has {rows:,} rows in {size:,} bytes: it is damaged, or its images repeat.")
+        raise RaysweepError(f"{table} has {rows:,} rows in {size:,} bytes: it is damaged, or its images repeat.")
 
 
 def _columns(schema: pa.Schema, table: Table, wanted: Wanted) -> Columns:
     try:
-        return find_columns(schema, str(table.path), wanted)
+        return find_columns(schema, str(table), wanted)
     except RaysweepError as error:
         if table.split and has_images(schema):
             raise

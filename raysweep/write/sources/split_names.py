@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 
 TRAIN_NAMES = ("train", "training")
 TEST_NAMES = ("val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation")
@@ -20,8 +19,3 @@ def split_in(text: str) -> str:
     """The one split name among the words of a text, such as a file's name; empty if there is none or several."""
     found = {word for word in re.split(r"[\W\d_]+", text.casefold()) if role(word)}
     return found.pop() if len(found) == 1 else ""
-
-
-def first_test(names: Collection[str]) -> str | None:
-    """The name of the split to test on, among names as `split_in` returns them."""
-    return next((name for name in TEST_NAMES if name in names), None)

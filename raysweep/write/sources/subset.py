@@ -53,6 +53,7 @@ class Subset(Source):
         self.spec = f"{source.spec}, {train} training and {test} test images of each class"
         self.classes = source.classes
         self.passed_over, self.notes = source.passed_over, source.notes
+        self.fetched_bytes = source.fetched_bytes
         self.splits = {
             split: SubsetSamples(samples, _first(samples.labels, counts[split], source, split))
             for split, samples in source.splits.items()

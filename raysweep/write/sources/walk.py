@@ -54,6 +54,12 @@ def entries(folder: str | Path) -> list[os.DirEntry[str]]:
         return sorted(found, key=lambda entry: os.fsencode(entry.name))
 
 
+def suffix(name: str) -> str:
+    """The suffix of a file in small letters; faster than that of a Path, of which there would be millions."""
+    place = name.rfind(".")
+    return name[place:].lower() if place > 0 else ""
+
+
 def is_folder(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a folder or a link to one; a link that cannot be followed is neither."""
     try:
@@ -140,7 +146,7 @@ class Walk:
             below = f"{split}/{entry.name}"
             if not is_folder(entry):
                 reason = service(entry.name, False)
-                if not reason and is_lost(entry) and Path(entry.name).suffix.lower() not in OTHER_SUFFIXES:
+                if not reason and is_lost(entry) and suffix(entry.name) not in OTHER_SUFFIXES:
                     raise lost(entry)
                 self.tally.add(reason or "files beside the class folders", below)
             elif self._is_set_folder(entry, below):
@@ -184,14 +190,14 @@ class Walk:
         return not reason
 
     def _no_image(self, entry: os.DirEntry[str]) -> str:
-        suffix = Path(entry.name).suffix.lower()
-        if suffix in IMAGE_SUFFIXES or (suffix not in OTHER_SUFFIXES and may_be_image(entry.path)):
+        end = suffix(entry.name)
+        if end in IMAGE_SUFFIXES or (end not in OTHER_SUFFIXES and may_be_image(entry.path)):
             return ""
-        if not re.fullmatch(r"\.[a-z0-9]{1,8}", suffix):
+        if not re.fullmatch(r"\.[a-z0-9]{1,8}", end):
             return "files that are no images"
-        if suffix in self._suffixes or len(self._suffixes) < MANY_SUFFIXES:
-            self._suffixes.add(suffix)
-            return f"files with the suffix {suffix}"
+        if end in self._suffixes or len(self._suffixes) < MANY_SUFFIXES:
+            self._suffixes.add(end)
+            return f"files with the suffix {end}"
         return "files with other suffixes"
 
 

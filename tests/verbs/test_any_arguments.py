@@ -1,0 +1,137 @@
+"""Every verb with random arguments: status 0, 1 or 2 and a sentence, whatever they are. Nothing is trained."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from raysweep.verbs.entry import call, raysweep
+
+EXAMPLES = int(os.environ.get("EXAMPLES", "12"))
+ODD = (
+    *("", " ", "-", "--", ",", ",,", "=", "a=b", "x=", ":", "%s", "{}", "[/x]", "\0", "\n", "\x1b[31m", "é", "\ud800"),
+    *("nan", "inf", "-inf", "1e400", "-1", "0", "0.0", "1e-320", "1.5", "2", "99999999999", "9" * 400, "9" * 5000),
+    *("a" * 5000, "..", "../../x", "/nonexistent/x", "/dev/null", "~nobody/x", "s3:/x", "x://y", "file://x"),
+)
+"""Texts for any argument."""
+NAMES = (
+    "activation",
+    "joint",
+    "all",
+    "demo",
+    "cifar10",
+    "random",
+    "nasnet",
+    "caffenet",
+    "vgg16",
+    "cpu",
+    "elu,tanh",
+    "json",
+)
+"""Names that are valid somewhere."""
+FIELDS = (
+    "solver.lr",
+    "network.width",
+    "data.side",
+    "training.epochs",
+    "training.batch_size",
+    "network.outputs",
+    "seed",
+)
+TEXTS = st.one_of(st.sampled_from(ODD), st.sampled_from(NAMES), st.text(max_size=8))
+VALUES = st.one_of(TEXTS, st.builds("{}={}".format, st.sampled_from(FIELDS), TEXTS))
+STORE = str(Path(__file__).parents[2] / "docs/study/store")
+IMAGES = "images"
+TRAINING = ("--protocol", "demo", "--data", IMAGES)
+ORDINARY: dict[str, tuple[str, ...]] = {
+    "list": ("studies",),
+    "plan": ("activation", "--variants", "elu", *TRAINING),
+    "run": ("activation", "--variants", "elu", *TRAINING),
+    "nas": ("random", "--space", "nasbench201", "--budget", "2", *TRAINING),
+    "status": ("--store", STORE),
+    "results": ("activation", "--store", STORE),
+    "report": ("activation", "--store", "no-store"),
+    "compare": (STORE, STORE),
+    "show": ("f2f2ce6f7bc9", "--store", STORE),
+    "trial": ("f2f2ce6f7bc9", "--store", STORE, "--into", "other", "--data", IMAGES),
+    "init-stats": ("--inits", "he", "--activations", "relu", "--norms", "none", *TRAINING),
+    "bench networks": ("caffenet",),
+    "data write": (IMAGES, "out"),
+    "data check": (IMAGES,),
+    "compact": ("--store", "no-store"),
+}
+"""Verb -> arguments that it can carry out, or nearly."""
+
+
+def commands(group: click.Group, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, *words, name)
+        else:
+            yield (*words, name), command
+
+
+COMMANDS = {" ".join(words): command for words, command in commands(raysweep)}
+
+
+@st.composite
+def lines(draw: st.DrawFn, name: str) -> list[str]:
+    """A command line of a verb: its ordinary arguments or any, and some of its options with any values."""
+    words = name.split()
+    params = COMMANDS[name].params
+    if draw(st.booleans()):
+        words += ORDINARY[name]
+    else:
+        words += draw(st.lists(TEXTS, max_size=3))
+    options = [param for param in params if isinstance(param, click.Option)]
+    for option in draw(st.lists(st.sampled_from(options), max_size=3)):
+        words.append(draw(st.sampled_from([*option.opts, *option.secondary_opts])))
+        words += [draw(VALUES) for _ in range(0 if option.is_flag else option.nargs)]
+    return words
+
+
+def status_of(words: list[str]) -> tuple[int, str]:
+    output = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace", write_through=True)
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), pytest.raises(SystemExit) as ended:
+        call(raysweep, words)
+    return int(ended.value.code or 0), output.buffer.getvalue().decode()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, small_images: Path) -> None:
+    from raysweep.orchestrate.events import Outcome
+
+    Path(IMAGES).symlink_to(small_images)
+
+    for kind in ("study", "space", "nas", "supernet"):
+        monkeypatch.setattr(f"raysweep.sweeps.{kind}_sweep.carry_out", lambda *args, **more: Outcome())
+    monkeypatch.setattr("raysweep.verbs.init_stats.measure", lambda *args: None)
+    monkeypatch.setattr("raysweep.train.run_trial.run_trial", lambda *args, **more: iter([{"status": "failed"}]))
+    monkeypatch.setattr("raysweep.verbs.bench.ask", lambda *args: {"error": "not measured"})
+    monkeypatch.setattr("raysweep.sweeps.study_sweep.generate_missing", lambda *args: False)
+
+    def fail(error: Exception) -> str:
+        raise AssertionError from error
+
+    monkeypatch.setattr("raysweep.verbs.crash.report", fail)
+
+
+@pytest.mark.parametrize("name", [*ORDINARY])
+def test_a_verb_answers_any_arguments_with_a_sentence(name: str, nothing_is_trained: None) -> None:
+    @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+    @given(lines(name))
+    def check(words: list[str]) -> None:
+        status, output = status_of(words)
+        assert status in (0, 1, 2), words
+        assert output.strip() or not status, words
+        assert "Traceback" not in output
+
+    check()
