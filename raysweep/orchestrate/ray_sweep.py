@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError
@@ -170,12 +170,16 @@ def _note(on_event: OnEvent, text: str) -> None:
     on_event(Event("note", text=text))
 
 
+def pool_actor() -> Any:
+    """Return the class of the actor that a pool is, on the head node."""
+    return ray.remote(num_cpus=0, resources=HEAD, max_concurrency=MAX_CALLS)(Pool)
+
+
 class ShortOfMemoryError(UnfinishedError):
     """Ray has killed the sweep's central process because its node ran out of memory."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"{why}. Every finished epoch is in the store: run the same command to continue.")
-        self.why = why
+        super().__init__(f"{why}. Every finished epoch is in the store: the same command continues.")
 
 
 class _Sweep:
@@ -200,11 +204,12 @@ class _Sweep:
         self.stopping = threading.Event()
         self.tune_error = ""
         boot = f"raysweep-{uuid.uuid4().hex[:8]}"
-        # The name is only for the dashboard, and unique, since one driver may run several sweeps.
-        actor = ray.remote(num_cpus=0, resources=HEAD, max_concurrency=MAX_CALLS)(Pool)
         expected = search.most_left if search else 0
-        self.pool = actor.options(name=f"{title} ({boot})").remote(
-            tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen
+        # The name is only for the dashboard, and unique, since one driver may run several sweeps.
+        self.pool = (
+            pool_actor()
+            .options(name=f"{title} ({boot})")
+            .remote(tasks, (), max_attempts, scheduler is not None, expected, SILENCE_S, layout.can_widen)
         )
         self.gangs = Gangs(self.pool, Path(self.folder.name), boot)
         self.layout = layout

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +16,11 @@ from raysweep.orchestrate.events import Event, Outcome
 from raysweep.orchestrate.growth import Growth
 from raysweep.orchestrate.leases import Demand
 from raysweep.orchestrate.ray_sweep import run_on_ray
+from raysweep.train.task import Placement, TrialTask
 from raysweep.train.worker import Gang, GangShape
 from tests.orchestrate.clusters import cluster_of
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
-from tests.orchestrate.fakes import Listener, make_tasks, train_greedily, train_slowly, train_where
+from tests.orchestrate.fakes import Listener, make_row, make_tasks, train_greedily, train_slowly, train_where
 
 pytestmark = RAYS_OWN_WARNINGS
 NODE = {"CPU": 2.0}
@@ -30,11 +32,13 @@ class Added:
     def __init__(self) -> None:
         self.threads: dict[str, bool] = {}
         self.shapes: list[GangShape] = []
+        self.avoid: list[frozenset[str]] = []
         self.waiting = 0
 
     def add(self, gang: Gang, wide: bool) -> None:
         self.threads[gang.name] = wide
         self.shapes.append(gang.shape)
+        self.avoid.append(gang.avoid)
 
     def num_waiting(self) -> int:
         return self.waiting
@@ -75,6 +79,13 @@ def test_gangs_are_added_where_there_is_room_and_work(
     assert len(added.threads) == more
     assert not any(added.threads.values())
     assert allowed == [demand.gangs + more]
+
+
+def test_new_gangs_avoid_the_nodes_where_others_were_given_up(notes: list[str]) -> None:
+    sweep, added, _ = grow(notes)
+    sweep.check(Demand(gangs=3, trials=9, alone=1, avoid=frozenset({"id7"})), [NODE])
+    assert added.avoid == [{"id7"}] * 2
+    assert list(added.threads.values()) == [False, True]
 
 
 def test_one_gang_with_a_node_to_itself_for_those_that_need_it(notes: list[str]) -> None:
@@ -140,6 +151,57 @@ def test_a_sweep_that_has_lost_its_node_reports_what_it_waits_for(
         outcome = run_on_ray(make_tasks(tmp_path, "long"), lose_and_mend, address=nodes.address, train=train_slowly)
     assert outcome.finished == ("long",)
     assert [("1 CPU;" in text, "0 of 0 CPUs" in text) for text in waits] == [(True, True)]
+
+
+class FailsOn:
+    """A train function that cannot be loaded on the node whose address is in a file, as on one that lacks a package."""
+
+    def __init__(self, bad: Path) -> None:
+        self.bad = bad
+
+    def __call__(self, task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[str, Any]]:
+        """Epochs of a second that say where they were trained; the first one lasts until there is a file called go."""
+        while not (Path(task.store) / "go").exists():
+            place.on_step()
+            time.sleep(0.1)
+        for epoch in range(1, 3 * int(growth.CHECK_S) + 1):
+            time.sleep(1)
+            yield make_row(task.trial, epoch, 3 * int(growth.CHECK_S), node=ray.get_runtime_context().get_node_id())
+
+    def __reduce__(self) -> Any:
+        return _load_unless_on, (self.bad,)
+
+
+def _load_unless_on(bad: Path) -> FailsOn:
+    if ray.is_initialized() and bad.read_text() == ray.get_runtime_context().get_node_id():
+        raise ImportError("this node lacks a package")
+    return FailsOn(bad)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_node_where_no_gang_starts_is_left_alone_and_the_sweep_ends_on_the_others(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    names = ("a", "b")
+
+    def go_on(event: Event) -> None:
+        listener.on_event(event)
+        if "given up" in event.text:
+            (tmp_path / "go").touch()
+
+    with cluster_of(2) as nodes:
+        bad, good = nodes.workers
+        (tmp_path / "bad").write_text(bad.node_id)
+        outcome = run_on_ray(
+            make_tasks(tmp_path, *names), go_on, address=nodes.address, train=FailsOn(tmp_path / "bad")
+        )
+    assert outcome.finished == names
+    assert {row["node"] for name in names for row in listener.rows(name)} == {good.node_id}
+    given_up = [event.text for event in listener.events if "given up" in event.text]
+    assert len(given_up) == 1, "no gang is started there again"
+    assert bad.node_ip_address in given_up[0]
 
 
 @pytest.mark.long

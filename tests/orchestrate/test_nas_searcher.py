@@ -88,6 +88,24 @@ def test_a_search_that_is_over_needs_no_ray(tmp_path: Path) -> None:
     assert NasSearch(searches).is_over()
 
 
+def test_trials_in_progress_when_the_pool_was_lost_are_suggested_again(pool: Played, tmp_path: Path) -> None:
+    searches = open_all(ask_for(tmp_path, "random", budget="3"))
+    lost = start(searches, pool, Event())
+    begun = [lost.suggest(name) for name in "ab"]
+    search = NasSearch(searches)
+    assert not search.is_over()
+    tune = search.make_searcher(pool, Event())
+    again = [tune.suggest(name) for name in "abc"]
+    assert again[:2] == begun
+    assert len({str(suggested) for suggested in again}) == 3
+    for name, suggested in zip("abc", again, strict=True):
+        task = next(task for task in pool.tasks if {"trial": task.trial} == suggested)
+        write_row(task, status="finished", top1=0.5, error=None)
+        pool.ends[task.trial] = ("finished", "")
+        tune.on_trial_complete(name)
+    assert sorted(row["number"] for row in told(tmp_path)) == [0, 1, 2]
+
+
 def search_on_ray(folder: Path, address: str, workers: int, listener: Listener, **asked: Any) -> Searches:
     searches = open_all(ask_for(folder, *METHODS, **asked))
     run_on_ray(

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from raysweep.errors import RaysweepError
+from raysweep.orchestrate.cluster import connect
 from raysweep.orchestrate.events import Event, Outcome
-from raysweep.orchestrate.ray_sweep import run_on_ray
+from raysweep.orchestrate.ray_sweep import pool_actor, run_on_ray
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import (
     Listener,
+    make_row,
     make_tasks,
     train_anything,
     train_nothing,
@@ -138,6 +140,28 @@ def test_what_the_cluster_does_not_have_is_refused_before_anything_starts(
 def test_a_worker_that_cannot_start_ends_the_sweep(cluster: str, listener: Listener, tmp_path: Path) -> None:
     with pytest.raises(RaysweepError, match=r"1 of 1 trials .*ImportError: this train function cannot be loaded"):
         run_on_ray(make_tasks(tmp_path, "a"), listener.on_event, address=cluster, train=_Unloadable())
+
+
+@pytest.mark.long
+def test_more_trials_at_once_than_an_actor_has_slots_by_default(cluster: str, tmp_path: Path) -> None:
+    """Each running trial has two calls that wait in the pool; the one that reports its epoch must still get through."""
+    import ray
+
+    names = [f"t{number}" for number in range(1200)]
+    with connect(cluster, {}, None):
+        pool = pool_actor().remote(make_tasks(tmp_path, *names), names)
+        ray.get([pool.submit.remote(name) for name in names])
+        offers = ray.get([pool.take.remote(name) for name in names])
+        lent = {offer.task.trial: gang for gang, offer in zip(names, offers, strict=True)}
+        assert sorted(lent) == sorted(names)
+        shown = [pool.show.remote(lent[name], name, 1) for name in names]
+        fetched = [pool.fetch.remote(name, 0) for name in names]
+        reports = [pool.report.remote(lent[name], name, 1, make_row(name, 1, 1)) for name in names]
+        assert all(ray.get(reports, timeout=120))
+        assert [len(rows) for rows, _ in ray.get(fetched, timeout=120)] == [1] * len(names)
+        ray.get([pool.release.remote(lent[name], name, 1) for name in names], timeout=120)
+        ray.get(shown, timeout=120)
+        ray.kill(pool)
 
 
 class _Unloadable:
