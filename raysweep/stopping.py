@@ -164,10 +164,12 @@ def end(status: int, ancestors: Iterable[int] = ()) -> NoReturn:
     """Kill all that this process, or others in its place, have started, and exit without closing anything."""
     deadline = time.monotonic() + KILL_S
     spared = _listener.spared if _listener else frozenset()
-    while (ours := family(ancestors) - spared) and time.monotonic() < deadline:
+    while ours := family(ancestors) - spared:
         for process in ours:
             with suppress(OSError):
                 os.kill(process, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.02)
     os._exit(status)
 

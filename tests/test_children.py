@@ -13,9 +13,18 @@ import pytest
 from raysweep.children import child_environment, child_settings, environment, python_module, search_path
 from tests.images import picture
 
-PLANTED = (
-    *("numpy", "cv2", "PIL", "torch", "pyarrow", "pandas", "numba", "ray", "yaml", "click", "rich", "matplotlib"),
-    *("signal", "types", "json", "socket", "struct", "random", "warnings", "runpy", "sitecustomize", "usercustomize"),
+LIBRARIES = ("numpy", "cv2", "PIL", "torch", "pyarrow", "pandas", "numba", "ray", "yaml", "click", "rich", "matplotlib")
+PYTHONS = (
+    "signal",
+    "types",
+    "json",
+    "socket",
+    "struct",
+    "random",
+    "warnings",
+    "runpy",
+    "sitecustomize",
+    "usercustomize",
 )
 PACKAGE = Path(__file__).resolve().parents[1] / "raysweep"
 Plant = Callable[[], list[str]]
@@ -26,7 +35,7 @@ def executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
     """Go to a folder of modules that write down their names; returns those that have been imported."""
     folder, log = tmp_path / "images", tmp_path / "executed"
     folder.mkdir()
-    for name in PLANTED:
+    for name in (*LIBRARIES, *PYTHONS):
         (folder / f"{name}.py").write_text(f"with open({str(log)!r}, 'a') as log: print(__name__, file=log)\n")
     monkeypatch.chdir(folder)
     return lambda: log.read_text().split() if log.exists() else []
@@ -55,6 +64,15 @@ def test_modules_are_started_without_the_working_directory(
         done = run([sys.executable, "-c", code], dict(os.environ))
     assert (done.returncode, done.stderr) == (0, "")
     assert executed() == []
+
+
+@pytest.mark.parametrize("program", [("-m", "raysweep", "plan"), (str(PACKAGE / "run.py"),)])
+def test_libraries_are_not_searched_in_the_working_directory(program: tuple[str, ...], executed: Plant) -> None:
+    """Python itself puts it first for `python -m`, and has loaded its own modules before raysweep can intervene."""
+    for name in PYTHONS:
+        Path(f"{name}.py").unlink()
+    done = run([sys.executable, *program, "activation", "--protocol", "none"], dict(os.environ))
+    assert (done.returncode, executed()) == (2, []), done.stderr
 
 
 def test_what_the_user_names_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,8 @@ About = list[str]
 def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[About]:
     """Use a Ray session with our settings: the open one, the cluster at the address, or a new one of this sweep alone.
 
-    Without an address RAY_ADDRESS has it; "auto" is the cluster that `ray start` has started on this machine. No other
-    cluster is joined. Yields what to report of the session: where the dashboard is, and whatever is unusual.
+    Without an address RAY_ADDRESS has it; "auto" is the cluster that `ray start` has started on this machine, "local" a
+    new one. No other cluster is joined. Yields what to report: where the dashboard is, and whatever is unusual.
 
     Raises:
         RaysweepError: nothing answers at the address, or it requires a token that is not at hand.
@@ -80,7 +80,7 @@ def _session(named: str, metadata: Mapping[str, str], dashboard: bool | None) ->
         "logging_level": logging.ERROR,
         "job_config": job,
     }
-    if named:
+    if named not in ("", "local"):
         where = _find(named)
         with _joined(where, settings) as dashboard_url:
             yield _about(dashboard_url)

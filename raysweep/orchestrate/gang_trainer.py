@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, NodeDiedError, RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
 from ray.util import placement_group
 
 from raysweep.orchestrate.ray_private import (
@@ -31,6 +31,7 @@ from raysweep.orchestrate.ray_private import (
     WorkerGroupStartupTimeoutError,
     get_env_vars_to_propagate,
 )
+from raysweep.orchestrate.rendezvous import Rendezvous
 from raysweep.train.worker import NODE_LEAVES, Gang, gang_loop
 
 SIGNS_OF_LOSS = (NODE_LEAVES, "node has died", "node is dead", "ActorUnavailableError")
@@ -51,7 +52,7 @@ def run_gang(gang: Gang, run_name: str, storage: Path, on_start: Callable[[Any],
     trainer = _GangTrainer(
         gang_loop,
         train_loop_config={"gang": gang},
-        torch_config=TorchConfig(backend=backend),
+        torch_config=Rendezvous(backend=backend),
         scaling_config=ScalingConfig(
             num_workers=shape.workers, use_gpu=bool(shape.gpus), resources_per_worker=shape.resources
         ),

@@ -40,6 +40,9 @@ NAMES = {
     "ReschedulingState": f"{TRAIN}.execution.controller.state",
     "RestartingState": f"{TRAIN}.execution.controller.state",
     "WorkerGroupStartupTimeoutError": f"{TRAIN}.exceptions",
+    # Subclassed to connect a gang's workers without a port that is open to other machines.
+    "_TorchBackend": "ray.train.torch.config",
+    "_set_torch_distributed_env_vars": "ray.train.torch.config",
     # Subclassed to name the placement group of a gang, by which the driver finds it when the controller is dead.
     "TrainController": f"{TRAIN}.execution.controller",
     "WorkerGroup": f"{TRAIN}.execution.worker_group",

@@ -16,7 +16,7 @@ from raysweep.safe import command
 
 def report(error: Exception) -> str:
     """Write the traceback to a file; returns what to tell the user."""
-    what = f"unexpected {type(error).__name__}: {shorten(str(error), 300) or 'no message'}."
+    what = f"unexpected {type(error).__name__}: {shorten(redacted(str(error)), 300) or 'no message'}."
     try:
         path = _write("".join(traceback.format_exception(error)))
     except OSError as problem:

@@ -18,7 +18,7 @@ from raysweep.recipe import Recipe
 from raysweep.terminal.notes import say
 from raysweep.terminal.plans import WIDTH, action_text, paragraph, plan_text, settings_text
 from raysweep.terminal.tables import table
-from raysweep.verbs.options import json_option, print_json, recipe_options, space_options
+from raysweep.verbs.options import FloatRange, json_option, print_json, recipe_options, space_options
 
 if TYPE_CHECKING:
     from raysweep.sweeps.space_sweep import PlannedPoint
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @recipe_options
 @space_options
 @json_option
-@click.option("--price", type=click.FloatRange(min=0), metavar="AMOUNT", help="Price of a GPU-hour, for the estimate.")
+@click.option("--price", type=FloatRange(0, 1e6), metavar="AMOUNT", help="Price of a GPU-hour, for the estimate.")
 def plan(studies: tuple[str, ...], as_json: bool, price: float | None, **options: Any) -> None:
     """Print every trial with its action and cost; train nothing.
 

@@ -100,7 +100,7 @@ def test_a_port_that_is_not_rays_is_given_up_soon(monkeypatch: pytest.MonkeyPatc
 
 
 NEXT_STEPS = [
-    (AuthenticationError("no token"), "RAY_AUTH_MODE=token"),
+    (AuthenticationError("no token"), "RAY_AUTH_TOKEN"),
     (RuntimeError("Version mismatch: The cluster was started with: Ray: 2.9"), "versions"),
     (ConnectionError("lost"), "--address"),
 ]
@@ -210,7 +210,8 @@ def test_names_of_sockets_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(local_ray, "SHORT", (str(tmp_path), "/tmp"))
     (tmp_path / ("long" * 20)).mkdir()
     assert ray_folder().parent == Path("/tmp")
-    assert LocalRay(ray_folder(), None).environment == {"TMPDIR": str(ray_folder())}
+    folder = ray_folder()
+    assert LocalRay(folder, None).environment["TMPDIR"] == str(folder)
     monkeypatch.setattr(local_ray, "SHORT", ("/proc",))
     with pytest.raises(RaysweepError, match="TMPDIR"):
         ray_folder()

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,9 @@ def driver(folder: Path, *trials: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"RAY_AUTH_MODE": "disabled"},
+        start_new_session=True,
+        # A shell's background job ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
@@ -44,14 +48,35 @@ def wait_for_epoch(process: subprocess.Popen[str]) -> None:
     pytest.fail("the sweep ended without an epoch")
 
 
+def to_the_driver(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    process.send_signal(number)
+
+
+def to_its_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """As `timeout` does: to the process, and once more to its group."""
+    process.send_signal(number)
+    os.killpg(process.pid, number)
+
+
+def to_everything(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """As Slurm and systemd do, to every process of a control group."""
+    for pid in (process.pid, *find_descendants(process.pid)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def interrupt(
-    process: subprocess.Popen[str], number: signal.Signals, *, again: bool = False, patience_s: float = 30.0
+    process: subprocess.Popen[str],
+    number: signal.Signals,
+    send: Callable[[subprocess.Popen[str], signal.Signals], None] = to_the_driver,
+    *,
+    again: bool = False,
+    patience_s: float = 30.0,
 ) -> set[int]:
     """Send a signal, or the same one until the process ends; returns the processes that it leaves behind."""
     family = find_descendants(process.pid)
     assert len(family) > 5
-    process.send_signal(number)
-    # Python handles a signal when Ray returns from its own wait: a second one may arrive before, and be lost.
+    send(process, number)
     while again and process.poll() is None:
         time.sleep(0.1)
         process.send_signal(number)
@@ -66,12 +91,19 @@ def survivors(family: set[int], patience_s: float) -> set[int]:
     return alive
 
 
-def test_ctrl_c_ends_the_sweep_and_leaves_no_process(tmp_path: Path) -> None:
+def assert_it_stops(process: subprocess.Popen[str], folder: Path, number: signal.Signals, send: Any) -> None:
+    wait_for_epoch(process)
+    assert interrupt(process, number, send) == set()
+    assert process.stderr is not None
+    errors = process.stderr.read()
+    assert process.returncode == 128 + number, errors
+    assert errors.strip() == "stopped"
+    assert (folder / "a").read_text() == "1"
+
+
+def test_sigterm_to_the_group_ends_the_sweep_and_leaves_no_process(tmp_path: Path) -> None:
     with driver(tmp_path, "a") as process:
-        wait_for_epoch(process)
-        assert interrupt(process, signal.SIGINT) == set()
-        assert process.returncode != 0
-    assert (tmp_path / "a").read_text() == "1"
+        assert_it_stops(process, tmp_path, signal.SIGTERM, to_its_group)
 
 
 @pytest.mark.long
@@ -85,15 +117,14 @@ def test_the_run_after_an_interrupted_one_completes(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_sigterm_and_a_lost_terminal_end_the_sweep_as_ctrl_c_does(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "send"),
+    [(signal.SIGINT, to_the_driver), (signal.SIGHUP, to_its_group), (signal.SIGTERM, to_everything)],
+)
+def test_every_signal_ends_the_sweep_whoever_else_gets_it(tmp_path: Path, number: signal.Signals, send: Any) -> None:
     """A `ray submit` whose connection breaks leaves a driver whose terminal is gone: SIGHUP."""
     with driver(tmp_path, "a") as process:
-        wait_for_epoch(process)
-        assert interrupt(process, number) == set()
-        assert process.stderr is not None
-        assert process.returncode == 128 + number, process.stderr.read()
-    assert (tmp_path / "a").read_text() == "1"
+        assert_it_stops(process, tmp_path, number, send)
 
 
 @pytest.mark.long

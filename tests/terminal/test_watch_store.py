@@ -140,7 +140,7 @@ def test_a_store_that_cannot_be_reached_at_first_is_not_taken_for_an_empty_one(
     [
         (("--every", "3"), ("--every 3", "--watch")),
         (("--watch", "--json"), ("--watch", "--json")),
-        (("--watch", "--every", "0"), ("--every 0", "0.2")),
+        (("--watch", "--every", "0"), ("--every", "0.2")),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raysweep.errors import RaysweepError
 from raysweep.verbs.entry import call, raysweep
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "12"))
 ODD = (
     *("", " ", "-", "--", ",", ",,", "=", "a=b", "x=", ":", "%s", "{}", "[/x]", "\0", "\n", "\x1b[31m", "é", "\ud800"),
     *("nan", "inf", "-inf", "1e400", "-1", "0", "0.0", "1e-320", "1.5", "2", "99999999999", "9" * 400, "9" * 5000),
@@ -48,6 +47,8 @@ FIELDS = (
 )
 TEXTS = st.one_of(st.sampled_from(ODD), st.sampled_from(NAMES), st.text(max_size=8))
 VALUES = st.one_of(TEXTS, st.builds("{}={}".format, st.sampled_from(FIELDS), TEXTS))
+FOLLOWING = ("watched", "live")
+"""Options with which a verb goes on until a sweep is over."""
 STORE = str(Path(__file__).parents[2] / "docs/study/store")
 IMAGES = "images"
 TRAINING = ("--protocol", "demo", "--data", IMAGES)
@@ -91,7 +92,7 @@ def lines(draw: st.DrawFn, name: str) -> list[str]:
         words += ORDINARY[name]
     else:
         words += draw(st.lists(TEXTS, max_size=3))
-    options = [param for param in params if isinstance(param, click.Option)]
+    options = [param for param in params if isinstance(param, click.Option) and param.name not in FOLLOWING]
     for option in draw(st.lists(st.sampled_from(options), max_size=3)):
         words.append(draw(st.sampled_from([*option.opts, *option.secondary_opts])))
         words += [draw(VALUES) for _ in range(0 if option.is_flag else option.nargs)]
@@ -124,9 +125,14 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, small_images: Path) -> N
     monkeypatch.setattr("raysweep.verbs.crash.report", fail)
 
 
+def test_every_verb_is_tried() -> None:
+    assert {*COMMANDS} - {*ORDINARY} == {"doctor"}, "which takes no arguments"
+
+
+@pytest.mark.parametrize("examples", [5, pytest.param(200, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", [*ORDINARY])
-def test_a_verb_answers_any_arguments_with_a_sentence(name: str, nothing_is_trained: None) -> None:
-    @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+def test_a_verb_answers_any_arguments_with_a_sentence(name: str, examples: int, nothing_is_trained: None) -> None:
+    @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
     @given(lines(name))
     def check(words: list[str]) -> None:
         status, output = status_of(words)
@@ -135,3 +141,26 @@ def test_a_verb_answers_any_arguments_with_a_sentence(name: str, nothing_is_trai
         assert "Traceback" not in output
 
     check()
+
+
+@pytest.mark.parametrize("name", [*COMMANDS])
+def test_every_number_of_a_command_has_a_range(name: str) -> None:
+    for param in COMMANDS[name].params:
+        kind = param.type
+        assert kind not in (click.INT, click.FLOAT), param.name
+        if isinstance(kind, click.IntRange | click.FloatRange):
+            assert None not in (kind.min, kind.max), param.name
+            assert param.metavar, f"{param.name}: in which unit?"
+            for text in ("99999999999999999999", "nan", "-1e9"):
+                with pytest.raises(click.BadParameter):
+                    kind.convert(text, param, None)
+
+
+@pytest.mark.parametrize("number", [0, 99_999_999_999, float("nan"), float("inf")])
+def test_a_number_of_a_notebook_has_the_range_of_the_command_line(number: float) -> None:
+    import raysweep as package
+
+    with pytest.raises(RaysweepError, match=str(number)):
+        package.plan("activation", protocol="demo", seeds=number)
+    with pytest.raises(RaysweepError, match=str(number)):
+        package.run("activation", protocol="demo", inline=True, attempts=number)

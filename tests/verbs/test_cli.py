@@ -338,7 +338,7 @@ def test_ctrl_c_leaves_a_store_that_continues(small_images: Path, tmp_path: Path
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "The same command continues" in errors
+    assert f"raysweep run {' '.join(words)}" in errors
     rows = json.loads(good("plan", *words[:-1], "--json"))
     assert rows[0]["action"] == "resume"
     assert "of 40" in rows[0]["reason"]

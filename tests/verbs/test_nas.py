@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,11 +19,15 @@ from raysweep.data.fit import bind_data
 from raysweep.data.manifest import Manifest
 from raysweep.errors import RaysweepError
 from raysweep.genotypes.macro import MacroNetwork
+from raysweep.orchestrate.events import Outcome
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
+from raysweep.request import Request
 from raysweep.store.store import Store
+from raysweep.sweeps import supernet_ranking
+from raysweep.sweeps.resources import Resources
 from raysweep.verbs.entry import raysweep
-from raysweep.verbs.nas import nas, take_nas
+from raysweep.verbs.nas import nas, print_ranking, take_nas
 
 STUDY = Path(__file__).parents[2] / "docs/study"
 
@@ -125,6 +130,28 @@ def test_a_failed_supernet_search_fails_the_command(
     (left,) = (tmp_path / "s" / "searches").glob("*.error")
     assert str(left) in done.stderr
     assert "no room on the disk" in left.read_text()
+
+
+def test_a_failed_retraining_fails_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raysweep.verbs.nas.run_nas", lambda *asked: ([], False))
+    monkeypatch.setattr("raysweep.nas_trials.retraining.retraining", lambda *asked: Request(("activation",)))
+    words = ("nas", "random", *SMALL, "--budget", "1", "--retrain", "1")
+    for outcome, status in ((Outcome(finished=("a", "b")), 0), (Outcome(finished=("a",), failed=("b",)), 1)):
+        monkeypatch.setattr("raysweep.sweeps.study_sweep.run_studies", lambda *asked, ended=outcome: ended)
+        assert call(*words).exit_code == status
+
+
+def test_a_failed_training_of_a_ranked_cell_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rank(*asked: object) -> None:
+        raise supernet_ranking.UntrainedCellError("cell 7 failed")
+
+    monkeypatch.setattr(supernet_ranking, "cells_of", lambda *asked: {})
+    monkeypatch.setattr(supernet_ranking, "ranking_request", lambda *asked: None)
+    monkeypatch.setattr(supernet_ranking, "run_studies", lambda *asked: Outcome(failed=("cell",)))
+    monkeypatch.setattr(supernet_ranking, "rank", rank)
+    prepared: Any = SimpleNamespace(tasks=[SimpleNamespace()])
+    search: Any = SimpleNamespace(has_finished=True, name="enas-s0")
+    assert print_ranking(prepared, [search], Resources(), 20)
 
 
 @pytest.mark.long
