@@ -120,10 +120,11 @@ class _Lifeline(ControllerCallback, WorkerGroupCallback):  # type: ignore[misc]
         """Ask whether the gang is still wanted."""
         self._go_on("is_wanted")
 
-    def after_worker_group_start(self, worker_group: Any) -> None:
-        """Report the nodes before anything of ours runs there: what is wrong with a node may keep it from reporting."""
-        nodes = {worker.metadata.node_id: worker.metadata.node_ip for worker in worker_group.get_workers()}
+    def before_init_train_context(self, workers: list[Any]) -> dict[str, list[Any]]:
+        """Report the nodes before anything of ours is loaded there, which may be what fails."""
+        nodes = {worker.metadata.node_id: worker.metadata.node_ip for worker in workers}
         ray.get(self.pool.place.remote(self.gang, nodes))
+        return {}
 
     def after_controller_state_update(self, previous_state: object, current_state: object) -> None:
         """Report a crash from which Train would restart; waiting for resources is not one."""
