@@ -84,12 +84,10 @@ class _Listener:
 
     def _next(self, patience_s: float | None) -> int:
         """The next of our signals; -1 after the time, 0 when the listener is closed."""
-        if patience_s is not None and patience_s <= 0:
-            return -1
-        self.ours.settimeout(patience_s)
+        self.ours.settimeout(None if patience_s is None else max(patience_s, 0.0))
         try:
             content = self.ours.recv(1)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return -1
         return content[0] if content else 0
 

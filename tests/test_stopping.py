@@ -24,9 +24,9 @@ def wait():
         time.sleep(60)
 
 def stubborn():
-    print("ready", flush=True)
     while True:
         try:
+            print("ready", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             print("interrupted", flush=True)

@@ -9,11 +9,13 @@ import click
 
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
+from raysweep.orchestrate.events import headline
 from raysweep.request import default_data
+from raysweep.safe import command
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
-from raysweep.verbs.options import DETERMINISTIC, KEPT, LocalPath, begin_work, open_store, store_option
+from raysweep.verbs.options import DETERMINISTIC, EXIT_FAILED, KEPT, LocalPath, begin_work, open_store, store_option
 from raysweep.verbs.show import stored_trial
 
 
@@ -80,6 +82,8 @@ def trial(
     except RaysweepError:
         raise
     except Exception as error:
-        record_end(task, "failed", "".join(traceback.format_exception(error)), place.owner)
-        raise
+        text = "".join(traceback.format_exception(error))
+        record_end(task, "failed", text, place.owner)
+        note(f"failed: {headline(text)}. See why: `{command('raysweep', 'show', task.trial, '--store', target)}`")
+        raise click.exceptions.Exit(EXIT_FAILED) from None
     say(row["status"])

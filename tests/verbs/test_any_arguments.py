@@ -6,6 +6,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import pytest
@@ -60,7 +61,7 @@ ORDINARY: dict[str, tuple[str, ...]] = {
     "status": ("--store", STORE),
     "results": ("activation", "--store", STORE),
     "report": ("activation", "--store", "no-store"),
-    "compare": (STORE, STORE),
+    "compare": (STORE, "no-store"),
     "show": ("f2f2ce6f7bc9", "--store", STORE),
     "trial": ("f2f2ce6f7bc9", "--store", STORE, "--into", "other", "--data", IMAGES),
     "init-stats": ("--inits", "he", "--activations", "relu", "--norms", "none", *TRAINING),
@@ -112,10 +113,13 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, small_images: Path) -> N
 
     Path(IMAGES).symlink_to(small_images)
 
+    def refuse(*anything: object, **more: object) -> NoReturn:
+        raise RaysweepError("nothing is measured here")
+
     for kind in ("study", "space", "nas", "supernet"):
         monkeypatch.setattr(f"raysweep.sweeps.{kind}_sweep.carry_out", lambda *args, **more: Outcome())
-    monkeypatch.setattr("raysweep.verbs.init_stats.measure", lambda *args: None)
-    monkeypatch.setattr("raysweep.train.run_trial.run_trial", lambda *args, **more: iter([{"status": "failed"}]))
+    monkeypatch.setattr("raysweep.verbs.init_stats.measure", refuse)
+    monkeypatch.setattr("raysweep.train.run_trial.run_trial", refuse)
     monkeypatch.setattr("raysweep.verbs.bench.ask", lambda *args: {"error": "not measured"})
     monkeypatch.setattr("raysweep.sweeps.study_sweep.generate_missing", lambda *args: False)
 
