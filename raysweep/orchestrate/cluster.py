@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,10 @@ def _about(dashboard: str, token: Path | None = None) -> About:
     about = [f"dashboard at http://{dashboard}{key}" if dashboard else "no dashboard"]
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         about.append("RAY_AUTH_MODE is disabled: whoever reaches a port of this Ray can run code as you")
+    stored = Path.home() / ".ray" / "auth_token"  # earlier versions of Ray and raysweep have left it readable
+    with suppress(OSError):  # there is none
+        if stored.stat().st_mode & 0o077:
+            about.append(f"other users may read {stored}, with which they can run code as you: chmod 600 it")
     return about
 
 
