@@ -1,0 +1,216 @@
+"""The races of `raysweep decide`: their runs are trials of the store, their states stand in logs there.
+
+`next` returns trials and `end` takes their results; who trains them does not matter here. A race is the function of the
+results in its log. Trials of the store that no log has count too, in the order of their seeds: those of `raysweep run`,
+and the one whose driver was killed between its result and the line in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from raysweep.deciding.race import Race
+from raysweep.deciding.studies import Line, Place, Races, Run
+from raysweep.deciding.verdicts import Verdict
+from raysweep.identity import trial_id
+from raysweep.patch import diff
+from raysweep.planning import Member, PlannedTrial
+from raysweep.protocols import find_protocol
+from raysweep.recipe import Recipe
+from raysweep.sweeps.common import planned_point
+from raysweep.train.task import DONE, TrialTask
+
+if TYPE_CHECKING:
+    from raysweep.store.decision_log import DecisionLog
+    from raysweep.store.store import Store
+
+ABOVE_CHANCE = 1.5
+"""A run did not train if its top-1 is at most this many times that of guessing."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the runs of a line have in common."""
+
+    recipe: Recipe
+    members: tuple[Member, ...]
+    data: str
+    """Folder of the images."""
+
+
+@dataclass
+class StudyRaces:
+    """The races of the studies of a command, with the interface of `raysweep.orchestrate.nas_searcher`."""
+
+    races: Races
+    entries: Mapping[Line, Entry]
+    logs: Mapping[str, DecisionLog]
+    store: Store
+    template: TrialTask
+    """The task that all trials share, except for recipe and images."""
+    say: Callable[[str, str], None] = lambda kind, text: None
+    """Receives `verdict` or `note`, and a line of text."""
+    tasks: dict[str, TrialTask] = field(default_factory=dict)
+    """Trials handed out by this driver, by id."""
+    waiting: dict[str, Run] = field(default_factory=dict)
+    """Trial in progress -> its run."""
+    failed: dict[str, Place] = field(default_factory=dict)
+    """Trial that failed -> the variant it belongs to."""
+
+    @property
+    def example(self) -> Recipe:
+        """The recipe of a typical trial: the baseline of the first study."""
+        study, race = next(iter(self.races.races.items()))
+        return self.entries[self.races.lines[study, race.question.baseline]].recipe
+
+    def resume(self) -> None:
+        """Repeat the races from their logs, and take in what else the store has.
+
+        Raises:
+            RaysweepError: a log cannot be written.
+        """
+        for study, log in self.logs.items():
+            for row in list(log.of_kind("seed")):
+                self.races.races[study].tell(row["variant"], row["seed"], row["value"])
+        self._take_stored()
+        self.races.share()
+
+    def _take_stored(self) -> None:
+        columns = ["trial", "status", "top1"]
+        stored = {row["trial"]: row for row in self.store.trials(columns).to_pylist() if row["status"] in DONE}
+        lines, seed = dict.fromkeys(self.entries), 0
+        while lines:
+            for line in list(lines):
+                trial = trial_id(self._recipe((line, seed)))
+                if trial not in stored:
+                    del lines[line]
+                    continue
+                self._take((line, seed), trial, stored[trial], None)
+            seed += 1
+
+    def next(self) -> TrialTask | None:
+        """The next trial to train. None if it depends on a trial in progress, or if all is decided or the time is over.
+
+        Raises:
+            RaysweepError: the store cannot be written.
+        """
+        run = self.races.next_run()
+        if run is None:
+            return None
+        entry, recipe = self.entries[run[0]], self._recipe(run)
+        first, trial = entry.members[0], trial_id(recipe)
+        self.store_members(run, trial)
+        self.waiting[trial] = run
+        self.tasks[trial] = replace(
+            self.template, trial=trial, recipe=recipe, data=entry.data, study=first.study, variant=first.variant
+        )
+        return self.tasks[trial]
+
+    def in_turn(self) -> Iterator[TrialTask | None]:
+        """The trials to train one at a time; None if the next one depends on a trial in progress."""
+        while (task := self.next()) or self.waiting:
+            yield task
+
+    def end(self, trial: str, status: str, error: str = "") -> None:
+        """Take note of the end of a trial.
+
+        Raises:
+            RaysweepError: a log cannot be written.
+        """
+        run = self.waiting.pop(trial, None)
+        if run is None:
+            return
+        row = self.store.trial(trial) or {"status": status}
+        if row["status"] not in DONE:
+            self.races.fail(run)
+            member = self.entries[run[0]].members[0]
+            self.failed[trial] = member.study, member.variant
+            return
+        self._take(run, trial, row, self.races.budget.clock() - self.races.running.get(run, 0.0))
+
+    def most_left(self) -> int:
+        """The largest number of trials in progress and to come."""
+        return self.races.most_left()
+
+    def expected_left(self, ended: Set[str] = frozenset()) -> int:
+        """The number of trials that the time allows from now on, with those in progress but not those in `ended`."""
+        seconds = [self.races.seconds(line) for line in self.entries]
+        fits = int(self.races.left_s() / max(sum(seconds) / len(seconds), 1e-9))
+        return len(self.waiting.keys() - ended) + min(self.most_left(), fits if any(self.races.undecided()) else 0)
+
+    def planned(self, trial: str) -> PlannedTrial:
+        """A trial as progress shows it."""
+        task = self.tasks[trial]
+        member = self.entries[self._run_of(trial)[0]].members[0]
+        return planned_point(trial, task.recipe, member, ("run", "chosen by decide"), task.protocol)
+
+    def _run_of(self, trial: str) -> Run:
+        recipe = self.tasks[trial].recipe
+        return trial_id(replace(recipe, seed=0)), recipe.seed
+
+    def store_members(self, run: Run, trial: str) -> None:
+        """Record in the store which variants of which studies a trial belongs to."""
+        recipe, protocol = self._recipe(run), self.template.protocol
+        changes = diff(recipe, find_protocol(protocol))
+        for member in self.entries[run[0]].members:
+            self.store.write_members([member.row(trial, recipe, changes, protocol)])
+
+    def _recipe(self, run: Run) -> Recipe:
+        return replace(self.entries[run[0]].recipe, seed=run[1])
+
+    def _take(self, run: Run, trial: str, row: Mapping[str, Any], seconds: float | None) -> None:
+        """Tell a result to all races that wait for it; each has it in its log before it counts."""
+        value = score(row, self.entries[run[0]].recipe)
+        places = self.races.end(run, seconds)
+        if places and seconds is None:
+            self.store_members(run, trial)
+        for study, variant in places:
+            own = {"variant": variant, "seed": run[1], "trial": trial, "value": value}
+            self.logs[study].add(own | {"seconds": seconds and round(seconds, 1), "clock_s": self._clock_s()})
+            race = self.races.races[study]
+            before = dict(race.verdicts)
+            race.tell(variant, run[1], value)
+            self._tell_verdicts(study, race, before)
+
+    def _tell_verdicts(self, study: str, race: Race, before: Mapping[str, Verdict]) -> None:
+        for variant, verdict in race.verdicts.items():
+            if verdict.runs == before[variant].runs:
+                continue
+            self.logs[study].add(verdict_row(variant, verdict, race))
+            if verdict.outcome.decided:
+                self.say("verdict", f"{study}/{variant}  {verdict_text(verdict)}")
+
+    def stop(self, why: str) -> None:
+        """Record in the logs why nothing more is run.
+
+        Raises:
+            RaysweepError: a log cannot be written.
+        """
+        for log in self.logs.values():
+            log.add({"stop": why, "clock_s": self._clock_s()})
+
+    def _clock_s(self) -> float:
+        return round(self.races.budget.used_s, 1)
+
+
+def score(row: Mapping[str, Any], recipe: Recipe) -> float | None:
+    """The top-1 of an ended trial in points; None if it did not train: it diverged, or is no better than guessing."""
+    top1 = row["top1"]
+    trained = row["status"] == "finished" and top1 is not None and top1 > ABOVE_CHANCE / recipe.network.outputs
+    return round(100 * top1, 6) if trained else None
+
+
+def verdict_row(variant: str, verdict: Verdict, race: Race) -> dict[str, Any]:
+    """The line of a log for a look at a variant; null for what is not known."""
+    numbers = {name: getattr(verdict, name) for name in ("gain", "low", "high")}
+    plain = {name: round(value, 4) if abs(value) < float("inf") else None for name, value in numbers.items()}
+    counts = {"runs": verdict.runs, "did_not_train": verdict.failed, "level": round(race.level(), 6)}
+    return {"verdict": str(verdict.outcome), "variant": variant, **plain, **counts}
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """A verdict in words: `better  +4.1 [+1.2, +7.0]  4 runs`."""
+    interval = f"  {verdict.gain:+.1f} [{verdict.low:+.1f}, {verdict.high:+.1f}]" if verdict.gain == verdict.gain else ""
+    return f"{verdict}{interval}  {verdict.runs} runs"
