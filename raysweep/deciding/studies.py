@@ -23,7 +23,7 @@ Place = tuple[str, str]
 
 @dataclass
 class Races:
-    """The races of a command: hands out runs, those that most likely decide something first, and sorts their results."""
+    """The races of a command: hands out runs, first those that most likely decide something."""
 
     races: Mapping[str, Race]
     lines: Mapping[Place, Line]

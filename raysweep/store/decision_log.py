@@ -82,7 +82,9 @@ class DecisionLog:
         differ = [path for path in sorted({*before, *now}) if before.get(path) != now.get(path)]
         differ = differ or [key for key in first if begun.get(key) != first[key]]
         if differ:
-            texts = ", ".join(f"{path} {before.get(path, 'unset')} instead of {now.get(path, 'unset')}" for path in differ)
+            texts = ", ".join(
+                f"{path} {before.get(path, 'unset')} instead of {now.get(path, 'unset')}" for path in differ
+            )
             raise RaysweepError(
                 f"the store {self._files.uri} holds the same question with other settings ({texts}): repeat those to "
                 "continue it, or pass another --store. One log has one set of settings."

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from raysweep.deciding.race import Race
-from raysweep.deciding.studies import Line, Place, Races, Run
+from raysweep.deciding.allocation import standing
+from raysweep.deciding.studies import Line, Races, Run
 from raysweep.deciding.verdicts import Verdict
 from raysweep.identity import trial_id
 from raysweep.patch import diff
@@ -20,7 +20,9 @@ from raysweep.planning import Member, PlannedTrial
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.sweeps.common import planned_point
+from raysweep.terminal.decisions import Answer, verdict_text
 from raysweep.train.task import DONE, TrialTask
+from raysweep.units import rough_duration
 
 if TYPE_CHECKING:
     from raysweep.store.decision_log import DecisionLog
@@ -56,8 +58,8 @@ class StudyRaces:
     """Trials handed out by this driver, by id."""
     waiting: dict[str, Run] = field(default_factory=dict)
     """Trial in progress -> its run."""
-    failed: dict[str, Place] = field(default_factory=dict)
-    """Trial that failed -> the variant it belongs to."""
+    failed: dict[str, Line] = field(default_factory=dict)
+    """Trial that failed -> its line."""
 
     @property
     def example(self) -> Recipe:
@@ -125,8 +127,7 @@ class StudyRaces:
         row = self.store.trial(trial) or {"status": status}
         if row["status"] not in DONE:
             self.races.fail(run)
-            member = self.entries[run[0]].members[0]
-            self.failed[trial] = member.study, member.variant
+            self.failed[trial] = run[0]
             return
         self._take(run, trial, row, self.races.budget.clock() - self.races.running.get(run, 0.0))
 
@@ -169,18 +170,47 @@ class StudyRaces:
         for study, variant in places:
             own = {"variant": variant, "seed": run[1], "trial": trial, "value": value}
             self.logs[study].add(own | {"seconds": seconds and round(seconds, 1), "clock_s": self._clock_s()})
-            race = self.races.races[study]
-            before = dict(race.verdicts)
-            race.tell(variant, run[1], value)
-            self._tell_verdicts(study, race, before)
+            self._judge(study, variant, run[1], value)
+        for study in dict.fromkeys(study for study, _ in places):
+            self.say("note", self.state_of(study))
 
-    def _tell_verdicts(self, study: str, race: Race, before: Mapping[str, Verdict]) -> None:
-        for variant, verdict in race.verdicts.items():
-            if verdict.runs == before[variant].runs:
+    def _judge(self, study: str, variant: str, seed: int, value: float | None) -> None:
+        race = self.races.races[study]
+        before, level = dict(race.verdicts), race.level()
+        race.tell(variant, seed, value)
+        for name, verdict in race.verdicts.items():
+            if verdict.runs == before[name].runs:
                 continue
-            self.logs[study].add(verdict_row(variant, verdict, race))
+            self.logs[study].add(verdict_row(name, verdict, level))
             if verdict.outcome.decided:
-                self.say("verdict", f"{study}/{variant}  {verdict_text(verdict)}")
+                self.say("verdict", f"{study}/{name}  {verdict_text(verdict)}")
+
+    def state_of(self, study: str) -> str:
+        """How far a study is, in one line."""
+        verdicts = self.races.races[study].verdicts.values()
+        decided = sum(verdict.outcome.decided for verdict in verdicts)
+        left_s = max(0.0, self.races.budget.seconds - self.races.budget.used_s)
+        return f"{study}: {decided} decided, {len(verdicts) - decided} open, {rough_duration(left_s)} left"
+
+    def answers(self) -> list[Answer]:
+        """What is known of all variants."""
+        found = []
+        for study, race in self.races.races.items():
+            now = standing(race)
+            chances = now.best() if now else {}
+            for variant, verdict in race.verdicts.items():
+                needed_s = None if verdict.outcome.decided else self.races.needed_s(study, variant)
+                needed_s = needed_s and needed_s / self.races.budget.workers
+                failed = self._failure_of(study, variant)
+                found.append(Answer(study, variant, verdict, needed_s, chances.get(variant), failed))
+        return found
+
+    def _failure_of(self, study: str, variant: str) -> str:
+        race = self.races.races[study]
+        own = {self.races.lines[study, name] for name in (variant, race.question.baseline)}
+        if race.verdicts[variant].outcome.decided:
+            return ""
+        return next((trial for trial, line in self.failed.items() if line in own), "")
 
     def stop(self, why: str) -> None:
         """Record in the logs why nothing more is run.
@@ -202,15 +232,9 @@ def score(row: Mapping[str, Any], recipe: Recipe) -> float | None:
     return round(100 * top1, 6) if trained else None
 
 
-def verdict_row(variant: str, verdict: Verdict, race: Race) -> dict[str, Any]:
+def verdict_row(variant: str, verdict: Verdict, level: float) -> dict[str, Any]:
     """The line of a log for a look at a variant; null for what is not known."""
     numbers = {name: getattr(verdict, name) for name in ("gain", "low", "high")}
     plain = {name: round(value, 4) if abs(value) < float("inf") else None for name, value in numbers.items()}
-    counts = {"runs": verdict.runs, "did_not_train": verdict.failed, "level": round(race.level(), 6)}
+    counts = {"runs": verdict.runs, "did_not_train": verdict.failed, "level": round(level, 6)}
     return {"verdict": str(verdict.outcome), "variant": variant, **plain, **counts}
-
-
-def verdict_text(verdict: Verdict) -> str:
-    """A verdict in words: `better  +4.1 [+1.2, +7.0]  4 runs`."""
-    interval = f"  {verdict.gain:+.1f} [{verdict.low:+.1f}, {verdict.high:+.1f}]" if verdict.gain == verdict.gain else ""
-    return f"{verdict}{interval}  {verdict.runs} runs"
