@@ -6,3 +6,5 @@ export RAY_AUTH_MODE=token
 # A driver joins the cluster of its machine or fails; it never starts a small cluster of its own.
 export RAY_ADDRESS=auto
 export RAY_USAGE_STATS_ENABLED=0
+# Python programs run nothing that happens to lie in the working directory.
+export PYTHONSAFEPATH=1

@@ -18,7 +18,7 @@ set -euo pipefail
 export PATH="$SLURM_SUBMIT_DIR/.venv/bin:$PATH"
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300
-export RAY_ADDRESS=auto
+export RAY_ADDRESS=auto PYTHONSAFEPATH=1
 
 # Ray runs code for anyone who reaches it: this job has its own token, which only its user can read.
 RAY_AUTH_TOKEN_PATH="$(umask 077 && mktemp "$HOME/.raysweep-$SLURM_JOB_ID-XXXXXX")"

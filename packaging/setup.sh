@@ -41,6 +41,7 @@ install_libraries() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends $packages >/dev/null
 }
 
+# Versions are pinned, without hashes: pip accepts hashes only if everything has one, and this checkout cannot.
 install_packages() {
     python=$(find_python)
     echo "setting up $VENV with $("$python" --version)"

@@ -102,7 +102,9 @@ RESOURCES = {
     "workers_per_trial": Argument(int, "N", "Data-parallel workers of each trial.", 1, range=(1, 10**4)),
     "threads": Argument(int, "N", "CPU threads per worker.", 1, range=(1, 1024)),
     "attempts": Argument(int, "N", "Attempts before a trial counts as failed.", 2, range=(1, 1000)),
-    "address": Argument(str, "ADDRESS", "Ray cluster to join.  [default: RAY_ADDRESS, else a local one]"),
+    "address": Argument(
+        str, "ADDRESS", "Ray cluster to join: HOST:PORT or auto.  [default: RAY_ADDRESS, else a local Ray]"
+    ),
 }
 """Arguments that say where trials run."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -44,6 +45,28 @@ class ElsewhereError(RaysweepError):
             if lost
             else f"trial {trial} is being trained on {where}: wait until it ends, or stop it there."
         )
+
+
+def step_after(error: Exception, otherwise: str) -> str:
+    """The next step after a file or folder could not be used, by the cause; `otherwise` for other causes."""
+    return _STEPS.get(getattr(error, "errno", None) or 0, otherwise)
+
+
+_STEPS = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "Change its permissions, or use another place"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Free some space on that disk, or use another one"),
+    errno.EROFS: "Use a place that is not read-only",
+    errno.ENOENT: "Create the folder, or check its name",
+    errno.ENOTDIR: "Check the path: a part of it is a file, not a folder",
+    errno.EISDIR: "Name a file, not a folder",
+    errno.EEXIST: "Use another name: there is a file of this name",
+    errno.ENAMETOOLONG: "Use a shorter name",
+}
+
+
+def cannot_write(path: object, error: OSError, otherwise: str = "Use another place") -> str:
+    """The sentence on a file or folder that cannot be written, with the next step."""
+    return f"cannot write {path}: {error.strerror or error}. {step_after(error, otherwise)}."
 
 
 def killed_for_memory(error: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from raysweep.analysis.two_stores import StoreComparison
+    from raysweep.deciding.racing import RaceResult
     from raysweep.orchestrate.events import Outcome
     from raysweep.store.store import Store
     from raysweep.sweeps.space_sweep import PlannedPoint
@@ -47,6 +49,58 @@ def plan(*studies: str | Study, **arguments: Any) -> list[PlannedTrial] | list[P
     from raysweep.sweeps.space_sweep import plan_space
 
     return plan_space(request, space)
+
+
+def race(
+    variants: Sequence[str],
+    measure: Callable[[str, int], float | None],
+    baseline: str,
+    *,
+    margin: float = 1.0,
+    budget: float = math.inf,
+    cost: Mapping[str, float] | Callable[[str], float] | None = None,
+    goal: str = "all",
+    level: float = 0.05,
+    workers: int | None = None,
+    gpus: float = 0.0,
+    log: str | Path | None = None,
+) -> RaceResult:
+    """Compare anything that can be measured with a baseline, with as few runs as it takes; no study is needed.
+
+        result = raysweep.race(["baseline", "a", "b"], train_and_test, baseline="baseline", margin=0.5, budget=120)
+        print(result)                  # a  better  +1.63 [+0.25, +3.00]  6 runs ...
+        result.verdicts["a"], result.gains["a"], result.best
+
+    Every variant is run twice and the baseline more often; each further run goes to what it most likely decides. The
+    probability of any wrong claim about any variant is at most `level`, wherever the race stops or is continued.
+
+    Args:
+        variants: names, those of the baseline included.
+        measure: takes a name and a seed (0, 1, 2, ...) and returns a number, where more is better; None or nan means
+            that this run did not train.
+        baseline: the variant that the others are compared with.
+        margin: the smallest gain that matters, in the unit of the numbers.
+        budget: number of runs, or seconds if `cost` gives the seconds of a run. A race ends earlier if all is decided.
+        cost: the cost of one run of each variant, as a mapping or a function of the name.
+        goal: `all` judges every variant, `best` finds the best one.
+        level: largest probability of a wrong claim.
+        workers: run this many at once on Ray; by default one after the other in this process.
+        gpus: GPUs of a run on Ray.
+        log: a file that keeps the results. The same call continues from it, with a larger budget too.
+
+    Raises:
+        RaysweepError: arguments that make no race, a budget below two runs of each variant, or a log of another race.
+    """
+    from raysweep.deciding.race import Question
+    from raysweep.deciding.racing import one_by_one, run_race
+
+    question = Question(tuple(variants), baseline, margin, level, goal)
+    carry = one_by_one
+    if workers is not None:
+        from raysweep.orchestrate.race_on_ray import OnRay
+
+        carry = OnRay(workers, gpus=gpus)
+    return run_race(question, measure, budget, cost, None if log is None else Path(log), carry)
 
 
 def run(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any) -> Outcome:

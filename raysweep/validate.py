@@ -161,5 +161,5 @@ def check_batch(recipe: Recipe, workers: int = 1) -> None:
         raise RaysweepError(
             f"network.norm is {recipe.network.norm}, which needs at least 2 images in every sub-batch, but "
             f"training.batch_size is {training.batch_size} and training.accumulate {training.accumulate}: raise "
-            "training.batch_size or lower training.accumulate."
+            f"training.batch_size{' or lower training.accumulate' if training.accumulate > 1 else ''}."
         )

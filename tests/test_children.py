@@ -13,9 +13,18 @@ import pytest
 from raysweep.children import child_environment, child_settings, environment, python_module, search_path
 from tests.images import picture
 
-PLANTED = (
-    *("numpy", "cv2", "PIL", "torch", "pyarrow", "pandas", "numba", "ray", "yaml", "click", "rich", "matplotlib"),
-    *("signal", "types", "json", "socket", "struct", "random", "warnings", "runpy", "sitecustomize", "usercustomize"),
+LIBRARIES = ("numpy", "cv2", "PIL", "torch", "pyarrow", "pandas", "numba", "ray", "yaml", "click", "rich", "matplotlib")
+PYTHONS = (
+    "signal",
+    "types",
+    "json",
+    "socket",
+    "struct",
+    "random",
+    "warnings",
+    "runpy",
+    "sitecustomize",
+    "usercustomize",
 )
 PACKAGE = Path(__file__).resolve().parents[1] / "raysweep"
 Plant = Callable[[], list[str]]
@@ -26,7 +35,7 @@ def executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
     """Go to a folder of modules that write down their names; returns those that have been imported."""
     folder, log = tmp_path / "images", tmp_path / "executed"
     folder.mkdir()
-    for name in PLANTED:
+    for name in (*LIBRARIES, *PYTHONS):
         (folder / f"{name}.py").write_text(f"with open({str(log)!r}, 'a') as log: print(__name__, file=log)\n")
     monkeypatch.chdir(folder)
     return lambda: log.read_text().split() if log.exists() else []
@@ -57,6 +66,15 @@ def test_modules_are_started_without_the_working_directory(
     assert executed() == []
 
 
+@pytest.mark.parametrize("program", [("-m", "raysweep", "plan"), (str(PACKAGE / "run.py"),)])
+def test_libraries_are_not_searched_in_the_working_directory(program: tuple[str, ...], executed: Plant) -> None:
+    """Python itself puts it first for `python -m`, and has loaded its own modules before raysweep can intervene."""
+    for name in PYTHONS:
+        Path(f"{name}.py").unlink()
+    done = run([sys.executable, *program, "--help"], dict(os.environ))
+    assert (done.returncode, executed()) == (0, []), done.stderr
+
+
 def test_what_the_user_names_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", ["", "/usr/lib/python"])
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
@@ -73,33 +91,31 @@ def test_python_is_started_in_one_place() -> None:
     assert {path.relative_to(PACKAGE).as_posix() for path in files} == {"children.py", "verbs/doctor.py"}
 
 
+SWEEP = ("activation", "--protocol", "demo", "--variants", "tanh", "--epochs", "1")
+NO_HOME = {"HOME": "/proc/nowhere", "XDG_CACHE_HOME": ""}
+"""As in a container that runs with any user id."""
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("program", [("raysweep",), ("python", "-P", "-m", "raysweep")])
+@pytest.mark.parametrize(
+    ("program", "settings"), [(("raysweep",), {}), (("python", "-P", "-m", "raysweep"), NO_HOME)], ids=str
+)
 def test_no_verb_executes_what_lies_in_the_working_directory(
-    program: tuple[str, ...], executed: Plant, tmp_path: Path
+    program: tuple[str, ...], settings: dict[str, str], executed: Plant, tmp_path: Path
 ) -> None:
-    store = str(tmp_path / "store")
     for number, name in enumerate(("train/a", "train/b", "val/a", "val/b")):
         Path(name).mkdir(parents=True)
         picture(seed=number).save(f"{name}/picture.png")
-    sweep = [
-        "activation",
-        "--protocol",
-        "demo",
-        "--variants",
-        "tanh",
-        "--epochs",
-        "1",
-        "--data",
-        str(tmp_path / "demo"),
-    ]
     command, *words = program
+    images, store, out = (str(tmp_path / name) for name in ("demo", "store", "report"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | settings
     for verb in (
         ["data", "write", ".", str(tmp_path / "set"), "--side", "16"],
         ["bench", "networks", "resnet20_cifar", "--repeats", "1", "--batch-size", "2"],
-        ["plan", *sweep],
-        ["run", *sweep, "--seeds", "1", "--store", store],
-        ["report", "activation", "--store", store, "--out", str(tmp_path / "report")],
+        ["plan", *SWEEP, "--data", images],
+        ["run", *SWEEP, "--data", images, "--seeds", "1", "--store", store],
+        ["report", "activation", "--store", store, "--out", out],
     ):
-        done = run([str(Path(sys.executable).with_name(command)), *words, *verb], dict(os.environ))
+        done = run([str(Path(sys.executable).with_name(command)), *words, *verb], environment)
         assert (done.returncode, executed()) == (0, []), (verb, done.stderr)
+        assert "Traceback" not in done.stderr

@@ -23,7 +23,7 @@ from raysweep.analysis.statistics.across import QValues, claims, q_values
 from raysweep.analysis.statistics.agreement import with_published
 from raysweep.analysis.statistics.comparisons import BETTER, WORSE, comparisons
 from raysweep.disk.whole import write_whole
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, cannot_write
 from raysweep.safe import printable
 from raysweep.store.store import Store
 
@@ -82,7 +82,7 @@ class HtmlPage:
                 self.across, self.across_of = overview_pictures(evidence, self.out), found
             write_whole(page, self._render(lines, every_s), sync=False)  # a browser never loads half a page
         except OSError as error:
-            raise RaysweepError(f"cannot write the report to {self.out}: {error}. Choose another --out.") from error
+            raise RaysweepError(cannot_write(error.filename or self.out, error)) from error
         return page
 
     def _render(self, lines: Sequence[Line], every_s: float | None) -> str:

@@ -30,7 +30,7 @@ from raysweep.analysis.page.section import facts, file_stem, origins, shown
 from raysweep.analysis.published import published_study
 from raysweep.analysis.statistics.across import QValues, q_values
 from raysweep.analysis.statistics.comparisons import comparable_tops, comparisons
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, cannot_write
 from raysweep.safe import markdown_code, markdown_text
 from raysweep.store.store import Store
 from raysweep.terminal.notes import warn
@@ -59,7 +59,7 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         page.write_text(_page(store, lines, page, folder), encoding="utf-8")
     except OSError as error:
-        raise RaysweepError(f"cannot write {page}: {error}. Choose another path.") from error
+        raise RaysweepError(cannot_write(error.filename or page, error)) from error
 
 
 def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:

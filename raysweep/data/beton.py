@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, step_after
 
 VERSION = 2
 HEADER = np.dtype(
@@ -67,7 +67,8 @@ def read_beton(path: Path) -> Beton:
     try:
         store = np.asarray(np.memmap(path, np.uint8, "r"))
     except (OSError, ValueError) as error:
-        raise RaysweepError(f"cannot read {path}: {error}.") from None
+        step = step_after(error, "Check the disk") if isinstance(error, OSError) else REWRITE.rstrip(".")
+        raise RaysweepError(f"cannot read {path}: {error}. {step}.") from None
     header = _table(path, store, HEADER, 0, 1, "its header")[0]
     if header["version"] != VERSION or header["fields"] != len(FIELDS):
         raise _foreign(path, f"version {header['version']} and {header['fields']} fields")

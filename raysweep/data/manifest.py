@@ -13,7 +13,7 @@ from typing import Any
 from raysweep.addresses import NAME
 from raysweep.data.passed_over import Account, read_account
 from raysweep.disk.whole import write_whole
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, step_after
 from raysweep.safe import command
 from raysweep.validate import RESCALES
 
@@ -140,7 +140,9 @@ def read_manifest(folder: Path) -> Manifest:
         if (path.parent / STAGING_NAME / JOB_NAME).exists():
             how = "give the command that began to write it again, and it continues."
         raise RaysweepError(f"{folder} has no {FILE_NAME}, so it has no finished image set: {how}") from None
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise RaysweepError(f"cannot read {path}: {error.strerror}. {step_after(error, 'Check the disk')}.") from None
+    except ValueError as error:
         raise RaysweepError(f"{path} cannot be used: {error}. If you have no copy of it, {how}") from None
 
 
@@ -176,9 +178,10 @@ def check_size(folder: Path, split: Split) -> None:
     try:
         found = path.stat().st_size
     except OSError as error:
-        raise RaysweepError(
-            f"{path}, which {FILE_NAME} lists, cannot be read: {error.strerror}. {_again(folder)}"
-        ) from None
+        what = f"{path}, which {FILE_NAME} lists, cannot be read: {error.strerror}"
+        again = isinstance(error, FileNotFoundError)
+        step = _again(folder) if again else f"{step_after(error, 'Check the disk')}."
+        raise RaysweepError(f"{what}. {step}") from None
     if found != split.bytes:
         what = "truncated" if found < split.bytes else "another file"
         raise RaysweepError(

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from raysweep.disk.locks import LockedError, locked
 from raysweep.disk.whole import write_whole
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, cannot_write
 from raysweep.identity import canonical_json
 from raysweep.nas.old_log import is_old, parse_old
 
@@ -127,7 +127,7 @@ class EventLog:
                     f"{path} is in use by another process ({held.owner}): wait for it, or name another log."
                 ) from None
             except OSError as error:
-                raise RaysweepError(f"cannot write {path}: {error.strerror}. Name another log.") from None
+                raise RaysweepError(cannot_write(path, error)) from None
             opened.callback(os.close, self._file)
             self._opened = opened.pop_all()
 
@@ -151,7 +151,7 @@ class EventLog:
             _append(self._file, line, self._end)
         except OSError as error:
             os.ftruncate(self._file, self._end)
-            raise RaysweepError(f"cannot write {self.path}: {error.strerror}. The search can be resumed.") from None
+            raise RaysweepError(f"{cannot_write(self.path, error)} The search can be resumed.") from None
         self._end += len(line)
 
     def flush(self) -> None:

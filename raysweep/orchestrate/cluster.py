@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ About = list[str]
 def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | None) -> Iterator[About]:
     """Use a Ray session with our settings: the open one, the cluster at the address, or a new one of this sweep alone.
 
-    Without an address RAY_ADDRESS has it; "auto" is the cluster that `ray start` has started on this machine. No other
-    cluster is joined. Yields what to report of the session: where the dashboard is, and whatever is unusual.
+    Without an address RAY_ADDRESS has it; "auto" is the cluster that `ray start` has started on this machine, "local" a
+    new one. No other cluster is joined. Yields what to report: where the dashboard is, and whatever is unusual.
 
     Raises:
         RaysweepError: nothing answers at the address, or it requires a token that is not at hand.
@@ -82,7 +82,7 @@ def _session(named: str, metadata: Mapping[str, str], dashboard: bool | None) ->
         "logging_level": logging.ERROR,
         "job_config": job,
     }
-    if named:
+    if named not in ("", "local"):
         where = _find(named)
         with _joined(where, settings) as dashboard_url:
             yield _about(dashboard_url)
@@ -165,6 +165,10 @@ def _about(dashboard: str, token: Path | None = None) -> About:
     about = [f"dashboard at http://{dashboard}{key}" if dashboard else "no dashboard"]
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         about.append("RAY_AUTH_MODE is disabled: whoever reaches a port of this Ray can run code as you")
+    stored = Path.home() / ".ray" / "auth_token"  # earlier versions of Ray and raysweep have left it readable
+    with suppress(OSError):  # there is none
+        if stored.stat().st_mode & 0o077:
+            about.append(f"other users may read {stored}, with which they can run code as you: chmod 600 it")
     return about
 
 

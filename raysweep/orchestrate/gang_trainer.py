@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, NodeDiedError, RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
 from ray.util import placement_group
 
 from raysweep.orchestrate.ray_private import (
@@ -31,6 +31,7 @@ from raysweep.orchestrate.ray_private import (
     WorkerGroupStartupTimeoutError,
     get_env_vars_to_propagate,
 )
+from raysweep.orchestrate.rendezvous import Rendezvous
 from raysweep.train.worker import NODE_LEAVES, Gang, gang_loop
 
 SIGNS_OF_LOSS = (NODE_LEAVES, "node has died", "node is dead", "ActorUnavailableError")
@@ -51,7 +52,7 @@ def run_gang(gang: Gang, run_name: str, storage: Path, on_start: Callable[[Any],
     trainer = _GangTrainer(
         gang_loop,
         train_loop_config={"gang": gang},
-        torch_config=TorchConfig(backend=backend),
+        torch_config=Rendezvous(backend=backend),
         scaling_config=ScalingConfig(
             num_workers=shape.workers, use_gpu=bool(shape.gpus), resources_per_worker=shape.resources
         ),
@@ -119,10 +120,11 @@ class _Lifeline(ControllerCallback, WorkerGroupCallback):  # type: ignore[misc]
         """Ask whether the gang is still wanted."""
         self._go_on("is_wanted")
 
-    def after_worker_group_start(self, worker_group: Any) -> None:
-        """Report the nodes before anything of ours runs there: what is wrong with a node may keep it from reporting."""
-        nodes = {worker.metadata.node_id: worker.metadata.node_ip for worker in worker_group.get_workers()}
+    def before_init_train_context(self, workers: list[Any]) -> dict[str, list[Any]]:
+        """Report the nodes before anything of ours is loaded there, which may be what fails."""
+        nodes = {worker.metadata.node_id: worker.metadata.node_ip for worker in workers}
         ray.get(self.pool.place.remote(self.gang, nodes))
+        return {}
 
     def after_controller_state_update(self, previous_state: object, current_state: object) -> None:
         """Report a crash from which Train would restart; waiting for resources is not one."""

@@ -11,6 +11,9 @@ from raysweep.orchestrate.leases import Lease, Waiting
 from raysweep.orchestrate.shortage import starved
 from raysweep.train.task import TrialTask
 
+LOOK_S = 10.0
+"""Seconds between two looks at a trial that another sweep trains."""
+
 
 class Ledger:
     """The trials of a sweep, without the gangs.
@@ -30,6 +33,10 @@ class Ledger:
         self.num_ended = 0
         self.num_alone = 0
         """Number of trials that need a whole device and have not ended."""
+        self.aside: dict[str, float] = {}
+        """Trial that another sweep trains -> when to look at it again."""
+        self.closed = False
+        """Whether the sweep is over: then no trial is retried."""
         self.events: list[Event] = []
         """Events that the driver has not fetched yet."""
 
@@ -70,7 +77,7 @@ class Ledger:
         `hopeless`: another attempt would fail in the same way; `short`: memory ran out; `loss`: not the trial's fault.
         A trial that was killed because other programs took the memory of its node has lost nothing but time.
         """
-        if lease.end:
+        if lease.end or self.closed:
             return None
         lease.errors[lease.attempt] = headline(error)
         lease.elsewhere = ""
@@ -88,11 +95,20 @@ class Ledger:
         count = "" if loss else f"attempt {lease.setbacks.faults + 1} of {self.max_attempts} "
         return self.emit("retried", lease.task.trial, text=f"{count}after {headline(error)}")
 
-    def note_elsewhere(self, lease: Lease, where: str) -> None:
-        """Note, once, that another sweep trains a trial."""
+    def set_aside(self, lease: Lease, where: str, now: float) -> None:
+        """Keep a trial that another sweep trains out of the queue for a while; noted once."""
         if lease.elsewhere != where:
             self.emit("elsewhere", lease.task.trial, text=elsewhere_text(where))
         lease.elsewhere = where
+        self.aside[lease.task.trial] = now + LOOK_S
+
+    def look_again(self, now: float) -> bool:
+        """Queue the trials that were set aside until now; returns whether there were any."""
+        due = [trial for trial, until in self.aside.items() if until <= now]
+        for trial in due:
+            del self.aside[trial]
+            self.waiting.push(self.leases[trial])
+        return bool(due)
 
     def _widen(self, lease: Lease, error: str) -> None:
         lease.alone = True

@@ -20,6 +20,10 @@ from raysweep.errors import RaysweepError
 SOCKET = f"/raysweep-{os.geteuid()}/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
 LONGEST = 107 - len(SOCKET)
 """Bytes of the longest folder name with which the system accepts the names of Ray's sockets in it."""
+PRIVATE = "RAYSWEEP_PRIVATE_FOLDER"
+"""Environment variable of a local Ray's processes: the folder that no other user can enter."""
+LOOPBACK_OF_TORCH = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+"""Environment variables with which the workers of a trial reach each other on this machine only."""
 SHORT = ("/tmp", "/var/tmp", "/dev/shm")
 """Folders for temporary files whose names are short, tried if that of TMPDIR is too long or cannot be written."""
 
@@ -38,7 +42,7 @@ class LocalRay:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token)} if self.token else {}
         # Ray's helpers have sockets among their temporary files too.
         temporary = {} if _is_short(Path(tempfile.gettempdir())) else {"TMPDIR": str(self.folder)}
-        return token | temporary
+        return {PRIVATE: str(self.folder), **LOOPBACK_OF_TORCH, **token, **temporary}
 
 
 @contextmanager

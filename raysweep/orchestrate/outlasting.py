@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 
+from raysweep.errors import RaysweepError
 from raysweep.machine import usable_memory
 from raysweep.orchestrate.events import ENDS, Event, OnEvent, Outcome
 from raysweep.orchestrate.ray_sweep import ShortOfMemoryError
@@ -28,6 +29,11 @@ class _Patience:
         """Note that something has been trained."""
         self.since, self.pause_s = math.inf, PAUSE_S
 
+    @property
+    def is_short(self) -> bool:
+        """Whether nothing has been trained since the last shortage."""
+        return self.since < math.inf
+
     def wait(self) -> bool:
         """Wait until there may be memory; returns whether the shortage is still short enough to go on."""
         if time.monotonic() - self.started > CALM_S:
@@ -46,7 +52,7 @@ def outlast_shortages(sweep: Sweep, on_event: OnEvent) -> Outcome:
     """Carry out a sweep, and what is left of it after each shortage of memory.
 
     Raises:
-        ShortOfMemoryError: the shortage lasts longer than SHORTAGE_S.
+        RaysweepError: as the sweep raises it; if memory is short, only when this lasts longer than SHORTAGE_S.
     """
     ends: dict[str, str] = {}
     patience = _Patience()
@@ -62,8 +68,11 @@ def outlast_shortages(sweep: Sweep, on_event: OnEvent) -> Outcome:
         patience.started = time.monotonic()
         try:
             outcome = sweep(ends, listen)
-        except ShortOfMemoryError as error:
-            on_event(Event("note", text=f"the sweep waits for memory, and then goes on: {error.why}"))
+        except RaysweepError as error:
+            # While memory is short Ray may not even start.
+            if not isinstance(error, ShortOfMemoryError) and not patience.is_short:
+                raise
+            on_event(Event("note", text=f"the sweep waits for memory, and then goes on: {error}"))
             if not patience.wait():
                 raise
         else:

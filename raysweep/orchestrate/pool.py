@@ -6,13 +6,12 @@ trials and report epochs, and the driver fetches the events. It does not hold th
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from raysweep.orchestrate.events import Event, Row, headline
-from raysweep.orchestrate.leases import Demand, Lease, Member, Offer
+from raysweep.orchestrate.leases import Demand, Member, Offer
 from raysweep.orchestrate.ledger import Ledger
 from raysweep.orchestrate.restarts import MAX_CRASHES, Restarts
 from raysweep.orchestrate.shortage import starved
@@ -23,8 +22,6 @@ IDLE_S = 60.0
 """A gang that has waited this long is sent back to ask again, so that its other ranks do not time out."""
 STOP_S = 30.0
 """Longest wait for a gang to release a stopped trial; Tune waits twice as long for its function to end."""
-LOOK_S = 10.0
-"""Seconds between two looks at a trial that another sweep trains."""
 SILENCE_S = 1800.0
 """A trial without a heartbeat for this long hangs. Every batch is a heartbeat, however long the epochs are; the limit
 allows for what comes before the first batch, such as decoding the images or waiting for the store."""
@@ -57,11 +54,8 @@ class Pool(Ledger):
         self.draining: frozenset[str] = frozenset()
         """Nodes that are about to be taken away."""
         self.restarts = Restarts(clock)
-        self.closed = False
         self.complaint = ""
         self.waits = Waits()
-        self.looks: set[asyncio.Task[None]] = set()
-        """Keeps what runs in the background alive."""
 
     # What Tune's searcher calls.
 
@@ -110,7 +104,7 @@ class Pool(Ledger):
         """Stop a trial at a scheduler's request; returns when its gang has released it."""
         lease = self.leases[trial]
         lease.stop = True
-        if self.waiting.remove(lease):
+        if self.waiting.remove(lease) or self.aside.pop(trial, 0.0):
             self.end_stopped(lease)
         await self._announce()
         await self._until(lambda: bool(lease.end) or self.closed, STOP_S)
@@ -178,15 +172,27 @@ class Pool(Ledger):
         return bool(lease.end) or not (lease.stop or self.closed or self._leaves(member))
 
     async def release(
-        self, gang: str, trial: str, attempt: int, error: str = "", hopeless: bool = False, short: bool = False
+        self,
+        gang: str,
+        trial: str,
+        attempt: int,
+        error: str = "",
+        hopeless: bool = False,
+        short: bool = False,
+        elsewhere: str = "",
     ) -> None:
-        """End an attempt; `hopeless`: another one would fail in the same way, `short`: memory ran out."""
+        """End an attempt: `hopeless` if another one would fail in the same way, `short` if memory ran out.
+
+        `elsewhere` names the process of another sweep that trains the trial: gangs look again after a pause.
+        """
         if not self._is_current(gang, trial, attempt):
             return
         lease, member = self.leases[trial], self.gangs[gang]
         member.trial, member.last_beat = "", math.inf
         if error:
             self.retry(lease, error, hopeless=hopeless, short=short)
+        elif elsewhere and not (lease.stop or lease.end):
+            self.set_aside(lease, elsewhere, self.clock())
         elif lease.stop and not lease.end:
             self.end_stopped(lease)
         elif not lease.end and self._leaves(member):
@@ -194,18 +200,6 @@ class Pool(Ledger):
             self.emit("retried", trial, text="on another node: this one is about to be taken away")
         elif not lease.end and not self.closed:
             self.retry(lease, "the trial ended without a final status", hopeless=True)
-        await self._announce()
-
-    async def put_off(self, gang: str, trial: str, attempt: int, where: str) -> None:
-        """Take back a trial that another sweep trains; a gang looks again after a pause, and meanwhile takes others."""
-        if not self._is_current(gang, trial, attempt):
-            return
-        lease, member = self.leases[trial], self.gangs[gang]
-        member.trial, member.last_beat = "", math.inf
-        self.note_elsewhere(lease, where)
-        look = asyncio.create_task(self._queue_later(lease))
-        self.looks.add(look)
-        look.add_done_callback(self.looks.discard)
         await self._announce()
 
     async def show(self, gang: str, trial: str, attempt: int) -> None:
@@ -246,7 +240,7 @@ class Pool(Ledger):
             gangs=sum(not member.wide for member in members),
             trials=self.num_left(alone=False),
             alone=self.num_alone,
-            elsewhere=sum(bool(lease.elsewhere and not lease.end) for lease in self.leases.values()),
+            elsewhere=len(self.aside),
             has_wide=any(member.wide for member in members),
             avoid=self.restarts.avoided,
         )
@@ -265,7 +259,7 @@ class Pool(Ledger):
         silent = [name for name, member in self.gangs.items() if now - member.last_beat > self.silence_s]
         for gang in silent:
             await self._lose(gang, f"the worker hangs: no batch in {self.silence_s:g} s")
-        if new or silent:
+        if self.look_again(now) or new or silent:
             await self._announce()
         return silent
 
@@ -303,17 +297,9 @@ class Pool(Ledger):
         """Gang -> the trial that it trains."""
         return {name: member.trial for name, member in self.gangs.items() if member.trial}
 
-    def retry(
-        self, lease: Lease, error: str, *, hopeless: bool = False, loss: bool = False, short: bool = False
-    ) -> None:
-        """As in the ledger; once the sweep is over no trial is retried, and none ends."""
-        if not self.closed:
-            super().retry(lease, error, hopeless=hopeless, loss=loss, short=short)
-
     def _lend(self, member: Member) -> Offer:
         lease = self.lend(member.wide)
-        member.trial, member.last_beat = lease.task.trial, self.clock()
-        member.taken = self.clock()
+        member.trial, member.last_beat, member.taken = lease.task.trial, self.clock(), self.clock()
         return Offer(lease.task, lease.attempt, alone=lease.alone)
 
     def _is_spare(self, member: Member) -> bool:
@@ -355,14 +341,6 @@ class Pool(Ledger):
         elif nodes:
             text += f"; nothing is started there for {self.restarts.avoid(nodes) / 60:.0f} min"
         self.emit("note", text=text)
-
-    async def _queue_later(self, lease: Lease) -> None:
-        await self._until(lambda: lease.stop or bool(lease.end) or self.closed, LOOK_S)
-        if lease.stop and not lease.end:
-            self.end_stopped(lease)
-        elif not lease.end:
-            self.waiting.push(lease)
-        await self._announce()
 
     async def _announce(self) -> None:
         self.waits.wake()

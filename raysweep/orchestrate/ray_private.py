@@ -35,11 +35,14 @@ NAMES = {
     "get_env_vars_to_propagate": f"{TRAIN}.constants",
     # Train's public callbacks cannot end a run; this kind runs in the controller and sees every restart.
     "ControllerCallback": f"{TRAIN}.execution.callback",
-    # Its hook before training tells the nodes of a gang whose workers may crash before they can tell themselves.
+    # Its first hook knows the nodes of a gang, whose workers may crash before they can report them.
     "WorkerGroupCallback": f"{TRAIN}.execution.callback",
     "ReschedulingState": f"{TRAIN}.execution.controller.state",
     "RestartingState": f"{TRAIN}.execution.controller.state",
     "WorkerGroupStartupTimeoutError": f"{TRAIN}.exceptions",
+    # Subclassed to connect a gang's workers without a port that is open to other machines.
+    "_TorchBackend": "ray.train.torch.config",
+    "_set_torch_distributed_env_vars": "ray.train.torch.config",
     # Subclassed to name the placement group of a gang, by which the driver finds it when the controller is dead.
     "TrainController": f"{TRAIN}.execution.controller",
     "WorkerGroup": f"{TRAIN}.execution.worker_group",
@@ -71,8 +74,8 @@ ATTRIBUTES = {
     "ray._private.node:Node": ("all_processes", "kill_gcs_server", "node_id"),
     "ray.train.torch:TorchTrainer": ("_create_default_callbacks", "_initialize_and_run_controller"),
     f"{TRAIN}.execution.controller:TrainController": ("worker_group_cls", "run", "get_result"),
-    f"{TRAIN}.execution.worker_group:WorkerGroup": ("_create_placement_group", "_train_run_context", "get_workers"),
-    f"{TRAIN}.execution.callback:WorkerGroupCallback": ("after_worker_group_start",),
+    f"{TRAIN}.execution.worker_group:WorkerGroup": ("_create_placement_group", "_train_run_context"),
+    f"{TRAIN}.execution.callback:WorkerGroupCallback": ("before_init_train_context",),
     f"{TRAIN}.execution.callback:ControllerCallback": ("after_controller_start", "after_controller_state_update"),
     "ray.tune.progress_reporter:TrialProgressCallback": ("log_result", "on_trial_complete"),
     "ray.tune.schedulers:AsyncHyperBandScheduler": ("_trial_info", "_brackets"),

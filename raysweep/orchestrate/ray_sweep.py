@@ -179,8 +179,7 @@ class ShortOfMemoryError(UnfinishedError):
     """Ray has killed the sweep's central process because its node ran out of memory."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"{why}. Every finished epoch is in the store: run the same command to continue.")
-        self.why = why
+        super().__init__(f"{why}. Every finished epoch is in the store: the same command continues.")
 
 
 class _Sweep:

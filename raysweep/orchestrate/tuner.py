@@ -45,7 +45,7 @@ def _follow(trial: str, pool: Any) -> None:
         raise
 
 
-class _Silence(TrialProgressCallback):  # type: ignore[misc]
+class Silence(TrialProgressCallback):  # type: ignore[misc]
     """Replaces the callback with which Tune prints results even at verbose=0."""
 
     def log_result(self, trial: Any, result: dict[str, Any], error: bool = False) -> None:
@@ -75,7 +75,7 @@ def run_tuner(pool: Any, searcher: Searcher, most: int, scheduler: TrialSchedule
             name="tune",
             storage_path=str(storage),
             verbose=0,
-            callbacks=[_Silence()],
+            callbacks=[Silence()],
             failure_config=tune.FailureConfig(max_failures=MAX_TUNE_FAILURES),
         ),
     ).fit()

@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 from raysweep.disk.processes import has_ended, this_process
 from raysweep.errors import ElsewhereError, RaysweepError
 from raysweep.store.files import NO_PATIENCE, Files, Stamp
+from raysweep.store.reading import DAMAGE
 
 Row = Mapping[str, Any]
 FOLDER = "claims"
@@ -158,7 +159,7 @@ def _holder(files: Files, path: str) -> Holder | None:
     try:
         read: Mapping[str, Any] = json.loads(content)
         found = Holder(**{name: _plain(type(value)(read[name])) for name, value in asdict(UNKNOWN).items()})
-    except (ValueError, KeyError, TypeError):
+    except DAMAGE:
         return UNKNOWN
     return _known.setdefault((files.uri, path), found)
 

@@ -22,7 +22,7 @@ import pyarrow.fs as pafs
 
 from raysweep.addresses import check_address, check_name, is_uri
 from raysweep.disk.whole import write_whole
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, step_after
 
 T = TypeVar("T")
 FAILURES = (OSError, pa.ArrowException)
@@ -84,10 +84,7 @@ class Files:
             files = cls(uri, filesystem, root.rstrip("/"), patience)
             is_file = files._patiently(lambda: filesystem.get_file_info(root).type == pafs.FileType.File)
         except (*FAILURES, RuntimeError) as error:  # the latter of ~USER, if there is no such user
-            raise RaysweepError(
-                f"cannot open the results store at {uri} ({error}): use a folder, or s3://BUCKET/FOLDER with its "
-                "credentials in the environment."
-            ) from error
+            raise RaysweepError(f"cannot open the results store at {uri}: {error}. {_step(uri, error)}") from error
         if is_file:
             raise RaysweepError(f"{uri} is a file, but a results store is a folder: use another --store.")
         return files
@@ -186,8 +183,9 @@ class Files:
         try:
             return self._patiently(act)
         except FAILURES as error:
-            full = " The disk is full: free some space. Everything written before is complete." * _is_full(error)
-            raise RaysweepError(f"cannot {verb} {name} in the store {self.uri}: {error}.{full}") from error
+            raise RaysweepError(
+                f"cannot {verb} {name} in the store {self.uri}: {error}. {_step(self.uri, error)}"
+            ) from error
 
     def _patiently(self, act: Callable[[], T]) -> T:
         pause_s, deadline = FIRST_PAUSE_S, time.monotonic() + self.patience.seconds
@@ -254,6 +252,16 @@ def _base_name(info: pafs.FileInfo) -> str:
 def _may_pass(error: Exception) -> bool:
     """Whether a retry may succeed: unavailable and full stores recover, missing files and permissions do not."""
     return isinstance(error, OSError) and not isinstance(error, (FileNotFoundError, PermissionError, IsADirectoryError))
+
+
+def _step(uri: str, error: Exception) -> str:
+    """What to do after an error of a store, by its cause."""
+    if _is_full(error):
+        return "The disk is full: free some space. Everything written before is complete."
+    if isinstance(error, pa.ArrowInvalid):
+        return "Use a folder, or s3://BUCKET/FOLDER with its credentials in the environment."
+    there = "Check the address, the network and the credentials in the environment"
+    return f"{step_after(error, there if is_uri(uri) else 'Check the path and the disk')}."
 
 
 def _is_full(error: Exception) -> bool:

@@ -145,7 +145,7 @@ class _Worker:
                         break
         except ElsewhereError as error:
             if self.place.rank == 0:
-                self.call("put_off", task.trial, attempt, error.where)
+                self.call("release", task.trial, attempt, "", False, False, error.where)
             if error.lost and self.place.world_size > 1:  # the other ranks wait for this one
                 raise
         except Exception as error:  # whatever a trial raises is a failure of that trial

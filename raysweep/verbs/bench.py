@@ -132,13 +132,9 @@ def hardware(device: str) -> str:
     """
     import torch
 
-    try:
-        if torch.device(device).type == "cuda":
-            return torch.cuda.get_device_name(device)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RaysweepError(f"--device {device}: {str(error).splitlines()[0]}. `raysweep doctor` lists GPUs.") from None
-    return processor()
+    from raysweep.train.devices import check_device
+
+    return torch.cuda.get_device_name(device) if check_device(device).type == "cuda" else processor()
 
 
 def processor() -> str:
@@ -161,7 +157,8 @@ def ask(recipe: Recipe, device: str, threads: int, repeats: int) -> dict[str, An
     if done.returncode < 0:
         return {"error": f"killed by signal {-done.returncode}, probably out of memory: try a smaller --batch-size."}
     errors = done.stderr.strip().splitlines()
-    return {"error": errors[-1] if errors else f"exit status {done.returncode}"}
+    last = errors[-1].removeprefix("raysweep.errors.RaysweepError: ") if errors else f"exit status {done.returncode}"
+    return {"error": last}
 
 
 def write(rows: Iterable[Mapping[str, Any]], out: Path) -> None:

@@ -94,8 +94,16 @@ def data() -> None:
     show_default=True,
     help="Folder of torchvision's sets.",
 )
-@click.option("--image-column", metavar="NAME", help="Column of a Parquet source with the images.  [default: found]")
-@click.option("--label-column", metavar="NAME", help="Column of a Parquet source with the labels.  [default: found]")
+@click.option(
+    "--image-column",
+    metavar="NAME",
+    help="Column of a Parquet SOURCE with the images.  [default: image, or the only column that can be it]",
+)
+@click.option(
+    "--label-column",
+    metavar="NAME",
+    help="Column of a Parquet SOURCE with the labels.  [default: label, or the only column that can be it]",
+)
 @click.option(
     "--per-class",
     type=click.IntRange(0, 10**9),
@@ -125,8 +133,8 @@ def write(  # one argument per option
     """Write the images of SOURCE to FOLDER as FFCV files with a manifest.
 
     \b
-    SOURCE is a class folder (train/CLASS/*.jpg and val/CLASS/*.jpg), a Parquet file or folder with the columns
-    `image` and `label`, torchvision:CIFAR10 or torchvision:CIFAR100.
+    SOURCE is a class folder (train/CLASS/*.jpg and val/CLASS/*.jpg), a Parquet file or folder with columns of
+    images and labels, torchvision:CIFAR10 or torchvision:CIFAR100.
     \b
     raysweep data write cifar10.parquet data/cifar10
     raysweep data write /data/imagenet data/imagenet128 --side 144

@@ -105,7 +105,9 @@ def init_stats(
     from raysweep.store.store import Store
     from raysweep.sweeps.resources import Resources
     from raysweep.sweeps.study_sweep import check, left_out
+    from raysweep.train.devices import check_device
 
+    check_device(device)
     keeps("the combinations that are measured are in the store")
     request = take_request(options, [cells(inits, activations, norms)])
     checked = check(request, Resources(inline=True))

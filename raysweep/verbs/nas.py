@@ -142,11 +142,13 @@ def check_rank(asked: NasRequest, rank: int) -> None:
     Raises:
         RaysweepError: too few cells, or no method with a supernet.
     """
-    if rank and (rank < 2 or asked.only(supernet=True) is None):
+    if rank and asked.only(supernet=True) is None:
         raise RaysweepError(
-            f"--rank is {rank}: it must be 2 or more cells, and needs a method with a supernet: enas or "
-            "random_weight_sharing."
+            f"--rank {rank} needs a method with a supernet, and {' and '.join(asked.methods)} have none: add enas or "
+            "random_weight_sharing, or leave out --rank."
         )
+    if rank and rank < 2:
+        raise RaysweepError(f"--rank is {rank}: it must be 2 or more cells, since one cannot be ranked.")
 
 
 def take_nas(options: dict[str, Any]) -> NasRequest:

@@ -11,7 +11,7 @@ import click
 
 from raysweep.addresses import check_local
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, cannot_write
 from raysweep.stopping import keeps
 from raysweep.terminal.notes import say, warn
 from raysweep.terminal.outputs import training_goes_on
@@ -148,4 +148,4 @@ def write_output(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise RaysweepError(f"cannot write {path}: {error.strerror}. Name a file in a folder that exists.") from None
+        raise RaysweepError(cannot_write(path, error)) from None

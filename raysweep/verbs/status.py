@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from raysweep.errors import RaysweepError
-from raysweep.store.current import settle
 from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
 from raysweep.terminal.watch_store import EVERY_S, LEAST_S, seconds_between, watch
@@ -43,10 +42,12 @@ def status(store: str, watched: bool, every: float | None, as_json: bool) -> Non
     if watched and as_json:
         raise RaysweepError("--watch prints tables or lines, not JSON: leave out --json, or call status --json again.")
     every_s = seconds_between(every, EVERY_S, watched, "--watch")
-    opened = open_store(store)
     if watched:
-        watch(opened, every_s)
+        from raysweep.store.store import Store
+
+        watch(Store.open(store), every_s)  # which shows the problems itself
         return
+    opened = open_store(store)
     rows = status_rows(opened)
     if as_json:
         print_json(rows)
@@ -76,6 +77,7 @@ def _cell(value: Any) -> str:
 def status_rows(store: Store) -> list[dict[str, Any]]:
     """One row for each study and line (settings): trials by status, epochs done, time of the last change."""
     from raysweep.store.claims import at_present, holders
+    from raysweep.store.current import settle
 
     columns = ["trial", "status", "epochs", "updated_at"]
     claimed = holders(store.files)

@@ -50,8 +50,10 @@ def trial(
     raysweep trial 0c38f6f9 --store results --into again
     """
     from raysweep.data.image_sets import image_folder
+    from raysweep.data.manifest import FILE_NAME
     from raysweep.store.claims import new_owner
     from raysweep.store.store import Store
+    from raysweep.train.devices import check_device
     from raysweep.train.run_trial import record_end, run_trial
     from raysweep.train.task import Placement, TrialTask
 
@@ -60,9 +62,13 @@ def trial(
         raise RaysweepError(
             f"trial {found['trial']} is already {found['status']}: to train it again, use --into OTHER_STORE."
         )
+    check_device(device)
+    images = data or default_data(found["protocol"] or "")
+    if data is None and not (images / FILE_NAME).is_file():
+        raise RaysweepError(f"{images} has no images for trial {found['trial']}: pass their folder with --data.")
     target = Store.open(into, create=True).uri if into else store
     recipe = recipe_from_json(found["recipe"])
-    folder = image_folder(data or default_data(found["protocol"]), recipe.data)
+    folder = image_folder(images, recipe.data)
     protocol = found["protocol"]
     task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
     begin_work(KEPT)

@@ -226,8 +226,11 @@ def test_on_a_file_system_without_locks_the_file_is_used_all_the_same_and_remove
 
 def test_memory_that_others_use_is_left_to_them(stored: Stored, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container whose limit is large, and nearly all of it in use: the pixels would bring in the OOM killer."""
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(in_memory, "cache_folder", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+
+    def no_folder() -> Path:
+        raise OSError("no folder can be written")
+
+    monkeypatch.setattr(in_memory, "cache_folder", no_folder)
     monkeypatch.setattr(in_memory, "usable_memory", lambda: Memory(2**36, 1000))
     assert open_images(*stored["jpg"], "train").is_encoded
     assert not stores(memory)

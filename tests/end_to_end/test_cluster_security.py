@@ -65,8 +65,8 @@ def test_a_driver_without_the_token_cannot_join(head: Head) -> None:
     words = f"raysweep run activation --protocol demo --epochs 1 --address {here}:{head.port}"
     refused = head.run(f"cd {head.home} && RAY_AUTH_MODE=disabled python -m {words}")
     assert refused.returncode == 2
-    assert "cannot connect to Ray at" in refused.stderr
-    assert "RAY_AUTH_MODE=token, ~/.ray/auth_token" in refused.stderr
+    for word in (f"{here}:{head.port}", "RAY_AUTH_MODE", "~/.ray/auth_token"):
+        assert word in refused.stderr
 
 
 def test_a_submitted_job_trains_its_study_on_the_cluster(head: Head, small_images: Path, tmp_path: Path) -> None:

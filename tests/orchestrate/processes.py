@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 
@@ -44,4 +45,26 @@ def _parents() -> dict[int, int]:
             found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:  # it has just ended
             continue
+    return found
+
+
+def find_listening(process: int) -> set[IPv4Address | IPv6Address]:
+    """The addresses on which a process can be reached."""
+    try:
+        files = {file.readlink().name for file in (Path("/proc") / str(process) / "fd").iterdir()}
+    except OSError:  # it has just ended
+        return set()
+    found = set()
+    for kind in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]:
+            (
+                _,
+                local,
+                _,
+                state,
+                *_,
+            ) = fields = line.split()
+            if state == "0A" and f"socket:[{fields[9]}]" in files:
+                words = bytes.fromhex(local.partition(":")[0])  # each of four bytes, the last one first
+                found.add(ip_address(b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4))))
     return found

@@ -13,6 +13,7 @@ import pytest
 from raysweep.orchestrate import pool as pool_module
 from raysweep.orchestrate import restarts
 from raysweep.orchestrate.leases import MAX_LOSSES, Offer
+from raysweep.orchestrate.ledger import LOOK_S
 from raysweep.orchestrate.pool import Pool
 from raysweep.orchestrate.restarts import AVOID_S, MAX_CRASHES, SHORTAGE_S
 from tests.orchestrate.fakes import make_row, make_tasks
@@ -636,24 +637,29 @@ def test_a_node_where_a_gang_was_given_up_is_left_alone_for_longer_each_time_and
     assert not play(scene, "a", clock=clock).closed
 
 
-def test_a_trial_of_another_sweep_is_looked_at_again_while_gangs_take_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "LOOK_S", 0.0)
+def test_a_trial_of_another_sweep_is_looked_at_again_while_gangs_take_others() -> None:
+    clock = Clock()
 
     async def scene(pool: Pool) -> None:
         for trial in ("a", "b"):
             await pool.submit(trial)
         assert await take(pool, "gang-0") == ("a", 1)
-        await pool.put_off("gang-0", "a", 1, "node7")
+        await pool.release("gang-0", "a", 1, elsewhere="node7")
         assert await take(pool, "gang-0") == ("b", 1), "a waits"
         for _ in range(2):
-            assert await take(pool, "gang-1") == ("a", 1)
-            await pool.put_off("gang-1", "a", 1, "node7")
+            await pool.tend([])
             assert (await pool.demand()).elsewhere == 1
+            clock.now += LOOK_S
+            await pool.tend([])
+            assert await take(pool, "gang-1") == ("a", 1)
+            await pool.release("gang-1", "a", 1, elsewhere="node7")
+        clock.now += LOOK_S
+        await pool.tend([])
         assert await take(pool, "gang-1") == ("a", 1)
         await pool.report("gang-1", "a", 1, make_row("a", 3))
         assert (await pool.demand()).elsewhere == 0
 
-    pool = play(scene, "a", "b", gangs=2)
+    pool = play(scene, "a", "b", gangs=2, clock=clock)
     assert kinds(pool, "a") == ["started", "elsewhere", "epoch", "finished"]
 
 
@@ -661,9 +667,21 @@ def test_a_trial_of_another_sweep_can_be_stopped() -> None:
     async def scene(pool: Pool) -> None:
         await pool.submit("a")
         await take(pool)
-        await pool.put_off("gang-0", "a", 1, "node7")
+        await pool.release("gang-0", "a", 1, elsewhere="node7")
         await others_run()
         await pool.stop("a")
+
+    assert play(scene, "a").leases["a"].end == "stopped"
+
+
+def test_a_trial_that_is_stopped_while_a_gang_looks_at_it_ends() -> None:
+    async def scene(pool: Pool) -> None:
+        await pool.submit("a")
+        await take(pool)
+        stop = asyncio.create_task(pool.stop("a"))
+        await others_run()
+        await pool.release("gang-0", "a", 1, elsewhere="node7")
+        await stop
 
     assert play(scene, "a").leases["a"].end == "stopped"
 
@@ -672,10 +690,10 @@ def test_a_trial_lost_to_another_sweep_has_another_attempt_here() -> None:
     async def scene(pool: Pool) -> None:
         await pool.submit("a")
         await take(pool)
-        await pool.put_off("gang-0", "a", 7, "node7")
+        await pool.release("gang-0", "a", 7, elsewhere="node7")
         assert pool.held == {"gang-0": "a"}, "another attempt cannot give it back"
         await pool.report("gang-0", "a", 1, make_row("a", 1))
-        await pool.put_off("gang-0", "a", 1, "node7")
+        await pool.release("gang-0", "a", 1, elsewhere="node7")
         assert pool.held == {}
 
     assert kinds(play(scene, "a"), "a") == ["started", "epoch", "elsewhere"]

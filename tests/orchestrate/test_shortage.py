@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 
+from raysweep.errors import RaysweepError
 from raysweep.machine import Memory, usable_memory
 from raysweep.orchestrate import outlasting, tuner
 from raysweep.orchestrate.events import Event, OnEvent, Outcome, headline
@@ -123,6 +124,21 @@ def test_a_sweep_that_trained_for_long_between_two_shortages_goes_on(clock: Cloc
 
     outlast_shortages(Sweeps(clock, *[trains_for_long] * 10, ends_the_rest), listener.on_event)
     assert clock.now > 2 * SHORTAGE_S
+
+
+def test_other_errors_end_the_sweep_unless_memory_is_short(clock: Clock, listener: Listener) -> None:
+    def cannot_start(listen: OnEvent) -> Outcome:
+        raise RaysweepError("Ray cannot start on this machine")
+
+    def trains_and_cannot_start(listen: OnEvent) -> Outcome:
+        listen(Event("epoch", "a", make_row("a", 1)))
+        return cannot_start(listen)
+
+    assert outlast_shortages(Sweeps(clock, killed, cannot_start, ends_the_rest), listener.on_event).finished == ("b",)
+    with pytest.raises(RaysweepError, match="cannot start"):
+        outlast_shortages(Sweeps(clock, cannot_start), listener.on_event)
+    with pytest.raises(RaysweepError, match="cannot start"):
+        outlast_shortages(Sweeps(clock, killed, trains_and_cannot_start), listener.on_event)
 
 
 @pytest.mark.parametrize("gone", [ActorDiedError(), OutOfMemoryError("killed")])

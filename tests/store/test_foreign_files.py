@@ -178,7 +178,7 @@ def listed(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-FOLDERS = ("trials", "epochs", "members", "init_stats", "searches", "rankings", "compacted", "data", ".")
+FOLDERS = ("trials", "epochs", "members", "init_stats", "searches", "rankings", "compacted", "data", "claims", ".")
 STEMS = st.one_of(
     st.sampled_from([*IDS, "metadata", "activation-0123456789ab", "trials-20260101T000000-00000000", "store"]),
     st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20),

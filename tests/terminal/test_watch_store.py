@@ -86,7 +86,7 @@ def test_a_table_on_a_terminal_and_ctrl_c(store: Store) -> None:
     complaint = process.stderr.read().decode()
     process.stderr.close()
     os.close(outer)
-    assert (process.wait(), complaint.strip()) == (130, "")
+    assert (process.wait(), complaint.strip()) == (130, "stopped")
     for text in (
         "study",
         "2/3",

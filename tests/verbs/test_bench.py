@@ -62,7 +62,7 @@ def test_a_process_that_dies_is_a_row(tmp_path: Path, monkeypatch: pytest.Monkey
     dying = tmp_path / "python"
     dying.write_text(f"#!/bin/sh\n{script}\n")
     dying.chmod(0o755)
-    monkeypatch.setattr(module.sys, "executable", str(dying))
+    monkeypatch.setattr("sys.executable", str(dying))
     text = bench("caffenet", "alexnet", *TINY).stdout
     assert text.count(said) == 2
 

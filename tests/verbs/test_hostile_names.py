@@ -9,6 +9,8 @@ import re
 import shlex
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -29,6 +31,7 @@ from raysweep.terminal.progress import SweepProgress, counted
 from raysweep.terminal.snapshot import Snapshot
 from raysweep.verbs.entry import raysweep as command
 from raysweep.verbs.plan import print_plan
+from raysweep.write import publishing
 from tests.hostile import ERROR, NAMES, STUDY, fill, hostile_study
 from tests.terminal.test_progress import epoch
 from tests.test_safe import Tags
@@ -189,3 +192,14 @@ def test_the_next_step_of_an_error_is_a_command(store: Store) -> None:
         store.find_trial("none such")
     step = str(caught.value).partition("`")[2].partition("`")[0]
     assert shlex.split(step) == ["raysweep", "results", "STUDY", "--store", store.uri]
+
+
+def test_images_that_cannot_be_stored_have_a_line_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = [f"cat/\x1b[2J{number}\nerror: forged.jpg (empty)" for number in range(99)]
+    monkeypatch.setattr(publishing, "bad_images", lambda *_: names)
+    staging: Any = SimpleNamespace(place=tmp_path, total=200, is_assembling=False)
+    with pytest.raises(RaysweepError, match="99 of 200") as caught:
+        publishing.refuse_bad(staging, staging, skip=False)
+    assert (tmp_path / "bad.txt").read_text().splitlines() == list(map(printable, names))
+    shown = check_lines(str(caught.value)).splitlines()
+    assert shown[1 : 1 + publishing.LISTED] == [f"  {printable(name)}" for name in names[: publishing.LISTED]]

@@ -124,9 +124,11 @@ def test_workers_that_end_again_and_again_are_an_error(tmp_path: Path, monkeypat
 def test_a_worker_that_cannot_start_is_an_error_with_its_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "cv2.py").write_text("raise ImportError('no libGL')")
-    (tmp_path / "PIL.py").write_text("raise ImportError('no libjpeg')")
-    monkeypatch.syspath_prepend(tmp_path)
+    modules = tmp_path / "modules"  # not the working directory, which workers leave out
+    modules.mkdir()
+    (modules / "cv2.py").write_text("raise ImportError('no libGL')")
+    (modules / "PIL.py").write_text("raise ImportError('no libjpeg')")
+    monkeypatch.syspath_prepend(modules)
     with pytest.raises(RaysweepError, match=r"exit status 1\b.*ImportError: no libjpeg"):
         write_images(GeneratedSource(40, 10, side=20), tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -66,9 +66,9 @@ def _load(name: str, root: Path, train: bool, download: bool) -> Any:
     try:
         return make(root=str(root), train=train, download=download)
     except (RuntimeError, OSError) as error:
+        step = "Check the network and the free space, and repeat the command" if download else "Add --download"
         raise RaysweepError(
-            f"torchvision's {name} is not complete in {root} ({error}). Add --download, or give the folder that "
-            "contains it with --root."
+            f"torchvision's {name} is not complete in {root} ({error}). {step}, or give its folder with --root."
         ) from None
 
 

@@ -1,0 +1,98 @@
+"""What may be claimed of a variant after a look at its runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scipy import stats
+
+from raysweep.deciding.spread import GainError, Runs, Spread
+
+
+class Outcome(StrEnum):
+    """The answer to a question about one variant."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    EQUAL = "equal"
+    DID_NOT_TRAIN = "did not train"
+    UNDECIDED = "undecided"
+
+    @property
+    def decided(self) -> bool:
+        """Whether no more runs are needed."""
+        return self is not Outcome.UNDECIDED
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a variant, with the estimate and the interval it follows from.
+
+    `gain`, `low` and `high` are differences from the baseline in the unit of the measurements, over the runs that
+    trained; they are nan where too few did. `failed` of `runs` runs did not train.
+    """
+
+    outcome: Outcome
+    gain: float
+    low: float
+    high: float
+    runs: int
+    failed: int
+
+    def __str__(self) -> str:
+        return f"{self.outcome} ({self.failed} of {self.runs})" if self.failed else str(self.outcome)
+
+
+UNSEEN = Verdict(Outcome.UNDECIDED, math.nan, -math.inf, math.inf, 0, 0)
+
+
+def trained(values: Sequence[float | None]) -> list[float]:
+    """The values of runs that trained."""
+    return [value for value in values if value is not None]
+
+
+def judge(
+    variant: Sequence[float | None], baseline: Sequence[float | None], spread: Spread, level: float, margin: float
+) -> Verdict:
+    """The verdict of a test at this two-sided `level`; None stands for a run that did not train.
+
+    A variant is called better or worse when the interval of its gain excludes 0, and equal when the interval lies
+    within the margin on both sides of 0.
+    """
+    values, reference = trained(variant), trained(baseline)
+    failed = len(variant) - len(values)
+    gain, low, high = _interval(values, reference, spread, level)
+    outcome = _outcome(low, high, margin)
+    if failed and _fails_more(failed, len(variant), len(baseline) - len(reference), len(baseline), level):
+        outcome = Outcome.DID_NOT_TRAIN
+    return Verdict(outcome, gain, low, high, len(variant), failed)
+
+
+def _interval(
+    values: Sequence[float], reference: Sequence[float], spread: Spread, level: float
+) -> tuple[float, float, float]:
+    if not values or not reference:
+        return math.nan, -math.inf, math.inf
+    variant, baseline = Runs.of(values), Runs.of(reference)
+    gain = variant.mean - baseline.mean
+    half = GainError.of(variant, baseline, spread).half_width(level) if variant.df else math.inf
+    return gain, gain - half, gain + half
+
+
+def _outcome(low: float, high: float, margin: float) -> Outcome:
+    if low > 0:
+        return Outcome.BETTER
+    if high < 0:
+        return Outcome.WORSE
+    return Outcome.EQUAL if -margin < low and high < margin else Outcome.UNDECIDED
+
+
+def _fails_more(failed: int, runs: int, baseline_failed: int, baseline_runs: int, level: float) -> bool:
+    """Whether a variant fails to train where the baseline does not, or more often by Fisher's exact test (1935)."""
+    if not baseline_failed:
+        return True
+    table = [[failed, runs - failed], [baseline_failed, baseline_runs - baseline_failed]]
+    return float(stats.fisher_exact(table, alternative="greater").pvalue) <= level
