@@ -26,7 +26,6 @@ PATIENCE_S = 6.0
 ECHO_S = 0.5
 """A signal this soon after the first is the same one: `timeout` and a closing terminal send it to the process and again
 to its group."""
-CHECK_S = 0.2
 KILL_S = 2.0
 
 
@@ -38,7 +37,6 @@ class _Listener:
         self.received = 0
         """The first signal; 0 before it."""
         self.words = "stopped\n"
-        self.needed: frozenset[int] = frozenset()
         self.spared = frozenset() if words else frozenset(family())
         handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
         # What is ignored stays ignored, as SIGHUP is under `nohup`.
@@ -79,19 +77,17 @@ class _Listener:
                 return
             began, known = time.monotonic(), family()
             is_limited = bool(self.command) or first != signal.SIGINT  # a slow Ctrl-C must not end a notebook
-            while number := self._next(CHECK_S):
-                waited = time.monotonic() - began
-                is_hopeless = is_limited and (waited > PATIENCE_S or bool(self.needed - family()))
-                if is_hopeless or (number > 0 and waited > ECHO_S):
+            while number := self._next(PATIENCE_S - (time.monotonic() - began) if is_limited else None):
+                if number < 0 or time.monotonic() - began > ECHO_S:
                     self.say()
                     end(128 + first, known)
 
     def _next(self, patience_s: float | None) -> int:
         """The next of our signals; -1 after the time, 0 when the listener is closed."""
-        self.ours.settimeout(patience_s)
+        self.ours.settimeout(None if patience_s is None else max(patience_s, 0.0))
         try:
             content = self.ours.recv(1)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return -1
         return content[0] if content else 0
 
@@ -155,12 +151,6 @@ def keeps(what: str) -> None:
     """Set what the command prints after "stopped" if a signal ends it: what is kept, and how to continue."""
     if _listener:
         _listener.words = f"stopped; {what}. To continue: {redacted(command(*_listener.command))}\n"
-
-
-def needs(processes: Iterable[int]) -> None:
-    """Set the processes without which nothing can be closed in order: if a signal kills them too, this one ends."""
-    if _listener:
-        _listener.needed = frozenset(processes)
 
 
 def owns_process() -> bool:

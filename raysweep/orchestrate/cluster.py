@@ -22,7 +22,7 @@ from raysweep.orchestrate.events import headline
 from raysweep.orchestrate.local_ray import LocalRay, local_ray
 from raysweep.orchestrate.nodes import this_machine
 from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, own_sessions, without
-from raysweep.stopping import needs, owns_process, rearm, stoppable
+from raysweep.stopping import owns_process, rearm, stoppable
 
 SETTINGS = {
     **ray_private.SETTINGS,
@@ -62,11 +62,9 @@ def connect(address: str | None, metadata: Mapping[str, str], dashboard: bool | 
             return
         with _session(address or os.environ.get("RAY_ADDRESS") or "", metadata, dashboard) as about:
             rearm()  # ray.init sets a signal handler of its own
-            needs(ray_private.head_processes())
             try:
                 yield about
             finally:
-                needs(())
                 # Threads still wait for a lost cluster: to shut down may crash a process that can end at once instead.
                 if not (owns_process() and isinstance(sys.exception(), LostClusterError)):
                     ray.shutdown()

@@ -64,7 +64,7 @@ FIRST_CALL = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 ATTRIBUTES = {
     "ray._private.state:state": ("get_draining_nodes", "get_cluster_config"),
     "ray._private.services": ("ConsolePopen",),
-    "ray._private.worker": ("_worker_logs_enabled", "_global_node"),
+    "ray._private.worker": ("_worker_logs_enabled",),
     "ray._private.ray_constants": (OTHER_NODES, UV_RUN),
     "ray._private.grpc_utils": ("init_grpc_channel",),
     "ray._raylet:Config": ("initialize",),
@@ -181,13 +181,6 @@ def has_token() -> bool:
     loader: Any = import_module("ray._raylet").AuthenticationTokenLoader.instance()
     loader.reset_cache()
     return bool(loader.has_token(ignore_auth_mode=True))
-
-
-def head_processes() -> set[int]:
-    """Return the ids of the central processes of the Ray that this process has started; none if it has joined one."""
-    node: Any = import_module("ray._private.worker")._global_node
-    named = node.all_processes if node else {}
-    return {info.process.pid for kind in ("gcs_server", "raylet") for info in named.get(kind, ())}
 
 
 def print_worker_logs(enabled: bool) -> None:
