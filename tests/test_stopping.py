@@ -137,7 +137,9 @@ def test_a_signal_that_comes_twice_at_once_is_one() -> None:
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
-    assert (process.returncode, output) == (128 + signal.SIGTERM, "closed\n")
+    assert output == "closed\n"
+    # The second one may come when Python has given up its handlers; a shell reports both as 143.
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)
 
 
 def test_the_family_has_those_whose_parents_are_dead() -> None:
