@@ -18,7 +18,6 @@ from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError
 from ray.tune.search import ConcurrencyLimiter
 
 from raysweep.errors import LostClusterError, RaysweepError, UnfinishedError
-from raysweep.machine import usable_memory
 from raysweep.orchestrate.cluster import connect
 from raysweep.orchestrate.events import (
     Event,
@@ -42,6 +41,7 @@ from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
 from raysweep.orchestrate.space_searcher import PlanOrder
 from raysweep.orchestrate.tuner import run_tuner
+from raysweep.process.machine import usable_memory
 from raysweep.store.claims import new_owner, release_all
 from raysweep.store.files import Files
 from raysweep.train.task import TrialTask

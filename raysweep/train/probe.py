@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from raysweep.children import child_environment, python_module
+from raysweep.process.children import child_environment, python_module
 from raysweep.train.memory import free_and_total_gib, reserved_gib
 from raysweep.train.work import Question, Work, batches_in, seconds
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from raysweep.data.manifest import Manifest, read_manifest
 from raysweep.errors import RaysweepError
-from raysweep.machine import usable_cores
+from raysweep.process.machine import usable_cores
 from raysweep.write.estimate import SHARD_BYTES, decided, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad

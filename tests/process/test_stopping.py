@@ -15,8 +15,8 @@ import pytest
 
 START = """
 import os, subprocess, sys, time
-from raysweep import stopping
-from raysweep.stopping import keeps, stoppable
+from raysweep.process import stopping
+from raysweep.process.stopping import keeps, stoppable
 
 def wait():
     print("ready", flush=True)
@@ -143,7 +143,7 @@ def test_a_signal_that_comes_twice_at_once_is_one() -> None:
 
 
 def test_the_family_has_those_whose_parents_are_dead() -> None:
-    from raysweep.stopping import family
+    from raysweep.process.stopping import family
 
     leader = subprocess.Popen(
         ["sh", "-c", "sleep 1000 >/dev/null & echo $!"], stdout=subprocess.PIPE, text=True, start_new_session=True
