@@ -88,7 +88,7 @@ def test_what_the_user_names_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_python_is_started_in_one_place() -> None:
     files = [path for path in PACKAGE.rglob("*.py") if "sys.executable" in path.read_text()]
-    assert {path.relative_to(PACKAGE).as_posix() for path in files} == {"children.py", "verbs/doctor.py"}
+    assert {path.relative_to(PACKAGE).as_posix() for path in files} == {"process/children.py", "verbs/doctor.py"}
 
 
 SWEEP = ("activation", "--protocol", "demo", "--variants", "tanh", "--epochs", "1")
