@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_json
-from raysweep.machine import usable_cores, usable_memory
 from raysweep.pace import Pace, keep, recalled, today
 from raysweep.patch import patch
+from raysweep.process.machine import usable_cores, usable_memory
 from raysweep.recipe import Recipe
 from raysweep.request import Request
 

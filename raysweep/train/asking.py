@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from raysweep.children import child_environment, python_module
+from raysweep.process.children import child_environment, python_module
 
 
 @contextmanager
