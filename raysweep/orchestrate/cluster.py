@@ -14,7 +14,6 @@ from typing import Any
 import ray
 from ray.exceptions import AuthenticationError
 
-from raysweep.children import child_settings, environment
 from raysweep.disk.private import is_ours
 from raysweep.errors import LostClusterError, RaysweepError
 from raysweep.orchestrate import ray_private
@@ -22,7 +21,8 @@ from raysweep.orchestrate.events import headline
 from raysweep.orchestrate.local_ray import LocalRay, local_ray
 from raysweep.orchestrate.nodes import this_machine
 from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, own_sessions, without
-from raysweep.stopping import owns_process, rearm, stoppable
+from raysweep.process.children import child_settings, environment
+from raysweep.process.stopping import owns_process, rearm, stoppable
 
 SETTINGS = {
     **ray_private.SETTINGS,

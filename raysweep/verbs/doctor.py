@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from raysweep.machine import usable_cores, usable_memory
+from raysweep.process.machine import usable_cores, usable_memory
 from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
 
