@@ -82,13 +82,15 @@ class DecisionLog:
         differ = [path for path in sorted({*before, *now}) if before.get(path) != now.get(path)]
         differ = differ or [key for key in first if begun.get(key) != first[key]]
         if differ:
-            texts = ", ".join(
-                f"{path} {before.get(path, 'unset')} instead of {now.get(path, 'unset')}" for path in differ
-            )
+            texts = ", ".join(f"{path} was {_value(path, before)}, is {_value(path, now)}" for path in differ)
             raise RaysweepError(
-                f"the store {self._files.uri} holds the same question with other settings ({texts}): repeat those to "
-                "continue it, or pass another --store. One log has one set of settings."
+                f"the store {self._files.uri} holds this question with other settings ({texts}): repeat the earlier "
+                "ones to continue it, or pass another --store to begin it again."
             )
+
+
+def _value(path: str, settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings[path]) if path in settings else "the default"
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

@@ -48,10 +48,10 @@ def choices(
     budget = rough_duration(hours.budget_s)
     if not isinstance(found, Fit):
         raise RaysweepError(too_little(budget, found.needed_s, found.variants, questions, problem))
+    workers = f"{hours.workers} worker{'s' * (hours.workers > 1)}"
     why = [
         f"{found.epochs:g} epochs of {found.train_fraction:.3g} of the training images, {found.updates:,} updates: the "
-        f"first runs take {rough_duration(found.first_s)} of {budget} on {hours.workers} worker{'s' * (hours.workers > 1)} "
-        f"(at most {FIRST_SHARE:.0%} of it)"
+        f"first runs take {rough_duration(found.first_s)} of {budget} on {workers}, at most {FIRST_SHARE:.0%}"
     ]
     if found.is_short:
         why.append(f"warning: {found.updates:,} updates are few: they rank who learns fastest, not who learns best")

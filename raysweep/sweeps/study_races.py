@@ -7,11 +7,12 @@ and the one whose driver was killed between its result and the line in the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from raysweep.deciding.allocation import standing
+from raysweep.deciding.race import Race
 from raysweep.deciding.studies import Line, Races, Run
 from raysweep.deciding.verdicts import Verdict
 from raysweep.identity import trial_id
@@ -20,7 +21,7 @@ from raysweep.planning import Member, PlannedTrial
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
 from raysweep.sweeps.common import planned_point
-from raysweep.terminal.decisions import Answer, verdict_text
+from raysweep.terminal.decisions import Answer, Baseline, verdict_text
 from raysweep.train.task import DONE, TrialTask
 from raysweep.units import rough_duration
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from raysweep.store.decision_log import DecisionLog
     from raysweep.store.store import Store
 
+STATE_EVERY_S = 60.0
+"""Seconds between lines about the state of a study in which nothing has been decided."""
 ABOVE_CHANCE = 1.5
 """A run did not train if its top-1 is at most this many times that of guessing."""
 
@@ -58,6 +61,10 @@ class StudyRaces:
     """Trials handed out by this driver, by id."""
     waiting: dict[str, Run] = field(default_factory=dict)
     """Trial in progress -> its run."""
+    recorded: set[Run] = field(default_factory=set)
+    """Runs whose studies and variants this driver has recorded in the store."""
+    said: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Study -> number of decided variants, and seconds used, when the state was last printed."""
     failed: dict[str, Line] = field(default_factory=dict)
     """Trial that failed -> its line."""
 
@@ -83,14 +90,17 @@ class StudyRaces:
         columns = ["trial", "status", "top1"]
         stored = {row["trial"]: row for row in self.store.trials(columns).to_pylist() if row["status"] in DONE}
         lines, seed = dict.fromkeys(self.entries), 0
+        known: list[Run] = []
         while lines:
             for line in list(lines):
                 trial = trial_id(self._recipe((line, seed)))
                 if trial not in stored:
                     del lines[line]
                     continue
+                known.append((line, seed))
                 self._take((line, seed), trial, stored[trial], None)
             seed += 1
+        self._record(known)
 
     def next(self) -> TrialTask | None:
         """The next trial to train. None if it depends on a trial in progress, or if all is decided or the time is over.
@@ -101,9 +111,9 @@ class StudyRaces:
         run = self.races.next_run()
         if run is None:
             return None
+        self._record([run, *self.races.due()])
         entry, recipe = self.entries[run[0]], self._recipe(run)
         first, trial = entry.members[0], trial_id(recipe)
-        self.store_members(run, trial)
         self.waiting[trial] = run
         self.tasks[trial] = replace(
             self.template, trial=trial, recipe=recipe, data=entry.data, study=first.study, variant=first.variant
@@ -151,12 +161,19 @@ class StudyRaces:
         recipe = self.tasks[trial].recipe
         return trial_id(replace(recipe, seed=0)), recipe.seed
 
-    def store_members(self, run: Run, trial: str) -> None:
-        """Record in the store which variants of which studies a trial belongs to."""
-        recipe, protocol = self._recipe(run), self.template.protocol
-        changes = diff(recipe, find_protocol(protocol))
-        for member in self.entries[run[0]].members:
-            self.store.write_members([member.row(trial, recipe, changes, protocol)])
+    def _record(self, runs: Iterable[Run]) -> None:
+        """Record in the store which variants of which studies trials belong to."""
+        protocol, rows = self.template.protocol, dict[str, list[dict[str, Any]]]()
+        for run in runs:
+            if run in self.recorded:
+                continue
+            self.recorded.add(run)
+            recipe = self._recipe(run)
+            changes = diff(recipe, find_protocol(protocol))
+            for member in self.entries[run[0]].members:
+                rows.setdefault(member.study, []).append(member.row(trial_id(recipe), recipe, changes, protocol))
+        for of_study in rows.values():
+            self.store.write_members(of_study)
 
     def _recipe(self, run: Run) -> Recipe:
         return replace(self.entries[run[0]].recipe, seed=run[1])
@@ -165,14 +182,12 @@ class StudyRaces:
         """Tell a result to all races that wait for it; each has it in its log before it counts."""
         value = score(row, self.entries[run[0]].recipe)
         places = self.races.end(run, seconds)
-        if places and seconds is None:
-            self.store_members(run, trial)
         for study, variant in places:
             own = {"variant": variant, "seed": run[1], "trial": trial, "value": value}
             self.logs[study].add(own | {"seconds": seconds and round(seconds, 1), "clock_s": self._clock_s()})
             self._judge(study, variant, run[1], value)
         for study in dict.fromkeys(study for study, _ in places):
-            self.say("note", self.state_of(study))
+            self._say_state(study)
 
     def _judge(self, study: str, variant: str, seed: int, value: float | None) -> None:
         race = self.races.races[study]
@@ -185,12 +200,16 @@ class StudyRaces:
             if verdict.outcome.decided:
                 self.say("verdict", f"{study}/{name}  {verdict_text(verdict)}")
 
-    def state_of(self, study: str) -> str:
-        """How far a study is, in one line."""
-        verdicts = self.races.races[study].verdicts.values()
+    def _say_state(self, study: str) -> None:
+        """Print how far a study is, unless nothing has been decided and the last such line is recent."""
+        verdicts, budget = self.races.races[study].verdicts.values(), self.races.budget
         decided = sum(verdict.outcome.decided for verdict in verdicts)
-        left_s = max(0.0, self.races.budget.seconds - self.races.budget.used_s)
-        return f"{study}: {decided} decided, {len(verdicts) - decided} open, {rough_duration(left_s)} left"
+        before, at_s = self.said.get(study, (-1, 0.0))
+        if decided == before and budget.used_s - at_s < STATE_EVERY_S:
+            return
+        self.said[study] = decided, budget.used_s
+        left = rough_duration(max(0.0, budget.seconds - budget.used_s))
+        self.say("note", f"{study}: {decided} decided, {len(verdicts) - decided} open, {left} left")
 
     def answers(self) -> list[Answer]:
         """What is known of all variants."""
@@ -198,11 +217,12 @@ class StudyRaces:
         for study, race in self.races.races.items():
             now = standing(race)
             chances = now.best() if now else {}
+            baseline = baseline_of(race)
             for variant, verdict in race.verdicts.items():
                 needed_s = None if verdict.outcome.decided else self.races.needed_s(study, variant)
                 needed_s = needed_s and needed_s / self.races.budget.workers
                 failed = self._failure_of(study, variant)
-                found.append(Answer(study, variant, verdict, needed_s, chances.get(variant), failed))
+                found.append(Answer(study, variant, verdict, baseline, needed_s, chances.get(variant), failed))
         return found
 
     def _failure_of(self, study: str, variant: str) -> str:
@@ -230,6 +250,13 @@ def score(row: Mapping[str, Any], recipe: Recipe) -> float | None:
     top1 = row["top1"]
     trained = row["status"] == "finished" and top1 is not None and top1 > ABOVE_CHANCE / recipe.network.outputs
     return round(100 * top1, 6) if trained else None
+
+
+def baseline_of(race: Race) -> Baseline:
+    """The runs of the baseline so far."""
+    name = race.question.baseline
+    runs, values = race.runs.get(name), race.values(name)
+    return Baseline(name, runs.mean if runs else None, len(values), len(values) - (runs.n if runs else 0))
 
 
 def verdict_row(variant: str, verdict: Verdict, level: float) -> dict[str, Any]:

@@ -11,11 +11,29 @@ from typing import Any
 from raysweep.deciding.allocation import standing
 from raysweep.deciding.budget import Budget
 from raysweep.deciding.race import Race
-from raysweep.deciding.verdicts import Verdict
+from raysweep.deciding.verdicts import Outcome, Verdict
 from raysweep.terminal.tables import table
 from raysweep.units import rough_duration
 
 MOST_ROWS = 20
+SELDOM = 0.1
+"""Share of runs that may fail to train before a baseline counts as unreliable."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The runs that the variants of a study were compared with."""
+
+    name: str
+    top1: float | None
+    """Mean of the runs that trained, points."""
+    runs: int
+    did_not_train: int
+
+    def __str__(self) -> str:
+        top1 = "-" if self.top1 is None else f"{self.top1:.1f} %"
+        failed = f", {self.did_not_train} of them did not train" if self.did_not_train else ""
+        return f"baseline {self.name}: top-1 {top1}, {self.runs} runs{failed}"
 
 
 @dataclass(frozen=True)
@@ -25,6 +43,7 @@ class Answer:
     study: str
     variant: str
     verdict: Verdict
+    baseline: Baseline
     needed_s: float | None = None
     """Seconds by the clock until it is decided if its estimate holds; None for a decided one, or for too many."""
     chance: float | None = None
@@ -48,6 +67,7 @@ class Answer:
         del own["outcome"]
         own["did_not_train"] = own.pop("failed")
         return {"study": self.study, "variant": self.variant, **own} | {
+            "baseline": asdict(self.baseline),
             "needed_s": self.needed_s,
             "chance_best": self.chance,
             "failed_trial": self.failed_trial or None,
@@ -63,11 +83,23 @@ def interval(verdict: Verdict) -> tuple[str, str]:
     return f"{verdict.gain:+.1f}", f"[{verdict.low:+.1f}, {verdict.high:+.1f}]"
 
 
+def outcome_text(verdict: Verdict) -> str:
+    """The outcome, with the runs that did not train if there are any."""
+    if not verdict.failed:
+        return str(verdict.outcome)
+    runs = f"{verdict.failed} of {verdict.runs} runs"
+    return (
+        f"did not train in {runs}"
+        if verdict.outcome is Outcome.DID_NOT_TRAIN
+        else f"{verdict.outcome}; {runs} did not train"
+    )
+
+
 def verdict_text(verdict: Verdict) -> str:
     """A verdict in one line: `better  +4.1 [+1.2, +7.0]  4 runs`."""
     gain, limits = interval(verdict)
     numbers = "" if gain == "-" else f"  {gain} {limits}"
-    return f"{verdict}{numbers}  {verdict.runs} runs"
+    return f"{outcome_text(verdict)}{numbers}  {verdict.runs} runs"
 
 
 def answers_table(answers: Sequence[Answer]) -> str:
@@ -75,19 +107,31 @@ def answers_table(answers: Sequence[Answer]) -> str:
     ordered = sorted(answers, key=lambda one: (not one.verdict.outcome.decided, -_gain(one)))
     header = ("study", "variant", "verdict", "gain, points", "interval", "runs", "to decide it")
     rows = [
-        (one.study, one.variant, one.verdict, *interval(one.verdict), one.verdict.runs, one.needs)
+        (one.study, one.variant, outcome_text(one.verdict), *interval(one.verdict), one.verdict.runs, one.needs)
         for one in ordered[:MOST_ROWS]
     ]
-    text = table(header, rows)
-    rest = Counter(str(one.verdict.outcome) for one in ordered[MOST_ROWS:])
-    if not rest:
-        return text
-    counted = ", ".join(f"{number} {outcome}" for outcome, number in rest.items())
-    return f"{text}\nand {rest.total()} more: {counted}; --json has all"
+    lines = [table(header, rows)]
+    if rest := Counter(str(one.verdict.outcome) for one in ordered[MOST_ROWS:]):
+        counted = ", ".join(f"{number} {outcome}" for outcome, number in rest.items())
+        lines.append(f"and {rest.total()} more: {counted}; --json has all")
+    baselines = {one.study: one.baseline for one in answers}
+    return "\n".join([*lines, "", *(f"{study}: {baseline}" for study, baseline in baselines.items())])
 
 
 def _gain(answer: Answer) -> float:
     return answer.verdict.gain if math.isfinite(answer.verdict.gain) else -math.inf
+
+
+def unreliable_text(answers: Sequence[Answer]) -> str:
+    """A warning if a baseline often fails to train; empty if none does."""
+    baselines = {one.study: one.baseline for one in answers}
+    bad = [f"{one.name} of {study}" for study, one in baselines.items() if one.did_not_train > SELDOM * one.runs]
+    if not bad:
+        return ""
+    return (
+        f"the baseline {', '.join(bad)} often did not train, so its verdicts say little about networks that do: train "
+        "longer (--epochs, --budget), or change what keeps it from training (--lr, --set init.name=lsuv)."
+    )
 
 
 def best_text(races: Mapping[str, Race]) -> str:

@@ -8,8 +8,8 @@ import click
 
 from raysweep.arguments import DECIDE, REQUEST, SHORTHANDS, STUDIES
 from raysweep.safe import command
-from raysweep.terminal.decisions import answers_table, best_text, first_runs_table
-from raysweep.terminal.notes import note, say
+from raysweep.terminal.decisions import answers_table, best_text, first_runs_table, unreliable_text
+from raysweep.terminal.notes import note, say, warn
 from raysweep.verbs.options import EXIT_FAILED, KEPT, begin_work, json_option, print_json, set_option, with_options
 from raysweep.verbs.resources import resource_options
 
@@ -74,6 +74,7 @@ def print_answers(prepared: Prepared, races: StudyRaces, as_json: bool) -> None:
         if prepared.asked.goal == "best":
             say(best_text(races.races.races))
         say(f"\n{prepared.judged_on}")
+    warn(unreliable_text(answers))
     store = prepared.asked.request.store
     if races.failed:
         show = command("raysweep", "show", next(iter(races.failed)), "--store", store)
