@@ -12,12 +12,12 @@ from raysweep.arguments import DECIDE, converted, take_request
 from raysweep.deciding.budget import Budget
 from raysweep.deciding.race import Question, Race
 from raysweep.deciding.studies import Races
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import changes as changed_fields
 from raysweep.identity import digest, line_id
 from raysweep.planning import PlannedTrial, possible
 from raysweep.request import Request
-from raysweep.study import Study, space_names
+from raysweep.study import Study, find_studies, space_names
 from raysweep.sweeps.common import advice, carry_out
 from raysweep.sweeps.fit_to_hours import Hours, choices
 from raysweep.sweeps.resources import Resources
@@ -48,11 +48,6 @@ class DecideRequest:
     goal: str = "all"
 
     def __post_init__(self) -> None:
-        if spaces := [name for name in self.request.studies if name in space_names()]:
-            raise RaysweepError(
-                f"{spaces[0]} is a search space, and `decide` compares the variants of studies: see `raysweep list "
-                "studies`."
-            )
         for study in self.request.find_studies():  # refuses margins and goals before anything is read
             Question(_names(study), study.baseline, self.margin, goal=self.goal)
 
@@ -73,7 +68,41 @@ def take_decide(arguments: dict[str, Any], studies: Sequence[str | Study]) -> De
     if not given["budget"]:
         raise RaysweepError("say how much time there is, e.g. --budget 2h.")
     budget_s = seconds_in(given["budget"])
-    return DecideRequest(take_request(arguments, studies), budget_s, given["margin"], given["goal"])
+    request = narrowed(take_request(arguments, [name for name in studies if refuse_space(name)]))
+    return DecideRequest(request, budget_s, given["margin"], given["goal"])
+
+
+def refuse_space(study: str | Study) -> bool:
+    """Refuse the name of a search space.
+
+    Raises:
+        RaysweepError: it is one.
+    """
+    if study in space_names():
+        raise RaysweepError(
+            f"{study} is a search space, and `decide` compares the variants of studies: see `raysweep list studies`."
+        )
+    return True
+
+
+def narrowed(request: Request) -> Request:
+    """The request with the variants that it names, each of which at least one of its studies must have.
+
+    Raises:
+        RaysweepError: a variant that no study has, or a study of which none is named.
+    """
+    studies = find_studies(request.studies)
+    if not request.variants:
+        return replace(request, studies=studies)
+    known = [{variant.name for variant in study.variants} for study in studies]
+    for name in request.variants:
+        if not any(name in names for names in known):
+            raise unknown("variant", name, sorted(set().union(*known)), f"raysweep list variants {studies[0].name}")
+    kept = [
+        study.only(name for name in request.variants if name in names)
+        for study, names in zip(studies, known, strict=True)
+    ]
+    return replace(request, studies=tuple(kept), variants=())
 
 
 def _names(study: Study) -> tuple[str, ...]:

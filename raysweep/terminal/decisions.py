@@ -130,7 +130,7 @@ def unreliable_text(answers: Sequence[Answer]) -> str:
         return ""
     return (
         f"the baseline {', '.join(bad)} often did not train, so its verdicts say little about networks that do: train "
-        "longer (--epochs, --budget), or change what keeps it from training (--lr, --set init.name=lsuv)."
+        "longer (--epochs, --budget), or change what keeps it from training (--lr, --set network.norm=batch)."
     )
 
 
