@@ -126,7 +126,10 @@ class Races:
         race = self.races[study]
         if (more := more_runs(race, variant)) is None:
             return None
-        return race.cost(race.needed(variant, race.verdicts[variant].runs + more))
+        runs = race.verdicts[variant].runs + more
+        jobs = [(variant, seed) for seed in range(runs)]
+        jobs += [(race.question.baseline, seed) for seed in range(race.baseline_runs_of(runs))]
+        return race.cost([job for job in jobs if job not in race.results])
 
     def first_s(self) -> float:
         """Seconds of one worker for the runs that are due."""

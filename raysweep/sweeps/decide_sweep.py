@@ -125,7 +125,8 @@ class Prepared:
     manifests: Sequence[Manifest]
     why: Sequence[str]
     """The choices made, with reasons."""
-    is_new: bool
+    start_s: float
+    """Seconds of a trial before its first epoch."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What was chosen to fit the hours."""
 
@@ -187,8 +188,9 @@ def prepare(asked: DecideRequest, resources: Resources) -> Prepared:
         Budget(asked.budget_s, workers, used_s),
     )
     folders = {line_id(one.recipe): str(sets.folder_of(one.recipe.data).resolve()) for one in plan}
-    is_new = all(log.is_new for log in logs.values())
-    return Prepared(asked, fitted, plan, questions, heads, races, folders, checked.manifests, why, is_new, settings)
+    return Prepared(
+        asked, fitted, plan, questions, heads, races, folders, checked.manifests, why, pace.start_s, settings
+    )
 
 
 def questions_of(asked: DecideRequest, plan: Sequence[PlannedTrial]) -> dict[str, Question]:
@@ -285,7 +287,7 @@ def open_races(prepared: Prepared, deterministic: bool, keep_checkpoints: bool) 
         keep_checkpoint=keep_checkpoints,
         deterministic=deterministic,
     )
-    races = StudyRaces(prepared.races, entries, logs, store, template)
+    races = StudyRaces(prepared.races, entries, logs, store, template, prepared.start_s)
     races.resume()
     return races
 

@@ -55,6 +55,8 @@ class StudyRaces:
     store: Store
     template: TrialTask
     """The task that all trials share, except for recipe and images."""
+    start_s: float = 0.0
+    """Seconds of a trial before its first epoch."""
     say: Callable[[str, str], None] = lambda kind, text: None
     """Receives `verdict` or `note`, and a line of text."""
     tasks: dict[str, TrialTask] = field(default_factory=dict)
@@ -139,7 +141,7 @@ class StudyRaces:
             self.races.fail(run)
             self.failed[trial] = run[0]
             return
-        self._take(run, trial, row, self.races.budget.clock() - self.races.running.get(run, 0.0))
+        self._take(run, trial, row, self.start_s + row["wall_s"])  # not by the clock: Ray may have had to start
 
     def most_left(self) -> int:
         """The largest number of trials in progress and to come."""
