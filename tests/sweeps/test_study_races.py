@@ -137,15 +137,15 @@ def test_a_failed_trial_ends_what_needs_it_and_is_named(tmp_path: Path) -> None:
 
 
 def test_more_hours_continue_and_fewer_end_it(tmp_path: Path) -> None:
-    short = make_races(tmp_path, budget_s=5.0)
+    short = make_races(tmp_path, budget_s=4.0)
     clock = [0.0]
-    short.races.budget = Budget(5.0, clock=lambda: clock[0])
+    short.races.budget = Budget(4.0, clock=lambda: clock[0])
     while task := short.next():
         write_end(short.store, task)
         clock[0] += 1.0
         short.end(task.trial, "finished")
-    assert clock[0] == 5.0
-    assert set(outcomes(short).values()) == {"undecided"}
+    assert clock[0] == 4.0
+    assert "undecided" in outcomes(short).values()
     long = make_races(tmp_path)
     long.resume()
     assert run(long)
