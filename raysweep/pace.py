@@ -17,7 +17,7 @@ from raysweep.disk.cache import recall, remember
 from raysweep.errors import RaysweepError
 from raysweep.fitting import Speed, makespan
 from raysweep.identity import digest
-from raysweep.machine import gpus, processor, usable_cores
+from raysweep.process.machine import gpus, processor, usable_cores
 from raysweep.recipe import Recipe
 from raysweep.units import rough_duration
 

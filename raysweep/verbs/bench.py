@@ -15,10 +15,10 @@ from raysweep.arguments import settings_from
 from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.identity import recipe_json
-from raysweep.machine import processor
 from raysweep.networks import networks
 from raysweep.patch import patch
 from raysweep.process.children import child_environment, python_module
+from raysweep.process.machine import processor
 from raysweep.recipe import Recipe
 from raysweep.terminal.notes import say
 from raysweep.terminal.progress import counted
