@@ -17,6 +17,7 @@ from raysweep.disk.cache import recall, remember
 from raysweep.errors import RaysweepError
 from raysweep.fitting import Speed, makespan
 from raysweep.identity import digest
+from raysweep.planning import PlannedTrial
 from raysweep.process.machine import gpus, processor, usable_cores
 from raysweep.recipe import Recipe
 from raysweep.units import rough_duration
@@ -50,16 +51,17 @@ class Pace:
         train_s = length.iterations * length.batch_size * ratio / self.train_images_per_s
         return self.start_s + train_s + length.num_epochs * tested_images(recipe) * ratio / self.test_images_per_s
 
-    def sweep_s(self, trials_s: Iterable[float]) -> float:
-        """Wall time of trials of these durations."""
-        return makespan(trials_s, self.workers)
+    def left_s(self, planned: PlannedTrial) -> float:
+        """Seconds that are left of a planned trial; 0 if it is not run."""
+        return planned.share_left * self.trial_s(planned.recipe, planned.cost) if planned.is_paid else 0.0
+
+    def sentence(self, plan: Iterable[PlannedTrial]) -> str:
+        """The wall time of a plan: about 1.8 h here (2 trials at a time; measured 2026-11-30)."""
+        left = rough_duration(makespan(map(self.left_s, plan), self.workers))
+        return f"about {left} here ({self.workers} trial(s) at a time; measured {self.measured})"
 
     def _ratio(self, cost: Cost) -> float:
         return cost.macs / self.macs
-
-    def text(self, seconds: float) -> str:
-        """A time here: about 1.8 h here (2 workers; measured 2026-11-30)."""
-        return f"about {rough_duration(seconds)} here ({self.workers} worker(s); measured {self.measured})"
 
 
 def tested_images(recipe: Recipe) -> int:
