@@ -42,14 +42,14 @@ class Pace:
         """What a variant takes per unit of its baseline's length; `cost` is that of the variant, if it is known."""
         ratio = self._ratio(cost or _cost(recipe))
         images = recipe.length.images * recipe.training.epochs / baseline.length.images / baseline.training.epochs
-        tests = recipe.training.epochs / baseline.training.epochs * tested_images(recipe)
+        tests = recipe.training.epochs / baseline.training.epochs * num_tested(recipe)
         return Speed(images * ratio / self.train_images_per_s, tests * ratio / self.test_images_per_s, self.start_s)
 
     def trial_s(self, recipe: Recipe, cost: Cost | None = None) -> float:
         """Seconds of a trial: its start, its updates, and a test after each epoch."""
         length, ratio = recipe.length, self._ratio(cost or _cost(recipe))
         train_s = length.iterations * length.batch_size * ratio / self.train_images_per_s
-        return self.start_s + train_s + length.num_epochs * tested_images(recipe) * ratio / self.test_images_per_s
+        return self.start_s + train_s + length.num_epochs * num_tested(recipe) * ratio / self.test_images_per_s
 
     def left_s(self, planned: PlannedTrial) -> float:
         """Seconds that are left of a planned trial; 0 if it is not run."""
@@ -64,7 +64,7 @@ class Pace:
         return cost.macs / self.macs
 
 
-def tested_images(recipe: Recipe) -> int:
+def num_tested(recipe: Recipe) -> int:
     """Number of images of one test."""
     data = recipe.data
     return round(data.train_images * data.holdout) if data.holdout else data.test_images
