@@ -9,7 +9,7 @@ from raysweep import pace as pace_module
 from raysweep.cost import Cost
 from raysweep.disk.cache import cache_folder
 from raysweep.errors import RaysweepError
-from raysweep.pace import Pace, keep, recalled, num_tested
+from raysweep.pace import Pace, keep, num_tested, recalled
 from raysweep.patch import patch
 from raysweep.planning import Found, make_plan
 from raysweep.protocols import find_protocol
