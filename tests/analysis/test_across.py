@@ -3,9 +3,9 @@ from __future__ import annotations
 import math
 
 import pytest
+from raysweep.analysis.statistics.across import lost, q_values
 from scipy import stats
 
-from raysweep.analysis.statistics.across import lost, q_values
 from raysweep.analysis.statistics.comparisons import Comparison, Comparisons, Estimate
 from raysweep.analysis.statistics.power import MOST_SEEDS, detectable, detectable_sds, seeds_needed
 

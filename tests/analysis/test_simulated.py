@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from raysweep.analysis.statistics.across import q_values
 from scipy import stats
 
-from raysweep.analysis.statistics.across import q_values
 from raysweep.analysis.statistics.agreement import agree
 from raysweep.analysis.statistics.comparisons import (
     LEAST_FOR_BOOTSTRAP,
