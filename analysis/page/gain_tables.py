@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from raysweep.analysis.contrasts import MARGIN, Contrast
 from raysweep.analysis.load import ALL, LINE, Line, load_lines
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
 from raysweep.analysis.statistics.comparisons import (
+    NO_ESTIMATE,
     Estimate,
     comparisons,
     ends,
@@ -20,7 +22,6 @@ from raysweep.analysis.statistics.comparisons import (
     top1,
     untrained,
 )
-from raysweep.analysis.statistics.contrasts import MARGIN, Contrast
 from raysweep.analysis.statistics.power import seeds_needed
 from raysweep.analysis.statistics.ranks import chances
 from raysweep.deciding.verdicts import Outcome
@@ -43,7 +44,7 @@ def summary(line: Line) -> pd.DataFrame:
     published gain.
     """
     means, found, statuses, likely = top1(line), comparisons(line), ends(line.trials), chances(line)
-    differences = gains(line) | {line.baseline: Estimate(math.nan, math.nan, 0)}  # 0 by definition, not measured
+    differences = gains(line) | {line.baseline: NO_ESTIMATE}  # 0 by definition, not measured
     paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
     frame = pd.DataFrame(
         {

@@ -9,10 +9,10 @@ from itertools import permutations
 import numpy as np
 from scipy import special, stats
 
+from raysweep.analysis.contrasts import Floats
 from raysweep.analysis.load import Line, once_a_line
 from raysweep.analysis.published import published_study
 from raysweep.analysis.statistics.comparisons import CONFIDENCE
-from raysweep.analysis.statistics.contrasts import Floats
 from raysweep.analysis.statistics.ranks import drawn, ranked
 
 RESAMPLES = 2000

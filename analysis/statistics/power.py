@@ -7,7 +7,7 @@ from functools import cache
 
 from scipy import optimize, stats
 
-from raysweep.analysis.statistics.contrasts import Contrast
+from raysweep.analysis.contrasts import Contrast
 from raysweep.analysis.statistics.dunnett import power
 
 POWER = 0.8
