@@ -9,8 +9,8 @@ pool agree with each other; an unstable variant keeps its own (`raysweep.decidin
 
 Differences (better, worse) are chosen by the step-up rule of Benjamini and Hochberg (1995) over all contrasts with a
 baseline. With R differences of m contrasts, the coverage of every interval is 1 - R/m x 5 % (Benjamini and Yekutieli
-2005): it excludes 0 exactly if the verdict is better or worse, and exactly if the adjusted p is at most 5 %. At most 5 %
-of the claims, equal ones among them, are expected to be wrong.
+2005): it excludes 0 exactly if the verdict is better or worse, and exactly if the adjusted p is at most 5 %. At most
+5 % of the claims, equal ones among them, are expected to be wrong.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Contrast:
     sd: float
     """Root of the summed variances of one run of each; not a number without an interval."""
     df: float
+    """Degrees of freedom of the standard error."""
 
     @property
     def decided(self) -> bool:
@@ -190,7 +191,7 @@ class Contrasts:
             rate_p=rate,
             error=found.error.standard_error if found.error else math.nan,
             sd=found.sd,
-            df=min(found.error.df) if found.error else math.nan,
+            df=found.error.mean_df if found.error else math.nan,
         )
 
     def _adjusted(self, p: float) -> float:

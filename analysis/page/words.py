@@ -135,7 +135,7 @@ def trust(line: Line) -> list[str]:
 
 def _resolution(line: Line, tested: Mapping[str, Contrast]) -> str:
     found = page(line)
-    gain = statistics.median(detectable(one, found.level) for one in tested.values())
+    gain = statistics.median(detectable(one) for one in tested.values())
     spread = found.spreads[line.protocol]
     return (
         f"Standard deviation of a run of a stable variant: {math.sqrt(spread.variance):.2f} points, of which seeds "

@@ -165,8 +165,13 @@ def ends(trials: pd.DataFrame, but: str = "") -> dict[str, str]:
 
 
 def unfinished(line: Line) -> dict[str, str]:
-    """Variant -> the statuses of its trials that have not finished, with their counts; only variants with any."""
-    found = ends(line.trials, but=FINISHED)
+    """Variant -> its trials that have not finished or did not train, with their counts; only variants with any."""
+    return statuses(line, but=FINISHED)
+
+
+def statuses(line: Line, but: str = "") -> dict[str, str]:
+    """`ends` of a line, with the number of finished trials that have the accuracy of guessing."""
+    found = ends(line.trials, but)
     guesses = Counter(line.untrained.loc[line.untrained["status"] == FINISHED, "variant"])
     for name, count in guesses.items():
         found[name] = ", ".join(filter(None, [found.get(name, ""), f"{count} at the accuracy of guessing"]))
