@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from raysweep.children import search_path
 from raysweep.disk.cache import ensure_home
+from raysweep.process.children import search_path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command with these arguments, or those of the process."""
     # Python puts the working directory first on the path of `python -m`, or wherever PYTHONPATH has an empty entry.
     sys.path[:] = search_path()
-    from raysweep.stopping import stoppable
+    from raysweep.process.stopping import stoppable
     from raysweep.terminal.outputs import checked_outputs
 
     words = sys.argv[1:] if arguments is None else arguments

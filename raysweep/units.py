@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
+
+from raysweep.errors import RaysweepError
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -38,8 +41,26 @@ def duration(seconds: float | None) -> str:
 def rough_duration(seconds: float) -> str:
     """An estimate of a time in the unit that suits it: 40 s, 38 min, 5.2 h."""
     if seconds < 90:
-        return f"{max(1, round(seconds))} s"
+        return f"{max(1, round(seconds)) if seconds else 0} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
+
+
+def seconds_in(text: str) -> float:
+    """The seconds of a duration that a person writes: 2h, 90m, 1h30m, 45s, 0.5h.
+
+    Raises:
+        RaysweepError: it has another form, or is nothing.
+    """
+    found = _DURATION.fullmatch(re.sub(r"\s", "", text.lower()))
+    hours, minutes, seconds = (float(part or 0) for part in (found.groups() if found else ("", "", "")))
+    total = 3600 * hours + 60 * minutes + seconds
+    if 0 < total < math.inf:
+        return total
+    raise RaysweepError(f"{text!r} is not a duration: write it as 2h, 90m, 1h30m or 45s.")
 
 
 def brief(value: Any) -> str:

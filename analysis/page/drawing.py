@@ -11,8 +11,8 @@ from pathlib import Path
 
 from raysweep.analysis.load import Line
 from raysweep.analysis.page.section import Picture, pictures
-from raysweep.children import child_settings, environment
-from raysweep.machine import usable_cores
+from raysweep.process.children import child_settings, environment
+from raysweep.process.machine import usable_cores
 
 LINES_PER_PROCESS = 4
 """Fewer lines are drawn faster than another process can import matplotlib."""

@@ -28,7 +28,7 @@ from raysweep.disk.cache import cache_folder
 from raysweep.disk.locks import WITHOUT_LOCKS, locked
 from raysweep.disk.private import private_folder
 from raysweep.disk.whole import replacing
-from raysweep.machine import usable_memory
+from raysweep.process.machine import usable_memory
 
 LARGEST = 4 << 30
 """Largest size in bytes: some ten seconds of decoding on one core. More would delay the first trial too long."""

@@ -28,7 +28,7 @@ from raysweep.data.preprocess import needs_whole_image, rgb
 from raysweep.data.shared_memory import UnavailableError
 from raysweep.data.stream import Batch, ImageStream, Take
 from raysweep.errors import RaysweepError
-from raysweep.machine import usable_memory
+from raysweep.process.machine import usable_memory
 
 MEMORY = Path("/dev/shm")
 CHUNK, CHUNK_BYTES = 128, 8 * 2**20

@@ -7,14 +7,13 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import AuthenticationError
 
-from raysweep.children import child_settings, environment
 from raysweep.disk.private import is_ours
 from raysweep.errors import LostClusterError, RaysweepError
 from raysweep.orchestrate import ray_private
@@ -22,7 +21,8 @@ from raysweep.orchestrate.events import headline
 from raysweep.orchestrate.local_ray import LocalRay, local_ray
 from raysweep.orchestrate.nodes import this_machine
 from raysweep.orchestrate.ray_private import LOOPBACK, OTHER_NODES, UV_RUN, own_sessions, without
-from raysweep.stopping import owns_process, rearm, stoppable
+from raysweep.process.children import child_settings, environment
+from raysweep.process.stopping import owns_process, rearm, stoppable
 
 SETTINGS = {
     **ray_private.SETTINGS,
@@ -163,6 +163,10 @@ def _about(dashboard: str, token: Path | None = None) -> About:
     about = [f"dashboard at http://{dashboard}{key}" if dashboard else "no dashboard"]
     if os.environ.get("RAY_AUTH_MODE") == "disabled":
         about.append("RAY_AUTH_MODE is disabled: whoever reaches a port of this Ray can run code as you")
+    stored = Path.home() / ".ray" / "auth_token"  # earlier versions of Ray and raysweep have left it readable
+    with suppress(OSError):  # there is none
+        if stored.stat().st_mode & 0o077:
+            about.append(f"other users may read {stored}, with which they can run code as you: chmod 600 it")
     return about
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import ray
 import yaml
 
-from raysweep.machine import usable_cores, usable_memory
 from raysweep.orchestrate.ray_private import OBJECT_STORE_MINIMUM_MEMORY_BYTES, state
+from raysweep.process.machine import usable_cores, usable_memory
 
 Node = Mapping[str, float]
 """Resource name -> amount, as Ray reports it."""

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Collection
 
 from raysweep.errors import RaysweepError
-from raysweep.machine import usable_memory
 from raysweep.orchestrate.events import ENDS, Event, OnEvent, Outcome
 from raysweep.orchestrate.ray_sweep import ShortOfMemoryError
 from raysweep.orchestrate.restarts import CALM_S, LONGEST_SHORTAGE_PAUSE_S, PAUSE_S, SHORTAGE_S
+from raysweep.process.machine import usable_memory
 
 LEAST_FREE = 0.1
 """Share of this machine's memory that must be free before the next start."""

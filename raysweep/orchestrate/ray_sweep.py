@@ -18,7 +18,6 @@ from ray.exceptions import GetTimeoutError, OutOfMemoryError, RayError
 from ray.tune.search import ConcurrencyLimiter
 
 from raysweep.errors import LostClusterError, RaysweepError, UnfinishedError
-from raysweep.machine import usable_memory
 from raysweep.orchestrate.cluster import connect
 from raysweep.orchestrate.events import (
     Event,
@@ -42,6 +41,7 @@ from raysweep.orchestrate.prometheus import SweepMetrics
 from raysweep.orchestrate.ray_private import HEAD
 from raysweep.orchestrate.space_searcher import PlanOrder
 from raysweep.orchestrate.tuner import run_tuner
+from raysweep.process.machine import usable_memory
 from raysweep.store.claims import new_owner, release_all
 from raysweep.store.files import Files
 from raysweep.train.task import TrialTask
@@ -82,8 +82,8 @@ def run_on_ray(
 ) -> Outcome:
     """Train every task on the cluster; a trial that fails in all its attempts is recorded and the others continue.
 
-    With a `search` there are no tasks at the start: Tune asks it for one trial after another. `workers` is the number
-    of trials at once (None: as many as fit). With `gpus_per_worker` None a trial gets a GPU if the cluster has any, or
+    With a `search` there are no tasks at first: Tune asks it for them. `workers` is the number of trials at once (None:
+    as many as fit). With `gpus_per_worker` None a trial gets a GPU if the cluster has any, or
     a measured share of one. With `share_images` trials on the same node share decoded images. Events arrive in this
     thread, in order. `log_to` names tools to log to in addition to the store, see `loggers`.
 
@@ -104,11 +104,9 @@ def run_on_ray(
         share = share_images and layout.meet
         known = search.tasks if search else {task.trial: task for task in tasks}
         metrics, loggers = SweepMetrics(known, layout.shape), Loggers(log_to, known, on_event)
-        title = _title((metadata or {}).get("studies", ""))
-        with (
-            closing(loggers),
-            _Sweep(tasks, layout, train or train_trial, max_attempts, scheduler, search, share, title) as sweep,
-        ):
+        title, train = _title((metadata or {}).get("studies", "")), train or train_trial
+        whole = _Sweep(tasks, layout, train, max_attempts, scheduler, search, share, title)
+        with closing(loggers), whole as sweep:
             record_end = record_end or partial(record_trial_end, owner=sweep.owner)
             sweep.follow((metrics.on_event, loggers.on_event, on_event), record_end)
             return sweep.outcome()

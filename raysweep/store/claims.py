@@ -34,8 +34,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from raysweep.disk.processes import has_ended, this_process
 from raysweep.errors import ElsewhereError, RaysweepError
+from raysweep.process.alive import has_ended, this_process
 from raysweep.store.files import NO_PATIENCE, Files, Stamp
 from raysweep.store.reading import DAMAGE
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from raysweep.machine import usable_memory
+from raysweep.process.machine import usable_memory
 
 GIB = 2**30
 _STATUS = Path("/proc/self/status")

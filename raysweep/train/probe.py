@@ -12,15 +12,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any
 
-from raysweep.children import child_environment, python_module
+from raysweep.train.asking import answer, process, send
 from raysweep.train.memory import free_and_total_gib, reserved_gib
 from raysweep.train.work import Question, Work, batches_in, seconds
 
+MODULE = "raysweep.train.probe"
 SECONDS = 1.0
 """Duration of each measurement, with all processes at once."""
 MOST = 8
@@ -60,13 +60,13 @@ def carried(question: Question, most: int = MOST) -> Carried:
         RuntimeError: not even one process can train; holds the last line of its error.
     """
     with ExitStack() as stack:
-        processes = [stack.enter_context(_process(question))]
+        processes = [stack.enter_context(process(MODULE, asdict(question)))]
         memory = _memory(processes[0])
         needed, speeds = memory.own, {1: _together(processes)}
         while fewest_that_pay(speeds) == len(processes) <= min(most, int(ROOM * memory.total / needed)) // 2:
             free = _memory(processes[0]).free
-            started = [stack.enter_context(_process(question)) for _ in processes]
-            left = min(_memory(process).free for process in started)
+            started = [stack.enter_context(process(MODULE, asdict(question))) for _ in processes]
+            left = min(_memory(asked).free for asked in started)
             if question.device != "cpu":
                 needed = max(needed, (free - left) / len(started))
             processes += started
@@ -83,43 +83,17 @@ def fewest_that_pay(speeds: Mapping[int, float]) -> int:
     return counts[-1]
 
 
-@contextmanager
-def _process(question: Question) -> Iterator[subprocess.Popen[str]]:
-    command, pipe = python_module("raysweep.train.probe"), subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=child_environment()) as process:
-        try:
-            _send(process, asdict(question))
-            yield process
-        finally:
-            process.kill()
-
-
-def _memory(process: subprocess.Popen[str]) -> Memory:
+def _memory(asked: subprocess.Popen[str]) -> Memory:
     """Ask a process that has started to train for its memory."""
-    _send(process, None)
-    return Memory(**_answer(process))
+    send(asked, None)
+    return Memory(**answer(asked))
 
 
 def _together(processes: Sequence[subprocess.Popen[str]]) -> float:
     """Measure images per second of all processes at once."""
-    for process in processes:
-        _send(process, SECONDS)
-    return sum(float(_answer(process)) for process in processes)
-
-
-def _send(process: subprocess.Popen[str], message: object) -> None:
-    assert process.stdin
-    with suppress(BrokenPipeError):  # the process has ended: `_answer` reports why
-        print(json.dumps(message), file=process.stdin, flush=True)
-
-
-def _answer(process: subprocess.Popen[str]) -> Any:
-    assert process.stdout
-    assert process.stderr
-    if line := process.stdout.readline():
-        return json.loads(line)
-    errors = process.stderr.read().strip().splitlines()
-    raise RuntimeError(errors[-1] if errors else f"a measuring process ended with status {process.wait()}")
+    for asked in processes:
+        send(asked, SECONDS)
+    return sum(float(answer(asked)) for asked in processes)
 
 
 def serve(lines: Iterator[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -13,12 +12,13 @@ from typing import Any
 import click
 
 from raysweep.arguments import settings_from
-from raysweep.children import child_environment, python_module
 from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.identity import recipe_json
 from raysweep.networks import networks
 from raysweep.patch import patch
+from raysweep.process.children import child_environment, python_module
+from raysweep.process.machine import processor
 from raysweep.recipe import Recipe
 from raysweep.terminal.notes import say
 from raysweep.terminal.progress import counted
@@ -135,15 +135,6 @@ def hardware(device: str) -> str:
     from raysweep.train.devices import check_device
 
     return torch.cuda.get_device_name(device) if check_device(device).type == "cuda" else processor()
-
-
-def processor() -> str:
-    """Return the model name of the CPU, if the system reports it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def ask(recipe: Recipe, device: str, threads: int, repeats: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,6 +165,10 @@ def write(  # one argument per option
     begin_work("the images that are encoded are kept")
     with counted(f"writing {folder}") as progress:
         sets = write_sets(found, folder, also=sizes, progress=progress, say=note, **options)
+    _print_written(sets, folder, found)
+
+
+def _print_written(sets: Mapping[Path, Manifest], folder: Path, source: Source) -> None:
     for path, manifest in sets.items():
         splits = ", ".join(f"{split.images:,} {name}" for name, split in manifest.splits.items())
         say(f"{path}: {splits} images of {len(manifest.classes)} classes, digest {manifest.digest}")
@@ -172,7 +177,7 @@ def write(  # one argument per option
         note(f"skipped {printable(name)}")
     if len(skipped) > LISTED:
         note(f"skipped {len(skipped) - LISTED:,} more; {folder / FILE_NAME} lists all")
-    for line in lines(found.passed_over):
+    for line in lines(source.passed_over):
         note(f"passed over {line}")
 
 

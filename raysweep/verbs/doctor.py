@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from raysweep.machine import usable_cores, usable_memory
+from raysweep.process.machine import usable_cores, usable_memory
 from raysweep.terminal.notes import say
 from raysweep.terminal.tables import table
 
@@ -22,7 +22,7 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "
 
 @click.command()
 def doctor() -> None:
-    """Print versions, devices, usable cores and memory, and free disk space.
+    """Print versions, devices, usable cores, memory and disk.
 
     The exit status is 1 if something that raysweep needs is missing.
     """

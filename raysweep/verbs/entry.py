@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from raysweep.errors import LostClusterError, RaysweepError, UnfinishedError
-from raysweep.stopping import end, is_stopping
+from raysweep.process.stopping import end, is_stopping
 from raysweep.terminal.notes import note
 from raysweep.terminal.outputs import OutputError
 from raysweep.verbs.bench import bench

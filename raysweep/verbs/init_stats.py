@@ -12,7 +12,7 @@ from raysweep.arguments import take_request
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import recipe_json
 from raysweep.patch import Patch
-from raysweep.stopping import keeps
+from raysweep.process.stopping import keeps
 from raysweep.study import Study, Variant, factorial
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.progress import counted

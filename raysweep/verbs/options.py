@@ -12,7 +12,7 @@ import click
 from raysweep.addresses import check_local
 from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, Argument
 from raysweep.errors import RaysweepError, cannot_write
-from raysweep.stopping import keeps
+from raysweep.process.stopping import keeps
 from raysweep.terminal.notes import say, warn
 from raysweep.terminal.outputs import training_goes_on
 from raysweep.units import json_text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +19,9 @@ from raysweep.terminal.progress import numbers
 from raysweep.train.task import DONE
 from raysweep.verbs.options import DETERMINISTIC, EXIT_FAILED, KEPT, LocalPath, begin_work, open_store, store_option
 from raysweep.verbs.show import stored_trial
+
+if TYPE_CHECKING:
+    from raysweep.train.task import Placement, TrialTask
 
 
 @click.command()
@@ -50,11 +55,9 @@ def trial(
     raysweep trial 0c38f6f9 --store results --into again
     """
     from raysweep.data.image_sets import image_folder
-    from raysweep.data.manifest import FILE_NAME
     from raysweep.store.claims import new_owner
     from raysweep.store.store import Store
     from raysweep.train.devices import check_device
-    from raysweep.train.run_trial import record_end, run_trial
     from raysweep.train.task import Placement, TrialTask
 
     found = stored_trial(open_store(store), trial)
@@ -63,19 +66,36 @@ def trial(
             f"trial {found['trial']} is already {found['status']}: to train it again, use --into OTHER_STORE."
         )
     check_device(device)
+    target = Store.open(into, create=True).uri if into else store
+    recipe = recipe_from_json(found["recipe"])
+    folder, protocol = str(image_folder(_images(found, data), recipe.data)), found["protocol"]
+    task = TrialTask(found["trial"], recipe, folder, target, protocol, keep_checkpoint, trunks, deterministic)
+    begin_work(KEPT)
+    note(f"trial {task.trial}")
+    _train(task, Placement(device=device, threads=threads, owner=new_owner(), on_wait=_note_waiting))
+
+
+def _images(found: Mapping[str, Any], data: Path | None) -> Path:
+    """The folder with the images of a stored trial.
+
+    Raises:
+        RaysweepError: none was named, and the protocol's own folder has none.
+    """
+    from raysweep.data.manifest import FILE_NAME
+
     images = data or default_data(found["protocol"] or "")
     if data is None and not (images / FILE_NAME).is_file():
         raise RaysweepError(f"{images} has no images for trial {found['trial']}: pass their folder with --data.")
-    target = Store.open(into, create=True).uri if into else store
-    recipe = recipe_from_json(found["recipe"])
-    folder = image_folder(images, recipe.data)
-    protocol = found["protocol"]
-    task = TrialTask(found["trial"], recipe, str(folder), target, protocol, keep_checkpoint, trunks, deterministic)
-    begin_work(KEPT)
-    note(f"trial {task.trial}")
-    place = Placement(
-        device=device, threads=threads, owner=new_owner(), on_wait=lambda reason: note(f"waiting {reason}")
-    )
+    return images
+
+
+def _note_waiting(reason: str) -> None:
+    note(f"waiting {reason}")
+
+
+def _train(task: TrialTask, place: Placement) -> None:
+    from raysweep.train.run_trial import record_end, run_trial
+
     try:
         for row in run_trial(task, place, attempt=1):
             say(numbers(row))
@@ -84,6 +104,6 @@ def trial(
     except Exception as error:
         text = "".join(traceback.format_exception(error))
         record_end(task, "failed", text, place.owner)
-        note(f"failed: {headline(text)}. See why: `{command('raysweep', 'show', task.trial, '--store', target)}`")
+        note(f"failed: {headline(text)}. See why: `{command('raysweep', 'show', task.trial, '--store', task.store)}`")
         raise click.exceptions.Exit(EXIT_FAILED) from None
     say(row["status"])

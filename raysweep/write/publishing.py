@@ -26,7 +26,7 @@ from raysweep.data.manifest import (
 )
 from raysweep.disk.whole import sync_file, write_whole
 from raysweep.errors import RaysweepError
-from raysweep.machine import usable_cores
+from raysweep.process.machine import usable_cores
 from raysweep.safe import printable
 from raysweep.write.beton_writer import BetonWriter
 from raysweep.write.forms import Form

@@ -21,8 +21,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
-from raysweep.children import child_environment, python_module
 from raysweep.errors import RaysweepError
+from raysweep.process.children import child_environment, python_module
 from raysweep.write.encode import Encoded, joined, not_stored
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Read, Samples

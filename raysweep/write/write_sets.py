@@ -14,7 +14,7 @@ from typing import Any
 
 from raysweep.data.manifest import Manifest, read_manifest
 from raysweep.errors import RaysweepError
-from raysweep.machine import usable_cores
+from raysweep.process.machine import usable_cores
 from raysweep.write.estimate import SHARD_BYTES, decided, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad
@@ -53,44 +53,43 @@ def write_sets(
 ) -> dict[Path, Manifest]:
     """Write train.beton, test.beton and, last, manifest.json into `folder`, and into a subfolder for every other size.
 
-    After a kill or an interrupt, the same call continues, and the files get the same bytes as without it.
+    After a kill or an interrupt, the same call continues, with the same bytes in the end.
 
     Args:
         source: the images and their labels; see `open_source`.
         folder: created if it is missing.
-        side: short side to store, px; the aspect ratio stays. None keeps the original sizes; the manifest then has the
-            shortest side of all.
-        also: further sizes, such as `80` or `144-nearest`, written to the subfolders `short80`, `short144-nearest`.
-            With them, existing sets of this source are kept.
+        side: short side to store, px; the aspect ratio stays. None keeps the original sizes.
+        also: further sizes, such as `80` or `144-nearest`, for subfolders; existing sets of this source are then kept.
         rescale: how images are resized: auto (area to shrink, cubic to enlarge), or one of RESCALES.
         encoding: raw (uncompressed pixels), jpg, mixed, or auto: raw if that takes less than a GiB, else jpg.
         quality: JPEG quality, 1 to 100.
         raw_share: with mixed, the share of images stored as pixels, chosen by a hash of the image's number.
-        skip_bad: skip images that cannot be decoded and list them in the manifest. Without it they are an error, raised
-            when all others are encoded; these are kept, and the next call reads only the shards of the bad ones.
+        skip_bad: list images that cannot be decoded in the manifest, instead of an error when all others are encoded.
         strict: refuse a source that has anything besides its images, which are otherwise counted in the manifest.
         overwrite: replace existing sets, and discard unfinished work that was started with other options.
         workers: number of processes; None starts one per core.
-        progress: called with the number of images done and the total.
-        say: called with messages for the user.
+        progress, say: called with the number of images done and the total, and with messages for the user.
 
     Raises:
         RaysweepError: the images, labels, folder or disk cannot be used. Existing sets are unchanged.
-        KeyboardInterrupt: interrupted; the same call continues.
     """
     folder = Path(folder)
     forms = make_forms(Form(side, rescale, encoding, quality, raw_share), also)
     request = Request(source, folder, forms, skip_bad, overwrite, workers, progress or _ignore, say or _ignore)
     _check(request)
-    if strict and skip_bad:
-        raise RaysweepError("strict refuses what skip_bad passes over: use one of --strict and --skip-bad.")
     if strict:
-        check_nothing_passed_over(source)
+        _check_strictly(request)
     for sentence in (*source.notes, *warnings(source)):
         request.say(sentence)
     with _explained(request), staging_folder(folder) as place:
         _write(request, place)
     return {folder / name: read_manifest(folder / name) for name in forms}
+
+
+def _check_strictly(request: Request) -> None:
+    if request.skip_bad:
+        raise RaysweepError("strict refuses what skip_bad passes over: use one of --strict and --skip-bad.")
+    check_nothing_passed_over(request.source)
 
 
 def _ignore(*_: object) -> None:

@@ -20,6 +20,7 @@ from raysweep.store.query import results_table
 from raysweep.store.store import Store
 from raysweep.sweeps.study_sweep import member_rows
 from raysweep.verbs.entry import raysweep
+from raysweep.verbs.status import status_rows
 
 SETTINGS = {"solver.lr": 0.02, "training.epochs": 4.0}
 DAY = {day: datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2, 3)}
@@ -78,6 +79,7 @@ def test_every_reader_names_what_it_left_out(store: Store, tmp_path: Path, monke
         done = CliRunner().invoke(raysweep, words)
         assert done.exit_code == 0
         assert old in done.stderr
+    assert [row["trials"] for row in status_rows(store)] == [2], "the baseline and one elu"
     live = LiveReport(store, ["activation"], tmp_path / "report")
     monkeypatch.setattr(live.page, "write", lambda lines, every_s: tmp_path)
     live.update(live.following.refresh(), None)

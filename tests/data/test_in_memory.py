@@ -25,7 +25,7 @@ from raysweep.data.stream import TestStream, TrainStream
 from raysweep.disk import cache
 from raysweep.disk.private import private_folder
 from raysweep.errors import RaysweepError
-from raysweep.machine import Memory
+from raysweep.process.machine import Memory
 from tests.disks import give_away
 
 Stored = dict[str, tuple[Path, Manifest]]

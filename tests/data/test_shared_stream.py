@@ -23,7 +23,7 @@ from raysweep.data.shared_memory import UnavailableError
 from raysweep.data.shared_stream import AHEAD, CHUNK, LEAST_SLOTS, SharedStream, is_worth_sharing, segment_name, share
 from raysweep.data.stream import Batch, ImageStream, TestStream, TrainStream
 from raysweep.errors import RaysweepError
-from raysweep.machine import Memory
+from raysweep.process.machine import Memory
 from tests.data.sharer import SIDE, Sharer, digest, num_users
 from tests.disks import small_disk
 

@@ -13,7 +13,7 @@ import click
 
 from raysweep.orchestrate.events import Event
 from raysweep.orchestrate.ray_sweep import run_on_ray
-from raysweep.stopping import stoppable
+from raysweep.process.stopping import stoppable
 from raysweep.verbs.entry import call
 from tests.orchestrate.fakes import make_tasks, train_patiently
 

@@ -130,6 +130,7 @@ def test_a_local_ray_has_a_token_and_a_folder_of_its_own(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("ray.init", init)
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_MODE", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
@@ -145,6 +146,19 @@ def test_a_local_ray_has_a_token_and_a_folder_of_its_own(tmp_path: Path, monkeyp
     monkeypatch.setattr("ray.init", lambda **settings: SimpleNamespace(dashboard_url=""))
     with connect(None, {}, None) as about:
         assert "RAY_AUTH_MODE" in about[-1]
+
+
+def test_a_stored_token_that_others_can_read_is_reported(
+    joined: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.touch()
+    for mode, count in ((0o600, 0), (0o644, 1)):
+        token.chmod(mode)
+        with connect(None, {}, None) as about:
+            assert [str(token) in line for line in about].count(True) == count
 
 
 @contextmanager

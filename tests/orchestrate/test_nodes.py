@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.machine import Memory
 from raysweep.orchestrate import nodes
 from raysweep.orchestrate.nodes import NodeType, autoscaling_file, node_types, this_machine, to_come
+from raysweep.process.machine import Memory
 
 HEAD, GPU_NODE = {"CPU": 4.0, "memory": 1e9}, {"CPU": 16.0, "GPU": 4.0, "memory": 2e9}
 

@@ -13,13 +13,13 @@ import pytest
 from ray.exceptions import ActorDiedError, OutOfMemoryError
 
 from raysweep.errors import RaysweepError
-from raysweep.machine import Memory, usable_memory
 from raysweep.orchestrate import outlasting, tuner
 from raysweep.orchestrate.events import Event, OnEvent, Outcome, headline
 from raysweep.orchestrate.outlasting import outlast_shortages
 from raysweep.orchestrate.ray_sweep import ShortOfMemoryError, run_on_ray
 from raysweep.orchestrate.restarts import CALM_S, SHORTAGE_S
 from raysweep.orchestrate.shortage import find_shortage, starved
+from raysweep.process.machine import Memory, usable_memory
 from tests.orchestrate.clusters import cluster_of
 from tests.orchestrate.conftest import RAYS_OWN_WARNINGS
 from tests.orchestrate.fakes import Listener, make_row, make_tasks, train_slowly

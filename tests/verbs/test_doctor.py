@@ -5,7 +5,7 @@ import os
 import pytest
 from click.testing import CliRunner
 
-from raysweep.machine import Memory
+from raysweep.process.machine import Memory
 from raysweep.verbs import doctor as module
 from raysweep.verbs.doctor import doctor
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from raysweep.disk.processes import has_ended, this_process
+from raysweep.process.alive import has_ended, this_process
 
-TELL = "from raysweep.disk.processes import this_process; print(this_process(), flush=True); input()"
+TELL = "from raysweep.process.alive import this_process; print(this_process(), flush=True); input()"
 
 
 def test_a_process_has_ended_only_when_it_is_gone() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from raysweep import machine
-from raysweep.machine import usable_cores, usable_memory
+from raysweep.process import machine
+from raysweep.process.machine import usable_cores, usable_memory
 
 GIB = 2**30
 NONE_V1 = 9223372036854771712

@@ -15,8 +15,8 @@ import pytest
 
 START = """
 import os, subprocess, sys, time
-from raysweep import stopping
-from raysweep.stopping import keeps, stoppable
+from raysweep.process import stopping
+from raysweep.process.stopping import keeps, stoppable
 
 def wait():
     print("ready", flush=True)
@@ -137,11 +137,13 @@ def test_a_signal_that_comes_twice_at_once_is_one() -> None:
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
-    assert (process.returncode, output) == (128 + signal.SIGTERM, "closed\n")
+    assert output == "closed\n"
+    # The second one may come when Python has given up its handlers; a shell reports both as 143.
+    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)
 
 
 def test_the_family_has_those_whose_parents_are_dead() -> None:
-    from raysweep.stopping import family
+    from raysweep.process.stopping import family
 
     leader = subprocess.Popen(
         ["sh", "-c", "sleep 1000 >/dev/null & echo $!"], stdout=subprocess.PIPE, text=True, start_new_session=True

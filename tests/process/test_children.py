@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.children import child_environment, child_settings, environment, python_module, search_path
+from raysweep.process.children import child_environment, child_settings, environment, python_module, search_path
 from tests.images import picture
 
 LIBRARIES = ("numpy", "cv2", "PIL", "torch", "pyarrow", "pandas", "numba", "ray", "yaml", "click", "rich", "matplotlib")
@@ -26,7 +26,7 @@ PYTHONS = (
     "sitecustomize",
     "usercustomize",
 )
-PACKAGE = Path(__file__).resolve().parents[1] / "raysweep"
+PACKAGE = Path(__file__).resolve().parents[2] / "raysweep"
 Plant = Callable[[], list[str]]
 
 
@@ -82,13 +82,13 @@ def test_what_the_user_names_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PYTHONPATH", f"/elsewhere{os.pathsep}{tmp_path}")
     assert search_path() == [str(tmp_path), "/usr/lib/python"]
     monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.setattr("raysweep.children.OWN", tmp_path)  # a notebook in a checkout
+    monkeypatch.setattr("raysweep.process.children.OWN", tmp_path)  # a notebook in a checkout
     assert search_path() == [str(tmp_path), "/usr/lib/python"]
 
 
 def test_python_is_started_in_one_place() -> None:
     files = [path for path in PACKAGE.rglob("*.py") if "sys.executable" in path.read_text()]
-    assert {path.relative_to(PACKAGE).as_posix() for path in files} == {"children.py", "verbs/doctor.py"}
+    assert {path.relative_to(PACKAGE).as_posix() for path in files} == {"process/children.py", "verbs/doctor.py"}
 
 
 SWEEP = ("activation", "--protocol", "demo", "--variants", "tanh", "--epochs", "1")

@@ -1,4 +1,4 @@
-"""The cores and the memory of this machine that this process may use.
+"""The cores and the memory of this machine that this process may use, and the names of its processor and GPUs.
 
 Its CPU affinity and the limits of its control groups (of containers, of batch systems such as Slurm, and of all the
 groups that these are in) count as well as the hardware: the smallest of them is what there is.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,18 @@ def usable_memory() -> Memory:
     found = [Memory(1024 * machine.get("MemTotal:", 0.0), 1024 * machine.get("MemAvailable:", 0.0))]
     found += [_within(group) for group in _groups("memory")]
     return Memory(min(memory.total for memory in found), max(0.0, min(memory.free for memory in found)))
+
+
+def processor() -> str:
+    """The model name of the CPU, if the system reports it."""
+    named = (line.partition(":")[2].strip() for line in _lines(ROOT / "proc/cpuinfo") if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def gpus() -> list[str]:
+    """The model names of the NVIDIA GPUs of this machine, whether or not this process may use them."""
+    files = sorted((ROOT / "proc/driver/nvidia/gpus").glob("*/information"))
+    return [line.partition(":")[2].strip() for file in files for line in _lines(file) if line.startswith("Model")]
 
 
 def _groups(controller: str) -> Iterator[Path]:

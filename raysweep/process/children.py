@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-OWN = Path(__file__).resolve().parents[1]
+OWN = Path(__file__).resolve().parents[2]
 """The folder in which this process found raysweep."""
 
 
