@@ -32,8 +32,9 @@ def controlled(lines: Sequence[Line]) -> str:
     return (
         f"At most {LEVEL:.0%} of the claims on this page (better, worse, equal within {points(found.margin)}) are "
         f"expected to be wrong. {found.different} of {found.tested} distinct contrasts with a baseline differ. Every "
-        f"interval of a gain has a coverage of {1 - found.level:.1%}; it excludes 0 exactly if the verdict is better "
-        "or worse, that is if the adjusted p is at most 0.05 (Benjamini and Yekutieli 2005)."
+        f"interval of a gain has a coverage of {1 - found.level:.1%}; that of a variant that trained excludes 0 "
+        "exactly if the verdict is better or worse, so if the adjusted p is at most 0.05 (Benjamini and Yekutieli "
+        "2005)."
     ).replace("%", " %")
 
 
