@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import pandas as pd
 
+from raysweep.analysis.contrasts import Contrasts
 from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.identity import recipe_from_json
 from raysweep.nas.history import History
@@ -28,6 +29,8 @@ DIVERGED = "diverged"
 STOPPED = "stopped"
 WAITING = "waiting"
 """The status of a trial that is planned and has no row yet."""
+CHANCES = 1.5
+"""A finished trial did not train if its accuracy is at most this many times that of guessing."""
 LINE = ["study", "protocol", "line"]
 """Columns that identify a line."""
 
@@ -45,6 +48,8 @@ class Line:
     started; `data_wait` is the share (0..1) of its time that a trial waited for images."""
     epochs: pd.DataFrame
     """One row per epoch of a variant and seed, with `order`."""
+    contrasts: Contrasts | None = None
+    """The contrasts of everything that is shown together with this line; None if it is shown alone."""
 
     @cached_property
     def variants(self) -> list[str]:
@@ -71,6 +76,22 @@ class Line:
     def finished(self) -> pd.DataFrame:
         """The trials with a final accuracy."""
         return self.trials[(self.trials["status"] == FINISHED) & self.trials["top1"].notna()]
+
+    @cached_property
+    def trained(self) -> pd.DataFrame:
+        """The finished trials whose accuracy is above `CHANCES` times that of guessing."""
+        return self.finished[self.finished["top1"].astype(float) > self._least[self.finished.index]]
+
+    @cached_property
+    def untrained(self) -> pd.DataFrame:
+        """The trials that ended without training: diverged, or finished with the accuracy of guessing."""
+        guess = (self.trials["status"] == FINISHED) & (self.trials["top1"].astype(float) <= self._least)
+        return self.trials[guess | (self.trials["status"] == DIVERGED)]
+
+    @cached_property
+    def _least(self) -> pd.Series:
+        outputs = {text: recipe_from_json(text).network.outputs for text in set(self.trials["recipe"])}
+        return CHANCES / self.trials["recipe"].map(outputs).astype(float)
 
     @cached_property
     def baseline_recipe(self) -> Recipe:

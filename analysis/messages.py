@@ -1,29 +1,33 @@
 """The take-home messages of the paper, each tested on the results of a store.
 
-Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), conclusions. A message is tested by one comparison: the
-recommendation against its alternative, in the same line, paired by seed. The p-values of all messages are adjusted
-together (Benjamini and Hochberg).
+Mishkin, Sergievskiy & Matas, CVIU 2017 (arXiv 1606.02228), conclusions. A message is tested by one contrast, chosen
+beforehand: that of the first place in `take_home.csv` of which the store has both variants.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from raysweep.analysis.load import DIVERGED, Line
+from raysweep.analysis.contrasts import ONE_SEED, Contrast
+from raysweep.analysis.load import Line
 from raysweep.analysis.metrics import METRICS, NOTHING
-from raysweep.analysis.statistics.comparisons import LEVEL, Estimate, contrast
+from raysweep.analysis.published import published
+from raysweep.analysis.statistics.comparisons import Estimate, contrast, groups, page, untrained
+from raysweep.deciding.verdicts import Outcome
 
-HOLDS, REVERSED, OPEN, NOT_RUN = "holds", "reversed", "not distinguishable", "not run"
+HOLDS, REVERSED, SAME = "holds", "reversed", "no difference within the margin"
+OPEN, UNTESTABLE, NOT_RUN = "undecided", "could not be tested here", "not run"
+UNCLAIMED = "worse here; no difference published"
+"""The published difference is smaller than the margin, so that nothing is reversed."""
+WORDS = {Outcome.BETTER: HOLDS, Outcome.WORSE: REVERSED, Outcome.EQUAL: SAME, ONE_SEED: "one seed: no claim"}
 FILE = Path(__file__).parent / "take_home.csv"
-TESTED = ("study", "protocol", "line", "variant", "against", "gain", "gain_half", "n", "p", "verdict")
+TESTED = ("study", "protocol", "line", "variant", "against", "gain", "gain_half", "n", "p", "published", "verdict")
 
 
 @cache
@@ -37,60 +41,62 @@ def messages() -> pd.DataFrame:
 
 
 def take_home(lines: Iterable[Line]) -> pd.DataFrame:
-    """One row per message and line that tests it, and one for each untested message.
+    """One row per message.
 
-    Columns: `message`, `study`, `protocol`, `line`, `variant`, `against`, `gain` and `gain_half` (points), `n` (seeds),
-    `p` (adjusted for all rows), `verdict`, `note`. Empty if no message is tested.
+    Columns: `message`, `study`, `protocol`, `line`, `variant`, `against`, `gain` and `gain_half` (points), `n` (runs of
+    the variant), `p` (adjusted, as in the tables), `published` (difference, points), `verdict`, `note`. Empty if no
+    message is tested.
     """
-    lines, rows = list(lines), []
-    for (message, note), places in messages().groupby(["message", "note"], sort=False):
-        rows += list(_tests(places, lines)) or [{"message": message, "note": note, "n": 0, "p": math.nan}]
-    adjusted = _adjusted([row["p"] for row in rows])
-    rows = [row | {"p": p, "verdict": _verdict(row, p)} for row, p in zip(rows, adjusted, strict=True)]
+    lines = list(lines)
+    rows = [
+        {"message": message, "note": note, "n": 0, "p": math.nan, "verdict": NOT_RUN} | _first(places, lines)
+        for (message, note), places in messages().groupby(["message", "note"], sort=False)
+    ]
     frame = pd.DataFrame(rows, columns=["message", *TESTED, "note"])
     return frame if frame["study"].notna().any() else frame.iloc[:0]
 
 
-def _tests(places: pd.DataFrame, lines: Sequence[Line]) -> Iterator[dict[Any, Any]]:
-    """The tests of a message in these lines; the same trials in two studies count once."""
-    seen = set()
+def _first(places: pd.DataFrame, lines: Sequence[Line]) -> dict[Any, Any]:
+    """The test of the first place of a message that these lines have, whatever its result; empty if there is none."""
+    gap = _published(places)
     for place in places.to_dict("records"):
         for line in (line for line in lines if line.study == place["study"]):
-            pair = line.trials[line.trials["variant"].isin([place["variant"], place["against"]])]
-            trials = frozenset(pair["trial"])
-            if pair["variant"].nunique() == 2 and trials not in seen:
-                seen.add(trials)
-                yield place | _test(line, place["variant"], place["against"], place["note"])
+            runs = groups(line)
+            pair = [runs[name] for name in (place["variant"], place["against"]) if name in runs]
+            if len(pair) == 2 and all(group.ended for group in pair):
+                return place | _test(line, place["variant"], place["against"], place["note"], gap)
+    return {}
 
 
-def _test(line: Line, variant: str, against: str, note: str) -> dict[str, Any]:
+def _published(places: pd.DataFrame) -> float:
+    """The published difference of the first place that has one, in points; not a number if none has."""
+    rows = published().drop_duplicates(["study", "variant"])
+    points = METRICS["top1"].of(rows)
+    top1 = dict(zip(zip(rows["study"], rows["variant"], strict=True), points, strict=True))
+    gaps = [
+        top1.get((place.study, place.variant), math.nan) - top1.get((place.study, place.against), math.nan)
+        for place in places.itertuples()
+    ]
+    return next((gap for gap in gaps if not math.isnan(gap)), math.nan)
+
+
+def _test(line: Line, variant: str, against: str, note: str, gap: float) -> dict[str, Any]:
     """The gain of the recommendation over its alternative in one line, in points of top-1."""
-    gain, p = contrast(line, variant, against)
-    diverged = {}
-    for name in (variant, against):
-        own = line.trials.loc[line.trials["variant"] == name, "status"]
-        if count := int((own == DIVERGED).sum()):
-            diverged[name] = f"{name}: {count} of {len(own)} diverged"
-    found = {"gain": gain.mean, "gain_half": gain.half, "n": gain.n, "p": p, "unstable": variant in diverged}
-    notes = "; ".join(filter(None, [*diverged.values(), note]))
-    return found | {"protocol": line.protocol, "line": line.line, "note": notes}
+    one = contrast(line, variant, against)
+    failed = untrained(line)
+    notes = [f"{name}: {failed[name]}" for name in (variant, against) if name in failed]
+    found = {"gain": one.gain, "gain_half": one.half, "n": one.n, "p": one.p, "published": gap}
+    about = {"protocol": line.protocol, "line": line.line, "note": "; ".join(filter(None, [*notes, note]))}
+    return found | about | {"verdict": _verdict(one, gap, page(line).margin)}
 
 
-def _verdict(row: Mapping[str, Any], p: float) -> str:
-    """The verdict at an adjusted p-value. A recommendation that diverged with any seed does not hold."""
-    if math.isnan(p):
-        return "one seed: no claim" if row["n"] else NOT_RUN
-    if p > LEVEL or (row["gain"] > 0 and row["unstable"]):
-        return OPEN
-    return HOLDS if row["gain"] > 0 else REVERSED
-
-
-def _adjusted(p: Sequence[float]) -> list[float]:
-    values = np.array(p, dtype=float)
-    known = ~np.isnan(values)
-    if known.any():
-        values[known] = stats.false_discovery_control(values[known])
-    return [float(value) for value in values]
+def _verdict(one: Contrast, gap: float, margin: float) -> str:
+    """The verdict on a message. A test that could not show the published difference says nothing about it."""
+    if one.verdict == Outcome.UNDECIDED:
+        return UNTESTABLE if abs(gap) < one.half else OPEN
+    if one.verdict == Outcome.WORSE and abs(gap) < margin:
+        return UNCLAIMED
+    return WORDS.get(one.verdict, str(one.verdict))
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -103,9 +109,10 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         {
             "recommendation": frame["message"],
             "verdict": frame["verdict"],
-            "gain, points (95 %)": [Estimate(*value).text(METRICS["gain"]) for value in values],
+            METRICS["gain"].label: [Estimate(*value).text(METRICS["gain"]) for value in values],
+            "published difference": frame["published"].astype(float).map(METRICS["gain"].text),
             "n": frame["n"].astype(str),
-            "adjusted p": frame["p"].astype(float).map(METRICS["p"].text),
+            METRICS["p"].label: frame["p"].astype(float).map(METRICS["p"].text),
             "comparison": tested,
             "study": where,
             "note": frame["note"],

@@ -12,10 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast
 from raysweep.analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
 from raysweep.analysis.metrics import METRICS, NOTHING
 from raysweep.analysis.statistics.agreement import Agreement, agree
-from raysweep.analysis.statistics.comparisons import CONFIDENCE, LEVEL, Comparisons, comparable_tops, comparisons
+from raysweep.analysis.statistics.comparisons import CONFIDENCE, comparisons, on_one_page, page
+from raysweep.analysis.statistics.ranks import drawn, ranked
+from raysweep.deciding.verdicts import outcome_of
 from raysweep.safe import printable
 from raysweep.store.store import Store
 from raysweep.terminal.tables import table
@@ -28,8 +31,8 @@ PAIRED_BY = (("study", "baseline", "protocol", "line"), ("study", "baseline", "p
 """Fields of lines that are equal in a pair: lines that agree in more of them are paired first."""
 TRIALS = ["trial", "study", "variant", "seed", "top1_a", "top1_b", "difference", "verdict"]
 PAIR = ["pair", "study", "protocol_a", "protocol_b", "line_a", "line_b"]
-VARIANTS = [*PAIR, "variant", "n_a", "n_b", "gain_a", "gain_b", "difference", "half", "p", "differs"]
-ORDERS = [*PAIR, "tau", "low", "high", "n"]
+VARIANTS = [*PAIR, "variant", "n_a", "n_b", "gain_a", "gain_b", "difference", "half", "p", "verdict", "differs"]
+ORDERS = [*PAIR, "tau", "low", "high", "n", "p", "in_order", "pairs"]
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,11 @@ class StoreComparison:
         }
 
 
-def compare_stores(uri_a: str, uri_b: str) -> StoreComparison:
-    """Compare two stores.
+def compare_stores(uri_a: str, uri_b: str, margin: float = MARGIN) -> StoreComparison:
+    """Compare two stores; `margin` is the smallest difference of gains that matters, in points.
 
     Lines with the same study and settings are paired first, then lines of the same study and protocol, then lines of
-    the same study. The interval of a difference of gains is Welch's, from the errors of both lines, at Bonferroni's
+    the same study. The interval of a difference of gains is Welch's, from the errors of both gains, at Bonferroni's
     level for the variants of the pair. Unequal numbers of one trial are within noise if 95 % of the pairs of trials
     that differ only by chance would differ at least as little.
 
@@ -76,7 +79,7 @@ def compare_stores(uri_a: str, uri_b: str) -> StoreComparison:
         RaysweepError: one of the stores cannot be read, or is empty.
     """
     a, b = Store.open(uri_a), Store.open(uri_b)
-    lines_a, lines_b = load_lines(a, [ALL]), load_lines(b, [ALL])
+    lines_a, lines_b = (on_one_page(load_lines(store, [ALL]), margin) for store in (a, b))
     pairs = list(_pairs(lines_a, lines_b))
     trials_a, trials_b = (set(store.trials(["trial"])["trial"].to_pylist()) for store in (a, b))
     rows = [row for number, pair in enumerate(pairs) for row in _variants(number, *pair)]
@@ -110,38 +113,37 @@ def _keys(number: int, a: Line, b: Line) -> dict[str, Any]:
 
 def _variants(number: int, a: Line, b: Line) -> Iterator[dict[str, Any]]:
     found_a, found_b = comparisons(a), comparisons(b)
-    both = [name for name in found_a.of if name in found_b.of and found_a.of[name].gain.n and found_b.of[name].gain.n]
-    tested = sum(name in found_a.family and name in found_b.family for name in both)
+    both = [name for name in found_a if name in found_b and found_a[name].n and found_b[name].n]
+    tested = sum(found_a[name].tested and found_b[name].tested for name in both)
     for name in both:
-        one, other = found_a.of[name].gain, found_b.of[name].gain
-        difference = other.mean - one.mean
-        half, p = _welch(difference, _errors(found_a, name), _errors(found_b, name), tested)
-        gains = {"n_a": one.n, "n_b": other.n, "gain_a": one.mean, "gain_b": other.mean}
-        test = {"difference": difference, "half": half, "p": p, "differs": p <= LEVEL}
+        one, other = found_a[name], found_b[name]
+        difference = other.gain - one.gain
+        half, p = _welch(difference, one, other, tested)
+        verdict = (
+            "one seed" if math.isnan(half) else str(outcome_of(difference - half, difference + half, page(a).margin))
+        )
+        gains = {"n_a": one.n, "n_b": other.n, "gain_a": one.gain, "gain_b": other.gain}
+        test = {"difference": difference, "half": half, "p": p, "verdict": verdict, "differs": p <= LEVEL}
         yield _keys(number, a, b) | {"variant": name} | gains | test
 
 
-def _errors(found: Comparisons, name: str) -> tuple[float, int]:
-    """The variance of a gain and its degrees of freedom; not a number with one seed."""
-    n = found.of[name].gain.n
-    return (found.sd**2 * 2 / n, found.df) if name in found.family else (math.nan, 0)
-
-
-def _welch(difference: float, a: tuple[float, int], b: tuple[float, int], tested: int) -> tuple[float, float]:
-    variance = a[0] + b[0]
-    if math.isnan(variance):
+def _welch(difference: float, a: Contrast, b: Contrast, tested: int) -> tuple[float, float]:
+    """Half-width of the interval of a difference of two gains, and its p, at Bonferroni's level."""
+    error = math.hypot(a.error, b.error)
+    if math.isnan(error):
         return math.nan, math.nan
-    if variance == 0:
-        return 0.0, float(difference == 0)
-    df = variance**2 / (a[0] ** 2 / a[1] + b[0] ** 2 / b[1])
-    half = stats.t.ppf(1 - (1 - CONFIDENCE) / 2 / tested, df) * math.sqrt(variance)
-    return float(half), float(min(1, tested * 2 * stats.t.sf(abs(difference) / math.sqrt(variance), df)))
+    df = error**4 / (a.error**4 / a.df + b.error**4 / b.df)
+    half = stats.t.isf(LEVEL / 2 / tested, df) * error
+    return float(half), float(min(1, tested * 2 * stats.t.sf(abs(difference) / error, df)))
 
 
 def _order(number: int, a: Line, b: Line) -> dict[str, Any] | None:
-    table_a, table_b = map(comparable_tops, (a, b))
-    both = [name for name in table_a.columns if name in table_b.columns]
-    found = agree(table_a[both].to_numpy(dtype=float), table_b[both].to_numpy(dtype=float))
+    means_a, means_b = ranked(a), ranked(b)
+    both = [name for name in means_a.index if name in means_b.index]
+    draws_a, draws_b = drawn(a, both), drawn(b, both)
+    # Draws are made with the same random numbers; the other way round they are independent.
+    draws = None if draws_a is None or draws_b is None else (draws_a, draws_b[::-1])
+    found = agree(means_a[both].to_numpy(dtype=float), means_b[both].to_numpy(dtype=float), draws)
     return _keys(number, a, b) | {"n": len(both)} | (vars(found) if found else {}) if both else None
 
 
@@ -168,11 +170,17 @@ def _trials(lines_a: Sequence[Line], lines_b: Sequence[Line]) -> pd.DataFrame:
 
 def _ended(lines: Sequence[Line]) -> pd.DataFrame:
     names = ["trial", "study", "variant", "seed", "status", *MEASURED, "sd"]
-    frames = [line.trials.assign(sd=comparisons(line).sd)[names] for line in lines]
+    frames = [line.trials.assign(sd=_noise(line))[names] for line in lines]
     rows = pd.concat(frames, ignore_index=True)
     ended = rows[rows["status"].isin([FINISHED, DIVERGED])]
     # A trial in several lines counts in the line that can estimate its errors.
     return ended.sort_values("sd", na_position="last", kind="stable").drop_duplicates("trial").sort_values("trial")
+
+
+def _noise(line: Line) -> float:
+    """Standard deviation of one run of a stable variant, in points; not a number if it is unknown."""
+    spread = page(line).spreads.get(line.protocol)
+    return math.sqrt(spread.variance) if spread else math.nan
 
 
 def comparison_text(found: StoreComparison) -> str:
@@ -207,7 +215,7 @@ def order_words(order: Mapping[Any, Any], own: pd.DataFrame) -> str:
     differing = f"{own['differs'].sum()} of {tested} gains differ" if tested else "one seed: no claim is made"
     if pd.isna(order["tau"]):
         return f"{where}: {differing}"
-    agreement = Agreement(order["tau"], order["low"], order["high"], order["n"])
+    agreement = Agreement(**{name: order[name] for name in ORDERS[len(PAIR) :]})
     return f"{where}: {differing}; Kendall's tau of the orders {agreement} over {agreement.n} variants"
 
 
@@ -226,8 +234,7 @@ def readable_variants(rows: pd.DataFrame) -> pd.DataFrame:
     columns = {"variant": rows["variant"], "n a": rows["n_a"].astype(str), "n b": rows["n_b"].astype(str)}
     gains = {"gain a": rows["gain_a"].map(gain), "gain b": rows["gain_b"].map(gain)}
     test = {"b - a": rows["difference"].map(gain), "95 %": halves, "p": rows["p"].map(METRICS["p"].text)}
-    differs = rows["differs"].map({True: "differs", False: ""})
-    return pd.DataFrame(columns | gains | test | {"": differs})
+    return pd.DataFrame(columns | gains | test | {"b against a": rows["verdict"]})
 
 
 def _text_table(text: pd.DataFrame) -> str:

@@ -27,7 +27,8 @@ from typing import Any
 
 from benchmarks._harness import Row, command_seconds, report, seconds
 from raysweep.analysis.load import ALL, load_lines
-from raysweep.analysis.page.html_page import HtmlPage
+from raysweep.analysis.page.html_page import HtmlPage, numbers
+from raysweep.analysis.statistics.comparisons import on_one_page
 from raysweep.identity import recipe_json
 from raysweep.orchestrate.events import Event
 from raysweep.planning import PlannedTrial, planned_studies, possible, to_run
@@ -125,8 +126,9 @@ def words_of_all(store: str, folder: str) -> None:
     opened = Store.open(store)
     lines = load_lines(opened, [ALL])
     page = HtmlPage(opened, Path(folder) / "all")
-    page.drawn = {line: [] for line in lines}
-    page.across_of = (lines, 0, 0)
+    keys = [(line, numbers(one)) for line, one in zip(lines, on_one_page(lines), strict=True)]
+    page.drawn = {key: [] for key in keys}
+    page.across_of = (keys, 0, 0)
     page.write(lines)
 
 

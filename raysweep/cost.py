@@ -52,7 +52,7 @@ def gpu_hours(recipe: Recipe, cost: Cost) -> float:
 
 def assumption(recipe: Recipe) -> str:
     """The assumption behind `gpu_hours` as a phrase."""
-    return f"GPU-hours assume {REACHED:.0%} of an A100's peak of {peak_tflops(recipe)} TFLOP/s; not measured"
+    return f"This assumes {REACHED:.0%} of an A100's peak of {peak_tflops(recipe)} TFLOP/s; not measured"
 
 
 def cost_key(recipe: Recipe) -> str:

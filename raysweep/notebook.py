@@ -210,6 +210,7 @@ def report(
     out: str | Path = "report",
     live: bool = False,
     every: float | None = None,
+    margin: float = 1.0,
 ) -> Path:
     """Write the figures and tables of the studies as one HTML page, and return its path.
 
@@ -221,55 +222,63 @@ def report(
         out: the folder to write.
         live: rewrite the page while a sweep runs; returns when the sweep is over.
         every: seconds between refreshes with `live`; None: 30.
+        margin: the smallest gain that matters, in points of top-1.
 
     Raises:
-        RaysweepError: no such store or study, a folder that cannot be written, or `every` without `live`.
+        RaysweepError: no such store or study, a folder that cannot be written, `every` without `live`, or a margin that
+            is not above 0.
     """
     from raysweep.analysis.page.report import EVERY_S, write_report
     from raysweep.terminal.watch_store import refreshes, seconds_between
 
     every_s = seconds_between(every, EVERY_S, live, "live=True")
-    return write_report(str(store), studies, Path(out), refreshes=refreshes if live else None, every_s=every_s)
+    followed = refreshes if live else None
+    return write_report(str(store), studies, Path(out), refreshes=followed, every_s=every_s, margin=margin)
 
 
-def gains(*studies: str, store: str | Path = "results") -> pd.DataFrame:
+def gains(*studies: str, store: str | Path = "results", margin: float = 1.0) -> pd.DataFrame:
     """One row for each variant of the studies, or of all in the store: the numbers of the report's tables.
 
-    Columns: `study`, `protocol`, `line` (settings), `variant`, `n` (seeds), `top1` and `gain` over the baseline in
-    points with `top1_half` and `gain_half` of their 95 % intervals, `p` (Dunnett, within the study), `q` (over all
-    requested studies), `verdict`, `seeds_needed`, `published_top1`, `published_gain`, costs, and how trials ended.
+    Columns: `study`, `protocol`, `line` (settings), `variant`, `n` (runs that trained), `top1` and `gain` over the
+    baseline in points with the half-widths `top1_half` and `gain_half` of their intervals, `p` (adjusted for all
+    requested studies), `verdict` (better, worse, equal within the margin, undecided, did not train), `best` and `top3`
+    (probabilities), `more_seeds` for the margin, `seeds_published`, `published_top1`, `published_gain`, costs, and how
+    trials ended. `margin` is the smallest gain that matters, in points.
 
     Raises:
-        RaysweepError: no such store, or no such study in it.
+        RaysweepError: no such store, no such study in it, or a margin that is not above 0.
     """
     from raysweep.analysis.page.gain_tables import all_gains
 
     with _opened(store) as opened:
-        return all_gains(opened, studies)
+        return all_gains(opened, studies, margin)
 
 
-def take_home(store: str | Path = "results") -> pd.DataFrame:
-    """The evidence in the store for each take-home message of the paper: gain, interval, adjusted p, verdict.
+def take_home(store: str | Path = "results", margin: float = 1.0) -> pd.DataFrame:
+    """The evidence in the store for each take-home message of the paper: gain, interval, published difference, verdict.
 
     Raises:
-        RaysweepError: no such store, or an empty one.
+        RaysweepError: no such store, an empty one, or a margin that is not above 0.
     """
     from raysweep.analysis.load import ALL, load_lines
     from raysweep.analysis.messages import take_home as messages
+    from raysweep.analysis.statistics.comparisons import on_one_page
 
     with _opened(store) as opened:
-        return messages(load_lines(opened, [ALL]))
+        return messages(on_one_page(load_lines(opened, [ALL]), margin))
 
 
-def compare(store_a: str | Path, store_b: str | Path) -> StoreComparison:
+def compare(store_a: str | Path, store_b: str | Path, margin: float = 1.0) -> StoreComparison:
     """A comparison of the results of two stores: frames of trials, variants and orders.
 
+    `margin` is the smallest difference of gains that matters, in points.
+
     Raises:
-        RaysweepError: a store that cannot be read, or is empty.
+        RaysweepError: a store that cannot be read, or is empty, or a margin that is not above 0.
     """
     from raysweep.analysis.two_stores import compare_stores
 
-    found = compare_stores(str(store_a), str(store_b))
+    found = compare_stores(str(store_a), str(store_b), margin)
     _warn(found.problems)
     return found
 

@@ -17,6 +17,7 @@ from raysweep.disk.cache import recall, remember
 from raysweep.errors import RaysweepError
 from raysweep.fitting import Speed, makespan
 from raysweep.identity import digest
+from raysweep.planning import PlannedTrial
 from raysweep.process.machine import gpus, processor, usable_cores
 from raysweep.recipe import Recipe
 from raysweep.units import rough_duration
@@ -41,28 +42,29 @@ class Pace:
         """What a variant takes per unit of its baseline's length; `cost` is that of the variant, if it is known."""
         ratio = self._ratio(cost or _cost(recipe))
         images = recipe.length.images * recipe.training.epochs / baseline.length.images / baseline.training.epochs
-        tests = recipe.training.epochs / baseline.training.epochs * tested_images(recipe)
+        tests = recipe.training.epochs / baseline.training.epochs * num_tested(recipe)
         return Speed(images * ratio / self.train_images_per_s, tests * ratio / self.test_images_per_s, self.start_s)
 
     def trial_s(self, recipe: Recipe, cost: Cost | None = None) -> float:
         """Seconds of a trial: its start, its updates, and a test after each epoch."""
         length, ratio = recipe.length, self._ratio(cost or _cost(recipe))
         train_s = length.iterations * length.batch_size * ratio / self.train_images_per_s
-        return self.start_s + train_s + length.num_epochs * tested_images(recipe) * ratio / self.test_images_per_s
+        return self.start_s + train_s + length.num_epochs * num_tested(recipe) * ratio / self.test_images_per_s
 
-    def sweep_s(self, trials_s: Iterable[float]) -> float:
-        """Wall time of trials of these durations."""
-        return makespan(trials_s, self.workers)
+    def left_s(self, planned: PlannedTrial) -> float:
+        """Seconds that are left of a planned trial; 0 if it is not run."""
+        return planned.share_left * self.trial_s(planned.recipe, planned.cost) if planned.is_paid else 0.0
+
+    def sentence(self, plan: Iterable[PlannedTrial]) -> str:
+        """The wall time of a plan: about 1.8 h here (2 trials at a time; measured 2026-11-30)."""
+        left = rough_duration(makespan(map(self.left_s, plan), self.workers))
+        return f"about {left} here ({self.workers} trial(s) at a time; measured {self.measured})"
 
     def _ratio(self, cost: Cost) -> float:
         return cost.macs / self.macs
 
-    def text(self, seconds: float) -> str:
-        """A time here: about 1.8 h here (2 workers; measured 2026-11-30)."""
-        return f"about {rough_duration(seconds)} here ({self.workers} worker(s); measured {self.measured})"
 
-
-def tested_images(recipe: Recipe) -> int:
+def num_tested(recipe: Recipe) -> int:
     """Number of images of one test."""
     data = recipe.data
     return round(data.train_images * data.holdout) if data.holdout else data.test_images

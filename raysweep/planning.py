@@ -78,10 +78,14 @@ class PlannedTrial:
         return self.recipe.training.epochs
 
     @property
+    def is_paid(self) -> bool:
+        """Whether this run trains it."""
+        return self.action not in ("wait", "skip", "omit")
+
+    @property
     def estimated_gpu_h(self) -> float:
         """GPU-hours left on an assumed card, see `raysweep.cost`; 0 if the trial is not run."""
-        unpaid = self.action in ("wait", "skip", "omit")
-        return 0.0 if unpaid else self.share_left * gpu_hours(self.recipe, self.cost)
+        return self.share_left * gpu_hours(self.recipe, self.cost) if self.is_paid else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object that `plan --json` prints."""

@@ -41,7 +41,7 @@ def duration(seconds: float | None) -> str:
 def rough_duration(seconds: float) -> str:
     """An estimate of a time in the unit that suits it: 40 s, 38 min, 5.2 h."""
     if seconds < 90:
-        return f"{max(1, round(seconds))} s"
+        return f"{max(1, round(seconds)) if seconds else 0} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from raysweep.errors import RaysweepError
 from raysweep.identity import trial_id
+from raysweep.pace import Pace, keep
 from raysweep.patch import patch
 from raysweep.planning import Found, decide, make_plan, needing, planned_studies, possible, shared_and_own, to_run
 from raysweep.protocols import find_protocol
@@ -216,13 +218,15 @@ def test_the_length_of_the_papers_training() -> None:
 
 
 def test_planning_loads_neither_torch_nor_ray() -> None:
+    keep(Recipe(), 1, Pace(1.0, 1.0, 1.0, 1, 1, "2026-11-30"))
     code = (
         "import sys; from raysweep.verbs.entry import raysweep\n"
         "try: raysweep(['plan', 'all', '--protocol', 'imagenet128', '--json'])\n"
         "except SystemExit: pass\n"
         "sys.exit(bool({'torch', 'ray', 'pandas', 'matplotlib', 'rich'} & sys.modules.keys()))"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert all(row["estimated_here_s"] for row in json.loads(done.stdout) if row["action"] == "run")
 
 
 def test_a_store_below_the_home_folder_is_found_by_its_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

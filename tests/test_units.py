@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from raysweep.units import brief, duration, json_text, rough_duration, short
+from raysweep.errors import RaysweepError
+from raysweep.units import brief, duration, json_text, rough_duration, seconds_in, short
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,7 @@ from raysweep.units import brief, duration, json_text, rough_duration, short
         (short(None), "-"),
         (duration(3_725.4), "1:02:05"),
         (duration(59.6), "1:00"),
+        (rough_duration(0), "0 s"),
         (rough_duration(40), "40 s"),
         (rough_duration(2_300), "38 min"),
         (rough_duration(18_700), "5.2 h"),
@@ -41,3 +43,20 @@ def test_json_has_null_for_what_is_no_number_and_iso_times() -> None:
 @pytest.mark.parametrize("seconds", [None, math.nan, math.inf])
 def test_a_time_that_is_none(seconds: float | None) -> None:
     assert duration(seconds) == "-"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2h", 7200), ("90m", 5400), ("1h30m", 5400), ("45s", 45), ("0.5h", 1800), (".5h", 1800), ("1H 30M 5s", 5405)],
+)
+def test_a_duration_as_people_write_it(text: str, seconds: float) -> None:
+    assert seconds_in(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2", "2 hours", "h", "-1h", "0h", "30m1h", "1e3s", "nanh", "infs", "9" * 400 + "h"]
+)
+def test_what_is_no_duration_is_named(text: str) -> None:
+    with pytest.raises(RaysweepError) as caught:
+        seconds_in(text)
+    assert repr(text) in str(caught.value)

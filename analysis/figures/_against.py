@@ -15,7 +15,7 @@ from raysweep.analysis.figures import _style as style
 from raysweep.analysis.load import Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
-from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, estimate, unfinished
+from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, top1, unfinished
 from raysweep.cost import cost_key, goldens
 from raysweep.recipe import Recipe
 from raysweep.study import CLEAN, find_study
@@ -92,11 +92,11 @@ class Against:
         return frame.sort_values(["source", "quantity", "series", "x"], kind="stable", ignore_index=True)
 
     def _ours(self, line: Line) -> Iterator[dict[str, Any]]:
-        points = METRICS["top1"].of(line.finished).groupby(line.finished["variant"]).apply(list).to_dict()
-        why = unfinished(line)
+        points = METRICS["top1"].of(line.trained).groupby(line.trained["variant"]).apply(list).to_dict()
+        why, means = unfinished(line), top1(line)
         for design in designs(line):
             seeds = points.get(design.name, [])
-            values = estimate(seeds).row("mean") | {"seeds": seeds, "crossed": why.get(design.name, "")}
+            values = means[design.name].row("mean") | {"seeds": seeds, "crossed": why.get(design.name, "")}
             yield from self._points(OURS, design, values)
 
     def _published(self, line: Line) -> Iterator[dict[str, Any]]:

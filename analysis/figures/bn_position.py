@@ -15,7 +15,7 @@ from raysweep.analysis.figures import _style as style
 from raysweep.analysis.load import Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published
-from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, tops, unfinished
+from raysweep.analysis.statistics.comparisons import INTERVAL, Estimate, as_estimate, contrast, unfinished
 from raysweep.recipe import Recipe
 
 STUDIES = ("batchnorm", "bn_cifar")
@@ -26,7 +26,7 @@ ROW_INCHES = 0.24
 
 
 def data(evidence: Evidence) -> pd.DataFrame:
-    """One row per group (network, non-linearity, protocol) and form: gains in points over `reference`, paired by seed.
+    """One row per group (network, non-linearity, protocol) and form: gains in points over `reference`.
 
     The reference is the network without normalisation, or with it before the non-linearity if that was not run.
     """
@@ -34,7 +34,7 @@ def data(evidence: Evidence) -> pd.DataFrame:
 
 
 def _line(line: Line) -> Iterator[dict[str, Any]]:
-    why, table = unfinished(line), tops(line)
+    why = unfinished(line)
     about = pd.DataFrame([_form(name, recipe) for name, recipe in line.recipes.items()])
     known = published()
     for (network, activation), group in about.groupby(["network", "activation"], sort=False):
@@ -43,7 +43,7 @@ def _line(line: Line) -> Iterator[dict[str, Any]]:
         own = known[(known["study"] == line.study) & (known["network"] == PAPER_NAMES.get(str(network)))]
         paper = METRICS["top1"].of(own.drop_duplicates("variant").set_index("variant"))
         for form in (form for form in FORMS if form in variants and form != reference):
-            found = estimate((table[variants[form]] - table[variants[reference]]).dropna().tolist())
+            found = as_estimate(contrast(line, variants[form], variants[reference]))
             gap = paper.get(variants[form], math.nan) - paper.get(variants[reference], math.nan)
             yield found.row() | {
                 "group": f"{network}, {activation}, {line.protocol}",
@@ -90,7 +90,7 @@ def _bars(ax: Axes, row: float, entry: Any) -> None:
     style.right_of(ax, row, Estimate(entry.gain, entry.half, entry.n).text(METRICS["gain"]), 6, 7)
 
 
-NOTE = f"Blue: ours, with the {MEAN_INTERVAL} of the gain, paired by seed; numbers at the right. Vermilion: published."
+NOTE = f"Blue: ours, with the {INTERVAL}; numbers at the right. Vermilion: published."
 OVERVIEWS.add("bn_position", "batch normalisation before and after the non-linearity", "Mishkin et al. 2017")(
     Overview(data, draw, lambda frame: 0.6 + ROW_INCHES * (len(frame) + frame["group"].nunique()), NOTE, order=2)
 )

@@ -14,7 +14,7 @@ from raysweep.analysis.figures import _style as style
 from raysweep.analysis.load import Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
-from raysweep.analysis.statistics.comparisons import INTERVAL, MEAN_INTERVAL, estimate, gains, top1, unfinished
+from raysweep.analysis.statistics.comparisons import INTERVAL, MEAN_INTERVAL, NO_ESTIMATE, gains, top1, unfinished
 
 STUDY = "learned_colorspace"
 HEADS = ("", "layers between image and network", "top-1, %", "gain, points", "published, %", "gain")
@@ -35,7 +35,11 @@ def data(line: Line) -> pd.DataFrame:
     paper = published_study(line.study, line.baseline).reindex(line.variants)
     summaries = line.trials.drop_duplicates("variant").set_index("variant")["summary"].reindex(line.variants)
     split = [re.fullmatch(r"(?:([A-Z]): )?(.*)", str(text)) for text in summaries]
-    why, tops, differences = unfinished(line), top1(line), gains(line) | {line.baseline: estimate([])}
+    why, tops, differences = (
+        unfinished(line),
+        top1(line),
+        gains(line) | {line.baseline: NO_ESTIMATE},
+    )
     rows = {
         "letter": [found.group(1) or "" if found else "" for found in split],
         "layers": [found.group(2) if found else "" for found in split],
@@ -78,10 +82,7 @@ def _row(ax: Axes, place: float, cells: tuple[str, ...], **options: Any) -> None
         ax.text(at, place, cell, fontsize=7, va="center", ha=side, **options)
 
 
-NOTE = (
-    f"Letters are those of the authors' talk. ±: half-width of the {MEAN_INTERVAL} of top-1, or of the {INTERVAL} of "
-    "a gain, paired by seed."
-)
+NOTE = f"Letters are those of the authors' talk. ±: half-width of the {MEAN_INTERVAL} of top-1, or of the {INTERVAL}."
 FIGURES.add("colorspace_table", "the learned colour spaces A to F", "Mishkin et al. 2017")(
     Figure(data, draw, lambda frame: 0.4 + ROW_INCHES * (len(frame) + frame["note"].ne("").sum()), NOTE, order=9)
 )

@@ -15,7 +15,16 @@ from raysweep.analysis.figures import _style as style
 from raysweep.analysis.load import Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
-from raysweep.analysis.statistics.comparisons import INTERVAL, Estimate, gains, near, seed_gains, unfinished
+from raysweep.analysis.statistics.comparisons import (
+    INTERVAL,
+    Estimate,
+    comparisons,
+    gains,
+    near,
+    run_gains,
+    unfinished,
+)
+from raysweep.deciding.verdicts import Outcome
 
 ROW_INCHES = 0.235
 MOST_ROWS = 60
@@ -31,18 +40,20 @@ LEAST_POINTS = 0.5
 def data(line: Line) -> pd.DataFrame:
     """One row per variant, best first: `variant`, `gain`, `half`, `n`, `sure`, `seeds` (gains), `published`, `note`.
 
-    `sure` means that the interval excludes 0. `note` says why seeds are missing: diverged, failed, waiting. The gain of
-    the baseline is 0 by definition. Empty for an architecture search, which has no baseline.
+    `sure` means that the verdict is better or worse. Variants that did not train come last. `note` says why seeds are
+    missing: diverged, failed, waiting. The gain of the baseline is 0 by definition. Empty for an architecture search,
+    which has no baseline.
     """
     if line.is_architecture_search:
         return pd.DataFrame(columns=["variant", "gain"])
     paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
-    found, seeds, notes = gains(line), seed_gains(line), unfinished(line)
+    found, seeds, notes, judged = gains(line), run_gains(line), unfinished(line), comparisons(line)
     rows = [
         {
             "variant": variant,
             "baseline": variant == line.baseline,
-            "sure": found[variant].excludes_0,
+            "sure": variant in judged and judged[variant].verdict in (Outcome.BETTER, Outcome.WORSE),
+            "last": variant in judged and judged[variant].verdict == Outcome.DID_NOT_TRAIN,
             "seeds": seeds[variant],
             "published": paper.get(variant, math.nan),
             "note": notes.get(variant, ""),
@@ -51,7 +62,8 @@ def data(line: Line) -> pd.DataFrame:
         for variant in line.variants
     ]
     frame = pd.DataFrame(rows)
-    best = frame.sort_values("gain", ascending=False, na_position="last", kind="stable", ignore_index=True)
+    order = frame["gain"].where(~frame["last"], frame["gain"].min() - 1)
+    best = frame.iloc[(-order).argsort(kind="stable")].reset_index(drop=True)
     kept: pd.DataFrame = best[(best.index < MOST_ROWS) | best["baseline"]]
     return kept.reset_index(drop=True)
 
@@ -137,15 +149,15 @@ def _legend(frame: pd.DataFrame) -> list[Line2D]:
 
     marks = [mark("ours", "o", style.OURS, 5.5, "white")] if not frame["sure"].all() else []
     if frame["half"].notna().any():
-        marks.append(mark("ours, interval excludes 0", "o", style.OURS, 5.5))
-        marks.append(mark("single seeds", "o", style.SEED, 2.2))
+        marks.append(mark("ours, better or worse", "o", style.OURS, 5.5))
+        marks.append(mark("single runs", "o", style.SEED, 2.2))
     if frame["published"].notna().any():
         marks.append(mark("published", "D", style.PUBLISHED, 4))
     return marks
 
 
 NOTE = (
-    f"Bars, for two or more seeds: {INTERVAL} of the gain, paired by seed. "
+    f"Bars, for two or more seeds: {INTERVAL}. Variants with runs that did not train come last. "
     "Numbers at the right: mean gain and half-width of its interval. Arrowheads: values far beyond the axis."
 )
 FIGURES.add("gains", "gain of every variant over the baseline, with the published gain")(

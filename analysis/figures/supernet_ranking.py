@@ -12,7 +12,7 @@ from raysweep.analysis.figures import OVERVIEWS, Evidence, Overview, stacked
 from raysweep.analysis.figures import _style as style
 from raysweep.analysis.load import FINISHED
 from raysweep.analysis.metrics import METRICS
-from raysweep.analysis.statistics.agreement import Agreement, agree
+from raysweep.analysis.statistics.agreement import Agreement, agree, over_variants
 from raysweep.analysis.statistics.comparisons import CONFIDENCE
 from raysweep.store.schema import RANKING
 
@@ -52,8 +52,8 @@ def _heading(name: str, value: Any) -> str:
 def agreement(frame: pd.DataFrame) -> Agreement | None:
     """Agreement of the two orders of a panel, over the architectures with both scores."""
     whole = frame[frame["left_out"] == ""]
-    standalone, shared = (whole[[way]].to_numpy(dtype=float).T for way in ("standalone", "shared"))
-    return agree(standalone, shared)
+    standalone, shared = (whole[way].to_numpy(dtype=float) for way in ("standalone", "shared"))
+    return agree(standalone, shared, over_variants(standalone, shared))
 
 
 def draw(frame: pd.DataFrame, ax: Axes) -> None:

@@ -8,13 +8,23 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from scipy import special
 
 from raysweep.analysis.figures import FIGURES, Figure, stacked
 from raysweep.analysis.figures import _style as style
 from raysweep.analysis.load import Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
-from raysweep.analysis.statistics.comparisons import MEAN_INTERVAL, Estimate, estimate, tops, unfinished
+from raysweep.analysis.statistics.comparisons import (
+    INTERVAL,
+    NO_ESTIMATE,
+    Estimate,
+    as_estimate,
+    contrast,
+    groups,
+    page,
+    unfinished,
+)
 from raysweep.study import find_study
 
 STUDY, ALL = "combined", "caffenet128_all"
@@ -34,31 +44,51 @@ ROW_INCHES = 0.3
 def data(line: Line) -> pd.DataFrame:
     """One row per bar: `part`, `kind`, `start`, `gain`, `half`, `n`, `published`, `crossed`; points of top-1.
 
-    A step is the gain of adding a part to those before it; it starts at their gain and uses the seeds that finished
-    both. The sum of the single gains uses the seeds that finished all of them.
+    A step is the gain of adding a part to those before it and starts at their gain. The sum of the single gains has the
+    baseline in each of them, which counts in its error.
     """
     if line.study != STUDY or line.finished.empty:
         return pd.DataFrame()
-    over = tops(line).reindex(columns=[variant.name for variant in find_study(STUDY).variants])
-    over = over.sub(over[line.baseline], axis=0)  # gains over the baseline, by seed
-    frame = pd.DataFrame([*_parts(over, line.baseline), *_sums(over)])
+    frame = pd.DataFrame([*_parts(line), *_sums(line)])
     why = unfinished(line)
     return frame.assign(crossed=frame["variant"].map(lambda variant: why.get(variant, "")))
 
 
-def _parts(over: pd.DataFrame, baseline: str) -> Iterator[dict[str, Any]]:
-    paper, before = _published(), baseline
+def _parts(line: Line) -> Iterator[dict[str, Any]]:
+    paper, before = _published(), line.baseline
     for number, part in enumerate(PUBLISHED_SINGLE, 1):
         after, single = _after(number, part), f"only_{part}"
-        yield _bar(part, after, STEP, over[after] - over[before], math.nan, over[before].mean())
-        yield _bar(part, single, SINGLE, over[single], paper[part])
+        start = 0.0 if before == line.baseline else _gain(line, before).mean
+        yield _bar(part, after, STEP, _gain(line, after, before), math.nan, start)
+        yield _bar(part, single, SINGLE, _gain(line, single), paper[part])
         before = after
 
 
-def _sums(over: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    paper, single = _published(), over[[f"only_{part}" for part in PUBLISHED_SINGLE]]
-    yield _bar(TOGETHER, ALL, TOGETHER, over[ALL], paper[ALL])
-    yield _bar(SUM, SUM, SUM, single.sum(axis=1, skipna=False), paper[SUM])
+def _gain(line: Line, variant: str, against: str = "") -> Estimate:
+    against = against or line.baseline
+    known = groups(line)
+    return as_estimate(contrast(line, variant, against)) if {variant, against} <= known.keys() else NO_ESTIMATE
+
+
+def _sums(line: Line) -> Iterator[dict[str, Any]]:
+    paper = _published()
+    yield _bar(TOGETHER, ALL, TOGETHER, _gain(line, ALL), paper[ALL])
+    yield _bar(SUM, SUM, SUM, _sum(line), paper[SUM])
+
+
+def _sum(line: Line) -> Estimate:
+    """The sum of the single gains: the sum of the means minus as many times the mean of the baseline."""
+    singles = [f"only_{part}" for part in PUBLISHED_SINGLE]
+    gains = [_gain(line, name) for name in singles]
+    if any(math.isnan(one.mean) for one in gains):
+        return NO_ESTIMATE
+    errors = [page(line).error(groups(line)[name]) for name in (*singles, line.baseline)]
+    half = math.nan
+    if all(errors) and not any(math.isnan(one.half) for one in gains):
+        shares = [*(1.0 for _ in singles), float(len(singles))]
+        error = math.hypot(*(share * one.standard_error for share, one in zip(shares, errors, strict=True) if one))
+        half = -float(special.ndtri(page(line).level / 2)) * error
+    return Estimate(sum(one.mean for one in gains), half, min(one.n for one in gains))
 
 
 def _after(number: int, part: str) -> str:
@@ -66,9 +96,9 @@ def _after(number: int, part: str) -> str:
     return f"only_{part}" if number == 1 else ALL if number == len(PUBLISHED_SINGLE) else f"add{number}_{part}"
 
 
-def _bar(part: str, variant: str, kind: str, gains: pd.Series, published: float, start: float = 0.0) -> dict[str, Any]:
+def _bar(part: str, variant: str, kind: str, gain: Estimate, published: float, start: float = 0.0) -> dict[str, Any]:
     about = {"part": part, "variant": variant, "kind": kind, "start": start, "published": published}
-    return about | estimate(gains.dropna().tolist()).row()
+    return about | gain.row()
 
 
 def _published() -> dict[str, float]:
@@ -117,7 +147,7 @@ def _draw_bar(ax: Axes, row: int, entry: Any) -> None:
 
 NOTE = (
     "Dark: the change from adding a part to those above it, and all together; light: the gain of a single part, and "
-    f"the sum of these. Error bars: {MEAN_INTERVAL} of the change, paired by seed. Diamonds: the published gains of a "
+    f"the sum of these. Error bars: {INTERVAL}. Diamonds: the published gains of a "
     "single part, of all together and their sum, each over the baseline of its own table. Numbers at the right: dark "
     "and light bars."
 )

@@ -7,36 +7,44 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from raysweep.analysis.contrasts import MARGIN, Contrast
 from raysweep.analysis.load import ALL, LINE, Line, load_lines
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
-from raysweep.analysis.statistics.across import QValues, claims, q_values
 from raysweep.analysis.statistics.comparisons import (
-    SAME,
-    Comparisons,
+    NO_ESTIMATE,
     Estimate,
     comparisons,
-    ends,
-    estimate,
     gains,
+    on_one_page,
+    page,
+    statuses,
     top1,
 )
 from raysweep.analysis.statistics.power import seeds_needed
+from raysweep.analysis.statistics.ranks import chances
+from raysweep.deciding.verdicts import Outcome
 from raysweep.safe import csv_text, html_text, latex_text, markdown_text
 from raysweep.store.store import Store
 
+ANSWERS = ("p", "best", "top3", "more_seeds", "seeds_published", "published_top1", "published_gain")
+"""Columns that are shown if they have any value."""
 COSTS = ("params", "macs", "images_per_s", "data_wait")
 
 
-def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
+NO_CHANCES = (math.nan, math.nan)
+
+
+def summary(line: Line) -> pd.DataFrame:
     """One row per shown variant, in the study's order; accuracies in points of top-1, `_half` half-widths of intervals.
 
-    `p` is Dunnett's, over the study; `q` is adjusted for all studies in the report, if given. `seeds_needed` is the
-    number of seeds that detect a difference of the observed size with a probability of 80 %, for those not detected.
+    `p` is adjusted for all contrasts of the page. `best` and `top3` are probabilities. `more_seeds` of an undecided
+    variant show a gain as large as the margin with a probability of 80 %; `seeds_published` seeds in all show the
+    published gain.
     """
-    means, differences, compared, verdicts = top1(line), gains(line), comparisons(line), claims(line, q or {})
-    differences[line.baseline] = estimate([])  # its gain is 0 by definition, not measured
-    statuses = ends(line.trials)
+    means, found, of_trials, likely = top1(line), comparisons(line), statuses(line), chances(line)
+    differences = gains(line) | {line.baseline: NO_ESTIMATE}  # 0 by definition, not measured
+    paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
     frame = pd.DataFrame(
         {
             "variant": name,
@@ -45,35 +53,42 @@ def summary(line: Line, q: QValues | None = None) -> pd.DataFrame:
             "top1_half": means[name].half,
             "gain": differences[name].mean,
             "gain_half": differences[name].half,
-            "p": compared.of[name].p if name in compared.of else math.nan,
-            "q": (q or {}).get(name, math.nan),
-            "verdict": verdicts.get(name, ""),
-            "seeds_needed": _more_seeds(differences[name], compared) if verdicts.get(name) == SAME else math.nan,
-            "trials": statuses.get(name, ""),
+            "p": found[name].p if name in found else math.nan,
+            "verdict": str(found[name].verdict) if name in found else "",
+            "best": likely.get(name, NO_CHANCES)[0],
+            "top3": likely.get(name, NO_CHANCES)[1],
+            "more_seeds": _more_seeds(found[name], line) if name in found else math.nan,
+            "seeds_published": _seeds(found[name], paper.get(name, math.nan), line) if name in found else math.nan,
+            "trials": of_trials.get(name, ""),
         }
         for name in line.shown
     )
-    of_trials = line.trials.groupby("variant").mean(numeric_only=True)
-    known = pd.concat([of_trials, published_study(line.study, line.baseline)], axis="columns").reindex(line.shown)
+    averages = line.trials.groupby("variant").mean(numeric_only=True)
+    known = pd.concat([averages, published_study(line.study, line.baseline)], axis="columns").reindex(line.shown)
     for name in ("published_top1", "published_gain", *COSTS):
         frame[name] = METRICS[name].of(known).to_numpy()
     return frame[[*(name for name in frame if name != "trials"), "trials"]]
 
 
-def _more_seeds(gain: Estimate, compared: Comparisons) -> float:
-    return seeds_needed(gain.mean, compared) or math.nan
+def _seeds(found: Contrast, gain: float, line: Line) -> float:
+    return seeds_needed(found, gain, page(line).level) or math.nan
 
 
-def all_gains(store: Store, studies: Sequence[str]) -> pd.DataFrame:
+def _more_seeds(found: Contrast, line: Line) -> float:
+    """Seeds that an undecided contrast lacks until a gain as large as the margin would be shown."""
+    if found.verdict != Outcome.UNDECIDED:
+        return math.nan
+    return max(1.0, _seeds(found, page(line).margin, line) - found.n)
+
+
+def all_gains(store: Store, studies: Sequence[str], margin: float = MARGIN) -> pd.DataFrame:
     """The summaries of these studies, or of all in the store, in one frame with the columns that identify their lines.
 
     Raises:
         RaysweepError: the store has no such study.
     """
-    lines = load_lines(store, studies or [ALL])
-    together = q_values([comparisons(line) for line in lines])
-    keys = [{name: getattr(line, name) for name in LINE} for line in lines]
-    frames = [summary(line, q).assign(**key) for line, q, key in zip(lines, together, keys, strict=True)]
+    lines = on_one_page(load_lines(store, studies or [ALL]), margin)
+    frames = [summary(line).assign(**{name: getattr(line, name) for name in LINE}) for line in lines]
     found = pd.concat(frames, ignore_index=True)
     return found[[*LINE, *found.columns.drop(LINE)]]
 
@@ -84,16 +99,13 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         "variant": frame["variant"].astype(str),
         "n": frame["n"].astype(str),
         f"{METRICS['top1'].label} (95 %)": _pairs(frame, "top1"),
-        f"{METRICS['gain'].label} (95 %)": _pairs(frame, "gain"),
+        METRICS["gain"].label: _pairs(frame, "gain"),
     }
-    known = [name for name in ("p", "q") if frame[name].notna().any()]
-    shown = [name for name in ("seeds_needed", "published_top1", "published_gain") if frame[name].notna().any()]
-    for name in known:
-        columns[METRICS[name].label] = frame[name].map(METRICS[name].text)
-    if known:
+    if frame["p"].notna().any() or frame["verdict"].eq(Outcome.DID_NOT_TRAIN).any():
         columns["verdict"] = frame["verdict"]
-    for name in (*shown, *COSTS):
-        columns[METRICS[name].label] = frame[name].map(METRICS[name].text)
+    for name in (*ANSWERS, *COSTS):
+        if name in COSTS or frame[name].notna().any():
+            columns[METRICS[name].label] = frame[name].map(METRICS[name].text)
     return pd.DataFrame(columns | {"trials": frame["trials"]})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from raysweep.analysis.contrasts import MARGIN
 from raysweep.analysis.load import Line, held_studies, lines_of
 from raysweep.analysis.page.html_page import PAGE, HtmlPage
 from raysweep.store.following import Following
@@ -20,11 +21,11 @@ from raysweep.store.store import Store
 class LiveReport:
     """The report of a store that changes."""
 
-    def __init__(self, store: Store, studies: Sequence[str], out: Path) -> None:
+    def __init__(self, store: Store, studies: Sequence[str], out: Path, margin: float = MARGIN) -> None:
         self.following = Following(store, TRIAL.names, MEMBERS.names)
         self.store = store
         self.studies = studies
-        self.page = HtmlPage(store, out)
+        self.page = HtmlPage(store, out, margin=margin)
         self.lines: dict[str, list[Line]] = {}
         self.seen: Counter[str] = Counter()
         """Study -> number of its members at the last update."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from raysweep.analysis.contrasts import MARGIN
 from raysweep.analysis.load import load_lines
 from raysweep.analysis.page.drawing import Progress
 from raysweep.analysis.page.html_page import HtmlPage, ignore
@@ -26,6 +27,7 @@ def write_report(
     *,
     refreshes: Refreshes | None = None,
     every_s: float = EVERY_S,
+    margin: float = MARGIN,
     ready: Callable[[Path], object] = ignore,
 ) -> Path:
     """Write each figure as SVG and PNG, each table as CSV, Markdown and LaTeX, and the HTML page; return its path.
@@ -37,6 +39,7 @@ def write_report(
         progress: called with the number of lines drawn so far and their total.
         refreshes: for a live report, follows the store; the page is rewritten after each change until the end.
         every_s: seconds between refreshes of a live report.
+        margin: the smallest gain that matters, in points of top-1.
         ready: called once with the path of the page, as soon as it exists.
 
     Raises:
@@ -44,10 +47,10 @@ def write_report(
     """
     store, folder = Store.open(store_uri), Path(out)
     if not refreshes:
-        page = HtmlPage(store, folder, progress).write(load_lines(store, studies))
+        page = HtmlPage(store, folder, progress, margin).write(load_lines(store, studies))
         ready(page)
         return page
-    live = LiveReport(store, studies, folder)
+    live = LiveReport(store, studies, folder, margin)
     for number, (_, changed) in enumerate(refreshes(live.following, store, every_s)):
         page = live.update(changed, every_s)
         if number == 0:

@@ -27,9 +27,10 @@ from raysweep.analysis.own_matplotlib import own_style
 from raysweep.analysis.page.gain_tables import markdown, readable, summary
 from raysweep.analysis.page.html_page import index_row, template
 from raysweep.analysis.page.section import facts, file_stem, origins, shown
+from raysweep.analysis.page.words import controlled
 from raysweep.analysis.published import published_study
-from raysweep.analysis.statistics.across import QValues, q_values
-from raysweep.analysis.statistics.comparisons import comparable_tops, comparisons
+from raysweep.analysis.statistics.comparisons import on_one_page
+from raysweep.analysis.statistics.ranks import ranked
 from raysweep.errors import RaysweepError, cannot_write
 from raysweep.safe import markdown_code, markdown_text
 from raysweep.store.store import Store
@@ -40,9 +41,16 @@ EMBEDDED = "gains"
 """The figure shown for each study."""
 MOST_PROPOSALS = 10
 """Largest number of proposals of an architecture search in its table; the figures show all."""
-INDEX = ("study", "protocol", "variants", "seeds", "tau", "better", "worse", "compared", "diverged", "best")
+INDEX = (
+    *("study", "protocol", "variants", "seeds", "pairs", "tau"),
+    *("better", "worse", "equal", "undecided", "did not train", "best"),
+)
 """Keys of `index_row` that have a column."""
-HEADINGS = {"tau": "tau with the published order (95 %)", "diverged": "diverged trials"}
+HEADINGS = {
+    "pairs": "pairs in the published order",
+    "tau": "tau with it (95 %, over seeds)",
+    "best": "most likely best",
+}
 
 
 def write_results(store_uri: str, page: Path, folder: Path) -> None:
@@ -52,7 +60,7 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
         RaysweepError: there is no such store, it is empty, or the page cannot be written.
     """
     store = Store.open(store_uri)
-    lines = load_lines(store, [ALL])
+    lines = on_one_page(load_lines(store, [ALL]))
     for problem in store.problems:
         warn(problem)
     try:
@@ -63,8 +71,7 @@ def write_results(store_uri: str, page: Path, folder: Path) -> None:
 
 
 def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:
-    together = q_values([comparisons(line) for line in lines])
-    rows = [index_row(line, q) for line, q in zip(lines, together, strict=True)]
+    rows = [index_row(line) for line in lines]
     across = [
         (entry.summary, _draw(entry.make, frame, origins(frame), folder / f"overview-{entry.name}.png", page))
         for entry, frame in shown(overviews(), gather(store, lines))
@@ -78,7 +85,8 @@ def _page(store: Store, lines: Sequence[Line], page: Path, folder: Path) -> str:
         readable=messages.readable,
         across=across,
         gain=METRICS["gain"].label,
-        sections=[_section(line, q, page, folder) for line, q in zip(lines, together, strict=True)],
+        controlled=controlled(lines),
+        sections=[_section(line, page, folder) for line in lines],
     )
 
 
@@ -105,13 +113,13 @@ def _repeats(line: Line) -> str:
     return f"{baseline}, {min(seeds.values())} or more of each variant"
 
 
-def _section(line: Line, q: QValues, page: Path, folder: Path) -> dict[str, Any]:
+def _section(line: Line, page: Path, folder: Path) -> dict[str, Any]:
     """The values that the template shows of a line."""
-    table = summary(line, q)
+    table = summary(line)
     finished = table.dropna(subset="top1")
-    ours = comparable_tops(line).mean()
+    ours = ranked(line)
     paper = published_study(line.study, line.baseline)["published_top1"].dropna()
-    return facts(line, q) | {
+    return facts(line) | {
         "table": readable(finished.nlargest(MOST_PROPOSALS, "top1") if line.is_architecture_search else table),
         "proposals": len(finished),
         "order": _ordered(ours, line),

@@ -17,7 +17,6 @@ from raysweep.analysis.load import Line
 from raysweep.analysis.page.gain_tables import csv, latex, markdown, readable, summary
 from raysweep.analysis.page.words import agreement_words, headline, missing, trust, waiting
 from raysweep.analysis.statistics import importance as importances
-from raysweep.analysis.statistics.across import QValues
 from raysweep.errors import RaysweepError
 from raysweep.registry import Entry, Registry
 from raysweep.space import Space, find_space
@@ -42,7 +41,7 @@ MOST_RECIPES = 200
 """Most variants that a section describes; the CSV has all."""
 
 
-def facts(line: Line, q: QValues) -> dict[str, Any]:
+def facts(line: Line) -> dict[str, Any]:
     """What every page says about a line."""
     return {
         "study": line.study,
@@ -50,8 +49,8 @@ def facts(line: Line, q: QValues) -> dict[str, Any]:
         "line": line.line,
         "architectures": line.is_architecture_search,
         "shipped": known_study(line.study),
-        "headline": headline(line, q),
-        "trust": trust(line, q),
+        "headline": headline(line),
+        "trust": trust(line),
         "agreement": agreement_words(line),
         "caption": caption(line),
         "settings": {path: brief(value) for path, value in line.settings().items()},
@@ -62,16 +61,16 @@ def facts(line: Line, q: QValues) -> dict[str, Any]:
     }
 
 
-def section(line: Line, q: QValues, drawn: list[Picture], out: Path) -> dict[str, Any]:
+def section(line: Line, drawn: list[Picture], out: Path) -> dict[str, Any]:
     """The values that the template shows of a line; also writes its tables to the folder."""
     stem = file_stem(line)
-    table, changed = summary(line, q), changes(line)
+    table, changed = summary(line), changes(line)
     write_tables(table.assign(**{"differs in": changed}), readable(table), out / stem)
     matters = importances.importance(line)
     if len(matters):
         write_tables(matters, importances.readable(matters), out / f"{stem}-importance")
     tables = {"table": readable(table), "importance": importances.readable(matters) if len(matters) else None}
-    return facts(line, q) | tables | {"pictures": drawn, "recipes": recipes(line, changed)}
+    return facts(line) | tables | {"pictures": drawn, "recipes": recipes(line, changed)}
 
 
 def write_tables(numbers: pd.DataFrame, text: pd.DataFrame, stem: Path) -> None:

@@ -1,27 +1,21 @@
-"""The sentences of a report on a line: headline, caveats, missing trials. None claims more than the intervals allow."""
+"""The sentences of a report on a line: headline, caveats, missing trials. None claims more than the verdicts do."""
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from raysweep.analysis.contrasts import LEVEL, NOTHING, ONE_SEED, Contrast
 from raysweep.analysis.load import FINISHED, Line
 from raysweep.analysis.metrics import METRICS
-from raysweep.analysis.statistics.across import QValues, claims, lost
 from raysweep.analysis.statistics.agreement import with_published
-from raysweep.analysis.statistics.comparisons import (
-    BETTER,
-    LEAST_FOR_BOOTSTRAP,
-    ONE_SEED,
-    SAME,
-    WORSE,
-    Comparison,
-    Comparisons,
-    comparisons,
-)
+from raysweep.analysis.statistics.comparisons import as_estimate, comparisons, groups, page
 from raysweep.analysis.statistics.power import MOST_SEEDS, POWER, detectable, seeds_needed
+from raysweep.deciding.verdicts import Outcome
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
 
 MOST_NAMES = 5
@@ -30,25 +24,46 @@ LONGEST = 300
 """Most characters of an error message that a report shows."""
 
 
-def headline(line: Line, q: QValues | None = None) -> str:
-    """The findings of a study so far; with `q`, at the level of all studies in the report."""
+def controlled(lines: Sequence[Line]) -> str:
+    """What the intervals, adjusted p-values and verdicts of a page promise, in a sentence or two."""
+    if not lines or not page(lines[0]).tested:
+        return "No contrast has two seeds of both variants: no claim is made."
+    found = page(lines[0])
+    return (
+        f"At most {LEVEL:.0%} of the claims on this page (better, worse, equal within {points(found.margin)}) are "
+        f"expected to be wrong. {found.different} of {found.tested} distinct contrasts with a baseline differ. Every "
+        f"interval of a gain has a coverage of {1 - found.level:.1%}; that of a variant that trained excludes 0 "
+        "exactly if the verdict is better or worse, so if the adjusted p is at most 0.05 (Benjamini and Yekutieli "
+        "2005)."
+    ).replace("%", " %")
+
+
+def points(margin: float) -> str:
+    """A margin with its unit."""
+    return f"{margin:g} point{'s' if margin != 1 else ''}"
+
+
+def headline(line: Line) -> str:
+    """The findings of a study so far, at the level of the page."""
     if line.is_architecture_search:
         return _best_found(line)
     compared = comparisons(line)
-    found = {variant: one for variant, one in compared.of.items() if one.gain.n}
+    if groups(line)[line.baseline].ended and not groups(line)[line.baseline].values:
+        return f"Nothing can be compared: the baseline {line.baseline} did not train."
+    found = {variant: one for variant, one in compared.items() if one.ended and one.verdict != NOTHING}
     if not found:
-        return f"Nothing to compare yet: {line.baseline} and another variant must both finish with the same seed."
-    if not compared.family:
+        return f"Nothing to compare yet: {line.baseline} and another variant must both finish."
+    if not any(one.tested for one in found.values()):
         return _one_seed(line, found)
-    verdicts = claims(line, q or {})
-    better, worse = ({name: found[name] for name in found if verdicts[name] == verdict} for verdict in (BETTER, WORSE))
-    single = [name for name in found if verdicts[name] == ONE_SEED]
+    of = {verdict: {name: one for name, one in found.items() if one.verdict == verdict} for verdict in Outcome}
+    single = [name for name in found if found[name].verdict == ONE_SEED]
     parts = [
-        _with_gains(f"Better than {line.baseline}", better, largest_first=True),
-        _with_gains("Worse", worse, largest_first=False),
-        _rest(line.baseline, [verdicts[name] for name in found]),
+        _with_gains(f"Better than {line.baseline}", of[Outcome.BETTER], largest_first=True),
+        _with_gains("Worse", of[Outcome.WORSE], largest_first=False),
+        _with_gains(f"Equal within {points(page(line).margin)}", of[Outcome.EQUAL], largest_first=True),
+        _did_not_train(compared),
+        _rest(line.baseline, list(found.values())),
         f"No claim is made for {_few(single)}: one seed." if single else "",
-        _diverged(compared),
     ]
     return " ".join(part for part in parts if part)
 
@@ -65,20 +80,22 @@ def _best_found(line: Line) -> str:
     )
 
 
-def _one_seed(line: Line, found: Mapping[str, Comparison]) -> str:
-    whole = {variant: one for variant, one in found.items() if not one.diverged} or found
-    best = max(whole, key=lambda variant: whole[variant].gain.mean)
+def _one_seed(line: Line, found: Mapping[str, Contrast]) -> str:
+    whole = {variant: one for variant, one in found.items() if one.trained}
+    if not whole:
+        return _did_not_train(found)
+    best = max(whole, key=lambda variant: whole[variant].gain)
     more = "a search trains each point once" if line.is_search else "run with --seeds 3 for intervals"
-    gain = whole[best].gain.text(METRICS["gain"])
+    gain = as_estimate(whole[best]).text(METRICS["gain"])
     highest = f"One seed: no claim is made. The highest so far is {best} ({gain} points); {more}."
-    return f"{highest} {_diverged(comparisons(line))}".rstrip()
+    return f"{highest} {_did_not_train(found)}".rstrip()
 
 
-def _with_gains(what: str, found: Mapping[str, Comparison], largest_first: bool) -> str:
+def _with_gains(what: str, found: Mapping[str, Contrast], largest_first: bool) -> str:
     if not found:
         return ""
-    names = sorted(found, key=lambda variant: found[variant].gain.mean, reverse=largest_first)
-    with_gains = [f"{name} ({found[name].gain.text(METRICS['gain'])})" for name in names]
+    names = sorted(found, key=lambda variant: found[variant].gain, reverse=largest_first)
+    with_gains = [f"{name} ({as_estimate(found[name]).text(METRICS['gain'])})" for name in names]
     return f"{what}: {_few(with_gains)}."
 
 
@@ -87,68 +104,68 @@ def _few(names: Sequence[str]) -> str:
     return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
-def _rest(baseline: str, verdicts: Sequence[str]) -> str:
-    compared = [verdict for verdict in verdicts if verdict != ONE_SEED]
-    rest = compared.count(SAME)
+def _rest(baseline: str, found: Sequence[Contrast]) -> str:
+    compared = [one for one in found if one.verdict in set(Outcome)]
+    rest = sum(one.verdict == Outcome.UNDECIDED for one in compared)
     if not rest:
         return ""
     which = "No variant is" if rest == len(compared) else f"{rest} of {len(compared)} are not"
-    return f"{which} distinguishable from the baseline {baseline}."
+    return f"{which} decided against the baseline {baseline}."
 
 
-def _diverged(found: Comparisons) -> str:
-    names = [f"{variant} ({one.diverged} of {one.trials})" for variant, one in found.of.items() if one.diverged]
-    return f"Not called better because trials diverged: {_few(names)}." if names else ""
+def _did_not_train(found: Mapping[str, Contrast]) -> str:
+    names = [
+        f"{variant} ({one.failed} of {one.ended}{_conditional(one)})"
+        for variant, one in found.items()
+        if one.verdict == Outcome.DID_NOT_TRAIN
+    ]
+    return f"Did not train: {_few(names)}." if names else ""
 
 
-def trust(line: Line, q: QValues | None = None) -> list[str]:
-    """Caveats: the detectable gain, the seeds needed, doubts about the errors, claims lost to the correction."""
-    found = comparisons(line)
-    if not found.family:
-        return []
-    parts = [_resolution(found), _next_seeds(found), _doubt(found)]
-    if gone := lost(found, q or {}):
-        parts.append(
-            "Different by the test within this study, but not after the correction for all studies in this report "
-            f"(Benjamini and Hochberg): {_few(gone)}."
-        )
-    return [part for part in parts if part]
+def _conditional(one: Contrast) -> str:
+    """The exact test of the rate, and the gain of the runs that did train."""
+    trained = f"; trained runs {METRICS['gain'].text(one.gain)}" if one.n and not math.isnan(one.gain) else ""
+    return f", exact p {METRICS['p'].text(one.rate_p)}{trained}"
 
 
-def _resolution(found: Comparisons) -> str:
+def trust(line: Line) -> list[str]:
+    """What this study can show: the detectable gain, and the seeds for the margin and for the published gains."""
+    tested = {name: one for name, one in comparisons(line).items() if one.tested}
+    return [part for part in (_resolution(line, tested), _next_seeds(line, tested)) if part] if tested else []
+
+
+def _resolution(line: Line, tested: Mapping[str, Contrast]) -> str:
+    found = page(line)
+    gain = statistics.median(detectable(one) for one in tested.values())
+    spread = found.spreads[line.protocol]
     return (
-        f"Standard deviation of the errors: {found.sd:.2f} points with {found.df} degrees of freedom. With "
-        f"{found.seeds} seeds a gain of {detectable(found):.1f} points is detected with a probability of {POWER:.0%}."
+        f"Standard deviation of a run of a stable variant: {math.sqrt(spread.variance):.2f} points, of which seeds "
+        f"explain {found.shared[line.protocol]:.0%} of the variance (whole page). With these seeds a gain of "
+        f"{gain:.1f} points (median of the variants) is shown with a probability of {POWER:.0%}."
     ).replace("%", " %")
 
 
-def _next_seeds(found: Comparisons) -> str:
-    open_ones = {name: found.of[name].gain.mean for name in found.family if found.of[name].verdict() == SAME}
-    if not open_ones:
+def _next_seeds(line: Line, tested: Mapping[str, Contrast]) -> str:
+    waiting = [one for one in tested.values() if one.verdict == Outcome.UNDECIDED]
+    if not waiting:
         return ""
-    name = max(open_ones, key=lambda variant: abs(open_ones[variant]))
-    needed = seeds_needed(open_ones[name], found)
-    if needed is not None and needed <= found.seeds:  # large, but missed by bad luck or because trials diverged
-        return ""
-    seeds = f"more than {MOST_SEEDS} seeds" if needed is None else f"{needed} seeds, {needed - found.seeds} more"
-    gain = METRICS["gain"].text(open_ones[name])
-    return f"The largest difference that is not distinguishable is that of {name} ({gain}); this size needs {seeds}."
-
-
-def _doubt(found: Comparisons) -> str:
-    if not found.doubtful:
-        return ""
-    p = METRICS["p"].text(found.normal_p)
-    doubt = f"The errors are not normally distributed (Shapiro and Wilk, p {p if p.startswith('<') else f'= {p}'})"
-    if any(one.bootstrap for one in found.of.values()):
-        return f"{doubt}: a variant is called different only if the bootstrap interval (BCa) also excludes 0."
-    return f"{doubt}: p-values are approximate; checking them by resampling takes {LEAST_FOR_BOOTSTRAP} seeds."
+    margin = page(line).margin
+    needed = [seeds_needed(one, margin, page(line).level) for one in waiting]
+    known = sorted(number for number in needed if number is not None)
+    seeds = f"about {known[len(known) // 2]} seeds" if known else f"more than {MOST_SEEDS} seeds"
+    return f"To show a gain of {points(margin)}, the undecided variants need {seeds}, and the baseline as many."
 
 
 def agreement_words(line: Line) -> str:
     """A sentence on the agreement of our order with the published one; empty if there is no published order."""
     found = with_published(line)
-    return f"Rank agreement with the published order over {found.n} variants: Kendall's tau {found}." if found else ""
+    if not found:
+        return ""
+    p = METRICS["p"].text(found.p)
+    return (
+        f"Of the pairs of variants that differ in published accuracy, {found.share} are ordered as published (chance "
+        f"50 %); Kendall's tau {found} over {found.n} variants, exact p {p}; the interval is over seeds."
+    )
 
 
 def waiting(line: Line) -> str:

@@ -1,88 +1,115 @@
-"""Agreement of two orders of the same variants: Kendall's tau-b with a bootstrap interval over variants and seeds."""
+"""Agreement of two orders of the same variants: pairs in order, and Kendall's tau-b with an exact p and an interval."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
-import numpy.typing as npt
-from scipy import special, stats
+from scipy import stats
 
+from raysweep.analysis.contrasts import Floats
 from raysweep.analysis.load import Line, once_a_line
 from raysweep.analysis.published import published_study
-from raysweep.analysis.statistics.comparisons import CONFIDENCE, comparable_tops
+from raysweep.analysis.statistics.comparisons import CONFIDENCE
+from raysweep.analysis.statistics.ranks import drawn, ranked
 
 RESAMPLES = 2000
 LEAST_VARIANTS = 3
 """Fewest variants with a tau: two variants have only one order and its opposite."""
 LEAST_FOR_INTERVAL = 5
-"""Fewest variants with an interval: with fewer, most resamples have only two or three different ones."""
-Floats = npt.NDArray[np.float64]
+"""Fewest variants with an interval: tau over fewer has only a few different values."""
+MOST_ENUMERATED = 7
+"""Most variants of which all permutations are counted if there are ties."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau-b over n variants with the ends of its interval, not numbers if there are too few variants."""
+    """Kendall's tau-b over n variants; the ends of its interval are not numbers if it has none."""
 
     tau: float
     low: float
     high: float
     n: int
+    p: float
+    """Two-sided permutation p-value of the hypothesis that the orders have nothing to do with each other."""
+    in_order: float
+    """Number of pairs that both orders have the same way round; a tie of the first order counts one half."""
+    pairs: int
+    """Number of pairs that differ in the second order."""
 
     def __str__(self) -> str:
         interval = "" if math.isnan(self.low) else f" ({self.low:.2f} to {self.high:.2f})"
         return f"{self.tau:.2f}{interval}".replace("-", "−")
 
+    @property
+    def share(self) -> str:
+        """The share of pairs in order, with their number."""
+        return f"{self.in_order / self.pairs:.0%} of {self.pairs}".replace("%", " %") if self.pairs else "none"
+
 
 @once_a_line
 def with_published(line: Line) -> Agreement | None:
-    """Agreement of our order of a line's variants, including the baseline, with the published one."""
-    ours = comparable_tops(line)
-    paper = published_study(line.study, line.baseline)["published_top1"].dropna()
-    both = [variant for variant in ours.columns if variant in paper.index]
-    return agree(ours[both].to_numpy(dtype=float), paper[both].to_numpy(dtype=float)[None, :])
+    """Agreement of our order of a line's variants, including the baseline, with the published one.
 
-
-def agree(ours: Floats, others: Floats) -> Agreement | None:
-    """Agreement of the means of two tables (seeds by variants, the same variants; gaps allowed).
-
-    The interval is a bias-corrected bootstrap interval (Efron 1981) over resamples in which variants, and in each table
-    seeds, are drawn with replacement; gaps are filled with the variant's mean. In simulations it covered the true tau
-    in 96 to 98 of 100 studies. None for fewer than three variants, or if all are equal.
+    The interval is over seeds alone: the variants are those that were asked about, not a sample.
     """
-    n = ours.shape[1]
+    ours = ranked(line)
+    paper = published_study(line.study, line.baseline)["published_top1"].dropna()
+    both = [variant for variant in ours.index if variant in paper.index]
+    values = paper[both].to_numpy(dtype=float)
+    draws = drawn(line, both)
+    return agree(ours[both].to_numpy(dtype=float), values, None if draws is None else (draws, values[None, :]))
+
+
+def agree(ours: Floats, others: Floats, draws: tuple[Floats, Floats] | None = None) -> Agreement | None:
+    """Agreement of two lists of values of the same variants.
+
+    `draws` are the same values as they might have been, one row a draw or a single row for certain ones; the interval
+    has 95 % of their taus. None for fewer than three variants, or if all are equal.
+    """
+    n = len(ours)
     if n < LEAST_VARIANTS:
         return None
-    tau = float(stats.kendalltau(np.nanmean(ours, axis=0), np.nanmean(others, axis=0)).statistic)
+    tau = float(taus(ours[None, :], others[None, :])[0])
     if math.isnan(tau):
         return None
-    if n < LEAST_FOR_INTERVAL:
-        return Agreement(tau, math.nan, math.nan, n)
-    rng = np.random.default_rng(0)
-    picked = rng.integers(n, size=(RESAMPLES, n))
-    means = [np.take_along_axis(_resampled(table, rng), picked, axis=1) for table in (ours, others)]
-    low, high = _bias_corrected(taus(*means), tau)
-    return Agreement(tau, low, high, n)
+    low, high = math.nan, math.nan
+    if draws is not None and n >= LEAST_FOR_INTERVAL:
+        one, other = (np.broadcast_to(table[:RESAMPLES], (RESAMPLES, n)) for table in draws)
+        drawn_taus = taus(one, other)
+        low, high = (float(end) for end in np.nanquantile(drawn_taus, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
+        low, high = min(low, tau), max(high, tau)
+    return Agreement(tau, low, high, n, permutation_p(ours, others, tau), *in_order(ours, others))
 
 
-def _bias_corrected(drawn: Floats, tau: float) -> tuple[float, float]:
-    """Ends of the interval, corrected for the bias that resampled orders are noisier and so agree less."""
-    drawn = drawn[~np.isnan(drawn)]
-    below = ((drawn < tau).mean() + (drawn <= tau).mean()) / 2
-    shift = special.ndtri(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
-    ends = special.ndtr(2 * shift + special.ndtri([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
-    low, high = np.quantile(drawn, ends)
-    return float(low), float(high)
+def over_variants(ours: Floats, others: Floats) -> tuple[Floats, Floats]:
+    """Draws of variants with replacement, where these are a sample of many."""
+    picked = np.random.default_rng(0).integers(len(ours), size=(RESAMPLES, len(ours)))
+    return ours[picked], others[picked]
 
 
-def _resampled(table: Floats, rng: np.random.Generator) -> Floats:
-    """Means of variants over seeds drawn with replacement, one row per resample."""
-    filled = np.where(np.isnan(table), np.nanmean(table, axis=0), table)
-    seeds = len(filled)
-    weights = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=RESAMPLES) / seeds
-    means: Floats = weights @ filled
-    return means
+def in_order(ours: Floats, others: Floats) -> tuple[float, int]:
+    """Pairs that are in the order of `others`, and pairs that differ in it."""
+    first, second = (
+        np.sign(np.subtract.outer(values, values))[np.triu_indices(len(ours), 1)] for values in (ours, others)
+    )
+    return float(((1 + first * second) / 2)[second != 0].sum()), int((second != 0).sum())
+
+
+def permutation_p(ours: Floats, others: Floats, tau: float) -> float:
+    """Two-sided p-value of tau: exact without ties or with few variants, otherwise of `RESAMPLES` permutations."""
+    n = len(ours)
+    if len(set(ours)) == len(set(others)) == n:
+        return float(stats.kendalltau(ours, others, method="exact").pvalue)
+    if n <= MOST_ENUMERATED:
+        orders = np.array(list(permutations(range(n))))
+    else:
+        orders = np.random.default_rng(0).permuted(np.tile(np.arange(n), (RESAMPLES, 1)), axis=1)
+        orders[0] = np.arange(n)
+    found = taus(ours[orders], np.broadcast_to(others, orders.shape))
+    return float((np.abs(found) >= abs(tau) - 1e-12).mean())
 
 
 def taus(first: Floats, second: Floats) -> Floats:

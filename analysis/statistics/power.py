@@ -1,50 +1,31 @@
-"""Power: the smallest gain that a number of seeds detects, and the number of seeds that a gain needs."""
+"""Power: the smallest gain that a contrast is likely to show, and the number of seeds that a gain needs."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from functools import cache
 
-import numpy as np
-from scipy import optimize
+from scipy import special
 
-from raysweep.analysis.statistics.comparisons import CONFIDENCE, Comparisons
-from raysweep.analysis.statistics.dunnett import EQUAL_LOAD, critical, power
+from raysweep.analysis.contrasts import Contrast
 
 POWER = 0.8
 MOST_SEEDS = 200
 """Largest number of seeds considered, more than anyone would train."""
+ABOVE = float(special.ndtri(POWER))
 
 
-@cache
-def detectable_sds(seeds: int, variants: int) -> float:
-    """The gain, in standard deviations of one trial, that Dunnett's test detects with a probability of `POWER`.
-
-    `seeds` (>= 2) is the number of seeds of the baseline and of each variant, with no trial missing.
-    """
-    df = (seeds - 1) * variants
-    bound = critical(np.full(variants, EQUAL_LOAD), df, CONFIDENCE)
-    shortfall = lambda shift: power(shift, bound, df) - POWER  # noqa: E731
-    shift = optimize.brentq(shortfall, 0, 4 * bound + 10, xtol=1e-4)
-    return float(shift) * math.sqrt(2 / seeds)
+def detectable(found: Contrast) -> float:
+    """The gain, in points, whose interval excludes 0 with a probability of 80 %; not a number without an interval."""
+    return found.half + ABOVE * found.error
 
 
-def detectable(found: Comparisons) -> float:
-    """The smallest gain, in points, that the line detects with a probability of 80 %; not a number with one seed."""
-    if not found.family or math.isnan(found.sd):
-        return math.nan
-    return found.sd * detectable_sds(found.seeds, len(found.family))
+def seeds_needed(found: Contrast, gain: float, level: float) -> int | None:
+    """Number of seeds of both variants with which a gain of this size, in points, is shown with a probability of 80 %.
 
-
-def seeds_needed(gain: float, found: Comparisons) -> int | None:
-    """Number of seeds that detect a gain of this size, in points, with a probability of 80 %.
-
+    `level` is that of the intervals. Not exact for a few seeds, whose intervals are somewhat wider than normal ones.
     None if it is more than `MOST_SEEDS`, or if the errors are unknown.
     """
-    if not found.family or not found.sd or not gain:
+    if math.isnan(found.sd) or math.isnan(gain) or not gain:
         return None
-    enough = found.sd / abs(gain)  # the inverse of the gain in standard deviations grows as `detectable_sds` falls
-    inverse = lambda seeds: 1 / detectable_sds(seeds, len(found.family))  # noqa: E731
-    needed = 2 + bisect_left(range(2, MOST_SEEDS + 1), enough, key=inverse)
+    needed = max(2, math.ceil(((ABOVE - special.ndtri(level / 2)) * found.sd / gain) ** 2))
     return needed if needed <= MOST_SEEDS else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,7 +114,12 @@ class Standing:
 
     def best(self) -> dict[str, float]:
         """Probability of each variant to be the best."""
-        counts = np.bincount(self.draws.argmax(axis=1), minlength=len(self.names))
+        return self.top(1)
+
+    def top(self, count: int) -> dict[str, float]:
+        """Probability of each variant to be among the best `count`."""
+        among = np.argsort(-self.draws, axis=1, kind="stable")[:, :count]
+        counts = np.bincount(among.ravel(), minlength=len(self.names))
         return dict(zip(self.names, (counts / len(self.draws)).tolist(), strict=True))
 
 
@@ -122,8 +127,11 @@ def standing(race: Race) -> Standing | None:
     """Where the variants stand that trained in all their runs; None before any of them has two."""
     groups = {name: runs for name, runs in race.runs.items() if runs.n == len(race.values(name))}
     spread = race.spread()
-    if spread is None or not groups:
-        return None
+    return standing_of(groups, spread) if spread and groups else None
+
+
+def standing_of(groups: Mapping[str, Runs], spread: Spread) -> Standing:
+    """Where variants stand by their runs."""
     means = np.array([group.mean for group in groups.values()])
     errors = np.array([GainError.of(group, CERTAIN, spread).standard_error for group in groups.values()])
     normal = np.random.default_rng(0).standard_normal((DRAWS, len(groups)))

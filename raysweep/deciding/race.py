@@ -9,7 +9,7 @@ from functools import cached_property
 
 from raysweep.deciding.looks import FIRST_RUNS, LOOKS, baseline_runs
 from raysweep.deciding.spread import Runs, Spread, shared_spread
-from raysweep.deciding.verdicts import UNSEEN, Outcome, Verdict, judge, trained
+from raysweep.deciding.verdicts import UNSEEN, Outcome, Verdict, check_margin, judge, trained
 from raysweep.errors import RaysweepError
 
 GOALS = ("all", "best")
@@ -45,8 +45,7 @@ class Question:
             raise RaysweepError(
                 f"nothing to compare the baseline {self.baseline!r} with: pass at least one more variant."
             )
-        if not (self.margin > 0 and math.isfinite(self.margin)):
-            raise RaysweepError(f"margin {self.margin:g}: pass the smallest gain that matters to you, above 0.")
+        check_margin(self.margin)
         if not 0 < self.level < 0.5:
             raise RaysweepError(f"level {self.level:g}: pass a probability of error between 0 and 0.5, such as 0.05.")
         if self.goal not in GOALS:

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special
@@ -25,6 +27,9 @@ UNSTABLE_RATIO, UNSTABLE_DF = (
 UNSTABLE_SHARE = (
     0.1  # share of unstable variants; docs/study has 6 of 152, but a wrong claim costs more than a late one
 )
+AGREEMENTS = (4.0, 6.0, 9.0, 14.0, 20.0, 30.0, PRIOR_DF, 100.0, 200.0)
+PRIOR_GROUPS = 20
+"""Fewest groups that tell how closely their variances agree, and the weight of `UNSTABLE_SHARE` in groups."""
 TINY = 1e-12
 
 
@@ -53,11 +58,14 @@ class Spread:
 
     variance: float
     df: float
+    agreement: float = PRIOR_DF
+    """How closely variances of stable variants agree, in degrees of freedom."""
+    unstable_share: float = UNSTABLE_SHARE
 
     @property
     def prior_df(self) -> float:
         """Degrees of freedom that the shared variance contributes to that of a stable variant."""
-        return min(self.df, PRIOR_DF)
+        return min(self.df, self.agreement)
 
 
 def shared_spread(groups: Sequence[Runs], rounds: int = 20) -> Spread:
@@ -83,12 +91,34 @@ def shared_spread(groups: Sequence[Runs], rounds: int = 20) -> Spread:
     return spread
 
 
+def fitted_spread(groups: Sequence[Runs]) -> Spread:
+    """The shared spread, with the agreement of stable variants and the share of unstable ones fitted to the groups.
+
+    The agreement is the one of `AGREEMENTS` with the highest likelihood, or `PRIOR_DF` with fewer than `PRIOR_GROUPS`
+    groups. The share is that of the groups together with `PRIOR_GROUPS` others that have the usual one.
+
+    Raises:
+        ValueError: no group has two runs.
+    """
+    spread = shared_spread(groups)
+    df = np.array([group.df for group in groups if group.df > 0], dtype=float)
+    variances = np.array([group.variance for group in groups if group.df > 0])
+    for _ in range(2):
+        noisy = unstable(df, variances, spread)
+        share = (float(noisy.sum()) + UNSTABLE_SHARE * PRIOR_GROUPS) / (len(df) + PRIOR_GROUPS)
+        ratio = np.maximum(variances / spread.variance, TINY)
+        fits = [float(((1 - noisy) * _log_f(ratio, df, agreement)).sum()) for agreement in AGREEMENTS]
+        best = AGREEMENTS[int(np.argmax(fits))] if len(df) >= PRIOR_GROUPS else PRIOR_DF
+        spread = Spread(spread.variance, spread.df, best, share)
+    return spread
+
+
 def unstable(df: np.ndarray | float, variance: np.ndarray | float, spread: Spread) -> np.ndarray:
     """Posterior probability that a group of this variance belongs to the unstable ones."""
     ratio = np.maximum(np.asarray(variance) / spread.variance, TINY)
     stable = _log_f(ratio, df, spread.prior_df)
     noisy = _log_f(ratio / UNSTABLE_RATIO, df, UNSTABLE_DF) - math.log(UNSTABLE_RATIO)
-    probability: np.ndarray = special.expit(noisy - stable + special.logit(UNSTABLE_SHARE))
+    probability: np.ndarray = special.expit(noisy - stable + special.logit(spread.unstable_share))
     return probability
 
 
@@ -104,28 +134,74 @@ def _log_f(x: np.ndarray, df: np.ndarray | float, prior_df: float) -> np.ndarray
     return density
 
 
+class Side(NamedTuple):
+    """A variance of a variant as stable and as unstable ones have it: probability, value, degrees of freedom."""
+
+    weight: float
+    variance: float
+    df: float
+
+
+def sides(runs: Runs, spread: Spread) -> tuple[Side, Side]:
+    """The two moderated variances of the runs of a variant."""
+    noisy = float(unstable(runs.df, runs.variance, spread)) if runs.df else spread.unstable_share
+    priors = (
+        (1 - noisy, spread.prior_df, spread.variance),
+        (noisy, UNSTABLE_DF, UNSTABLE_RATIO * spread.variance),
+    )
+    stable, other = (
+        Side(weight, (df * variance + runs.df * runs.variance) / (df + runs.df), df + runs.df)
+        for weight, df, variance in priors
+    )
+    return stable, other
+
+
 @dataclass(frozen=True, slots=True)
 class GainError:
-    """The distribution of the error of an estimated gain: a mixture of two t distributions around 0."""
+    """The distribution of the error of an estimated gain: a mixture of t distributions around 0."""
 
-    weights: tuple[float, float]
-    scales: tuple[float, float]
-    df: tuple[float, float]
+    weights: tuple[float, ...]
+    scales: tuple[float, ...]
+    df: tuple[float, ...]
 
     @classmethod
     def of(cls, variant: Runs, baseline: Runs, spread: Spread) -> GainError:
-        """The error of `variant.mean - baseline.mean`."""
-        noisy = float(unstable(variant.df, variant.variance, spread)) if variant.df else UNSTABLE_SHARE
-        priors = ((spread.prior_df, spread.variance), (UNSTABLE_DF, UNSTABLE_RATIO * spread.variance))
-        df = [prior_df + variant.df for prior_df, _ in priors]
-        own = [(d * v + variant.df * variant.variance) / (d + variant.df) for d, v in priors]
-        scales = [math.sqrt(variance / variant.n + spread.variance / baseline.n) for variance in own]
-        return cls((1 - noisy, noisy), (scales[0], scales[1]), (df[0], df[1]))
+        """The error of `variant.mean - baseline.mean` if the baseline is known to be stable."""
+        own = sides(variant, spread)
+        scales = tuple(math.sqrt(side.variance / variant.n + spread.variance / baseline.n) for side in own)
+        return cls(tuple(side.weight for side in own), scales, tuple(side.df for side in own))
+
+    @classmethod
+    def between(
+        cls, one: Runs, other: Runs, spread: Spread, shares: tuple[float, float], shared: float = 0.0
+    ) -> GainError:
+        """The error of a difference of weighted means, each of which may be unstable.
+
+        Args:
+            one: runs of one variant.
+            other: runs of the variant that it is compared with.
+            spread: what they share.
+            shares: sums of the squared weights of the runs of each.
+            shared: covariance of the two weighted means over the product of the two standard deviations.
+        """
+        parts = []
+        for a, b in product(sides(one, spread), sides(other, spread)):
+            own, rest = a.variance * shares[0], b.variance * shares[1]
+            scale = math.sqrt(max(own + rest - 2 * shared * math.sqrt(a.variance * b.variance), TINY**2))
+            df = (own + rest) ** 2 / (own**2 / a.df + rest**2 / b.df)  # Welch and Satterthwaite
+            parts.append((a.weight * b.weight, scale, df))
+        weights, scales, df_of = zip(*parts, strict=True)
+        return cls(weights, scales, df_of)
 
     @property
     def standard_error(self) -> float:
-        """The root of the mean square of both parts' scales."""
+        """The root of the mean square of the scales."""
         return math.sqrt(sum(weight * scale**2 for weight, scale in zip(self.weights, self.scales, strict=True)))
+
+    @property
+    def mean_df(self) -> float:
+        """The mean degrees of freedom of the parts."""
+        return sum(weight * df for weight, df in zip(self.weights, self.df, strict=True))
 
     def beyond(self, distance: float) -> float:
         """Probability of an error above `distance` in size."""
@@ -135,6 +211,6 @@ class GainError:
     def half_width(self, level: float) -> float:
         """The distance that the error exceeds with probability `level`."""
         ends = [-scale * float(special.stdtrit(df, level / 2)) for scale, df in zip(self.scales, self.df, strict=True)]
-        # Between the quantiles of the two parts, with room for rounding.
+        # Between the quantiles of the parts, with room for rounding.
         low, high = 0.999 * min(ends), 1.001 * max(ends)
         return float(optimize.brentq(lambda distance: self.beyond(distance) - level, low, high))

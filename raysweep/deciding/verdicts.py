@@ -10,6 +10,7 @@ from enum import StrEnum
 from scipy import stats
 
 from raysweep.deciding.spread import GainError, Runs, Spread
+from raysweep.errors import RaysweepError
 
 
 class Outcome(StrEnum):
@@ -49,6 +50,16 @@ class Verdict:
 UNSEEN = Verdict(Outcome.UNDECIDED, math.nan, -math.inf, math.inf, 0, 0)
 
 
+def check_margin(margin: float) -> None:
+    """Refuses a margin that is not a positive number.
+
+    Raises:
+        RaysweepError: it is not.
+    """
+    if not (margin > 0 and math.isfinite(margin)):
+        raise RaysweepError(f"margin {margin:g}: pass the smallest gain that matters to you, above 0.")
+
+
 def trained(values: Sequence[float | None]) -> list[float]:
     """The values of runs that trained."""
     return [value for value in values if value is not None]
@@ -65,8 +76,8 @@ def judge(
     values, reference = trained(variant), trained(baseline)
     failed = len(variant) - len(values)
     gain, low, high = _interval(values, reference, spread, level)
-    outcome = _outcome(low, high, margin)
-    if failed and _fails_more(failed, len(variant), len(baseline) - len(reference), len(baseline), level):
+    outcome = outcome_of(low, high, margin)
+    if fails_more(failed, len(variant), len(baseline) - len(reference), len(baseline), level):
         outcome = Outcome.DID_NOT_TRAIN
     return Verdict(outcome, gain, low, high, len(variant), failed)
 
@@ -82,7 +93,8 @@ def _interval(
     return gain, gain - half, gain + half
 
 
-def _outcome(low: float, high: float, margin: float) -> Outcome:
+def outcome_of(low: float, high: float, margin: float) -> Outcome:
+    """What the interval of a gain says of a margin."""
     if low > 0:
         return Outcome.BETTER
     if high < 0:
@@ -90,9 +102,14 @@ def _outcome(low: float, high: float, margin: float) -> Outcome:
     return Outcome.EQUAL if -margin < low and high < margin else Outcome.UNDECIDED
 
 
-def _fails_more(failed: int, runs: int, baseline_failed: int, baseline_runs: int, level: float) -> bool:
+def fails_more(failed: int, runs: int, baseline_failed: int, baseline_runs: int, level: float) -> bool:
     """Whether a variant fails to train where the baseline does not, or more often by Fisher's exact test (1935)."""
-    if not baseline_failed:
-        return True
+    if not failed or not baseline_failed:
+        return bool(failed)
+    return rate_p(failed, runs, baseline_failed, baseline_runs) <= level
+
+
+def rate_p(failed: int, runs: int, baseline_failed: int, baseline_runs: int) -> float:
+    """One-sided p-value of Fisher's exact test (1935) that a variant fails to train more often than the baseline."""
     table = [[failed, runs - failed], [baseline_failed, baseline_runs - baseline_failed]]
-    return float(stats.fisher_exact(table, alternative="greater").pvalue) <= level
+    return float(stats.fisher_exact(table, alternative="greater").pvalue)

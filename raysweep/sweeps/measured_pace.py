@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from raysweep.train.work import Question
 
 GENERATED_TRAIN, GENERATED_TEST = 512, 256
+BUSY = 0.5
+"""Load of each core above which a measurement is not that of this machine alone."""
 
 
-def pace_here(request: Request, note: Callable[[str], None], threads: int = 1) -> Pace:
-    """The pace of this machine for the baseline of a request: remembered, or measured now.
+def pace_here(request: Request, note: Callable[[str], None], threads: int = 1, again: bool = False) -> Pace:
+    """The pace of this machine for the baseline of a request: remembered, or measured now (`again`: in any case).
 
     It is measured on the images of the request if they have been written, else on generated ones of the same side.
 
@@ -33,9 +36,11 @@ def pace_here(request: Request, note: Callable[[str], None], threads: int = 1) -
         RaysweepError: the baseline cannot be trained here. Nothing is remembered then.
     """
     baseline = request.baseline()
-    if found := recalled(baseline, threads):
+    if not again and (found := recalled(baseline, threads)):
         return found
     note("measuring how fast this machine trains; the result is remembered")
+    if (load := os.getloadavg()[0]) > BUSY * usable_cores():
+        note(f"other work keeps this machine busy (load {load:.1f}): `raysweep plan ... --measure` measures again")
     with _images(request, baseline) as (folder, recipe):
         pace = measured(recipe, folder, threads)
     keep(baseline, threads, pace)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raysweep.pace import recalled
 from raysweep.planning import PlannedTrial, planned_studies, possible, to_run
 from raysweep.request import Request
 from raysweep.sweeps.common import advice, carry_out
@@ -73,8 +75,19 @@ def run_studies(request: Request, resources: Resources, keep_checkpoints: bool =
     note(f"{len(prepared.plan)} trials, {finished} of them finished earlier; results in {prepared.store}")
     for planned in prepared.omitted:
         note(left_out(planned))
+    if text := time_here(request, resources, to_run(prepared.plan)):
+        note(text)
     warn(advice(planned.recipe for planned in to_run(prepared.plan)))
     return execute(prepared, resources, keep_checkpoints)
+
+
+def time_here(request: Request, resources: Resources, plan: Sequence[PlannedTrial]) -> str:
+    """How long the trials take on this machine; empty if its pace has not been measured, or they run elsewhere."""
+    pace = recalled(request.baseline(), resources.threads)
+    if not pace or not plan or resources.address or os.environ.get("RAY_ADDRESS"):
+        return ""
+    most = 1 if resources.inline else resources.workers or pace.workers
+    return replace(pace, workers=min(pace.workers, most)).sentence(plan)
 
 
 def left_out(planned: PlannedTrial) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from raysweep.pace import Pace
 from raysweep.planning import PlannedTrial, changes, planned_studies
 from raysweep.recipe import Recipe
 from raysweep.terminal.tables import table, wrapped
-from raysweep.units import brief, short
+from raysweep.units import brief, rough_duration, short
 
 WIDTH = 100
 """Characters of a line."""
@@ -44,14 +45,28 @@ COLUMNS = (
     Column("seed", "seed {}", lambda planned: str(planned.recipe.seed)),
     Column("params", "{} parameters", lambda planned: short(planned.cost.params)),
     Column("MACs", "{} MACs", lambda planned: short(planned.cost.macs)),
-    Column("GPU-h", "{} GPU-hours", lambda planned: f"{planned.estimated_gpu_h:.2g}"),
+    Column("GPU time", "{} of GPU time", lambda planned: _time(3600 * planned.estimated_gpu_h)),
     Column("action", "{}", lambda planned: action_text(planned)),
 )
 
 
-def plan_text(plan: Sequence[PlannedTrial], protocol: Recipe) -> str:
+def columns(pace: Pace | None) -> tuple[Column, ...]:
+    """The columns: with a measured pace, the time that each trial takes here instead of on an assumed GPU."""
+    if pace is None:
+        return COLUMNS
+    here = Column("time here", "{} each here", lambda planned: _time(pace.left_s(planned)))
+    return tuple(here if column.header == "GPU time" else column for column in COLUMNS)
+
+
+def _time(seconds: float) -> str:
+    return rough_duration(seconds) if seconds else "-"
+
+
+def plan_text(plan: Sequence[PlannedTrial], protocol: Recipe, pace: Pace | None = None) -> str:
     """The trials of a plan, study by study, in lines of `WIDTH` characters."""
-    return "\n\n".join(_study_text(plan, study, protocol) for study in planned_studies(plan) if _of(plan, study))
+    return "\n\n".join(
+        _study_text(plan, study, protocol, columns(pace)) for study in planned_studies(plan) if _of(plan, study)
+    )
 
 
 def _of(plan: Sequence[PlannedTrial], study: str) -> list[PlannedTrial]:
@@ -59,10 +74,10 @@ def _of(plan: Sequence[PlannedTrial], study: str) -> list[PlannedTrial]:
     return [planned for planned in plan if planned.members[0].study == study]
 
 
-def _study_text(plan: Sequence[PlannedTrial], study: str, protocol: Recipe) -> str:
+def _study_text(plan: Sequence[PlannedTrial], study: str, protocol: Recipe, shown: Sequence[Column]) -> str:
     trials, baseline = _of(plan, study), baseline_of(plan, study)
-    varying = [column for column in COLUMNS if len({column.value(planned) for planned in trials}) > 1]
-    same = [column.heading.format(column.value(trials[0])) for column in COLUMNS if column not in varying]
+    varying = [column for column in shown if len({column.value(planned) for planned in trials}) > 1]
+    same = [column.heading.format(column.value(trials[0])) for column in shown if column not in varying]
     heading = f"{study}: baseline {trials[0].members[0].baseline}, {baseline.training.epochs:.4g} epochs"
     settings = settings_text(changes(baseline, protocol))
     rows = (

@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from raysweep.terminal.notes import say
-from raysweep.verbs.options import LocalPath, json_option, print_json, warn_of, write_output
+from raysweep.verbs.options import LocalPath, json_option, margin_option, print_json, warn_of, write_output
 
 
 @click.command()
 @click.argument("store_a")
 @click.argument("store_b")
 @click.option("--csv", type=LocalPath(), default=None, metavar="FILE", help="Also write the gains to a CSV file.")
+@margin_option
 @json_option
-def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None:
+def compare(store_a: str, store_b: str, csv: Path | None, margin: float, as_json: bool) -> None:
     """Compare the results of STORE_A and STORE_B.
 
     Prints trials of the same id whose numbers differ, gains of each variant in both stores, and how well the orders of
@@ -30,7 +31,7 @@ def compare(store_a: str, store_b: str, csv: Path | None, as_json: bool) -> None
     from raysweep.analysis.page.gain_tables import csv as csv_of
     from raysweep.analysis.two_stores import compare_stores, comparison_text
 
-    found = compare_stores(store_a, store_b)
+    found = compare_stores(store_a, store_b, margin)
     warn_of(found.problems)
     if csv:
         write_output(csv, csv_of(found.variants).encode())

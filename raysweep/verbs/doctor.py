@@ -22,7 +22,7 @@ PACKAGES = ("torch", "torchvision", "ray", "optuna", "ffcv", "numba", "numpy", "
 
 @click.command()
 def doctor() -> None:
-    """Print versions, devices, usable cores and memory, and free disk space.
+    """Print versions, devices, usable cores, memory and disk.
 
     The exit status is 1 if something that raysweep needs is missing.
     """

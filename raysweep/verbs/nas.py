@@ -13,7 +13,7 @@ from raysweep.safe import command
 from raysweep.sweeps.resources import take_resources
 from raysweep.terminal.notes import note, say
 from raysweep.terminal.tables import table
-from raysweep.units import percent
+from raysweep.units import percent, rough_duration
 from raysweep.verbs.options import EXIT_FAILED, KEPT, FloatRange, begin_work, setting_options
 from raysweep.verbs.resources import resource_options
 
@@ -283,7 +283,7 @@ def print_preview(asked: NasRequest) -> None:
     from raysweep.nas_trials.preview import preview
 
     previews, typical = preview(asked)
-    header = ("method", "seed", "evaluated", "best top-1, %", "spent, h", "to come", "GPU-h")
+    header = ("method", "seed", "evaluated", "best top-1, %", "spent, h", "to come", "GPU time")
     rows = (
         (
             one.method,
@@ -292,11 +292,11 @@ def print_preview(asked: NasRequest) -> None:
             percent(one.best),
             f"{one.spent_h:.3g}",
             "-" if one.left is None else one.left,
-            "-" if one.estimated_gpu_h is None else f"{one.estimated_gpu_h:.2g}",
+            rough_duration(3600 * one.estimated_gpu_h) if one.estimated_gpu_h else "-",
         )
         for one in previews
     )
     say(table(header, rows))
     hours = sum(one.estimated_gpu_h or 0.0 for one in previews)
-    say(f"\n{len(previews)} searches, about {hours:.3g} GPU-hours if they share no trials.")
+    say(f"\n{len(previews)} searches, about {rough_duration(3600 * hours)} of GPU time if they share no trials.")
     say(f"{typical.sentence}. This is an estimate: architectures differ in cost.")

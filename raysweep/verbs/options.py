@@ -88,6 +88,16 @@ class FloatRange(click.FloatRange):
         return self.fail(f"{value!r} is not a number.", param, ctx) if math.isnan(number) else number
 
 
+margin_option = click.option(
+    "--margin",
+    type=FloatRange(0, 100, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="POINTS",
+    help="Smallest gain in top-1 that matters: variants whose interval lies within it are called equal.",
+)
+
+
 def setting_options(command: Command) -> Command:
     """Protocol, settings, data and store."""
     return with_options(set_option(with_options(command, SHORTHANDS)), REQUEST)

@@ -11,13 +11,16 @@ import click
 from raysweep.arguments import take_request, take_space
 from raysweep.cost import assumption
 from raysweep.errors import RaysweepError
+from raysweep.pace import Pace, recalled
 from raysweep.planning import PlannedTrial, changes, to_run
 from raysweep.proposals import SpaceOptions
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
-from raysweep.terminal.notes import say
+from raysweep.request import Request
+from raysweep.terminal.notes import note, say
 from raysweep.terminal.plans import WIDTH, action_text, paragraph, plan_text, settings_text
 from raysweep.terminal.tables import table
+from raysweep.units import rough_duration
 from raysweep.verbs.options import FloatRange, json_option, print_json, recipe_options, space_options
 
 if TYPE_CHECKING:
@@ -29,8 +32,11 @@ if TYPE_CHECKING:
 @space_options
 @json_option
 @click.option("--price", type=FloatRange(0, 1e6), metavar="AMOUNT", help="Price of a GPU-hour, for the estimate.")
-def plan(studies: tuple[str, ...], as_json: bool, price: float | None, **options: Any) -> None:
+@click.option("--measure", is_flag=True, help="Measure how fast this machine trains; takes seconds, and is remembered.")
+def plan(studies: tuple[str, ...], as_json: bool, price: float | None, measure: bool, **options: Any) -> None:
     """Print every trial with its action and cost; train nothing.
+
+    Times are those of this machine once --measure or `raysweep decide` has measured how fast it trains this baseline.
 
     Each study has a heading with what all its trials share, and one row for each trial with what it changes from the
     study's own baseline.
@@ -43,9 +49,14 @@ def plan(studies: tuple[str, ...], as_json: bool, price: float | None, **options
     space = take_space(options, studies)
     request = take_request(options, studies)
     if space is None:
-        planned = request.plan()
-        print_json([entry.to_json() for entry in planned]) if as_json else print_plan(planned, request.protocol, price)
+        planned, pace = request.plan(), _pace(request, measure)
+        if as_json:
+            print_json([{**entry.to_json(), "estimated_here_s": pace and pace.left_s(entry)} for entry in planned])
+        else:
+            print_plan(planned, request.protocol, price, pace)
         return
+    if measure:
+        raise RaysweepError("--measure is for studies: the time of a search space depends on the points it tries.")
     if price is not None:
         raise RaysweepError(
             f"--price {price:g}: the cost of a search space is not known before its networks are built."
@@ -56,14 +67,30 @@ def plan(studies: tuple[str, ...], as_json: bool, price: float | None, **options
     print_json([point.to_json() for point in points]) if as_json else print_points(points, request.baseline(), space)
 
 
-def print_plan(plan: Sequence[PlannedTrial], protocol: str, price: float | None) -> None:
-    """Print the trials, then totals: counts by action, GPU-hours with their assumption, and the price."""
-    say(plan_text(plan, find_protocol(protocol)))
+def _pace(request: Request, measure: bool) -> Pace | None:
+    """The measured pace of this machine, if there is one."""
+    if not measure:
+        return recalled(request.baseline())
+    from raysweep.sweeps.measured_pace import pace_here
+
+    return pace_here(request, note, again=True)
+
+
+def print_plan(
+    plan: Sequence[PlannedTrial], protocol: str, price: float | None = None, pace: Pace | None = None
+) -> None:
+    """Print the trials, then totals: counts by action, the time with its assumption, and the price."""
+    say(plan_text(plan, find_protocol(protocol), pace))
     hours = sum(planned.estimated_gpu_h for planned in plan)
-    cost = "" if price is None else f", {hours * price:.2f} at {price:g} each"
-    say(f"\n{len(plan)} trials: {_counts(plan)}. About {hours:.3g} GPU-hours{cost}.")
-    if waiting := to_run(plan):
-        say(f"{assumption(waiting[0].recipe)}.")
+    waiting = to_run(plan)
+    say(f"\n{len(plan)} trials: {_counts(plan)}.")
+    if waiting and pace:
+        say(f"They take {pace.sentence(plan)}.")
+    if waiting and (price is not None or pace is None):
+        cost = "" if price is None else f", {hours * price:.2f} at {price:g} each"
+        say(f"About {rough_duration(3600 * hours)} of GPU time{cost}. {assumption(waiting[0].recipe)}.")
+    if waiting and pace is None:
+        say("--measure measures how long it takes here.")
 
 
 def print_points(points: Sequence[PlannedPoint], baseline: Recipe, space: SpaceOptions) -> None:

@@ -9,7 +9,7 @@ import click
 
 from raysweep.terminal.notes import say
 from raysweep.terminal.watch_store import LEAST_S, refreshes, seconds_between
-from raysweep.verbs.options import FloatRange, LocalPath, store_option
+from raysweep.verbs.options import FloatRange, LocalPath, margin_option, store_option
 
 EVERY_S = 30.0
 
@@ -33,7 +33,8 @@ EVERY_S = 30.0
     metavar="SECONDS",
     help="Seconds between updates with --live.  [default: 30]",
 )
-def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: float | None) -> None:
+@margin_option
+def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: float | None, margin: float) -> None:
     """Write figures and tables of STUDY... as one HTML page.
 
     Published numbers stand next to the measured ones. Prints the path of the page. `all` stands for every study in the
@@ -56,5 +57,6 @@ def report(studies: tuple[str, ...], store: str, out: Path, live: bool, every: f
             progress,
             refreshes=refreshes if live else None,
             every_s=every_s,
+            margin=margin,
             ready=lambda page: say(str(page)),
         )

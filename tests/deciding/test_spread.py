@@ -39,10 +39,9 @@ def test_the_evidence_for_instability_is_the_likelihood_ratio_of_two_f_distribut
     assert float(unstable(df, variance, spread)) == pytest.approx(odds / (1 + odds))
 
 
-def test_with_one_component_the_interval_is_that_of_the_moderated_t(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_one_component_the_interval_is_that_of_the_moderated_t() -> None:
     """Smyth 2004, equations 6 and 8."""
-    monkeypatch.setattr(module, "UNSTABLE_SHARE", 1e-300)
-    variant, spread = Runs(4, 0.0, 2.5), Spread(1.5, 20.0)
+    variant, spread = Runs(4, 0.0, 2.5), Spread(1.5, 20.0, unstable_share=1e-300)
     moderated = (20 * 1.5 + 3 * 2.5) / 23
     expected = stats.t.isf(0.005, 23) * np.sqrt(moderated / 4 + 1.5 / 10)
     assert GainError.of(variant, Runs(10, 0.0, 1.0), spread).half_width(0.01) == pytest.approx(expected)
