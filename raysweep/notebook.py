@@ -154,7 +154,7 @@ def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: A
     """
     from raysweep.sweeps import resources as places
     from raysweep.sweeps.decide_sweep import prepare, run_decide, take_decide
-    from raysweep.terminal.notes import note
+    from raysweep.terminal.notes import note, warn
 
     for name in ("seeds", "trunks"):
         if name in arguments:
@@ -166,6 +166,7 @@ def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: A
     prepared = prepare(asked, resources)
     for reason in prepared.why:
         note(reason)
+    warn(prepared.short)
     return run_decide(prepared, resources, keep_checkpoints).answers()
 
 

@@ -14,6 +14,7 @@ from raysweep.deciding.race import Question, Race
 from raysweep.deciding.studies import Races
 from raysweep.errors import RaysweepError, unknown
 from raysweep.identity import changes as changed_fields
+from raysweep.fitting import LEAST_UPDATES
 from raysweep.identity import digest, line_id
 from raysweep.planning import PlannedTrial, possible
 from raysweep.request import Request
@@ -144,6 +145,14 @@ class Prepared:
             if held
             else "judged on the test split: it no longer tells how well the best one does"
         )
+
+    @property
+    def short(self) -> str:
+        """A warning that training is too short to rank variants; empty if it is not."""
+        updates = self.plan[0].recipe.length.iterations
+        if updates >= LEAST_UPDATES:
+            return ""
+        return f"{updates:,} updates are few: verdicts say who learns fastest, which may not be who learns best"
 
     def first_runs(self) -> list[FirstRuns]:
         """The runs that are due now; those of a line that several variants share stand with the first one."""

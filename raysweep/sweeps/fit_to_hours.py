@@ -52,11 +52,10 @@ def choices(
         raise RaysweepError(too_little(budget, found.needed_s, found.variants, questions, problem))
     workers = f"{hours.workers} worker{'s' * (hours.workers > 1)}"
     why = [
-        f"{found.epochs:g} epochs of {found.train_fraction:.3g} of the training images, {found.updates:,} updates: the "
+        f"{found.epochs:g} epoch{'s' * (found.epochs != 1)} on {100 * found.train_fraction:.3g} % of the training "
+        f"images, {found.updates:,} updates: the "
         f"first runs take {rough_duration(found.first_s)} of {budget} on {workers}, at most {FIRST_SHARE:.0%}"
     ]
-    if found.is_short:
-        why.append(f"warning: {found.updates:,} updates are few: they rank who learns fastest, not who learns best")
     if schedule:
         why.append("learning rate: a straight line to zero, the best schedule for a fixed number of updates")
     return {**found.settings, **schedule}, why

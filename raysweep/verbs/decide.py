@@ -34,9 +34,9 @@ OPTIONS = {name: argument for name, argument in (REQUEST | STUDIES).items() if n
 @json_option
 @resource_options
 def decide(studies: tuple[str, ...], dry_run: bool, as_json: bool, keep_checkpoints: bool, **options: Any) -> None:
-    """Decide which variants of STUDY... are better, worse or equal, within the hours of --budget.
+    """Judge the variants of STUDY... within the time of --budget.
 
-    Chooses epochs and the share of the images such that two runs of every variant fit, then runs what most likely
+    A variant is better, worse or equal, did not train, or stays undecided. Chooses epochs and the share of the images such that two runs of every variant fit, then runs what most likely
     decides something for its time. The probability of any wrong verdict in a study is at most 5 %, wherever it stops.
     Runs are trials of the store; those of `raysweep run` with the same recipe count. Judges on a tenth of the training
     images, which is held out (data.holdout); with --set data.holdout=0 on the test split.
@@ -53,6 +53,7 @@ def decide(studies: tuple[str, ...], dry_run: bool, as_json: bool, keep_checkpoi
     prepared = prepare(asked, resources)
     for reason in prepared.why:
         note(reason)
+    warn(prepared.short)
     if dry_run:
         rows = prepared.first_runs()
         print_json([row.to_json() for row in rows]) if as_json else say(first_runs_table(rows, prepared.races.budget))
@@ -74,7 +75,8 @@ def print_answers(prepared: Prepared, races: StudyRaces, as_json: bool) -> None:
         if prepared.asked.goal == "best":
             say(best_text(races.races.races))
         say(f"\n{prepared.judged_on}")
-    warn(unreliable_text(answers))
+    for warning in (prepared.short, unreliable_text(answers)):
+        warn(warning)
     store = prepared.asked.request.store
     if races.failed:
         show = command("raysweep", "show", next(iter(races.failed)), "--store", store)
