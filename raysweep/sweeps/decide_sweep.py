@@ -13,8 +13,8 @@ from raysweep.deciding.budget import Budget
 from raysweep.deciding.race import Question, Race
 from raysweep.deciding.studies import Races
 from raysweep.errors import RaysweepError, unknown
-from raysweep.identity import changes as changed_fields
 from raysweep.fitting import LEAST_UPDATES
+from raysweep.identity import changes as changed_fields
 from raysweep.identity import digest, line_id
 from raysweep.planning import PlannedTrial, possible
 from raysweep.request import Request
@@ -141,7 +141,7 @@ class Prepared:
         """The images that variants are judged on."""
         held = self.plan[0].recipe.data.holdout
         return (
-            f"judged on {held:.3g} of the training images, held out; the test split was not used"
+            f"judged on {100 * held:.3g} % of the training images, held out; the test split was not used"
             if held
             else "judged on the test split: it no longer tells how well the best one does"
         )

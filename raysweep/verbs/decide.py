@@ -36,10 +36,11 @@ OPTIONS = {name: argument for name, argument in (REQUEST | STUDIES).items() if n
 def decide(studies: tuple[str, ...], dry_run: bool, as_json: bool, keep_checkpoints: bool, **options: Any) -> None:
     """Judge the variants of STUDY... within the time of --budget.
 
-    A variant is better, worse or equal, did not train, or stays undecided. Chooses epochs and the share of the images such that two runs of every variant fit, then runs what most likely
-    decides something for its time. The probability of any wrong verdict in a study is at most 5 %, wherever it stops.
-    Runs are trials of the store; those of `raysweep run` with the same recipe count. Judges on a tenth of the training
-    images, which is held out (data.holdout); with --set data.holdout=0 on the test split.
+    A variant is better, worse or equal, did not train, or stays undecided. Chooses epochs and the share of the images
+    such that two runs of every variant fit, then runs what most likely decides something for its time. The probability
+    of any wrong verdict in a study is at most 5 %, wherever it stops. Runs are trials of the store; those of `raysweep
+    run` with the same recipe count. Judges on a tenth of the training images, which is held out (data.holdout); with
+    --set data.holdout=0 on the test split.
 
     \b
     raysweep decide activation --protocol cifar10 --data data/cifar10 --budget 2h
