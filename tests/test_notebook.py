@@ -18,14 +18,16 @@ from raysweep.verbs.entry import raysweep as command
 SMALL: dict[str, Any] = {"protocol": "demo", "width": 0.0625, "epochs": 1, "variants": "elu"}
 
 
-@pytest.mark.parametrize("name", ["plan", "run", "results", "report", "gains", "take_home", "compare", "init_stats"])
+@pytest.mark.parametrize(
+    "name", ["plan", "run", "results", "report", "gains", "take_home", "compare", "init_stats", "decide"]
+)
 def test_functions_shadow_no_module_and_teach_by_example(name: str) -> None:
     function = getattr(raysweep, name)
     assert callable(function)
     # run.py is the script that `ray submit` starts; nothing imports it.
     code = f"import raysweep, raysweep.verbs.entry, raysweep.sweeps.study_sweep as s; assert callable(raysweep.{name})"
     subprocess.run([sys.executable, "-c", code], check=True)
-    if name in ("plan", "run", "results", "report"):
+    if name in ("plan", "run", "decide", "results", "report"):
         assert f"raysweep.{name}(" in function.__doc__
 
 

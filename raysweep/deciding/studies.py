@@ -131,10 +131,6 @@ class Races:
         jobs += [(race.question.baseline, seed) for seed in range(race.baseline_runs_of(runs))]
         return race.cost([job for job in jobs if job not in race.results])
 
-    def first_s(self) -> float:
-        """Seconds of one worker for the runs that are due."""
-        return sum(self.seconds(line) for line, _ in self.due())
-
     def undecided(self) -> Iterator[Place]:
         """The variants without a verdict."""
         for study, race in self.races.items():

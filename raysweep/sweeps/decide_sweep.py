@@ -321,7 +321,9 @@ def stopped_why(races: StudyRaces) -> str:
     """Why nothing more is run."""
     if races.failed:
         return "failed trials"
-    return "the hours are used" if any(races.races.undecided()) else "all is decided"
+    if not any(races.races.undecided()):
+        return "all is decided"
+    return "the time is used" if any(answer.needed_s for answer in races.answers()) else "no further run would decide"
 
 
 def execute(races: StudyRaces, resources: Resources, protocol: str) -> Outcome:

@@ -82,7 +82,7 @@ def print_answers(prepared: Prepared, races: StudyRaces, as_json: bool) -> None:
     if races.failed:
         show = command("raysweep", "show", next(iter(races.failed)), "--store", store)
         note(f"{len(races.failed)} trials failed, see why: `{show}`. The same command tries them again.")
-    elif any(races.races.undecided()):
+    elif any(answer.needed_s for answer in answers):
         note("undecided variants go on with the same command and a larger --budget.")
     report = command("raysweep", "report", *prepared.questions, "--store", store)
     note(f"figures and tables: `{report}`")

@@ -96,8 +96,19 @@ def test_the_notebook_takes_what_the_command_takes() -> None:
 @pytest.mark.long
 def test_a_killed_driver_on_ray_goes_on_to_the_verdicts_of_its_log(small_images: Path, tmp_path: Path) -> None:
     store = tmp_path / "s"
-    words = ["decide", "activation", "--variants", "elu", "--protocol", "demo", "--width", "0.0625", "--epochs", "1"]
-    words += ["--data", str(small_images), "--store", str(store), "--budget", "10m", "--workers", "2"]
+    words = ["decide", "activation", "--variants", "elu", "--protocol", "demo", "--width", "0.0625", "--epochs", "12"]
+    words += [
+        "--set",
+        "network.norm=batch",
+        "--data",
+        str(small_images),
+        "--store",
+        str(store),
+        "--budget",
+        "3m",
+        "--workers",
+        "2",
+    ]
 
     def results() -> list[str]:
         logs = list((store / "decisions").glob("*.jsonl"))
