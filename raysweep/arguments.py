@@ -77,7 +77,7 @@ DECIDE = {
         "",
     ),
     "margin": Argument(
-        float, "POINTS", "Smallest gain that matters, in points of top-1: a variant within it is equal.", 1.0
+        float, "POINTS", "Smallest gain that matters, in points of top-1: a variant within it is equal.", 1.0, (0, 100)
     ),
     "goal": Argument(str, "NAME", "all: a verdict on every variant; best: find the best one.", "all"),
 }

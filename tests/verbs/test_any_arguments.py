@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raysweep.errors import RaysweepError
+from raysweep.pace import Pace
 from raysweep.verbs.entry import call, raysweep
 
 ODD = (
@@ -57,6 +58,7 @@ ORDINARY: dict[str, tuple[str, ...]] = {
     "list": ("studies",),
     "plan": ("activation", "--variants", "elu", *TRAINING),
     "run": ("activation", "--variants", "elu", *TRAINING),
+    "decide": ("activation", "--variants", "elu", "--budget", "1h", *TRAINING),
     "nas": ("random", "--space", "nasbench201", "--budget", "2", *TRAINING),
     "status": ("--store", STORE),
     "results": ("activation", "--store", STORE),
@@ -116,8 +118,10 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, small_images: Path) -> N
     def refuse(*anything: object, **more: object) -> NoReturn:
         raise RaysweepError("nothing is measured here")
 
-    for kind in ("study", "space", "nas", "supernet"):
+    for kind in ("study", "space", "decide", "nas", "supernet"):
         monkeypatch.setattr(f"raysweep.sweeps.{kind}_sweep.carry_out", lambda *args, **more: Outcome())
+    pace = Pace(3000.0, 6000.0, 0.1, 1_000_000, 2, "2026-01-01")
+    monkeypatch.setattr("raysweep.sweeps.measured_pace.pace_here", lambda *args: pace)
     monkeypatch.setattr("raysweep.verbs.init_stats.measure", refuse)
     monkeypatch.setattr("raysweep.train.run_trial.run_trial", refuse)
     monkeypatch.setattr("raysweep.verbs.bench.ask", lambda *args: {"error": "not measured"})

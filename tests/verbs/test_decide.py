@@ -54,7 +54,7 @@ def test_it_answers_within_the_budget_and_continues(small_images: Path, tmp_path
         ({"budget": "2"}, ("'2'",)),
         ({}, ("--budget",)),
         ({"budget": "2h", "margin": 0}, ("margin 0",)),
-        ({"budget": "2h", "margin": -1}, ("margin -1",)),
+        ({"budget": "2h", "margin": -1}, ("margin", "-1")),
         ({"budget": "2h", "goal": "win"}, ("'win'",)),
         ({"budget": "2h", "variants": "elv"}, ("'elv'", "elu")),
         ({"budget": "2h", "variants": "relu"}, ("'relu'",)),
