@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import pandas as pd
 
-from raysweep.analysis.statistics.contrasts import Contrasts
+from raysweep.analysis.contrasts import Contrasts
 from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.identity import recipe_from_json
 from raysweep.nas.history import History

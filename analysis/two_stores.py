@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast
 from raysweep.analysis.load import ALL, DIVERGED, FINISHED, Line, load_lines
 from raysweep.analysis.metrics import METRICS, NOTHING
 from raysweep.analysis.statistics.agreement import Agreement, agree
 from raysweep.analysis.statistics.comparisons import CONFIDENCE, comparisons, on_one_page, page
-from raysweep.analysis.statistics.contrasts import LEVEL, MARGIN, Contrast
 from raysweep.analysis.statistics.ranks import drawn, ranked
 from raysweep.deciding.verdicts import outcome_of
 from raysweep.safe import printable

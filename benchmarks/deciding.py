@@ -25,8 +25,8 @@ from statistics import fmean
 import numpy as np
 
 from benchmarks._harness import Row, report
+from benchmarks.dunnett import critical
 from raysweep.analysis.published import published
-from raysweep.analysis.statistics.dunnett import critical
 from raysweep.deciding.race import Question
 from raysweep.deciding.racing import one_by_one, run_race
 from raysweep.deciding.verdicts import Outcome

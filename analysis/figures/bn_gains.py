@@ -83,7 +83,7 @@ def _panel(panel: Axes, rows: pd.DataFrame, names: list[str]) -> None:
 
 
 NOTE = (
-    f"Points: mean gain with its {INTERVAL}; filled if it excludes 0. Diamonds: published. "
+    f"Points: mean gain; bars: {INTERVAL}; filled if it excludes 0. Diamonds: published. "
     "Names ending in _clean: as described, unlike the published run with normalisation."
 )
 OVERVIEWS.add("bn_gains", "gains of non-linearities without and with batch normalisation", "Mishkin et al. 2017")(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from textwrap import shorten
 from typing import Any
@@ -15,7 +14,7 @@ from raysweep.analysis.figures import _style as style
 from raysweep.analysis.load import Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
-from raysweep.analysis.statistics.comparisons import INTERVAL, MEAN_INTERVAL, Estimate, gains, top1, unfinished
+from raysweep.analysis.statistics.comparisons import INTERVAL, MEAN_INTERVAL, NO_ESTIMATE, gains, top1, unfinished
 
 STUDY = "learned_colorspace"
 HEADS = ("", "layers between image and network", "top-1, %", "gain, points", "published, %", "gain")
@@ -39,7 +38,7 @@ def data(line: Line) -> pd.DataFrame:
     why, tops, differences = (
         unfinished(line),
         top1(line),
-        gains(line) | {line.baseline: Estimate(math.nan, math.nan, 0)},
+        gains(line) | {line.baseline: NO_ESTIMATE},
     )
     rows = {
         "letter": [found.group(1) or "" if found else "" for found in split],

@@ -109,7 +109,7 @@ def _annotate(panel: Axes, row: Any) -> None:
 
 NOTE = (
     "Above: the learning rate; below: top-1, mean over seeds with a band from the smallest to the largest; grey: the "
-    f"baseline. In the corner: gain in points ± half-width of its {INTERVAL}. Panels are ordered by gain and share "
+    f"baseline. In the corner: gain in points ± half-width of the {INTERVAL}. Panels are ordered by gain and share "
     "their axes."
 )
 FIGURES.add("schedules", "learning rate and accuracy against updates, one pair of panels per policy")(

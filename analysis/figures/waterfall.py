@@ -17,6 +17,7 @@ from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
 from raysweep.analysis.statistics.comparisons import (
     INTERVAL,
+    NO_ESTIMATE,
     Estimate,
     as_estimate,
     contrast,
@@ -38,7 +39,6 @@ PUBLISHED_SINGLE: Mapping[str, tuple[str, str]] = {
 """Part -> the study and variant in which it was published as a single change."""
 SINGLE, STEP, SUM, TOGETHER = "single", "step", "sum of single gains", "all together"
 ROW_INCHES = 0.3
-NONE = Estimate(math.nan, math.nan, 0)
 
 
 def data(line: Line) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def _parts(line: Line) -> Iterator[dict[str, Any]]:
 def _gain(line: Line, variant: str, against: str = "") -> Estimate:
     against = against or line.baseline
     known = groups(line)
-    return as_estimate(contrast(line, variant, against)) if {variant, against} <= known.keys() else NONE
+    return as_estimate(contrast(line, variant, against)) if {variant, against} <= known.keys() else NO_ESTIMATE
 
 
 def _sums(line: Line) -> Iterator[dict[str, Any]]:
@@ -81,7 +81,7 @@ def _sum(line: Line) -> Estimate:
     singles = [f"only_{part}" for part in PUBLISHED_SINGLE]
     gains = [_gain(line, name) for name in singles]
     if any(math.isnan(one.mean) for one in gains):
-        return NONE
+        return NO_ESTIMATE
     errors = [page(line).error(groups(line)[name]) for name in (*singles, line.baseline)]
     half = math.nan
     if all(errors) and not any(math.isnan(one.half) for one in gains):

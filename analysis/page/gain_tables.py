@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from raysweep.analysis.contrasts import MARGIN, Contrast
 from raysweep.analysis.load import ALL, LINE, Line, load_lines
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.published import published_study
 from raysweep.analysis.statistics.comparisons import (
+    NO_ESTIMATE,
     Estimate,
     comparisons,
-    ends,
     gains,
     on_one_page,
     page,
+    statuses,
     top1,
-    untrained,
 )
-from raysweep.analysis.statistics.contrasts import MARGIN, Contrast
 from raysweep.analysis.statistics.power import seeds_needed
 from raysweep.analysis.statistics.ranks import chances
 from raysweep.deciding.verdicts import Outcome
@@ -42,8 +42,8 @@ def summary(line: Line) -> pd.DataFrame:
     variant show a gain as large as the margin with a probability of 80 %; `seeds_published` seeds in all show the
     published gain.
     """
-    means, found, statuses, likely = top1(line), comparisons(line), ends(line.trials), chances(line)
-    differences = gains(line) | {line.baseline: Estimate(math.nan, math.nan, 0)}  # 0 by definition, not measured
+    means, found, of_trials, likely = top1(line), comparisons(line), statuses(line), chances(line)
+    differences = gains(line) | {line.baseline: NO_ESTIMATE}  # 0 by definition, not measured
     paper = METRICS["published_gain"].of(published_study(line.study, line.baseline))
     frame = pd.DataFrame(
         {
@@ -59,12 +59,12 @@ def summary(line: Line) -> pd.DataFrame:
             "top3": likely.get(name, NO_CHANCES)[1],
             "more_seeds": _more_seeds(found[name], line) if name in found else math.nan,
             "seeds_published": _seeds(found[name], paper.get(name, math.nan), line) if name in found else math.nan,
-            "trials": "; ".join(filter(None, [statuses.get(name, ""), untrained(line).get(name, "")])),
+            "trials": of_trials.get(name, ""),
         }
         for name in line.shown
     )
-    of_trials = line.trials.groupby("variant").mean(numeric_only=True)
-    known = pd.concat([of_trials, published_study(line.study, line.baseline)], axis="columns").reindex(line.shown)
+    averages = line.trials.groupby("variant").mean(numeric_only=True)
+    known = pd.concat([averages, published_study(line.study, line.baseline)], axis="columns").reindex(line.shown)
     for name in ("published_top1", "published_gain", *COSTS):
         frame[name] = METRICS[name].of(known).to_numpy()
     return frame[[*(name for name in frame if name != "trials"), "trials"]]

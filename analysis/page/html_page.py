@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 
 from raysweep.analysis import messages
+from raysweep.analysis.contrasts import MARGIN
 from raysweep.analysis.figures import gather
 from raysweep.analysis.load import DIVERGED, Line
 from raysweep.analysis.metrics import METRICS, NOTHING
@@ -23,7 +24,6 @@ from raysweep.analysis.page.section import Picture, known_study, overview_pictur
 from raysweep.analysis.page.words import controlled
 from raysweep.analysis.statistics.agreement import with_published
 from raysweep.analysis.statistics.comparisons import comparisons, gains, on_one_page
-from raysweep.analysis.statistics.contrasts import MARGIN
 from raysweep.analysis.statistics.ranks import chances
 from raysweep.deciding.verdicts import Outcome
 from raysweep.disk.whole import write_whole

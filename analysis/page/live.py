@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from raysweep.analysis.contrasts import MARGIN
 from raysweep.analysis.load import Line, held_studies, lines_of
 from raysweep.analysis.page.html_page import PAGE, HtmlPage
-from raysweep.analysis.statistics.contrasts import MARGIN
 from raysweep.store.following import Following
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store

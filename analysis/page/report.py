@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from raysweep.analysis.contrasts import MARGIN
 from raysweep.analysis.load import load_lines
 from raysweep.analysis.page.drawing import Progress
 from raysweep.analysis.page.html_page import HtmlPage, ignore
 from raysweep.analysis.page.live import LiveReport
-from raysweep.analysis.statistics.contrasts import MARGIN
 from raysweep.store.following import Following
 from raysweep.store.store import Store
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from raysweep.analysis.contrasts import LEVEL, NOTHING, ONE_SEED, Contrast
 from raysweep.analysis.load import FINISHED, Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.statistics.agreement import with_published
 from raysweep.analysis.statistics.comparisons import as_estimate, comparisons, groups, page
-from raysweep.analysis.statistics.contrasts import LEVEL, NOTHING, ONE_SEED, Contrast
 from raysweep.analysis.statistics.power import MOST_SEEDS, POWER, detectable, seeds_needed
 from raysweep.deciding.verdicts import Outcome
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
@@ -30,11 +30,17 @@ def controlled(lines: Sequence[Line]) -> str:
         return "No contrast has two seeds of both variants: no claim is made."
     found = page(lines[0])
     return (
-        f"Of the claims on this page (better, worse, equal within {found.margin:g} points), at most {LEVEL:.0%} are "
-        f"expected to be wrong: {found.claimed} of {found.tested} distinct contrasts with a baseline are decided, and "
-        f"every interval of a gain has {1 - found.level:.1%} coverage, so that it excludes 0 exactly if the verdict is "
-        "better or worse, that is if the adjusted p is at most 0.05 (Benjamini and Yekutieli 2005)."
+        f"At most {LEVEL:.0%} of the claims on this page (better, worse, equal within {points(found.margin)}) are "
+        f"expected to be wrong. {found.different} of {found.tested} distinct contrasts with a baseline differ. Every "
+        f"interval of a gain has a coverage of {1 - found.level:.1%}; that of a variant that trained excludes 0 "
+        "exactly if the verdict is better or worse, so if the adjusted p is at most 0.05 (Benjamini and Yekutieli "
+        "2005)."
     ).replace("%", " %")
+
+
+def points(margin: float) -> str:
+    """A margin with its unit."""
+    return f"{margin:g} point{'s' if margin != 1 else ''}"
 
 
 def headline(line: Line) -> str:
@@ -54,7 +60,7 @@ def headline(line: Line) -> str:
     parts = [
         _with_gains(f"Better than {line.baseline}", of[Outcome.BETTER], largest_first=True),
         _with_gains("Worse", of[Outcome.WORSE], largest_first=False),
-        _with_gains(f"Equal within {page(line).margin:g} points", of[Outcome.EQUAL], largest_first=True),
+        _with_gains(f"Equal within {points(page(line).margin)}", of[Outcome.EQUAL], largest_first=True),
         _did_not_train(compared),
         _rest(line.baseline, list(found.values())),
         f"No claim is made for {_few(single)}: one seed." if single else "",
@@ -130,7 +136,7 @@ def trust(line: Line) -> list[str]:
 
 def _resolution(line: Line, tested: Mapping[str, Contrast]) -> str:
     found = page(line)
-    gain = statistics.median(detectable(one, found.level) for one in tested.values())
+    gain = statistics.median(detectable(one) for one in tested.values())
     spread = found.spreads[line.protocol]
     return (
         f"Standard deviation of a run of a stable variant: {math.sqrt(spread.variance):.2f} points, of which seeds "
@@ -147,7 +153,7 @@ def _next_seeds(line: Line, tested: Mapping[str, Contrast]) -> str:
     needed = [seeds_needed(one, margin, page(line).level) for one in waiting]
     known = sorted(number for number in needed if number is not None)
     seeds = f"about {known[len(known) // 2]} seeds" if known else f"more than {MOST_SEEDS} seeds"
-    return f"To show a gain of {margin:g} points, the undecided variants need {seeds}, and the baseline as many."
+    return f"To show a gain of {points(margin)}, the undecided variants need {seeds}, and the baseline as many."
 
 
 def agreement_words(line: Line) -> str:

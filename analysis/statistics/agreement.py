@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
+from raysweep.analysis.contrasts import Floats
 from raysweep.analysis.load import Line, once_a_line
 from raysweep.analysis.published import published_study
 from raysweep.analysis.statistics.comparisons import CONFIDENCE
-from raysweep.analysis.statistics.contrasts import Floats
 from raysweep.analysis.statistics.ranks import drawn, ranked
 
 RESAMPLES = 2000
@@ -67,8 +67,7 @@ def agree(ours: Floats, others: Floats, draws: tuple[Floats, Floats] | None = No
     """Agreement of two lists of values of the same variants.
 
     `draws` are the same values as they might have been, one row a draw or a single row for certain ones; the interval
-    is their bias-corrected one (Efron 1981), because noisier orders agree less. None for fewer than three variants, or
-    if all are equal.
+    has 95 % of their taus. None for fewer than three variants, or if all are equal.
     """
     n = len(ours)
     if n < LEAST_VARIANTS:
@@ -79,7 +78,9 @@ def agree(ours: Floats, others: Floats, draws: tuple[Floats, Floats] | None = No
     low, high = math.nan, math.nan
     if draws is not None and n >= LEAST_FOR_INTERVAL:
         one, other = (np.broadcast_to(table[:RESAMPLES], (RESAMPLES, n)) for table in draws)
-        low, high = _bias_corrected(taus(one, other), tau)
+        drawn_taus = taus(one, other)
+        low, high = (float(end) for end in np.nanquantile(drawn_taus, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
+        low, high = min(low, tau), max(high, tau)
     return Agreement(tau, low, high, n, permutation_p(ours, others, tau), *in_order(ours, others))
 
 
@@ -109,16 +110,6 @@ def permutation_p(ours: Floats, others: Floats, tau: float) -> float:
         orders[0] = np.arange(n)
     found = taus(ours[orders], np.broadcast_to(others, orders.shape))
     return float((np.abs(found) >= abs(tau) - 1e-12).mean())
-
-
-def _bias_corrected(draws: Floats, tau: float) -> tuple[float, float]:
-    """Ends of the interval, corrected for the bias that redrawn orders are noisier and so agree less."""
-    draws = draws[~np.isnan(draws)]
-    below = ((draws < tau - 1e-12).mean() + (draws <= tau + 1e-12).mean()) / 2
-    shift = special.ndtri(np.clip(below, 1 / RESAMPLES, 1 - 1 / RESAMPLES))
-    ends = special.ndtr(2 * shift + special.ndtri([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
-    low, high = np.quantile(draws, ends)
-    return float(min(low, tau)), float(max(high, tau))
 
 
 def taus(first: Floats, second: Floats) -> Floats:

@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from scipy import stats
 
+from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast, Contrasts, Group
 from raysweep.analysis.load import FINISHED, Line, once_a_line
 from raysweep.analysis.metrics import METRICS, Metric
-from raysweep.analysis.statistics.contrasts import LEVEL, MARGIN, Contrast, Contrasts, Group
 
 CONFIDENCE = 1 - LEVEL
 FAR = 3.0
 MEAN_INTERVAL = f"{CONFIDENCE:.0%} interval".replace("%", " %")
 """The name of the interval of a mean over seeds."""
-INTERVAL = "interval, adjusted for all contrasts of the page"
+INTERVAL = "interval of the gain, adjusted for all contrasts of the page"
 """The name of the interval of a gain over the baseline."""
 
 
@@ -43,6 +43,9 @@ class Estimate:
         return metric.text(self.mean) + ("" if math.isnan(self.half) else f" ± {self.half:.1f}")
 
 
+NO_ESTIMATE = Estimate(math.nan, math.nan, 0)
+
+
 def on_one_page(lines: Iterable[Line], margin: float = MARGIN) -> list[Line]:
     """The lines, with the contrasts of all of them together; `margin` is the smallest gain that matters, in points."""
     lines = list(lines)
@@ -51,10 +54,9 @@ def on_one_page(lines: Iterable[Line], margin: float = MARGIN) -> list[Line]:
 
 
 def _pairs(line: Line) -> list[tuple[Group, Group]]:
-    """Each variant with its baseline; none for an architecture search, which has no baseline."""
+    """Each variant with its baseline."""
     found = groups(line)
-    own = [] if line.is_architecture_search else [name for name in line.variants if name != line.baseline]
-    return [(found[name], found[line.baseline]) for name in own]
+    return [(found[name], found[line.baseline]) for name in compared(line)]
 
 
 @once_a_line
@@ -81,8 +83,13 @@ def groups(line: Line) -> dict[str, Group]:
 
 @once_a_line
 def comparisons(line: Line) -> dict[str, Contrast]:
-    """Variant -> its contrast with the baseline, in points of top-1; without the baseline."""
-    return {name: contrast(line, name, line.baseline) for name in line.variants if name != line.baseline}
+    """Variant -> its contrast with the baseline, in points of top-1; empty for an architecture search."""
+    return {name: contrast(line, name, line.baseline) for name in compared(line)}
+
+
+def compared(line: Line) -> list[str]:
+    """The variants that have a baseline to be compared with."""
+    return [] if line.is_architecture_search else [name for name in line.variants if name != line.baseline]
 
 
 def contrast(line: Line, variant: str, against: str) -> Contrast:
@@ -100,7 +107,7 @@ def gains(line: Line) -> dict[str, Estimate]:
     """Variant -> gain in points of top-1 over the baseline, which is 0 for the baseline by definition."""
     own = {line.baseline: Estimate(0.0, math.nan, len(groups(line)[line.baseline].values))}
     found = own | {name: as_estimate(one) for name, one in comparisons(line).items()}
-    return {name: found[name] for name in line.variants}
+    return {name: found.get(name, NO_ESTIMATE) for name in line.variants}
 
 
 def top1(line: Line) -> dict[str, Estimate]:
@@ -158,8 +165,13 @@ def ends(trials: pd.DataFrame, but: str = "") -> dict[str, str]:
 
 
 def unfinished(line: Line) -> dict[str, str]:
-    """Variant -> the statuses of its trials that have not finished, with their counts; only variants with any."""
-    found = ends(line.trials, but=FINISHED)
+    """Variant -> its trials that have not finished or did not train, with their counts; only variants with any."""
+    return statuses(line, but=FINISHED)
+
+
+def statuses(line: Line, but: str = "") -> dict[str, str]:
+    """`ends` of a line, with the number of finished trials that have the accuracy of guessing."""
+    found = ends(line.trials, but)
     guesses = Counter(line.untrained.loc[line.untrained["status"] == FINISHED, "variant"])
     for name, count in guesses.items():
         found[name] = ", ".join(filter(None, [found.get(name, ""), f"{count} at the accuracy of guessing"]))

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from raysweep.analysis.contrasts import Floats
 from raysweep.analysis.load import Line, once_a_line
 from raysweep.analysis.statistics.comparisons import comparisons, groups, page
-from raysweep.analysis.statistics.contrasts import Floats
 from raysweep.deciding.allocation import Standing, standing_of
 from raysweep.deciding.verdicts import Outcome
 
@@ -24,7 +24,7 @@ def standing(line: Line) -> Standing | None:
     runs = {
         name: group.runs
         for name, group in groups(line).items()
-        if group.values and (name == line.baseline or found[name].verdict != Outcome.DID_NOT_TRAIN)
+        if group.values and not (name in found and found[name].verdict == Outcome.DID_NOT_TRAIN)
     }
     return standing_of(runs, spread) if spread and len(runs) > 1 else None
 

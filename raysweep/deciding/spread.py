@@ -198,6 +198,11 @@ class GainError:
         """The root of the mean square of the scales."""
         return math.sqrt(sum(weight * scale**2 for weight, scale in zip(self.weights, self.scales, strict=True)))
 
+    @property
+    def mean_df(self) -> float:
+        """The mean degrees of freedom of the parts."""
+        return sum(weight * df for weight, df in zip(self.weights, self.df, strict=True))
+
     def beyond(self, distance: float) -> float:
         """Probability of an error above `distance` in size."""
         parts = zip(self.weights, self.scales, self.df, strict=True)

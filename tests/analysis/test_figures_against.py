@@ -4,13 +4,13 @@ import math
 
 import pandas as pd
 import pytest
-from scipy import stats
 
 from raysweep.analysis.captions import caption
 from raysweep.analysis.figures import _style as style
 from raysweep.analysis.figures import figures, quantities, render
 from raysweep.analysis.figures._against import PAPER, Against
 from raysweep.analysis.load import Line
+from raysweep.analysis.statistics.comparisons import top1
 from raysweep.store.store import Store
 from tests.analysis.made_up import made
 from tests.analysis.test_figures import overlaps
@@ -38,7 +38,7 @@ def test_number_of_images_ours_and_published(store: Store) -> None:
     row = ours(frame, "n200k")
     assert row["x"] == round(9_469 * 200_000 / 1_281_167)
     assert row["mean"] == pytest.approx(31)
-    assert row["half"] == pytest.approx(stats.t.ppf(0.975, 1) * 1.0)  # sd of 30 and 32 is sqrt 2
+    assert row["half"] == top1(line)["n200k"].half
     assert row["seeds"] == pytest.approx([30, 32])
     paper = frame[frame["source"] == PAPER].set_index("variant")
     assert paper.loc["n200k", "x"] == 200_000

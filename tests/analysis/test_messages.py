@@ -4,10 +4,21 @@ import math
 from dataclasses import replace
 
 import pytest
-from scipy import stats
 
 from raysweep.analysis.load import Line
-from raysweep.analysis.messages import HOLDS, NOT_RUN, OPEN, REVERSED, messages, readable, take_home
+from raysweep.analysis.messages import (
+    HOLDS,
+    NOT_RUN,
+    OPEN,
+    REVERSED,
+    UNCLAIMED,
+    UNTESTABLE,
+    messages,
+    readable,
+    take_home,
+)
+from raysweep.analysis.statistics.comparisons import comparisons, on_one_page
+from raysweep.deciding.verdicts import Outcome
 from raysweep.study import find_study
 
 
@@ -28,11 +39,14 @@ def test_every_comparison_is_in_the_shipped_studies() -> None:
         assert study.variant(place.variant).name != study.variant(place.against).name
 
 
-@pytest.mark.parametrize(("points", "verdict"), [(20.0, HOLDS), (-20.0, REVERSED), (0.1, OPEN)])
-def test_the_verdict_is_that_of_the_comparison(line: Line, points: float, verdict: str) -> None:
-    table = take_home([with_gain(line, points)])
+@pytest.mark.parametrize(("points", "verdict"), [(20.0, HOLDS), (-20.0, REVERSED), (0.1, None)])
+def test_the_verdict_is_that_of_the_contrast(line: Line, points: float, verdict: str | None) -> None:
+    one = with_gain(line, points)
+    table, found = take_home([one]), comparisons(one)["elu"]
     row = table.iloc[0]
-    assert row["verdict"] == verdict
+    assert row["verdict"] == (verdict or (UNTESTABLE if found.half > 1.7 else OPEN))
+    assert (row["gain"], row["gain_half"], row["p"]) == (found.gain, found.half, found.p)
+    assert row["published"] == pytest.approx(1.7)
     assert row["gain"] == pytest.approx(points)
     assert row["n"] == 3
     assert set(table["verdict"][1:]) == {NOT_RUN}
@@ -43,8 +57,8 @@ def test_a_recommendation_that_diverged_does_not_hold(line: Line) -> None:
     trials = with_gain(line, 20.0).trials.copy()
     trials.loc[(trials["variant"] == "elu") & (trials["seed"] == 0), ["status", "top1"]] = ["diverged", None]
     row = take_home([replace(line, trials=trials)]).iloc[0]
-    assert row["verdict"] == OPEN
-    assert row["note"] == "elu: 1 of 3 diverged"
+    assert row["verdict"] == Outcome.DID_NOT_TRAIN
+    assert row["note"] == "elu: 1 of 3 did not train"
     assert row["n"] == 2
 
 
@@ -55,18 +69,20 @@ def test_one_seed_makes_no_claim(line: Line) -> None:
     assert math.isnan(row["p"])
 
 
-def test_p_values_are_adjusted_together(line: Line) -> None:
+def test_a_message_has_one_contrast_whatever_else_was_run(line: Line) -> None:
     near, far = with_gain(line, 2.0), with_gain(line, 8.0)
     ids = [f"other-{trial}" for trial in far.trials["trial"]]
-    other = replace(far, trials=far.trials.assign(trial=ids))
-    alone = [take_home([one]).iloc[0]["p"] for one in (near, other)]
-    both = take_home([near, other])
-    assert both["p"].dropna().tolist() == pytest.approx(stats.false_discovery_control(alone))
-    assert readable(both)["recommendation"].tolist()[:2] == [messages()["message"][0]] * 2
+    rows = take_home(on_one_page([near, replace(far, trials=far.trials.assign(trial=ids))]))
+    assert rows["study"].notna().sum() == 1
+    assert rows.iloc[0]["gain"] == pytest.approx(2.0)
+    assert readable(rows)["recommendation"].is_unique
 
 
-def test_the_same_trials_under_two_names_are_one_row(line: Line) -> None:
-    assert take_home([line, replace(line)])["study"].notna().sum() == 1
+def test_a_small_published_difference_is_not_reversed(line: Line) -> None:
+    normed = replace(with_gain(line, 20.0), study="bn_activation")
+    (row,) = take_home([normed]).dropna(subset="study").to_dict("records")
+    assert row["verdict"] == UNCLAIMED
+    assert row["published"] == pytest.approx(0.1)
 
 
 def test_nothing_tested_is_an_empty_table(line: Line) -> None:

@@ -48,7 +48,7 @@ def twin(store: Store, row: dict[str, Any], changes: dict[str, Any], day: int, *
     recipe = patch(recipe_from_json(row["recipe"]), changes)
     other = row | {"trial": trial_id(recipe), "recipe": recipe_json(recipe)} | more
     store.write_members([other])
-    end(store, str(other["trial"]), 0.1, day)
+    end(store, str(other["trial"]), 0.3, day)
     return str(other["trial"])
 
 
@@ -93,7 +93,7 @@ def test_images_that_were_written_again_the_later_trial_counts(store: Store) -> 
     members = fill(store, "activation", "elu")
     later = twin(store, members["elu"], {"data.digest": "0123456789abcdef"}, 3)
     (line,) = load_lines(store, ["activation"])
-    assert tops(line)["elu"].tolist() == [10.0]
+    assert tops(line)["elu"].tolist() == [30.0]
     assert later in store.problems[0]
 
 
@@ -111,7 +111,7 @@ def test_points_that_two_drivers_named_alike_are_both_kept(store: Store) -> None
     other = twin(store, row, {"solver.momentum": 0.5}, 1)
     (line,) = load_lines(store, ["joint"])
     found = dict(zip(line.trials["variant"], line.trials["top1"], strict=True))
-    assert sorted(found.values()) == [0.1, 0.5]
+    assert sorted(found.values()) == [0.3, 0.5]
     assert len(found) == 2
     assert not store.problems
     assert {row["trial"] for row in results_table(store, "joint").to_pylist()} == {row["trial"], other}

@@ -14,8 +14,8 @@ from raysweep.analysis.page.drawing import draw_all
 from raysweep.analysis.page.gain_tables import html, markdown, readable, summary
 from raysweep.analysis.page.report import write_report
 from raysweep.analysis.page.words import headline, missing, trust, waiting
-from raysweep.analysis.statistics.comparisons import BETTER, SAME, WORSE, comparisons
-from raysweep.analysis.statistics.power import detectable
+from raysweep.analysis.statistics.comparisons import comparisons, page
+from raysweep.deciding.verdicts import Outcome
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
 from raysweep.store.store import Store
@@ -110,8 +110,7 @@ def test_all_means_every_study_and_corrects_over_them(store: Store, tmp_path: Pa
     text = write_report(store.uri, ["all"], tmp_path / "out").read_text()
     assert text.count('<a href="#s') == 2
     assert "Which pooling?" in text
-    assert "<th>q</th>" in text
-    assert "Benjamini and Bogomolov" in text
+    assert "of 2 distinct contrasts" in text  # the same trials in two studies
 
 
 def test_hostile_names_are_escaped(store: Store, tmp_path: Path) -> None:
@@ -156,18 +155,29 @@ def test_without_any_trial_no_waiting_is_reported(store: Store) -> None:
 
 def test_the_headline_with_intervals(full_store: Store) -> None:
     (line,) = load_lines(full_store, ["activation"])
-    better, worse, rest = headline(line).split(". ")[:3]
-    verdicts = {name: one.verdict() for name, one in comparisons(line).of.items()}
-    for sign, words, expected in ((r"\+", better, BETTER), ("−", worse, WORSE)):
-        names = re.findall(rf"(\w+) \({sign}", words)
+    parts, verdicts = headline(line).split(". "), {name: one.verdict for name, one in comparisons(line).items()}
+    for words, expected in (("Better", Outcome.BETTER), ("Worse", Outcome.WORSE), ("Did not train", "did not train")):
+        (part,) = (part for part in parts if part.startswith(words))
+        names = re.findall(r"(\w+) \(", part)
         assert {verdicts[name] for name in names} == {expected}
-    assert re.findall(r"(\w+) \(−", worse)[0] == "linear_nopool", "the largest loss comes first"
-    assert re.search(rf"\b{list(verdicts.values()).count(SAME)} of 21\b", rest)
+    (worse,) = (part for part in parts if part.startswith("Worse"))
+    assert re.findall(r"(\w+) \(−", worse)[0] == "linear", "the largest loss comes first"
+    undecided = list(verdicts.values()).count(Outcome.UNDECIDED)
+    assert re.search(rf"\b{undecided} of 22\b", headline(line))
     resolution = trust(line)[0]
-    assert f"{comparisons(line).sd:.2f} points" in resolution
-    assert "42 degrees of freedom" in resolution
-    assert f"{detectable(comparisons(line)):.1f} points" in resolution
+    assert f"{page(line).spreads['cifar10'].variance ** 0.5:.2f} points" in resolution
     assert len(missing(line)) == 12
+
+
+def test_the_margin_decides_what_is_equal(store: Store, tmp_path: Path) -> None:
+    fill(store, Request(("activation",), "cifar10", variants=("elu", "prelu"), seeds=3))
+    texts = [write_report(store.uri, ["activation"], tmp_path / f"{m}", margin=m).read_text() for m in (1.0, 25.0)]
+    assert "equal within 1 point)" in texts[0]
+    assert "<td>equal</td>" not in texts[0]
+    assert "equal within 25 points)" in texts[1]
+    assert "<td>equal</td>" in texts[1]
+    with pytest.raises(RaysweepError, match="0"):
+        write_report(store.uri, ["activation"], tmp_path / "none", margin=0.0)
 
 
 def test_the_headline_of_one_seed_claims_nothing(store: Store) -> None:
@@ -193,7 +203,7 @@ def test_the_table_has_every_variant_and_its_numbers(full_store: Store) -> None:
     assert by["trials"][["arcsinh", "elu"]].tolist() == ["3 diverged", "3 finished"]
     assert by[["gain", "gain_half"]].loc["relu"].isna().all()
     text = readable(frame).set_index("variant")
-    assert " ± " in text.loc["elu", "gain, points (95 %)"]
+    assert " ± " in text.loc["elu", "gain, points"]
     assert text.loc["selu", "top-1, % (95 %)"] == "–"
     assert text.loc["sigmoid", "published top-1, %"] == "–"
     assert markdown(text.reset_index()).count("\n") == 28

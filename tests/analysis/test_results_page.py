@@ -26,7 +26,7 @@ def test_the_page_says_what_the_store_says_and_the_same_store_the_same_bytes(sto
     assert text == pages[1].read_text()
     (picture,) = re.findall(r"!\[.*\]\((.*)\)", text)
     assert (pages[0].parent / picture).read_bytes() == (pages[1].parent / picture).read_bytes()
-    for words in ("`training.epochs=4`", "3 seeds", "elu, *relu*, tanh", "apl5 (3 of 3)", "apl5, seed 0", "../store"):
+    for words in ("`training.epochs=4`", "3 seeds", "elu, *relu*, tanh", "apl5 (3 of 3, ", "apl5, seed 0", "../store"):
         assert words in text, words
     assert all(message in text for message in messages()["message"])
     assert str(tmp_path) not in text

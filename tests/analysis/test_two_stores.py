@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from raysweep.analysis.load import load_lines
-from raysweep.analysis.statistics.comparisons import comparisons
+from raysweep.analysis.statistics.comparisons import comparisons, on_one_page
 from raysweep.analysis.two_stores import compare_stores, order_words, trials_words
 from raysweep.errors import RaysweepError
 from raysweep.request import Request
@@ -76,11 +76,13 @@ def test_lines_with_other_settings_are_compared(tmp_path: Path) -> None:
 def test_the_interval_is_welchs_at_bonferronis_level(tmp_path: Path) -> None:
     uris = [filled(tmp_path / "a").uri, filled(tmp_path / "b", seed=1).uri]
     found = compare_stores(*uris)
-    variances = [2 / 3 * comparisons(load_lines(Store.open(uri), ["activation"])[0]).sd ** 2 for uri in uris]
-    df = sum(variances) ** 2 / sum(variance**2 / 10 for variance in variances)  # 10: two seeds' worth of five variants
-    half = stats.t.ppf(1 - 0.025 / 5, df) * math.sqrt(sum(variances))
-    assert found.variants["half"].tolist() == pytest.approx([half] * 5)
-    assert ((found.variants["p"] <= 0.05) == (found.variants["difference"].abs() > half)).all()
+    a, b = (comparisons(on_one_page(load_lines(Store.open(uri), ["activation"]))[0])["elu"] for uri in uris)
+    error = math.hypot(a.error, b.error)
+    df = error**4 / (a.error**4 / a.df + b.error**4 / b.df)
+    elu = found.variants.set_index("variant").loc["elu"]
+    assert elu["half"] == pytest.approx(stats.t.ppf(1 - 0.025 / 5, df) * error)
+    assert ((found.variants["p"] <= 0.05) == (found.variants["difference"].abs() > found.variants["half"])).all()
+    assert (found.variants["differs"] == found.variants["verdict"].isin(["better", "worse"])).all()
 
 
 def test_different_ends_are_reported(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raysweep.analysis.statistics.dunnett import EQUAL_LOAD, adjusted, critical, power, within
+from benchmarks.dunnett import EQUAL_LOAD, adjusted, critical, within
 
 
 @pytest.mark.parametrize("df", [1, 3, 10, 1000])
@@ -53,10 +53,3 @@ def test_more_comparisons_are_less_sure_than_one_and_surer_than_bonferroni() -> 
 
 def test_an_infinite_statistic_is_certain() -> None:
     assert adjusted(np.array([math.inf, 0.0]), np.full(2, EQUAL_LOAD), 4) == pytest.approx([0, 1], abs=1e-6)
-
-
-def test_power_is_the_noncentral_t() -> None:
-    rng = np.random.default_rng(0)
-    drawn = (3 + rng.normal(size=200_000)) / np.sqrt(rng.chisquare(6, 200_000) / 6)
-    assert power(3, 2.5, 6) == pytest.approx((np.abs(drawn) > 2.5).mean(), abs=0.005)
-    assert power(3, 2.5, 6) == pytest.approx(stats.nct.sf(2.5, 6, 3) + stats.nct.cdf(-2.5, 6, 3), abs=1e-5)

@@ -7,10 +7,10 @@ variants. Where seeds explain nothing, it is the difference of the means.
 Variances are moderated: each variant has its own, drawn towards the variance of its pool as far as the variances of the
 pool agree with each other; an unstable variant keeps its own (`raysweep.deciding.spread`).
 
-Claims (better, worse, equal within the margin) are chosen by one step-up rule over all contrasts with a baseline: with
-R claims of m contrasts, intervals have the level 1 - R/m x 5 %. So at most 5 % of the claims are expected to be wrong
-(Benjamini and Hochberg 1995; for intervals Benjamini and Yekutieli 2005), and an interval excludes 0 exactly if the
-verdict is better or worse, and if the adjusted p is at most 5 %.
+Differences (better, worse) are chosen by the step-up rule of Benjamini and Hochberg (1995) over all contrasts with a
+baseline. With R differences of m contrasts, the coverage of every interval is 1 - R/m x 5 % (Benjamini and Yekutieli
+2005): it excludes 0 exactly if the verdict is better or worse, and exactly if the adjusted p is at most 5 %. At most
+5 % of the claims, equal ones among them, are expected to be wrong.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class Contrast:
     sd: float
     """Root of the summed variances of one run of each; not a number without an interval."""
     df: float
+    """Degrees of freedom of the standard error."""
 
     @property
     def decided(self) -> bool:
@@ -110,12 +111,6 @@ class _Measured:
     def p(self) -> float:
         return self.error.beyond(self.gain) if self.error else math.nan
 
-    def claim_p(self, margin: float) -> float:
-        """The smallest level at which the interval excludes 0 or lies within the margin."""
-        assert self.error is not None
-        room = margin - abs(self.gain)
-        return min(self.p, self.error.beyond(room)) if room > 0 else self.p
-
 
 @dataclass
 class Contrasts:
@@ -138,23 +133,23 @@ class Contrasts:
             if not fails_more(one.failed, one.ended, other.failed, other.ended, LEVEL)
             and (found := self._measure(one, other)).error
         ]
-        self.claims = np.sort([found.claim_p(self.margin) for found in tested])
+        self.ordered = np.sort([found.p for found in tested])
 
     @property
     def tested(self) -> int:
         """Number of distinct contrasts of a variant with its baseline that have an interval."""
-        return len(self.claims)
+        return len(self.ordered)
 
     @property
-    def claimed(self) -> int:
-        """Number of claims: the largest R such that R contrasts are decided at the level R/m x 5 %."""
-        enough = np.nonzero(self.claims <= LEVEL * np.arange(1, self.tested + 1) / max(self.tested, 1))[0]
+    def different(self) -> int:
+        """Number of differences: the largest R such that R contrasts have a p of at most R/m x 5 %."""
+        enough = np.nonzero(self.ordered <= LEVEL * np.arange(1, self.tested + 1) / max(self.tested, 1))[0]
         return int(enough[-1]) + 1 if len(enough) else 0
 
     @cached_property
     def level(self) -> float:
         """The level of each interval, two-sided: one minus its coverage."""
-        return LEVEL * max(self.claimed, 1) / max(self.tested, 1)
+        return LEVEL * max(self.different, 1) / max(self.tested, 1)
 
     def contrast(self, one: Group, other: Group) -> Contrast:
         """The contrast of two variants; the other way round has the same numbers with the opposite sign."""
@@ -196,15 +191,15 @@ class Contrasts:
             rate_p=rate,
             error=found.error.standard_error if found.error else math.nan,
             sd=found.sd,
-            df=min(found.error.df) if found.error else math.nan,
+            df=found.error.mean_df if found.error else math.nan,
         )
 
     def _adjusted(self, p: float) -> float:
-        """The smallest expected share of wrong claims at which the level of the intervals reaches p."""
+        """The smallest share of wrong differences to be controlled at which this one is among them."""
         if math.isnan(p) or not self.tested:
             return p
         ranks = np.arange(1, self.tested + 1)
-        return float(min(1.0, np.min(self.tested / ranks * np.maximum(self.claims, p))))
+        return float(min(1.0, np.min(self.tested / ranks * np.maximum(self.ordered, p))))
 
     def _measure(self, one: Group, other: Group) -> _Measured:
         spread = self.spreads.get(one.pool)

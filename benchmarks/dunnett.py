@@ -61,15 +61,6 @@ def _critical(loads: tuple[float, ...], df: float, confidence: float) -> float:
     return float(optimize.brentq(excess, 0.99 * low, 1.01 * high, xtol=1e-7))
 
 
-def power(shift: float, bound: float, df: float) -> float:
-    """Probability that one statistic lies beyond plus or minus a bound if its expectation is shifted.
-
-    This is the noncentral t distribution, for which `scipy.stats.nct` fails at some arguments.
-    """
-    s, weights = _scale(df)
-    return float(weights @ (special.ndtr(shift - bound * s) + special.ndtr(-shift - bound * s)))
-
-
 @cache
 def _normal() -> tuple[Floats, Floats]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
