@@ -19,6 +19,8 @@ from raysweep.units import rough_duration
 if TYPE_CHECKING:
     from raysweep.pace import Pace
 
+ROOM = 1.05
+"""Advised budgets are this many times the least, so that they suffice after rounding."""
 EPOCHS, FRACTION = "training.epochs", "data.train_fraction"
 
 
@@ -99,11 +101,11 @@ def too_little(
     budget: str, needed_s: float, variants: Sequence[str], questions: Mapping[str, Question], problem: Problem
 ) -> str:
     """The message about a budget that is too small: what it would take, and what it is enough for."""
-    fixed_length = " at the length that was asked for" if problem.epochs and problem.train_fraction else ""
+    number = f"{len(problem.variants)} variant{'s' * (len(problem.variants) > 1)} of {', '.join(questions)}"
     names = ",".join(dict.fromkeys(name.partition("/")[2] for name in variants))
     instead = f", or ask in {budget} only about `--variants {names}`" if names else ""
-    asked = f"{len(problem.variants)} variants of {', '.join(questions)}"
     return (
-        f"--budget {budget} is too small for {asked}{fixed_length}: two runs of each and those of the baseline take "
-        f"{FIRST_SHARE:.0%} of about {rough_duration(needed_s)}. Raise it to that{instead}."
+        f"--budget {budget} is too small for {number}: two runs of each and those of the baseline take about "
+        f"{rough_duration(FIRST_SHARE * needed_s)} and may take {FIRST_SHARE:.0%} of it. Raise it to "
+        f"{rough_duration(ROOM * needed_s)}{instead}."
     )
