@@ -1,4 +1,4 @@
-"""Predicted over actual seconds of whole trials: the pace of the baseline, scaled by multiply-accumulates to variants.
+"""Predicted over actual seconds of whole trials: the pace of the baseline, scaled to variants.
 
 CPU seconds of this process in one thread, so that other work on the machine does not count. The pace is measured again
 before each trial, on a few hundred batches of the baseline. Caffe's network at a quarter of its width, on generated
@@ -49,7 +49,8 @@ def pace_of(baseline: Recipe, folder: Path) -> Pace:
     with closing(prepared(Question(recipe_json(baseline), "cpu", 1), folder)) as trial:
         trained(trial, 3)
         train, test = (images_per_s(partial(run, trial)) for run in (trained, tested))
-    return Pace(train, test, 0.0, find_cost(baseline).macs, 1, "")
+    cost = find_cost(baseline)
+    return Pace(train, test, 0.0, cost.macs, 1, "", cost.activations)
 
 
 def ratio(baseline: Recipe, recipe: Recipe, folder: Path) -> float:

@@ -53,9 +53,9 @@ def data(line: Line) -> pd.DataFrame:
     variants have the same network.
     """
     networks = {recipe.network.name for recipe in line.recipes.values()}
-    if line.is_search or len(networks) < 2 or line.finished.empty:
+    if line.is_search or len(networks) < 2 or line.trained.empty:
         return pd.DataFrame(columns=["name", "source", "top1", "params", "macs", "n"])
-    values = line.finished.assign(value=METRICS["top1"].of)
+    values = line.trained.assign(value=METRICS["top1"].of)
     groups = values.groupby("variant", sort=False)
     ours = groups.agg(top1=("value", "mean"), params=("params", "first"), macs=("macs", "first"), n=("seed", "nunique"))
     found = ours.rename_axis("name").reset_index().assign(source=OURS)

@@ -29,7 +29,9 @@ UNSTABLE_SHARE = (
 )
 AGREEMENTS = (4.0, 6.0, 9.0, 14.0, 20.0, 30.0, PRIOR_DF, 100.0, 200.0)
 PRIOR_GROUPS = 20
-"""Fewest groups that tell how closely their variances agree, and the weight of `UNSTABLE_SHARE` in groups."""
+"""Fewest groups that tell how closely their variances agree, and the weight of `PRIOR_SHARE` in groups."""
+PRIOR_SHARE = 0.2
+"""Share of unstable variants before any is seen: of few variants that are judged together one may be."""
 TINY = 1e-12
 
 
@@ -95,7 +97,7 @@ def fitted_spread(groups: Sequence[Runs]) -> Spread:
     """The shared spread, with the agreement of stable variants and the share of unstable ones fitted to the groups.
 
     The agreement is the one of `AGREEMENTS` with the highest likelihood, or `PRIOR_DF` with fewer than `PRIOR_GROUPS`
-    groups. The share is that of the groups together with `PRIOR_GROUPS` others that have the usual one.
+    groups. The share is that of the groups together with `PRIOR_GROUPS` others that have `PRIOR_SHARE`.
 
     Raises:
         ValueError: no group has two runs.
@@ -105,7 +107,7 @@ def fitted_spread(groups: Sequence[Runs]) -> Spread:
     variances = np.array([group.variance for group in groups if group.df > 0])
     for _ in range(2):
         noisy = unstable(df, variances, spread)
-        share = (float(noisy.sum()) + UNSTABLE_SHARE * PRIOR_GROUPS) / (len(df) + PRIOR_GROUPS)
+        share = (float(noisy.sum()) + PRIOR_SHARE * PRIOR_GROUPS) / (len(df) + PRIOR_GROUPS)
         ratio = np.maximum(variances / spread.variance, TINY)
         fits = [float(((1 - noisy) * _log_f(ratio, df, agreement)).sum()) for agreement in AGREEMENTS]
         best = AGREEMENTS[int(np.argmax(fits))] if len(df) >= PRIOR_GROUPS else PRIOR_DF

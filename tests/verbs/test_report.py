@@ -78,7 +78,7 @@ def test_a_notebook_gets_the_same_frames(stores: list[str]) -> None:
     frame = raysweep.gains("activation", store=stores[1])
     assert frame["variant"].tolist() == ["relu", "tanh", "elu"]
     assert frame["protocol"].unique().tolist() == ["cifar10"]
-    assert {"gain", "gain_half", "p", "q", "verdict"} <= set(frame.columns)
+    assert {"gain", "gain_half", "p", "verdict", "best", "more_seeds"} <= set(frame.columns)
     assert len(raysweep.gains(store=stores[1])) == 3
     assert raysweep.take_home(stores[0]).iloc[0]["study"] == "activation"
     assert len(raysweep.compare(*stores).variants) == 1
