@@ -11,7 +11,7 @@ from raysweep.arguments import DECIDE, converted, take_request
 from raysweep.deciding.race import Question
 from raysweep.errors import RaysweepError, unknown
 from raysweep.request import Request
-from raysweep.study import Study, find_studies
+from raysweep.study import Study, find_studies, space_names
 from raysweep.units import seconds_in
 
 HOLDOUT = 0.1
@@ -58,7 +58,7 @@ def refuse_space(study: str | Study) -> bool:
     Raises:
         RaysweepError: it is one.
     """
-    if study in spacenames_of():
+    if study in space_names():
         raise RaysweepError(
             f"{study} is a search space, and `decide` compares the variants of studies: see `raysweep list studies`."
         )
