@@ -11,7 +11,7 @@ return the frames behind the report. Importing the package loads only the standa
 from __future__ import annotations
 
 from raysweep.errors import RaysweepError
-from raysweep.notebook import compare, gains, init_stats, plan, race, report, results, run, take_home
+from raysweep.notebook import compare, decide, gains, init_stats, plan, race, report, results, run, take_home
 from raysweep.patch import Times
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
@@ -27,6 +27,7 @@ __all__ = [
     "Times",
     "Variant",
     "compare",
+    "decide",
     "find_study",
     "gains",
     "init_stats",

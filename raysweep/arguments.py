@@ -69,6 +69,20 @@ STUDIES = {
 }
 """Arguments of requests for studies."""
 
+DECIDE = {
+    "budget": Argument(
+        str,
+        "TIME",
+        "Time by the clock for all studies together, e.g. 2h, 90m or 1h30m. The same question may get more.",
+        "",
+    ),
+    "margin": Argument(
+        float, "POINTS", "Smallest gain that matters, in points of top-1: a variant within it is equal.", 1.0
+    ),
+    "goal": Argument(str, "NAME", "all: a verdict on every variant; best: find the best one.", "all"),
+}
+"""Arguments of `decide` in addition to those of requests."""
+
 SPACES = {
     "searcher": Argument(str, "NAME", f"How points are proposed: {', '.join(SEARCHERS)} (TPE).  [default: random]"),
     "scheduler": Argument(str, "NAME", f"How trials are stopped early: {', '.join(SCHEDULERS)}.  [default: none]"),

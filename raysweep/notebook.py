@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.arguments import REQUEST, SHORTHANDS, SPACES, STUDIES, take_request, take_space
+from raysweep.arguments import DECIDE, REQUEST, SHORTHANDS, SPACES, STUDIES, take_request, take_space
 from raysweep.errors import unknown
 from raysweep.planning import PlannedTrial
 from raysweep.study import Study
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from raysweep.orchestrate.events import Outcome
     from raysweep.store.store import Store
     from raysweep.sweeps.space_sweep import PlannedPoint
+    from raysweep.terminal.decisions import Answer
 
 ARGUMENTS = (*REQUEST, *STUDIES, *SHORTHANDS, *SPACES, "settings")
 
@@ -133,6 +134,39 @@ def run(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any)
     if space is None:
         return run_studies(request, resources, keep_checkpoints)
     return run_space(request, resources, space, keep_checkpoints)
+
+
+def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any) -> list[Answer]:
+    """Decide which variants of studies are better, worse or equal, within the hours of a budget.
+
+        for answer in raysweep.decide("activation", budget="2h", protocol="cifar10", data="data/mine"):
+            print(answer.variant, answer.verdict.outcome, answer.verdict.gain, answer.verdict.low, answer.verdict.high)
+
+    Args:
+        studies: names as in `raysweep list studies`, or `Study` objects.
+        keep_checkpoints: keep the last checkpoint of finished trials.
+        arguments: `budget` (such as "2h"), `margin` (points), `goal` ("all" or "best"), and those of `run` but for
+            `seeds`, `trunks` and those of search spaces.
+
+    Raises:
+        RaysweepError: the request cannot be carried out, or the budget is too small. Nothing has been trained.
+        KeyboardInterrupt: stopped; the same call continues.
+    """
+    from raysweep.sweeps import resources as places
+    from raysweep.sweeps.decide_sweep import prepare, run_decide, take_decide
+    from raysweep.terminal.notes import note
+
+    for name in ("seeds", "trunks"):
+        if name in arguments:
+            raise unknown("argument of decide", name, ())
+    arguments.setdefault("store", "results")
+    asked = take_decide(arguments, studies)
+    resources = places.take_resources(arguments)
+    _refuse_rest(arguments, ("keep_checkpoints", *places.ARGUMENTS, *DECIDE, *ARGUMENTS))
+    prepared = prepare(asked, resources)
+    for reason in prepared.why:
+        note(reason)
+    return run_decide(prepared, resources, keep_checkpoints).answers()
 
 
 def _refuse_rest(arguments: dict[str, Any], known: tuple[str, ...]) -> None:

@@ -1,6 +1,9 @@
 """How fast this machine trains: remembered measurements, and the seconds of a trial that follow from them.
 
-A pace is measured on the baseline (`raysweep.sweeps.measured_pace`) and scaled by multiply-accumulates to its variants.
+A pace is measured on the baseline (`raysweep.sweeps.measured_pace`) and scaled to its variants, half by
+multiply-accumulates and half by activations: twice the width has four times the former and twice the latter, and takes
+about three times as long. Predicted over actual time of whole trials is 0.8 to 1.1 for most variants and 0.6 for the
+slowest layers, such as stochastic pooling, whose work neither number has (`benchmarks/trial_seconds.py`, on a CPU).
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ class Pace:
     """Number of trials at once on this machine."""
     measured: str
     """Date, ISO 8601."""
+    activations: int = 0
+    """Those of the network that was measured; 0: variants are scaled by multiply-accumulates alone."""
 
     def speed(self, recipe: Recipe, baseline: Recipe, cost: Cost | None = None) -> Speed:
         """What a variant takes per unit of its baseline's length; `cost` is that of the variant, if it is known."""
@@ -61,7 +66,8 @@ class Pace:
         return f"about {left} here ({self.workers} trial(s) at a time; measured {self.measured})"
 
     def _ratio(self, cost: Cost) -> float:
-        return cost.macs / self.macs
+        macs = cost.macs / self.macs
+        return (macs + cost.activations / self.activations) / 2 if self.activations else macs
 
 
 def num_tested(recipe: Recipe) -> int:

@@ -27,6 +27,8 @@ def test_the_seconds_of_a_trial_follow_its_length_its_tests_and_its_network() ->
     cost = Cost(1, MACS, 1)
     assert PACE.trial_s(DEMO, cost) == pytest.approx(TRIAL_S)
     assert PACE.trial_s(DEMO, replace(cost, macs=2 * MACS)) == pytest.approx(0.5 + 2 * (TRIAL_S - 0.5))
+    both = replace(PACE, activations=10)
+    assert both.trial_s(DEMO, Cost(1, 4 * MACS, 20)) == pytest.approx(0.5 + 3 * (TRIAL_S - 0.5))
     half = patch(DEMO, {"data.train_fraction": 0.5, "training.epochs": 8.0})
     assert PACE.trial_s(half, cost) == pytest.approx(TRIAL_S + 4 * 1000 / 5000)
     held = patch(DEMO, {"data.holdout": 0.25})

@@ -29,7 +29,7 @@ class Step:
 def next_step(race: Race, affordable: float = math.inf) -> Step | None:
     """The next step of a race that costs at most `affordable`; None if nothing is open or nothing open is affordable.
 
-    A variant with runs that are due already waits for them.
+    A variant whose next look needs only runs that are due already waits for them.
     """
     spread = race.spread()
     if spread is None:
@@ -47,13 +47,15 @@ def _all(race: Race, spread: Spread, affordable: float) -> Iterator[Step]:
         if verdict.outcome.decided or not _idle(race, name) or not (outlook := Outlook.of(race, name, spread)):
             continue
         ahead = [look for look in LOOKS if look.runs > verdict.runs][:AHEAD]
+        if not (jobs := race.needed(name, ahead[0].runs)):
+            continue  # the runs of the baseline that its next look needs are due
         worth = 0.0
         for look in ahead:
             if (cost := race.cost(race.needed(name, look.runs))) > affordable:
                 break
             worth = max(worth, outlook.chance(look, race.baseline_runs_of(look.runs)) / max(cost, 1e-9))
         if worth:
-            yield Step(race.needed(name, ahead[0].runs), worth)
+            yield Step(jobs, worth)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -67,7 +67,7 @@ class Race:
     """
 
     question: Question
-    costs: Mapping[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     results: dict[Job, float | None] = field(default_factory=dict, init=False)
     verdicts: dict[str, Verdict] = field(default_factory=dict, init=False)
     targets: dict[str, int] = field(default_factory=dict, init=False)

@@ -14,8 +14,10 @@ Row = Mapping[str, Any]
 """One epoch of a trial, with at least `epoch` and `status`."""
 End = Literal["finished", "diverged", "stopped", "failed"]
 ENDS: tuple[End, ...] = get_args(End)
-Kind = Literal["started", "epoch", "finished", "diverged", "stopped", "failed", "retried", "elsewhere", "note"]
-"""Elsewhere: another process trains the trial, and this sweep waits for it."""
+Kind = Literal[
+    "started", "epoch", "finished", "diverged", "stopped", "failed", "retried", "elsewhere", "note", "verdict"
+]
+"""Elsewhere: another process trains the trial, and this sweep waits for it. Verdict: what `decide` concludes."""
 
 Train = Callable[[TrialTask, Placement, int], Iterator[dict[str, Any]]]
 """Trains a trial at a place in its nth attempt and yields one row per epoch; the last one is finished or diverged."""

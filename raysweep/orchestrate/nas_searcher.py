@@ -1,4 +1,4 @@
-"""Architecture searches for Tune: a `Searcher` that passes on the proposals of `side_by_side.Searches`.
+"""Architecture searches and races for Tune: a `Searcher` that passes on their proposals.
 
 It proposes a trial only when a worker is free: a proposal that waits in a queue would miss results that arrive in the
 meantime.
@@ -6,24 +6,47 @@ meantime.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 from ray.tune.search import Searcher
 
-from raysweep.nas_trials.side_by_side import Searches
 from raysweep.orchestrate.space_searcher import StatelessSearcher
 from raysweep.recipe import Recipe
 from raysweep.train.task import TrialTask
 
 
+class Proposing(Protocol):
+    """What proposes trials and learns how they ended: architecture searches side by side, or the races of `decide`."""
+
+    tasks: dict[str, TrialTask]
+
+    @property
+    def example(self) -> Recipe:
+        """The recipe of a typical trial."""
+
+    @property
+    def waiting(self) -> Collection[str]:
+        """The trials in progress."""
+
+    def next(self) -> TrialTask | None:
+        """The next trial to train. None if it depends on a trial in progress, or if all is over."""
+
+    def end(self, trial: str, status: str, error: str = "") -> None:
+        """Report the end of a trial."""
+
+    def most_left(self) -> int:
+        """Largest possible number of trials in progress and to come."""
+
+
 class NasSearch:
-    """Searches side by side, with the interface that a sweep needs."""
+    """Proposals with the interface that a sweep needs."""
 
     ahead = 0
 
-    def __init__(self, searches: Searches) -> None:
+    def __init__(self, searches: Proposing) -> None:
         self.searches = searches
         self.example: Recipe = searches.example
         self.tasks = searches.tasks

@@ -13,6 +13,7 @@
     searches/NAME.pt                 weights of a supernet after its last epoch
     searches/NAME.error              why the training of a supernet failed
     rankings/NAME.parquet            architectures scored with a supernet and trained individually
+    decisions/STUDY-DIGEST.jsonl     questions of `raysweep decide`, with results and verdicts, see `decision_log`
     data/DIGEST.json                 manifests of the image sets
 
 Damaged and foreign files are listed in `problems` and left out by methods that read many files. A method that reads one

@@ -67,7 +67,7 @@ def measured(recipe: Recipe, folder: Path, threads: int = 1) -> Pace:
     except RuntimeError as error:
         raise RaysweepError(f"cannot measure how fast this machine trains: {error}") from None
     workers = min(each * max(1, torch.cuda.device_count()), workers_on_cpus(threads))
-    return Pace(**asdict(found), macs=cost.macs, workers=workers, measured=today())
+    return Pace(**asdict(found), macs=cost.macs, workers=workers, measured=today(), activations=cost.activations)
 
 
 def workers_on_cpus(threads: int) -> int:

@@ -69,10 +69,10 @@ def _together(processes: Sequence[subprocess.Popen[str]], what: str) -> float:
 def serve(lines: Iterator[str]) -> None:
     """Run one of the processes."""
     question, folder = json.loads(next(lines))
-    with closing(_trial(Question(**question), Path(folder))) as first:
+    with closing(prepared(Question(**question), Path(folder))) as first:
         train_updates(first, 0, 1)  # loads what later trials of the process find loaded
     start = time.perf_counter()
-    with closing(_trial(Question(**question), Path(folder))) as trial:
+    with closing(prepared(Question(**question), Path(folder))) as trial:
         train_updates(trial, 0, 1)
         print(time.perf_counter() - start, flush=True)
         train_updates(trial, 1, WARM_UP)
@@ -81,7 +81,8 @@ def serve(lines: Iterator[str]) -> None:
             print(_rate(trial, trained if what == "train" else tested, wanted_s), flush=True)
 
 
-def _trial(question: Question, folder: Path) -> Trial:
+def prepared(question: Question, folder: Path) -> Trial:
+    """The trial, ready for endless training at its speed."""
     torch.set_num_threads(question.threads)
     recipe = patch(recipe_from_json(question.recipe), ENDLESS)
     place = Placement(device=question.device, threads=question.threads)

@@ -19,6 +19,7 @@ from raysweep.verbs.bench import bench
 from raysweep.verbs.compact import compact
 from raysweep.verbs.compare import compare
 from raysweep.verbs.data import data
+from raysweep.verbs.decide import decide
 from raysweep.verbs.doctor import doctor
 from raysweep.verbs.init_stats import init_stats
 from raysweep.verbs.list import list_things
@@ -35,7 +36,7 @@ from raysweep.verbs.trial import trial
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 VERBS = (
-    *(list_things, plan, run, nas, status, results, report, compare),
+    *(list_things, plan, run, decide, nas, status, results, report, compare),
     *(show, trial, init_stats, bench, data, compact, doctor),
 )
 
@@ -53,6 +54,7 @@ def raysweep() -> None:
     study   a question: a baseline and its variants       raysweep list studies
     plan    what would run, why, and at what cost         raysweep plan activation --protocol cifar10
     run     train every trial that is not finished        raysweep run activation --protocol cifar10 --seeds 3
+    decide  verdicts on variants, within some hours       raysweep decide activation --protocol cifar10 --budget 2h
     nas     search for architectures                      raysweep nas random evolution --space nasnet --budget 60
     report  figures and tables, with published numbers    raysweep report activation
     """

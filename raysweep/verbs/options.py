@@ -46,7 +46,7 @@ DETERMINISTIC = "Use only algorithms that give the same bits every time: slower 
 store_option = click.option(
     "--store", default="results", show_default=True, metavar="URI", help="Results store: a folder or a URI."
 )
-_set_option = click.option(
+set_option = click.option(
     "--set",
     "assignments",
     multiple=True,
@@ -100,7 +100,7 @@ margin_option = click.option(
 
 def setting_options(command: Command) -> Command:
     """Protocol, settings, data and store."""
-    return with_options(_set_option(with_options(command, SHORTHANDS)), REQUEST)
+    return with_options(set_option(with_options(command, SHORTHANDS)), REQUEST)
 
 
 def recipe_options(command: Command) -> Command:
