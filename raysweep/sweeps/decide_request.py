@@ -58,7 +58,7 @@ def refuse_space(study: str | Study) -> bool:
     Raises:
         RaysweepError: it is one.
     """
-    if study in spacenames_of():
+    if study in space_names():
         raise RaysweepError(
             f"{study} is a search space, and `decide` compares the variants of studies: see `raysweep list studies`."
         )
