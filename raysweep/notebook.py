@@ -153,7 +153,8 @@ def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: A
         KeyboardInterrupt: stopped; the same call continues.
     """
     from raysweep.sweeps import resources as places
-    from raysweep.sweeps.decide_sweep import prepare, run_decide, take_decide
+    from raysweep.sweeps.decide_request import take_decide
+    from raysweep.sweeps.decide_sweep import prepare, run_decide
     from raysweep.terminal.notes import note, warn
 
     for name in ("seeds", "trunks"):

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from raysweep.arguments import DECIDE, converted, take_request
 from raysweep.deciding.budget import Budget
 from raysweep.deciding.race import Question, Race
 from raysweep.deciding.studies import Races
-from raysweep.errors import RaysweepError, unknown
+from raysweep.errors import RaysweepError
 from raysweep.fitting import LEAST_UPDATES
 from raysweep.identity import changes as changed_fields
 from raysweep.identity import digest, line_id
 from raysweep.planning import PlannedTrial, possible
 from raysweep.request import Request
-from raysweep.study import Study, find_studies, space_names
 from raysweep.sweeps.common import advice, carry_out
+from raysweep.sweeps.decide_request import DecideRequest, names_of
 from raysweep.sweeps.fit_to_hours import Hours, choices
 from raysweep.sweeps.resources import Resources
 from raysweep.sweeps.study_races import Entry, StudyRaces
@@ -28,86 +26,12 @@ from raysweep.terminal.decisions import FirstRuns
 from raysweep.terminal.notes import note, warn
 from raysweep.terminal.progress import SweepProgress
 from raysweep.train.task import Placement, TrialTask
-from raysweep.units import brief, seconds_in
+from raysweep.units import brief
 
 if TYPE_CHECKING:
     from raysweep.data.manifest import Manifest
     from raysweep.orchestrate.events import Event, Outcome
     from raysweep.store.decision_log import DecisionLog
-
-HOLDOUT = 0.1
-"""Share of the training images to judge on, unless the request sets it: the test split stays unseen."""
-
-
-@dataclass(frozen=True)
-class DecideRequest:
-    """Studies, and the hours to decide them in."""
-
-    request: Request
-    budget_s: float
-    margin: float = 1.0
-    goal: str = "all"
-
-    def __post_init__(self) -> None:
-        for study in self.request.find_studies():  # refuses margins and goals before anything is read
-            Question(_names(study), study.baseline, self.margin, goal=self.goal)
-
-    @cached_property
-    def asked(self) -> Request:
-        """The request before it is fitted to the hours: judged on held-out images unless it says otherwise."""
-        settings = {"data.holdout": HOLDOUT} | dict(self.request.settings)
-        return replace(self.request, settings=settings, seeds=1)
-
-
-def take_decide(arguments: dict[str, Any], studies: Sequence[str | Study]) -> DecideRequest:
-    """The request for these studies; takes its arguments out of `arguments`.
-
-    Raises:
-        RaysweepError: no budget, or a value that cannot be used.
-    """
-    given = {name: converted(name, one, arguments.pop(name, one.default)) for name, one in DECIDE.items()}
-    if not given["budget"]:
-        raise RaysweepError("say how much time there is, e.g. --budget 2h.")
-    budget_s = seconds_in(given["budget"])
-    request = narrowed(take_request(arguments, [name for name in studies if refuse_space(name)]))
-    return DecideRequest(request, budget_s, given["margin"], given["goal"])
-
-
-def refuse_space(study: str | Study) -> bool:
-    """Refuse the name of a search space.
-
-    Raises:
-        RaysweepError: it is one.
-    """
-    if study in space_names():
-        raise RaysweepError(
-            f"{study} is a search space, and `decide` compares the variants of studies: see `raysweep list studies`."
-        )
-    return True
-
-
-def narrowed(request: Request) -> Request:
-    """The request with the variants that it names, each of which at least one of its studies must have.
-
-    Raises:
-        RaysweepError: a variant that no study has, or a study of which none is named.
-    """
-    studies = find_studies(request.studies)
-    if not request.variants:
-        return replace(request, studies=studies)
-    known = [{variant.name for variant in study.variants} for study in studies]
-    for name in request.variants:
-        if not any(name in names for names in known):
-            raise unknown("variant", name, sorted(set().union(*known)), f"raysweep list variants {studies[0].name}")
-    kept = [
-        study.only(name for name in request.variants if name in names)
-        for study, names in zip(studies, known, strict=True)
-    ]
-    return replace(request, studies=tuple(kept), variants=())
-
-
-def _names(study: Study) -> tuple[str, ...]:
-    return tuple(variant.name for variant in study.variants if not study.kept or variant.name in study.kept)
 
 
 @dataclass
@@ -207,7 +131,7 @@ def questions_of(asked: DecideRequest, plan: Sequence[PlannedTrial]) -> dict[str
     applicable = {(member.study, member.variant) for planned in plan for member in planned.members}
     return {
         study.name: Question(
-            tuple(name for name in _names(study) if (study.name, name) in applicable),
+            tuple(name for name in names_of(study) if (study.name, name) in applicable),
             study.baseline,
             asked.margin,
             goal=asked.goal,

@@ -47,7 +47,8 @@ def decide(studies: tuple[str, ...], dry_run: bool, as_json: bool, keep_checkpoi
     raysweep decide activation pooling --budget 6h --margin 0.5 --store s3://bucket/results
     raysweep decide activation --goal best --budget 1h --variants elu,prelu,tanh --inline
     """
-    from raysweep.sweeps.decide_sweep import prepare, run_decide, take_decide
+    from raysweep.sweeps.decide_request import take_decide
+    from raysweep.sweeps.decide_sweep import prepare, run_decide
     from raysweep.sweeps.resources import take_resources
 
     asked, resources = take_decide(options, studies), take_resources(options)
