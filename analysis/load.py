@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 from raysweep.analysis.contrasts import Contrasts
+from raysweep.deciding.verdicts import guessing
 from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.identity import recipe_from_json
 from raysweep.nas.history import History
@@ -29,8 +30,6 @@ DIVERGED = "diverged"
 STOPPED = "stopped"
 WAITING = "waiting"
 """The status of a trial that is planned and has no row yet."""
-CHANCES = 1.5
-"""A finished trial did not train if its accuracy is at most this many times that of guessing."""
 LINE = ["study", "protocol", "line"]
 """Columns that identify a line."""
 
@@ -79,7 +78,7 @@ class Line:
 
     @cached_property
     def trained(self) -> pd.DataFrame:
-        """The finished trials whose accuracy is above `CHANCES` times that of guessing."""
+        """The finished trials whose accuracy is above that of `guessing`."""
         return self.finished[self.finished["top1"].astype(float) > self._least[self.finished.index]]
 
     @cached_property
@@ -90,8 +89,8 @@ class Line:
 
     @cached_property
     def _least(self) -> pd.Series:
-        outputs = {text: recipe_from_json(text).network.outputs for text in set(self.trials["recipe"])}
-        return CHANCES / self.trials["recipe"].map(outputs).astype(float)
+        least = {text: guessing(recipe_from_json(text).network.outputs) for text in set(self.trials["recipe"])}
+        return self.trials["recipe"].map(least).astype(float)
 
     @cached_property
     def baseline_recipe(self) -> Recipe:

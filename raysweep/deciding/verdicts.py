@@ -47,6 +47,14 @@ class Verdict:
         return f"{self.outcome} ({self.failed} of {self.runs})" if self.failed else str(self.outcome)
 
 
+def guessing(outputs: int) -> float:
+    """The top-1 (0..1) up to which a run did not train: half as much again as guessing, and at most 5 points more.
+
+    With two classes, one and a half times as much would be 75 %, which a hard question may not reach at all.
+    """
+    return 1 / outputs + min(0.5 / outputs, 0.05)
+
+
 UNSEEN = Verdict(Outcome.UNDECIDED, math.nan, -math.inf, math.inf, 0, 0)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.deciding.allocation import standing
 from raysweep.deciding.race import Race
 from raysweep.deciding.studies import Line, Races, Run
-from raysweep.deciding.verdicts import Verdict
+from raysweep.deciding.verdicts import Verdict, guessing
 from raysweep.identity import trial_id
 from raysweep.patch import diff
 from raysweep.planning import Member, PlannedTrial
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 STATE_EVERY_S = 60.0
 """Seconds between lines about the state of a study in which nothing has been decided."""
-ABOVE_CHANCE = 1.5
-"""A run did not train if its top-1 is at most this many times that of guessing."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +248,7 @@ class StudyRaces:
 def score(row: Mapping[str, Any], recipe: Recipe) -> float | None:
     """The top-1 of an ended trial in points; None if it did not train: it diverged, or is no better than guessing."""
     top1 = row["top1"]
-    trained = row["status"] == "finished" and top1 is not None and top1 > ABOVE_CHANCE / recipe.network.outputs
+    trained = row["status"] == "finished" and top1 is not None and top1 > guessing(recipe.network.outputs)
     return round(100 * top1, 6) if trained else None
 
 

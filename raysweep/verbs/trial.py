@@ -66,9 +66,10 @@ def trial(
             f"trial {found['trial']} is already {found['status']}: to train it again, use --into OTHER_STORE."
         )
     check_device(device)
+    images = _images(found, data)
     target = Store.open(into, create=True).uri if into else store
     recipe = recipe_from_json(found["recipe"])
-    folder, protocol = str(image_folder(_images(found, data), recipe.data)), found["protocol"]
+    folder, protocol = str(image_folder(images, recipe.data)), found["protocol"]
     task = TrialTask(found["trial"], recipe, folder, target, protocol, keep_checkpoint, trunks, deterministic)
     begin_work(KEPT)
     note(f"trial {task.trial}")

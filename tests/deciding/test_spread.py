@@ -8,6 +8,7 @@ from scipy import stats
 
 from raysweep.deciding import spread as module
 from raysweep.deciding.spread import GainError, Runs, Spread, shared_spread, unstable
+from raysweep.deciding.verdicts import guessing
 
 MANY = Runs(10**9, 0.0, 1.0)
 
@@ -59,3 +60,8 @@ def test_two_runs_that_agree_prove_little_and_six_prove_stability() -> None:
     normal = stats.norm.isf(5e-4)
     assert widths[2] > 2 * normal
     assert widths[6] < 1.5 * normal
+
+
+@pytest.mark.parametrize(("outputs", "limit"), [(2, 0.55), (10, 0.15), (1000, 0.0015)])
+def test_the_accuracy_of_guessing_leaves_room_for_hard_questions_of_two_classes(outputs: int, limit: float) -> None:
+    assert guessing(outputs) == pytest.approx(limit)
