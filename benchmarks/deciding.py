@@ -9,6 +9,7 @@ An error is a wrong claim about any variant of a study: better, worse or equal w
 if it is a claim and true; of a variant that fails to train, that it does. The best variant is found if what is picked
 is at most the margin worse than the best one.
 
+    pip install adastop tabulate  # otherwise without AdaStop
     python benchmarks/deciding.py [STUDIES [PROCESSES]]
 """
 
@@ -220,8 +221,11 @@ def race(world: World, goal: str) -> Score:
 
 
 def adastop(world: World) -> Score | None:
-    """AdaStop with groups of a quarter of the fixed design's runs, at most four of them."""
-    from adastop import MultipleAgentsComparator  # type: ignore[import-untyped]
+    """AdaStop with groups of a quarter of the fixed design's runs, at most four of them; None if it is not installed."""
+    try:
+        from adastop import MultipleAgentsComparator
+    except ImportError:
+        return None
 
     group = fixed_sizes(world)[0] // 4
     names = list(world.gains)
