@@ -221,7 +221,7 @@ def race(world: World, goal: str) -> Score:
 
 
 def adastop(world: World) -> Score | None:
-    """AdaStop with groups of a quarter of the fixed design's runs, at most four of them; None if it is not installed."""
+    """AdaStop with groups of a quarter of the fixed design's runs, at most four of them; None without the package."""
     try:
         from adastop import MultipleAgentsComparator
     except ImportError:
