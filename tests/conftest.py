@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 settings.register_profile("raysweep", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("raysweep")
 
-REAL_IMAGES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+REAL_IMAGES = ROOT.parent / "shared" / "data"
+# Workers and other processes that tests start import from `tests`, which is not installed.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 @pytest.fixture(autouse=True)
