@@ -72,6 +72,7 @@ def test_figures_and_tables_are_written_next_to_the_page(out: Path) -> None:
     assert len(md.read_text().splitlines()) == 9
 
 
+@pytest.mark.long
 def test_the_same_results_give_the_same_figures(out: Path, tmp_path: Path) -> None:
     write_report(str(out.parent / "store"), ["activation"], tmp_path)
     pictures = sorted(path.name for path in out.glob("*.svg"))
@@ -79,6 +80,7 @@ def test_the_same_results_give_the_same_figures(out: Path, tmp_path: Path) -> No
     assert all((out / name).read_bytes() == (tmp_path / name).read_bytes() for name in pictures)
 
 
+@pytest.mark.long
 def test_several_processes_draw_the_same(store: Store, tmp_path: Path) -> None:
     fill(store, Request(("activation",), "cifar10", {"training.epochs": 4.0}, seeds=2, variants=("elu",)))
     lines, counts = load_lines(store, ["activation"]) * 2, []

@@ -72,7 +72,12 @@ def test_every_network_learns_from_a_batch(name: str, protocol: str) -> None:
     assert network.eval()(images).shape == (4, 10)
 
 
-@pytest.mark.parametrize("name", FAMILIES.values())
+HEAVY = {"densenet121", "enas_macro", "inception_v3", "nasbench201", "nasnet_cells"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in HEAVY else ()) for name in FAMILIES.values()]
+)
 def test_every_network_takes_the_factors(name: str) -> None:
     for factors in FACTORS.values():
         recipe = on("cifar10", name, **factors)

@@ -39,6 +39,7 @@ def test_the_second_process_loads_what_the_first_has_compiled(tmp_path: Path) ->
     assert [load(tmp_path) for _ in range(2)] == [COMPILED, LOADED]
 
 
+@pytest.mark.long
 def test_processes_that_compile_at_once_both_work(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         assert len(list(pool.map(load, [tmp_path] * 2))) == 2
@@ -52,6 +53,7 @@ def test_loops_work_without_a_folder_for_the_cache(tmp_path: Path) -> None:
     assert load(tmp_path / "cache", **only) == COMPILED
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("suffix", "length"), [("nbi", 0), ("nbc", 200)])
 def test_loops_work_with_a_damaged_cache(tmp_path: Path, suffix: str, length: int) -> None:
     load(tmp_path)

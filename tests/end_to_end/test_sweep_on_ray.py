@@ -43,6 +43,7 @@ def test_a_sweep_on_ray_gives_the_numbers_of_one_without(small_images: Path, und
     assert exact(tmp_path / "s") == exact(undisturbed)
 
 
+@pytest.mark.long
 def test_more_gpus_than_there_are(small_images: Path, tmp_path: Path) -> None:
     done = raysweep("run", "activation", *SMALL, "--data", small_images, "--store", tmp_path / "s", "--gpus", "64")
     assert done.returncode == 2

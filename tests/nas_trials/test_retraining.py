@@ -14,6 +14,7 @@ SETTINGS = {"network.cell_repeats": 1, "network.drop_path": 0.2, "solver.lr": 0.
 ASKED = NasRequest("nasbench201", ("random",), Budget(evaluations=1), Request((), "cifar10", SETTINGS))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["caffenet", "densenet40"])
 def test_a_network_designed_by_hand_gets_the_width_of_nearest_macs(name: str) -> None:
     chosen = handmade(name, ASKED, 9_000_000)
@@ -27,6 +28,7 @@ def test_a_network_designed_by_hand_gets_the_width_of_nearest_macs(name: str) ->
     assert " 9 M" in chosen.summary
 
 
+@pytest.mark.long
 def test_a_network_that_cannot_be_small_enough_gets_its_smallest_width() -> None:
     assert handmade("densenet40", ASKED, 1).patch["network.width"] == 0.016
 

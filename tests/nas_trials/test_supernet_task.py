@@ -94,6 +94,7 @@ def test_the_released_search_costs_about_as_much_as_its_twin_alone() -> None:
     assert recipe.training.epochs == 150
 
 
+@pytest.mark.long
 def test_interrupted_searches_resume_identically(small_images: Path, tmp_path: Path, whole: Path) -> None:
     for task in prepare(small_images, tmp_path, *BOTH).tasks:
         rows = train_supernet(task, Placement(), 1)

@@ -47,6 +47,7 @@ def test_every_trial_ends_once_whatever_happens_to_some(cluster: str, listener: 
     assert len(processes) == 3, "a new process after each of three kills, and only then"
 
 
+@pytest.mark.long
 def test_trials_side_by_side_share_images(cluster: str, listener: Listener, tmp_path: Path) -> None:
     run_on_ray(make_tasks(tmp_path, "a", "b"), listener.on_event, address=cluster, train=train_nothing)
     assert [row["share_images"] for name in ("a", "b") for row in listener.rows(name)] == [True] * 6

@@ -270,6 +270,7 @@ def killed_compactions(store: Store, kills: int, rng: random.Random) -> int:
     return at_work
 
 
+@pytest.mark.long
 def test_kill_of_a_compaction_at_random_moments(store: Store) -> None:
     fill(store, 100)
     before = contents(store)

@@ -294,6 +294,9 @@ def test_an_interrupted_write_to_object_storage_commits_the_whole_object_or_none
     files = Files("sub://store", storage, "store")
     with pytest.raises(KeyboardInterrupt):
         files.write("checkpoints/a.pt", b"whole")
+    deadline = time.monotonic() + 60
+    while not storage.objects and time.monotonic() < deadline:  # Ctrl-C may arrive while the writing thread starts
+        time.sleep(0.01)
     assert storage.objects == {"store/checkpoints/a.pt": b"whole"}
 
 

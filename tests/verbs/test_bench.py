@@ -22,6 +22,7 @@ def bench(*words: object) -> Result:
     return CliRunner().invoke(command, ["bench", "networks", *map(str, words)], catch_exceptions=False)
 
 
+@pytest.mark.long
 def test_speed_memory_and_size_of_a_network_in_a_process_of_its_own(tmp_path: Path) -> None:
     out = tmp_path / "speed.parquet"
     (row, other) = json.loads(bench("caffenet", "vgg16", *TINY, "--side", "48", "--out", out, "--json").stdout)

@@ -25,7 +25,7 @@ from tests.images import Folder, noise, tiny
 CROP = 20
 
 
-@pytest.mark.parametrize("encoding", ["jpg", "mixed"])
+@pytest.mark.parametrize("encoding", ["jpg", pytest.param("mixed", marks=pytest.mark.long)])
 def test_ffcv_reads_the_same_pixels_and_labels_as_we_do(
     class_folder: Folder, tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

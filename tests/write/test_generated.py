@@ -53,6 +53,7 @@ def accuracy(network: nn.Module, data: dict[str, tuple[Tensor, Tensor]], epochs:
     return float((network(images).argmax(1) == labels).float().mean())
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_thread")
 def test_a_small_network_learns_what_a_linear_classifier_cannot() -> None:
     torch.manual_seed(0)

@@ -205,7 +205,9 @@ def kill_at(folder: Path, moment: str) -> None:
     process.communicate()
 
 
-@pytest.mark.parametrize("moments", [list(MOMENTS), ["assembling"]], ids=["all in turn", "assembling"])
+@pytest.mark.parametrize(
+    "moments", [pytest.param(list(MOMENTS), marks=pytest.mark.long), ["assembling"]], ids=["all in turn", "assembling"]
+)
 def test_after_kill_9_of_the_whole_group_the_same_command_finishes(
     tmp_path: Path, plain: Path, moments: list[str]
 ) -> None:
