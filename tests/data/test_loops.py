@@ -35,6 +35,7 @@ def load(cache: Path, **environment: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.long
 def test_the_second_process_loads_what_the_first_has_compiled(tmp_path: Path) -> None:
     assert [load(tmp_path) for _ in range(2)] == [COMPILED, LOADED]
 

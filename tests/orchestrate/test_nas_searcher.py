@@ -122,6 +122,7 @@ def search_on_ray(folder: Path, address: str, workers: int, listener: Listener, 
     return searches
 
 
+@pytest.mark.long
 def test_one_ray_worker_searches_like_a_loop(cluster: str, listener: Listener, tmp_path: Path) -> None:
     search_on_ray(tmp_path / "ray", cluster, 1, listener, budget="10", roomy=True)
     run_all(open_all(ask_for(tmp_path / "loop", *METHODS, budget="10", roomy=True)))

@@ -251,6 +251,7 @@ def test_auto_encoding_is_raw_for_small_sets_whatever_the_estimate(
     assert manifest == write_images(GeneratedSource(20, 10, side=20), tmp_path / "asked", encoding=encoding)
 
 
+@pytest.mark.long
 def test_mixed_stores_a_share_as_pixels_the_same_images_every_time(tmp_path: Path) -> None:
     source = GeneratedSource(400, 50, side=20)
     sets = write_sets(source, tmp_path / "out", side=20, also=["16"], encoding="mixed", raw_share=0.25)
