@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from raysweep.deciding.race import Question
-from raysweep.disk.locks import LockedError, locked
+from raysweep.disk.lines import LineFile
+from raysweep.disk.locks import LockedError
 from raysweep.errors import RaysweepError
 
 Result = tuple[str, int, float | None]
@@ -23,7 +23,7 @@ class RaceLog:
 
     results: list[Result] = field(default_factory=list)
     """Results that the file held when it was opened."""
-    file: BinaryIO | None = None
+    file: LineFile | None = None
 
     def add(self, variant: str, seed: int, value: float | None) -> None:
         """Appends one result.
@@ -32,9 +32,7 @@ class RaceLog:
             OSError: the file cannot be written.
         """
         if self.file:
-            self.file.write(_line({"variant": variant, "seed": seed, "value": value}))
-            self.file.flush()
-            os.fsync(self.file.fileno())
+            self.file.append(_line({"variant": variant, "seed": seed, "value": value}))
 
 
 @contextmanager
@@ -48,29 +46,35 @@ def open_log(path: Path | None, question: Question) -> Iterator[RaceLog]:
         RaysweepError: another process has it open, it is not a log of a race, or of another question.
         OSError: it cannot be read or written.
     """
+    log = RaceLog()
     if path is None:
-        yield RaceLog()
+        yield log
         return
+
+    def whole(content: bytes) -> bytes:
+        head = _line(_head(question))
+        if head.startswith(content):  # empty, or killed while the first line was written
+            return head
+        lines = content[: content.rfind(b"\n") + 1]
+        log.results = _read(lines, path, question)
+        return lines
+
     try:
-        with locked(path.with_name(f"{path.name}.lock"), wait=False), path.open("a+b") as file:
-            yield RaceLog(_read(file, path, question), file)
+        log.file = LineFile(path, whole)
     except LockedError as error:
         raise RaysweepError(f"the race in {path} is being run by {error.owner or 'another process'}.") from error
-
-
-def _read(file: BinaryIO, path: Path, question: Question) -> list[Result]:
-    file.seek(0)
-    *lines, rest = file.read().split(b"\n")
-    file.truncate(file.tell() - len(rest))
-    head = _head(question)
-    if not lines:
-        file.write(_line(head))
-        file.flush()
-        return []
     try:
-        rows = [json.loads(line) for line in lines]
+        yield log
+    finally:
+        log.file.close()
+
+
+def _read(content: bytes, path: Path, question: Question) -> list[Result]:
+    head = _head(question)
+    try:
+        rows = [json.loads(line) for line in content.splitlines()]
         found, results = rows[0], [_result(row, question) for row in rows[1:]]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise RaysweepError(
             f"{path} is not the log of a race with these variants ({error!r}): pass another path."
         ) from error

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from raysweep.disk.locks import LockedError, locked
-from raysweep.disk.whole import write_whole
+from raysweep.disk.lines import LineFile
+from raysweep.disk.locks import LockedError
 from raysweep.errors import RaysweepError, cannot_write
 from raysweep.identity import canonical_json
 from raysweep.nas.old_log import is_old, parse_old
@@ -117,28 +115,22 @@ class EventLog:
             RaysweepError: another process uses it, it belongs to another search, is damaged, or cannot be written.
         """
         self.path = path
-        with ExitStack() as opened:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                opened.enter_context(locked(path.with_name(f"{path.name}.lock"), wait=False))
-                self._open(search)
-            except LockedError as held:
-                raise RaysweepError(
-                    f"{path} is in use by another process ({held.owner}): wait for it, or name another log."
-                ) from None
-            except OSError as error:
-                raise RaysweepError(cannot_write(path, error)) from None
-            opened.callback(os.close, self._file)
-            self._opened = opened.pop_all()
+        self.events: Sequence[Event] = ()
 
-    def _open(self, search: Mapping[str, Any]) -> None:
-        content = self.path.read_bytes() if self.path.exists() else b""
-        found = parse_log(content, str(self.path), search)
-        self.events = found.events
-        if not content.startswith(found.whole):
-            write_whole(self.path, found.whole)
-        self._file, self._end = os.open(self.path, os.O_RDWR), len(found.whole)
-        os.ftruncate(self._file, self._end)
+        def whole(content: bytes) -> bytes:
+            found = parse_log(content, str(path), search)
+            self.events = found.events
+            return found.whole
+
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = LineFile(path, whole)
+        except LockedError as held:
+            raise RaysweepError(
+                f"{path} is in use by another process ({held.owner}): wait for it, or name another log."
+            ) from None
+        except OSError as error:
+            raise RaysweepError(cannot_write(path, error)) from None
 
     def add(self, event: Event) -> None:
         """Append an event and wait until the disk holds it.
@@ -146,27 +138,17 @@ class EventLog:
         Raises:
             RaysweepError: no space, or a failing disk; the log is unchanged.
         """
-        line = event.to_bytes()
         try:
-            _append(self._file, line, self._end)
+            self._file.append(event.to_bytes())
         except OSError as error:
-            os.ftruncate(self._file, self._end)
             raise RaysweepError(f"{cannot_write(self.path, error)} The search can be resumed.") from None
-        self._end += len(line)
 
     def flush(self) -> None:
         """Does nothing: the disk holds every event."""
 
     def close(self) -> None:
         """Release the log for other processes."""
-        self._opened.close()
-
-
-def _append(file: int, line: bytes, at: int) -> None:
-    written = os.pwrite(file, line, at)
-    if written < len(line):
-        raise OSError(0, "the disk is full")
-    os.fsync(file)
+        self._file.close()
 
 
 def parse_log(content: bytes, name: str, search: Mapping[str, Any]) -> Parsed:

@@ -165,7 +165,7 @@ def test_variants_that_make_no_race_are_refused(variants: list[str], baseline: s
         raysweep.race(variants, Trainings(), baseline)
 
 
-@pytest.mark.parametrize("content", ["", "{}\n", "no json\n", '["a"]\n'])
+@pytest.mark.parametrize("content", ["", "{}\n", "no json\n", '["a"]\n', "notes of mine", "1\nnotes of mine"])
 def test_a_log_of_something_else_is_refused_and_an_empty_one_is_begun(tmp_path: Path, content: str) -> None:
     log = tmp_path / "log"
     log.write_text(content)
