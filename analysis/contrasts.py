@@ -31,7 +31,6 @@ MARGIN = 1.0
 ONE_SEED, NOTHING = "one seed", "not compared"
 MOST_SHARED = 0.95
 """Largest share of the variance that seeds are taken to explain."""
-CERTAIN = Runs(10**9, 0.0, 0.0)
 Floats = npt.NDArray[np.float64]
 
 
@@ -168,7 +167,7 @@ class Contrasts:
     def error(self, group: Group) -> GainError | None:
         """The distribution of the error of the mean of a group."""
         spread = self.spreads.get(group.pool)
-        return GainError.of(group.runs, CERTAIN, spread) if spread and group.values else None
+        return GainError.of(group.runs, None, spread) if spread and group.values else None
 
     def _judge(self, one: Group, other: Group) -> Contrast:
         found = self._measure(one, other)

@@ -69,9 +69,13 @@ def cannot_write(path: object, error: OSError, otherwise: str = "Use another pla
     return f"cannot write {path}: {error.strerror or error}. {step_after(error, otherwise)}."
 
 
+RAY_KILLED = "running low on memory"
+"""Words of Ray's error when it has killed a process for its node's sake."""
+
+
 def killed_for_memory(error: str) -> bool:
     """Whether an error means that memory ran out: in the trial itself, or Ray killed its worker for the node's sake."""
-    return "OutOfMemoryError" in error or "running low on memory" in error
+    return "OutOfMemoryError" in error or RAY_KILLED in error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

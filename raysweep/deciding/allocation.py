@@ -15,7 +15,6 @@ from raysweep.deciding.spread import GainError, Runs, Spread
 
 AHEAD = 5  # looks; a variant that needs more of them is far from a decision
 DRAWS = 4000
-CERTAIN = Runs(10**9, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ def standing(race: Race) -> Standing | None:
 def standing_of(groups: Mapping[str, Runs], spread: Spread) -> Standing:
     """Where variants stand by their runs."""
     means = np.array([group.mean for group in groups.values()])
-    errors = np.array([GainError.of(group, CERTAIN, spread).standard_error for group in groups.values()])
+    errors = np.array([GainError.of(group, None, spread).standard_error for group in groups.values()])
     normal = np.random.default_rng(0).standard_normal((DRAWS, len(groups)))
     return Standing(tuple(groups), means, errors, means + errors * normal)
 

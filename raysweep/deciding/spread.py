@@ -166,10 +166,11 @@ class GainError:
     df: tuple[float, ...]
 
     @classmethod
-    def of(cls, variant: Runs, baseline: Runs, spread: Spread) -> GainError:
-        """The error of `variant.mean - baseline.mean` if the baseline is known to be stable."""
+    def of(cls, variant: Runs, baseline: Runs | None, spread: Spread) -> GainError:
+        """The error of `variant.mean - baseline.mean` of a stable baseline, or of the mean without one."""
         own = sides(variant, spread)
-        scales = tuple(math.sqrt(side.variance / variant.n + spread.variance / baseline.n) for side in own)
+        rest = spread.variance / baseline.n if baseline else 0.0
+        scales = tuple(math.sqrt(side.variance / variant.n + rest) for side in own)
         return cls(tuple(side.weight for side in own), scales, tuple(side.df for side in own))
 
     @classmethod

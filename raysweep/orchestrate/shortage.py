@@ -6,7 +6,8 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-KILLED = "running low on memory"
+from raysweep.errors import RAY_KILLED
+
 _NODE = re.compile(r"\(IP: ([^,)]+).*?was ([\d.]+)GB used / ([\d.]+)GB limit", re.DOTALL)
 _VICTIM = re.compile(r"Selected to kill: .*?actual memory used=([\d.]+)GB")
 _USER = re.compile(r"^\d+\t([\d.]+)\t(.*)$", re.MULTILINE)
@@ -45,7 +46,7 @@ class Shortage:
 
 def find_shortage(error: str) -> Shortage | None:
     """The report of a shortage in the text of an error."""
-    if KILLED not in error or (node := _NODE.search(error)) is None:
+    if RAY_KILLED not in error or (node := _NODE.search(error)) is None:
         return None
     users = tuple((float(memory), command.strip()) for memory, command in _USER.findall(error))
     victims = tuple(map(float, _VICTIM.findall(error)))

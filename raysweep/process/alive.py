@@ -49,9 +49,14 @@ def _machine() -> str:
 
 def _stat(pid: int) -> tuple[str, str]:
     """The state and start time of a process; empty if unknown."""
+    fields = stat_fields(pid)
+    return (fields[0], fields[19]) if len(fields) > 19 else ("", "")
+
+
+def stat_fields(pid: int) -> list[str]:
+    """What Linux reports of a process (proc(5), `stat`), from its state on; empty if it has ended, or elsewhere."""
     try:
-        # The name, in parentheses, may contain anything.
-        fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
-        return fields[0], fields[19]
-    except (OSError, IndexError):
-        return "", ""
+        # The name before it, in parentheses, may contain anything.
+        return (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []

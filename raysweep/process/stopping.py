@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from raysweep.addresses import redacted
+from raysweep.process.alive import PROC, stat_fields
 from raysweep.safe import command
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -186,8 +186,7 @@ def family(ancestors: Iterable[int] = ()) -> set[int]:
 
 def _processes() -> Iterator[tuple[int, tuple[int, int, bool]]]:
     """Yield each process with its parent, its session, and whether it has ended but not been waited for."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, ValueError, IndexError):  # it has just ended
-            # The name in brackets may hold anything; state, parent, group and session come after it.
-            state, parent, _, session = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:4]
+    for folder in PROC.glob("[0-9]*"):
+        if len(fields := stat_fields(int(folder.name))) > 3:  # else it has just ended
+            state, parent, _, session = fields[:4]
             yield int(folder.name), (int(parent), int(session), state in "ZX")

@@ -1,12 +1,32 @@
-"""Processes of this machine, as Linux lists them."""
+"""Processes that tests start and interrupt, and those of this machine, as Linux lists them."""
 
 from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import Any
+
+
+def let_ctrl_c_through() -> None:
+    """For `preexec_fn`: a shell's background job ignores SIGINT, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def started(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process with pipes for its outputs; killed at the end of the block."""
+    outputs: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, preexec_fn=let_ctrl_c_through, **outputs, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def find_processes(name: str) -> set[int]:

@@ -7,37 +7,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.orchestrate.processes import find_descendants
+from tests.orchestrate.processes import find_descendants, started
 
 MAX_END_S = 60.0
 """A bound for a loaded machine; an idle one takes two or three seconds."""
 
 
-@contextmanager
-def driver(folder: Path, *trials: str) -> Iterator[subprocess.Popen[str]]:
+def driver(folder: Path, *trials: str) -> AbstractContextManager[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tests.orchestrate.driver", str(folder), *trials]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"RAY_AUTH_MODE": "disabled"},
-        start_new_session=True,
-        # A shell's background job ignores SIGINT, and so would what it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    return started(command, env=os.environ | {"RAY_AUTH_MODE": "disabled"}, start_new_session=True)
 
 
 def wait_for_epoch(process: subprocess.Popen[str]) -> None:

@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+
+from tests.orchestrate import processes
 
 START = """
 import os, subprocess, sys, time
@@ -46,21 +47,8 @@ with stoppable({command}):
 """
 
 
-@contextmanager
-def started(script: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", START + script],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell's background job ignores SIGINT, and so would what it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+def started(script: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return processes.started([sys.executable, "-c", START + script])
 
 
 def line(process: subprocess.Popen[str]) -> str:

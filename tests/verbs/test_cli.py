@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from raysweep.store.store import Store
 from raysweep.verbs.entry import raysweep as command
 from raysweep.verbs.list import KINDS
+from tests.orchestrate.processes import let_ctrl_c_through
 
 SMALL = ("--protocol", "demo", "--width", "0.0625", "--epochs", "2", "--variants", "elu,tanh")
 ROOT = Path(__file__).resolve().parents[2]
@@ -329,8 +330,7 @@ def test_ctrl_c_leaves_a_store_that_continues(small_images: Path, tmp_path: Path
         [sys.executable, "-m", "raysweep", "run", *words],
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's background job ignores SIGINT, and so would what it starts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=let_ctrl_c_through,
     )
     deadline = time.monotonic() + 120
     while not _has_an_epoch(tmp_path / "s") and time.monotonic() < deadline:

@@ -31,6 +31,7 @@ from raysweep.write.staging import Staging, clear, staging_folder
 from raysweep.write.write_sets import write_images, write_sets
 from tests.disks import small_disk
 from tests.images import Folder, picture
+from tests.orchestrate.processes import let_ctrl_c_through
 
 ROOT = Path(__file__).parents[2]
 OPTIONS: dict[str, Any] = {"side": 20, "also": ["16"], "encoding": "mixed"}
@@ -232,7 +233,7 @@ def test_ctrl_c_ends_the_command_and_its_workers_and_the_same_command_goes_on(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=let_ctrl_c_through,
     )
     assert process.stderr
     first = process.stderr.readline()
