@@ -22,6 +22,8 @@ from raysweep.recipe import NetworkRecipe
 if TYPE_CHECKING:
     from torch import nn
 
+    from raysweep.nn.surgery.operation import Replaced
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -201,7 +203,7 @@ def own_of_outside(name: str) -> Mapping[str, Any]:
 
     with torch.device("meta"):
         network = found.make(Wanted(found.classes, 3, found.side))
-    own = own_values(network, (3, found.side, found.side))
+        own = own_values(network, (3, found.side, found.side))
     remember(key, own)
     return own
 
@@ -224,8 +226,8 @@ def build_outside(recipe: NetworkRecipe, shape: tuple[int, ...]) -> nn.Module:
     return operated(recipe, shape)[0]
 
 
-def operated(recipe: NetworkRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, list[str]]:
-    """The recipe's network from outside, and a sentence on everything that was replaced in it.
+def operated(recipe: NetworkRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, list[Replaced]]:
+    """The recipe's network from outside, and everything that was replaced in it.
 
     Raises:
         RaysweepError: an unknown network or factor.

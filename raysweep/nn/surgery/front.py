@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from raysweep.nn.input_nets import INPUT_NETS
+from raysweep.nn.surgery.operation import Replaced
 from raysweep.recipe import NetworkRecipe
 
 
@@ -24,16 +25,17 @@ class Fronted(nn.Module):
         return result
 
 
-def in_front(recipe: NetworkRecipe, channels: int) -> tuple[Callable[[nn.Module], nn.Module], int, list[str]]:
+def in_front(recipe: NetworkRecipe, channels: int) -> tuple[Callable[[nn.Module], nn.Module], int, list[Replaced]]:
     """What puts the recipe's layers in front of a network, the channels of their output, and what was added."""
     layers: list[nn.Module] = []
-    said: list[str] = []
+    said: list[Replaced] = []
     if recipe.input_dropout:
         layers.append(nn.Dropout(recipe.input_dropout))
-        said.append(f"input: dropout of {recipe.input_dropout:g} in front")
+        said.append(Replaced(1, 1, f"image behind dropout of {recipe.input_dropout:g}"))
     if recipe.input_net != "none":
         net = INPUT_NETS[recipe.input_net](channels)
         layers.append(net.layer)
-        said.append(f"input: {recipe.input_net} in front, {channels} -> {net.channels} channels")
+        words = f"image behind input net {recipe.input_net}, {channels} -> {net.channels} channels"
+        said.append(Replaced(1, 1, words))
         channels = net.channels
     return (lambda network: Fronted(nn.Sequential(*layers), network) if layers else network), channels, said
