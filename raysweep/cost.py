@@ -17,6 +17,7 @@ from pathlib import Path
 from raysweep.disk.cache import recall, remember
 from raysweep.identity import digest
 from raysweep.networks import build_network, native_images
+from raysweep.networks.outside import check_outside, is_outside
 from raysweep.patch import diff, patch
 from raysweep.recipe import Recipe
 
@@ -127,6 +128,8 @@ def compute_cost(recipe: Recipe) -> Cost:
 
     from raysweep.nn.inits import weighted_layers
 
+    if is_outside(recipe.network.name):
+        check_outside(recipe.network, recipe.data.shape)
     outputs: list[int] = []
     with torch.device("meta"), torch.no_grad():
         network = build_network(recipe.network, recipe.data.shape).eval()

@@ -56,6 +56,10 @@ class Outside:
     """Native image side, px."""
     classes: int = 1000
     """Native number of classes."""
+    takes_outputs: bool = True
+    """Whether it is made with the number of outputs asked for; otherwise its classifier is replaced."""
+    is_released: bool = True
+    """Whether it comes from a released package, whose networks of one seed are known to be equal."""
 
 
 def is_outside(name: str) -> bool:
@@ -184,6 +188,7 @@ SOURCES: dict[str, Callable[[str], Outside]] = {"torchvision": _from_torchvision
 """What finds a network in a source. To add one: a function from the name after the colon to an `Outside`."""
 NAMES: dict[str, Callable[[], Sequence[str]]] = {"torchvision": torchvision_names, "timm": timm_names}
 """What lists the networks of a source."""
+EXAMPLES = {"torchvision": "torchvision:resnet18", "timm": "timm:convnext_atto"}
 
 
 @cache
@@ -242,4 +247,22 @@ def operated(recipe: NetworkRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, 
         wanted = Wanted(recipe.outputs, channels, shape[-1], recipe.width, dropped, recipe.aux_weight > 0)
         return found.make(wanted)
 
-    return operate(make, recipe, own, shape)
+    return operate(make, recipe, own, shape, not found.takes_outputs)
+
+
+def check_outside(recipe: NetworkRecipe, shape: tuple[int, ...]) -> None:
+    """Refuse a network from outside that cannot be trained, before anything is.
+
+    Raises:
+        RaysweepError: its output is not one tensor of the recipe's number of logits for each image, or two networks
+            made with the same seed differ.
+        InapplicableError: it does not run on images of `shape`, or does not have a factor.
+    """
+    import torch
+
+    from raysweep.nn.surgery.checks import check_equal, check_outputs
+
+    with torch.device("meta"):
+        check_outputs(build_outside(recipe, shape), recipe, shape)
+    if not find_outside(recipe.name).is_released:
+        check_equal(lambda: build_outside(recipe, shape), recipe)

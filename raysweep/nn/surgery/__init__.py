@@ -74,11 +74,16 @@ class Stacked(nn.Module):
 
 
 def operate(
-    make: Callable[[int], nn.Module], recipe: NetworkRecipe, own: Mapping[str, Any], shape: tuple[int, ...]
+    make: Callable[[int], nn.Module],
+    recipe: NetworkRecipe,
+    own: Mapping[str, Any],
+    shape: tuple[int, ...],
+    fits_outputs: bool = False,
 ) -> tuple[nn.Module, list[Replaced]]:
     """The network that `make` makes for a number of input channels, with the recipe's factors; and what was replaced.
 
-    `own` are the network's own values of the fields.
+    `own` are the network's own values of the fields. `fits_outputs`: its number of outputs may be another one, and is
+    changed to the recipe's.
 
     Raises:
         InapplicableError: a factor that the network does not have.
@@ -91,7 +96,8 @@ def operate(
     network = make(channels)
     operation = Operation(network, recipe, own, (channels, *shape[1:]), added)
     stem.fit_channels(operation, channels)
-    fit_outputs(operation)
+    if fits_outputs:
+        fit_outputs(operation)
     for fields, apply in FACTORS.items():
         if operation.changes(*fields):
             apply(operation)
