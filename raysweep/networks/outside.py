@@ -241,7 +241,7 @@ def operated(recipe: NetworkRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, 
     from raysweep.nn.surgery import operate
 
     found, own = find_outside(recipe.name), own_of_outside(recipe.name)
-    dropped = None if recipe.survival == own["survival"] else 1 - recipe.survival
+    dropped = None if recipe.survival == own.get("survival", 1.0) else 1 - recipe.survival
 
     def make(channels: int) -> nn.Module:
         wanted = Wanted(recipe.outputs, channels, shape[-1], recipe.width, dropped, recipe.aux_weight > 0)

@@ -36,15 +36,14 @@ DROPPING = frozenset({"DropPath", "StochasticDepth"})
 
 
 def own_values(network: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
-    """The network's own values of all recipe fields; `own` stands for what this package has no name for.
+    """The network's own values of recipe fields, where they are not the defaults; `own` is what has no name here.
 
     `shape` is that of an image that the network takes.
     """
-    defaults = {name: value for name, value in vars(NetworkRecipe()).items() if name not in ("name", "outputs")}
     activations = record(network, shape, activation.is_activation, activation.FUNCTIONS)
     poolings = record(network, shape, pooling.is_pooling, pooling.FUNCTIONS)
     dropped = [_probability(layer) for layer in network.modules() if type(layer).__name__ in DROPPING]
-    return defaults | {
+    found = {
         "head": "own",
         "survival": 1 - max(dropped, default=0.0),
         **stem.own(network),
@@ -54,6 +53,7 @@ def own_values(network: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
         **dropout.own(network),
         **bias.own(network),
     }
+    return {name: value for name, value in found.items() if value != getattr(NetworkRecipe(), name)}
 
 
 def _probability(layer: nn.Module) -> float:
@@ -82,13 +82,13 @@ def operate(
 ) -> tuple[nn.Module, list[Replaced]]:
     """The network that `make` makes for a number of input channels, with the recipe's factors; and what was replaced.
 
-    `own` are the network's own values of the fields. `fits_outputs`: its number of outputs may be another one, and is
-    changed to the recipe's.
+    `own` are the network's own values of fields, where they are not the defaults. `fits_outputs`: its number of
+    outputs may be another one, and is changed to the recipe's.
 
     Raises:
         InapplicableError: a factor that the network does not have.
     """
-    known = MAKERS.union(*FACTORS)
+    own, known = vars(NetworkRecipe()) | dict(own), MAKERS.union(*FACTORS)
     for name in vars(recipe).keys() - known:
         if getattr(recipe, name) != own[name]:
             raise InapplicableError(f"{recipe.name} does not use network.{name}: leave it at {own[name]!r}.")
