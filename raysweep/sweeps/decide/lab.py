@@ -150,8 +150,12 @@ class Lab:
                 log.add({"fit": self.chosen, "why": list(why)})
 
     def logged(self, step: str) -> list[dict[str, Any]]:
-        """What the logs of all studies say of a step."""
-        return [row for log in self.logs.values() for row in log.of_kind("step") if row["step"] == step]
+        """What the logs of all studies say of a step; what several of them say stands here once."""
+        found: list[dict[str, Any]] = []
+        for row in (one for log in self.logs.values() for one in log.of_kind("step") if one["step"] == step):
+            if (plain := _without_clock(row)) not in found:
+                found.append(plain)
+        return found
 
     def log(self, step: str, text: str, values: Mapping[str, Any] = EMPTY, kind: str = "note") -> None:
         """Print what a step has found, with the step's name, and record it in the logs that lack it.
