@@ -12,6 +12,7 @@ from raysweep.deciding.race import Question
 from raysweep.errors import RaysweepError, unknown
 from raysweep.request import Request
 from raysweep.study import Study, find_studies, space_names
+from raysweep.sweeps.unwritten import with_images
 from raysweep.units import seconds_in
 
 HOLDOUT = 0.1
@@ -49,7 +50,8 @@ def take_decide(arguments: dict[str, Any], studies: Sequence[str | Study]) -> De
         raise RaysweepError("say how much time there is, e.g. --budget 2h.")
     budget_s = seconds_in(given["budget"])
     request = narrowed(take_request(arguments, [name for name in studies if refuse_space(name)]))
-    return DecideRequest(request, budget_s, given["margin"], given["goal"])
+    asked = DecideRequest(request, budget_s, given["margin"], given["goal"])
+    return replace(asked, request=with_images(request))
 
 
 def refuse_space(study: str | Study) -> bool:
