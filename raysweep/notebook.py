@@ -42,9 +42,12 @@ def plan(*studies: str | Study, **arguments: Any) -> list[PlannedTrial] | list[P
     Raises:
         RaysweepError: the request cannot be carried out.
     """
+    from raysweep.sweeps.unwritten import with_images
+
     space = take_space(arguments, studies)
     request = take_request(arguments, studies)
     _refuse_rest(arguments, ARGUMENTS)
+    request = with_images(request)
     if space is None:
         return request.plan()
     from raysweep.sweeps.space_sweep import plan_space
@@ -125,12 +128,14 @@ def run(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any)
     from raysweep.sweeps import resources as places
     from raysweep.sweeps.space_sweep import run_space
     from raysweep.sweeps.study_sweep import run_studies
+    from raysweep.sweeps.unwritten import with_images
 
     arguments.setdefault("store", "results")
     space = take_space(arguments, studies)
     request = take_request(arguments, studies)
     resources = places.take_resources(arguments)
     _refuse_rest(arguments, ("keep_checkpoints", *places.ARGUMENTS, *ARGUMENTS))
+    request = with_images(request)
     if space is None:
         return run_studies(request, resources, keep_checkpoints)
     return run_space(request, resources, space, keep_checkpoints)

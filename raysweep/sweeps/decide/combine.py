@@ -14,6 +14,7 @@ from raysweep.sweeps.decide.lab import FINAL_SEEDS, FRESH_SEED, Batch, Lab, Step
 from raysweep.sweeps.decide.rate_check import Judged, judged
 from raysweep.sweeps.decide.study_races import StudyRaces
 from raysweep.sweeps.decide.trials import Entry
+from raysweep.units import rough_duration
 
 COMBINE, FINAL = "combine", "final"
 SEEDS = 3
@@ -128,9 +129,8 @@ def compare_finally(lab: Lab, combined: Combined) -> Step[None]:
     }
     runs = list(each(entries.values(), range(FRESH_SEED, FRESH_SEED + FINAL_SEEDS)))
     if not lab.has_time(runs):
-        lab.log(
-            FINAL, f"{combined.title}: no time is left to compare it on the test split", {"variants": combined.names}
-        )
+        more = f"needs about {rough_duration(lab.clock_s(runs))}, for which no time is left"
+        lab.log(FINAL, f"{combined.title}: the comparison on the test split {more}", {"variants": combined.names})
         return
     batch = Batch(lab, runs, keep=True)
     yield batch

@@ -12,6 +12,7 @@ from raysweep.deciding.race import Question
 from raysweep.errors import RaysweepError, unknown
 from raysweep.request import Request
 from raysweep.study import Study, find_studies, space_names
+from raysweep.sweeps.unwritten import with_images
 from raysweep.units import seconds_in
 
 HOLDOUT = 0.1
@@ -57,7 +58,8 @@ def take_decide(arguments: dict[str, Any], studies: Sequence[str | Study]) -> De
     budget_s = seconds_in(given["budget"])
     flags = {name: bool(arguments.pop(name, False)) for name in FLAGS}
     request = narrowed(take_request(arguments, [name for name in studies if refuse_space(name)]))
-    return DecideRequest(request, budget_s, given["margin"], given["goal"], **flags)
+    asked = DecideRequest(request, budget_s, given["margin"], given["goal"], **flags)
+    return replace(asked, request=with_images(request))
 
 
 def refuse_space(study: str | Study) -> bool:
