@@ -24,6 +24,8 @@ from raysweep.units import brief, rough_duration
 MOST_ROWS = 20
 """Most verdicts in an answer; the table of the study has all."""
 MOST_STEPS = 200
+SHOWN = ("calibrate", "final", "warning")
+"""Kinds of steps that have a place of their own."""
 RATE_MARK = "depends on the learning rate"
 LASTING = {"holds": "holds at twice the length", "fades": "fades at twice the length", "turns": "turns with the length"}
 """Outcome of a longer training -> its mark."""
@@ -42,7 +44,7 @@ def answer(line: Line, question: AskedQuestion) -> dict[str, Any]:
         "table": readable(verdicts.head(MOST_ROWS)) if len(verdicts) else None,
         "more": max(0, len(verdicts) - MOST_ROWS),
         "choices": choices(question),
-        "steps": [step.text or step.kind for step in question.steps[:MOST_STEPS]],
+        "steps": [step.text or step.kind for step in question.steps if step.kind not in SHOWN][:MOST_STEPS],
         "later": later(line, question),
     }
 
