@@ -8,7 +8,8 @@ from raysweep.analysis.load import Line
 def caption(line: Line) -> str:
     """Study, protocol, images, epochs, device and number of seeds of a line."""
     epochs = line.baseline_recipe.training.epochs
-    return f"Study {line.study}, {_images(line)}, {epochs:g} epochs, {_device(line)}. {_seeds(line)}"
+    raced = " Gains, with intervals that hold over every look: raysweep decide." if line.asked else ""
+    return f"Study {line.study}, {_images(line)}, {epochs:g} epochs, {_device(line)}. {_seeds(line)}{raced}"
 
 
 def _images(line: Line) -> str:

@@ -76,9 +76,10 @@ def _seeds(found: Contrast, gain: float, line: Line) -> float:
 
 def _more_seeds(found: Contrast, line: Line) -> float:
     """Seeds that an undecided contrast lacks until a gain as large as the margin would be shown."""
-    if found.verdict != Outcome.UNDECIDED:
+    needed = _seeds(found, page(line).margin, line)
+    if found.verdict != Outcome.UNDECIDED or math.isnan(needed):
         return math.nan
-    return max(1.0, _seeds(found, page(line).margin, line) - found.n)
+    return max(1.0, needed - found.n)
 
 
 def all_gains(store: Store, studies: Sequence[str], margin: float = MARGIN) -> pd.DataFrame:
@@ -101,7 +102,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         f"{METRICS['top1'].label} (95 %)": _pairs(frame, "top1"),
         METRICS["gain"].label: _pairs(frame, "gain"),
     }
-    if frame["p"].notna().any() or frame["verdict"].eq(Outcome.DID_NOT_TRAIN).any():
+    if frame["gain_half"].notna().any() or frame["verdict"].eq(Outcome.DID_NOT_TRAIN).any():
         columns["verdict"] = frame["verdict"]
     for name in (*ANSWERS, *COSTS):
         if name in COSTS or frame[name].notna().any():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from scipy import stats
 
-from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast, Contrasts, Group
+from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast, Contrasts, Group, Pair, Raced
 from raysweep.analysis.load import FINISHED, Line, once_a_line
 from raysweep.analysis.metrics import METRICS, Metric
 
@@ -49,7 +49,7 @@ NO_ESTIMATE = Estimate(math.nan, math.nan, 0)
 def on_one_page(lines: Iterable[Line], margin: float = MARGIN) -> list[Line]:
     """The lines, with the contrasts of all of them together; `margin` is the smallest gain that matters, in points."""
     lines = list(lines)
-    shared = Contrasts([pair for line in lines for pair in _pairs(line)], margin)
+    shared = Contrasts([pair for line in lines for pair in _pairs(line)], margin, raced(lines))
     return [replace(line, contrasts=shared) for line in lines]
 
 
@@ -59,10 +59,32 @@ def _pairs(line: Line) -> list[tuple[Group, Group]]:
     return [(found[name], found[line.baseline]) for name in compared(line)]
 
 
+def raced(lines: Iterable[Line]) -> dict[Pair, Raced]:
+    """What `raysweep decide` says of the pairs of variants of these lines that it was asked about.
+
+    Of several questions about the same runs, the one that has looked at most of them counts, then the one with the
+    wider interval, which allows for more variants.
+    """
+    found: dict[Pair, list[Raced]] = {}
+    for line in lines:
+        for question in line.asked:
+            runs = groups(line)
+            base = runs[line.baseline].trials
+            for name, verdict in question.verdicts.items():
+                own = runs[name].trials if name in runs else frozenset()
+                if own and set(question.trials[name]) <= own:
+                    found.setdefault((own, base), []).append(Raced(verdict, question.margin))
+    return {pair: max(ones, key=_strictness) for pair, ones in found.items()}
+
+
+def _strictness(one: Raced) -> tuple[int, float]:
+    return one.verdict.runs, one.verdict.high - one.verdict.low
+
+
 @once_a_line
 def page(line: Line) -> Contrasts:
     """The contrasts of the page that a line is on; its own ones if it is shown alone."""
-    return line.contrasts or Contrasts(_pairs(line))
+    return line.contrasts or Contrasts(_pairs(line), raced=raced([line]))
 
 
 @once_a_line
