@@ -32,7 +32,9 @@ def ask(
     log.add({"fit": {"training.epochs": 4.0}, "why": ["4 epochs: two runs of each variant fit into 60 % of 2 h"]})
     race = Race(Question((baseline, *variants), baseline, margin))
     for number, (variant, seed, trial, value) in enumerate(results, 1):
-        log.add({"variant": variant, "seed": seed, "trial": trial, "value": value, "seconds": 9.0, "clock_s": number * 9})
+        log.add(
+            {"variant": variant, "seed": seed, "trial": trial, "value": value, "seconds": 9.0, "clock_s": number * 9}
+        )
         before = dict(race.verdicts)
         race.tell(variant, seed, value)
         for name, verdict in race.verdicts.items():

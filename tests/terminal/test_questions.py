@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from raysweep.store.files import Files
 from raysweep.terminal.decisions import MOST_ROWS
 from raysweep.terminal.questions import LONGEST, news, questions_text
 from tests.store.questions import ask
+
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> AskedQuestion:
