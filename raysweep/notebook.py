@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from raysweep.orchestrate.events import Outcome
     from raysweep.store.store import Store
     from raysweep.sweeps.space_sweep import PlannedPoint
-    from raysweep.terminal.decisions import Answer
+    from raysweep.terminal.decisions import Decision
 
 ARGUMENTS = (*REQUEST, *STUDIES, *SHORTHANDS, *SPACES, "settings")
 
@@ -42,9 +42,12 @@ def plan(*studies: str | Study, **arguments: Any) -> list[PlannedTrial] | list[P
     Raises:
         RaysweepError: the request cannot be carried out.
     """
+    from raysweep.sweeps.unwritten import with_images
+
     space = take_space(arguments, studies)
     request = take_request(arguments, studies)
     _refuse_rest(arguments, ARGUMENTS)
+    request = with_images(request)
     if space is None:
         return request.plan()
     from raysweep.sweeps.space_sweep import plan_space
@@ -125,27 +128,32 @@ def run(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any)
     from raysweep.sweeps import resources as places
     from raysweep.sweeps.space_sweep import run_space
     from raysweep.sweeps.study_sweep import run_studies
+    from raysweep.sweeps.unwritten import with_images
 
     arguments.setdefault("store", "results")
     space = take_space(arguments, studies)
     request = take_request(arguments, studies)
     resources = places.take_resources(arguments)
     _refuse_rest(arguments, ("keep_checkpoints", *places.ARGUMENTS, *ARGUMENTS))
+    request = with_images(request)
     if space is None:
         return run_studies(request, resources, keep_checkpoints)
     return run_space(request, resources, space, keep_checkpoints)
 
 
-def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any) -> list[Answer]:
+def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any) -> Decision:
     """Decide which variants of studies are better, worse or equal, within the hours of a budget.
 
-        for answer in raysweep.decide("activation", budget="2h", protocol="cifar10", data="data/mine"):
+        decision = raysweep.decide("activation", budget="2h", protocol="cifar10", data="data/mine")
+        for answer in decision.answers:
             print(answer.variant, answer.verdict.outcome, answer.verdict.gain, answer.verdict.low, answer.verdict.high)
+        print(decision.final and decision.final["text"])
 
     Args:
         studies: names as in `raysweep list studies`, or `Study` objects.
         keep_checkpoints: keep the last checkpoint of finished trials.
-        arguments: `budget` (such as "2h"), `margin` (points), `goal` ("all" or "best"), and those of `run` but for
+        arguments: `budget` (such as "2h"), `margin` (points), `goal` ("all" or "best"), `race_only` and
+            `tune_rates` (True or False), and those of `run` but for
             `seeds`, `trunks` and those of search spaces.
 
     Raises:
@@ -153,8 +161,9 @@ def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: A
         KeyboardInterrupt: stopped; the same call continues.
     """
     from raysweep.sweeps import resources as places
-    from raysweep.sweeps.decide_request import take_decide
-    from raysweep.sweeps.decide_sweep import prepare, run_decide
+    from raysweep.sweeps.decide.prepare import prepare
+    from raysweep.sweeps.decide.request import take_decide
+    from raysweep.sweeps.decide.sweep import run_decide
     from raysweep.terminal.notes import note, warn
 
     for name in ("seeds", "trunks"):
@@ -168,7 +177,7 @@ def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: A
     for reason in prepared.why:
         note(reason)
     warn(prepared.short)
-    return run_decide(prepared, resources, keep_checkpoints).answers()
+    return run_decide(prepared, resources, keep_checkpoints)
 
 
 def _refuse_rest(arguments: dict[str, Any], known: tuple[str, ...]) -> None:

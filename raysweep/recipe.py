@@ -95,7 +95,7 @@ class NetworkRecipe:
     stem_layers_kernel: Annotated[int, "kernel size of these extra convolutions, px"] = 1
     stem_residual: Annotated[bool, "add identity skips over pairs of these extra convolutions"] = False
     conv_form: Annotated[
-        str, "whole, or the kernels that 5 px and 3 px convolutions are split into: c3_c1, c1x3_c3x1, c1x5_c5x1, ..."
+        str, "whole, or the kernels that 5 px and 3 px convolutions are split into: 3x3_1x1, 1x3_3x1, 1x5_5x1, ..."
     ] = "whole"
     conv_pad: Annotated[
         bool,
@@ -104,6 +104,7 @@ class NetworkRecipe:
     groups: Annotated[bool, "give the grouped convolutions two groups; false: one"] = True
     bias: Annotated[bool, "biases of convolutions and fully connected layers"] = True
     conv_bias: Annotated[bool, "biases of convolutions; a normalisation right after one cancels them"] = True
+    fc_bias: Annotated[bool, "biases of the hidden fully connected layers; the classifier keeps its own"] = True
     norm: Annotated[str, "normalisation of every layer except the classifier, see `raysweep list norms`"] = "none"
     norm_position: Annotated[str, "normalise before or after the non-linearity"] = "after"
     norm_layers: Annotated[tuple[int, ...], "numbers of the layers to normalise, counted from 1; empty: all"] = ()
@@ -111,7 +112,12 @@ class NetworkRecipe:
         tuple[int, ...],
         "convolutions (from 1) whose maxout pieces, except the first, read the map before normalisation",
     ] = ()
+    norm_after_pools: Annotated[
+        tuple[int, ...],
+        "poolings (from 1) that come before the normalisation of the convolution they follow; empty: none",
+    ] = ()
     pooling: Annotated[str, "pooling, see `raysweep list poolings`; strided_conv: strided convolutions instead"] = "max"
+    first_pooling: Annotated[str, "kind of the first pooling; empty: same as network.pooling"] = ""
     pool_kernel: Annotated[int, "side of the pooling window, px"] = 3
     pool_pad: Annotated[int, "padding of the pooling, px"] = 0
     head: Annotated[str, "layers from the last convolution to the logits, see `raysweep list heads`"] = "fc"

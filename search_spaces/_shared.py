@@ -91,6 +91,8 @@ INPUT_BN: Patch = RAW_PIXELS | input_net("batch_norm")
 
 BN: Patch = {"network.norm": "batch", "network.norm_position": "after", "network.conv_bias": True}
 """Batch normalisation after the non-linearity, without scale and bias; layers keep their biases."""
+SCALED_NO_BIAS: Patch = {"network.norm": "batch_scale", "network.conv_bias": False, "network.fc_bias": False}
+"""Caffe's later scale layer after the normalisation; only the classifier has a bias."""
 BN_DROP02: Patch = BN | {"network.dropout": 0.2}
 
 MAXOUT_SAME_COMPLEXITY: Patch = act("maxout") | {"network.widths": (68, 182, 272, 272, 172, 1448, 1448)}
@@ -104,9 +106,9 @@ FC4096_LRN_224_NOTE = "crop 224, fc 4096, LRN and input scale 0.027 (a run stopp
 
 GOOGLENET: Patch = LINEAR | net("googlenet") | {"solver.weight_decay": 2e-4}
 """GoogLeNet trained as in the files of its normalised forms."""
-GOOGLENET_RES: Patch = GOOGLENET | net("googlenet_res")
+GOOGLENET_RES: Patch = GOOGLENET | net("googlenet_residual")
 GOOGLENET_LIM0606: Patch = (
-    GOOGLENET | net("googlenet_lim0606") | {"solver.lr": Times(0.5), "training.batch_size": Times(0.5)}
+    GOOGLENET | net("inception_bn") | {"solver.lr": Times(0.5), "training.batch_size": Times(0.5)}
 )
 """A batch of 128 for 640,000 updates, so the protocol's number of epochs."""
 TEST_BATCH_NOTE = "normalised by the statistics of the batch at test too, there of 20 or 50 images"

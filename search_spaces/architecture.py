@@ -7,10 +7,7 @@ Cost: 28 trials per seed of 34 to 128 epochs.
 Not documented:
 - the rate and weight decay of most rows; here the protocol's, except a decay of 0.0002 for GoogLeNet, as in the files
   of its normalised forms, and 0.04 and 0.0002 for SqueezeNet's newer solver, as in its release;
-- the release of SqueezeNet; here 1.0;
 - whether the plain GoogLeNet had auxiliary heads; here it has, as the forms tested at them must;
-- where the residual GoogLeNet has skips; here around every inception module;
-- where Darknet's normalisation is; here before the non-linearity, as in the original;
 - the schedule of the lim0606 form; here linear.
 """
 
@@ -39,7 +36,7 @@ from raysweep.search_spaces._shared import (
 )
 from raysweep.study import Study, Times, Variant
 
-_SQUEEZENET = net("squeezenet1_0") | LINEAR
+_SQUEEZENET = net("squeezenet1_0") | head("padded_clf_act_avepool") | LINEAR
 _NEW_SOLVER = _SQUEEZENET | {"solver.lr": Times(4), "solver.weight_decay": 2e-4}
 _NEW_SOLVER_224 = _NEW_SOLVER | sides(224, 256)
 _170K_NOTE = "170,000 updates, so 34 epochs"
@@ -76,7 +73,7 @@ STUDY = Study(
         *published("squeezenet224_new_solver", _NEW_SOLVER_224, updates(170), "the same at 224 px", _170K_NOTE),
         Variant("nin128", net("nin"), "network in network"),
         Variant("googlenet128", GOOGLENET, "GoogLeNet with auxiliary heads"),
-        Variant("googlenet128_res", GOOGLENET_RES, "GoogLeNet with skips around its inception modules"),
+        Variant("googlenet128_res", GOOGLENET_RES, "GoogLeNet with skips around modules of its stages 4 and 5"),
         Variant("googlenet128_res_color", _GOOGLENET_COLOR, "the same with a learned colour space of 10 and 3 units"),
         Variant(
             "googlenet128_res_color_aux2",
@@ -95,11 +92,11 @@ STUDY = Study(
             "GoogLeNet with batch normalisation after the non-linearity",
             TEST_BATCH_NOTE,
         ),
-        Variant("googlenet128_bn_lim0606", GOOGLENET_LIM0606, "two 3x3 per 5x5, normalised; batch 128"),
-        Variant("darknet128_bn", net("darknet") | act("prelu") | EXP_160K, "Darknet with PReLU, the faster schedule"),
-        Variant("henet128_2x2", net("henet_2x2"), "model J of He & Sun with a plain pooling and VLReLU"),
-        Variant("henet128_3x1", net("henet_3x1"), "the same with 3x1 and 1x3 instead of 2x2"),
-        Variant("fitnet1_elu", net("fitnet1") | act("elu"), "FitNet-1 with ELU"),
+        Variant("googlenet128_bn_lim0606", GOOGLENET_LIM0606, "Inception with batch normalisation; batch 128"),
+        Variant("darknet128_bn", net("darknet128") | EXP_160K, "Darknet with PReLU, the faster schedule"),
+        Variant("henet128_2x2", net("henet128_2x2"), "model J of He & Sun with a plain pooling and VLReLU"),
+        Variant("henet128_3x1", net("henet128_3x1"), "the same with 3x1 and 1x3 instead of 2x2"),
+        Variant("fitnet1_elu", net("fitnet1_128") | act("elu"), "FitNet-1 behind CaffeNet's conv1, with ELU"),
         Variant("vgg16_128", net("vgg16"), "VGG-16"),
         *published("caffenet256", _LARGE, FC4096_LRN_224, "CaffeNet at 227 px, fc 4096", FC4096_LRN_224_NOTE),
     ),

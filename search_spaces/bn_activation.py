@@ -10,7 +10,7 @@ The published tanh number may come from a run with 256 images per statistic (so 
 
 from __future__ import annotations
 
-from raysweep.search_spaces._shared import BN, MAXOUT_SAME_COMPLEXITY, act, published
+from raysweep.search_spaces._shared import BN, MAXOUT_SAME_COMPLEXITY, SCALED_NO_BIAS, act, published
 from raysweep.study import Study, Variant
 
 _PARTS = "batches in {} parts, so statistics over {} of the images"
@@ -25,9 +25,9 @@ STUDY = Study(
         Variant("relu", BN, "ReLU"),
         Variant(
             "linear",
-            act("linear") | {"network.norm": "batch_scale", "network.bias": False},
+            act("linear") | SCALED_NO_BIAS,
             "no non-linearity",
-            as_published="a scale layer after the normalisation; no biases in convolutions and fully connected layers",
+            as_published="a scale layer after the normalisation; only the classifier has a bias",
         ),
         Variant("linear_clean", BN | act("linear"), "no non-linearity, otherwise like the others"),
         *published("tanh", BN | act("tanh"), {"training.accumulate": 4}, "tanh", _PARTS.format("four", "a quarter")),

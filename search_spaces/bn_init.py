@@ -9,7 +9,7 @@ The `ortho` rows have orthonormal weights that are not scaled to unit variance. 
 `caffenet_after_ortho` keeps the biases; here it does, as in `caffenet_after_lsuv`. GoogLeNet has its two auxiliary
 heads here, with normalised layers like the rest. The authors' normalised runs used the statistics of the batch at test
 (`_clean`: running averages), and one of their two `before` files has a single scale and bias per layer (here one per
-channel). lim0606 is another network, see `raysweep list networks`; its schedule is not documented (here linear).
+channel). lim0606 is another network, Inception with batch normalisation; its schedule is not documented (here linear).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from raysweep.search_spaces._shared import (
     BN,
     GOOGLENET,
     GOOGLENET_LIM0606,
+    SCALED_NO_BIAS,
     TEST_BATCH_NOTE,
     googlenet_bn,
     net,
@@ -49,9 +50,9 @@ STUDY = Study(
         *published(
             "caffenet_before_scale_bias_ortho",
             _BEFORE | _ORTHO,
-            {"network.norm": "batch_scale", "network.bias": False},
+            SCALED_NO_BIAS,
             "orthonormal; normalisation before, with scale and bias",
-            "Caffe's later scale layer; no biases in convolutions and fully connected layers",
+            "Caffe's later scale layer; only the classifier has a bias",
         ),
         Variant("caffenet_after_lsuv", BN, "LSUV; normalisation after, no scale and bias"),
         Variant("caffenet_after_ortho", BN | _ORTHO, "orthonormal; normalisation after, no scale and bias"),
@@ -60,6 +61,6 @@ STUDY = Study(
         *_googlenet("before", "batch_affine", "ortho", "with scale and bias"),
         *_googlenet("after", "batch", "lsuv", "no scale and bias"),
         *_googlenet("after", "batch", "ortho", "no scale and bias"),
-        Variant("googlenet_lim0606", GOOGLENET_LIM0606, "GoogLeNet with two 3x3 per 5x5, normalised; batch 128"),
+        Variant("googlenet_lim0606", GOOGLENET_LIM0606, "Inception with batch normalisation; batch 128"),
     ),
 )

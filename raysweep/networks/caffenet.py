@@ -45,13 +45,18 @@ STRIDED_CONVS = {"strided_conv": (2, 3, 5), "strided_conv_234": (2, 3, 4)}
 """Convolutions, counted from 1, whose stride of 2 replaces the pooling."""
 CONV_FORMS: Mapping[str, Mapping[int, tuple[Kernel, ...]]] = {
     "whole": {},
-    "c3_c1": {5: (3, 1, 3, 1)},
-    "c1x3_c3x1": {5: ((1, 3), (3, 1), (1, 3), (3, 1))},
-    "c1x5_c5x1": {5: ((1, 5), (5, 1))},
-    "c1x5_c5x1_twice": {5: ((1, 5), (5, 1), (1, 5), (5, 1))},
-    "all_split": {5: ((1, 5), (5, 1)), 3: ((1, 3), (3, 1))},
+    "3x3_1x1": {5: (3, 1, 3, 1), 3: (3, 1)},
+    "1x3_3x1": {5: ((1, 3), (3, 1), (1, 3), (3, 1)), 3: ((1, 3), (3, 1))},
+    "1x5_5x1": {5: ((1, 5), (5, 1)), 3: ((1, 3), (3, 1))},
+    "1x5_5x1_twice": {5: ((1, 5), (5, 1), (1, 5), (5, 1)), 3: ((1, 5), (5, 1))},
+    "1x5_1x1_5x1": {5: ((1, 5), 1, (5, 1)), 3: ((1, 3), (3, 1))},
 }
-"""The convolutions that replace a kernel of 5 or 3 px, with the same width and groups, each with a non-linearity."""
+"""The convolutions that replace a kernel of 5 or 3 px, each with a non-linearity.
+
+A convolution has two groups only if it has the kernel of the one that it replaces.
+"""
+SHIELDED = "1x5_1x1_5x1"
+"""The form whose 1x1 convolution goes back to the width of the stage's input."""
 
 
 def layer_widths(recipe: NetworkRecipe) -> tuple[int, ...]:
@@ -105,11 +110,14 @@ def _stem_layers(net: NetworkBuilder, width: int) -> None:
 
 def _stage(net: NetworkBuilder, number: int, stage: ConvStage) -> None:
     kernels = CONV_FORMS[net.recipe.conv_form].get(stage.kernel, (stage.kernel,)) if number > 1 else (stage.kernel,)
+    incoming, last = net.shape[0], len(kernels) - 1
     for part, kernel in enumerate(kernels):
         # One group if the channels are not divisible, as with a concatenated image.
-        groups = stage.groups if net.shape[0] % stage.groups == 0 else 1
+        groups = stage.groups if kernel == stage.kernel and net.shape[0] % stage.groups == 0 else 1
         stride, pad = stage.stride if part == 0 else 1, None if stage.pad else 0
-        net.conv(f"conv{number}{'abcd'[part] if part else ''}", stage.width, kernel, stride, pad, groups, number)
+        width = incoming if kernel == 1 and net.recipe.conv_form == SHIELDED else stage.width
+        name, norm = f"conv{number}{'abcd'[part] if part else ''}", part == last or not net.recipe.norm_layers
+        net.conv(name, width, kernel, stride, pad, groups, number, norm=norm)
 
 
 def _features(net: NetworkBuilder) -> None:

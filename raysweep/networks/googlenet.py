@@ -1,9 +1,8 @@
 """GoogLeNet (Szegedy et al. 2015): nine inception modules, auxiliary heads, LRN; with skips; in torchvision's form.
 
-If the first convolution does not stride (small images), the pooling after it is omitted. Two forms of the benchmark
-have no published file. In the residual form it is not known where skips begin and end; here every inception module has
-one, projected by a 1x1 convolution if the channels differ. In the lim0606 form, each 5x5 convolution here is two 3x3
-ones, batch normalisation with scale and bias comes before the non-linearity, and there is no LRN or auxiliary head.
+If the first convolution does not stride (small images), the pooling after it is omitted. In the benchmark's residual
+form, modules of stages 4 and 5 that follow no pooling have a skip, projected by a 1x1 convolution if the channels
+differ.
 """
 
 from __future__ import annotations
@@ -46,6 +45,8 @@ MODULES = (
 """Table 1 of the paper."""
 AUXILIARY = ("4a", "4d")
 """Modules that an auxiliary head follows."""
+SKIPPED = ("4b", "4c", "4d", "4e", "5b")
+"""Modules with a skip around them in the residual form."""
 HIDDEN = 1024
 
 
@@ -53,8 +54,8 @@ HIDDEN = 1024
 class Form:
     """The parameters in which the networks of the family differ."""
 
-    five: tuple[int, ...] = (5,)
-    """Kernels of the 5x5 branch, px; a single 5x5 convolution in the paper."""
+    five: int = 5
+    """Kernel of the 5x5 branch, px."""
     lrn: bool = True
     last_pool: int | None = None
     """Window of the pooling before 5a, px; by default the recipe's."""
@@ -68,8 +69,7 @@ def _inception(net: NetworkBuilder, form: Form, module: Inception) -> None:
 
     def five(part: NetworkBuilder) -> None:
         part.conv("conv5_reduce", net.scaled(module.five_reduce), 1)
-        for number, kernel in enumerate(form.five):
-            part.conv(f"conv5{'abc'[number] if number else ''}", net.scaled(module.five), kernel, pad=kernel // 2)
+        part.conv("conv5", net.scaled(module.five), form.five, pad=form.five // 2)
 
     def pooled(part: NetworkBuilder) -> None:
         part.pool("pool", stride=1, kernel=3, pad=1)
@@ -80,7 +80,7 @@ def _inception(net: NetworkBuilder, form: Form, module: Inception) -> None:
 
 def _module(net: NetworkBuilder, form: Form, module: Inception) -> None:
     name, body = f"inception_{module.name}", partial(_inception, form=form, module=module)
-    if not form.skips:
+    if not form.skips or module.name not in SKIPPED:
         net.add(name, *net.part(body))
         return
     channels = net.part(body)[1][0]
@@ -88,16 +88,17 @@ def _module(net: NetworkBuilder, form: Form, module: Inception) -> None:
     net.residual(name, body, None if same else lambda part: part.conv("project", channels, 1, act=False))
 
 
-def _auxiliary(net: NetworkBuilder) -> None:
+def auxiliary(net: NetworkBuilder, dropout: float = 0.7) -> None:
     """Section 5 of the paper: 5x5 pooling of stride 3, 1x1 convolution of 128, hidden layer of 1024, dropout of 0.7."""
     net.pool("pool", stride=3, kernel=min(5, net.shape[1]), pad=0, kind="average")
     net.conv("conv", net.scaled(128), 1)
     net.fc("fc", net.scaled(1024))
-    net.dropout("drop", 0.7)
+    net.dropout("drop", dropout)
     net.classifier("clf")
 
 
-def _stem(net: NetworkBuilder, form: Form) -> None:
+def stem(net: NetworkBuilder, form: Form) -> None:
+    """The layers before the first module."""
     net.stem("conv1", net.scaled(64))
     if net.recipe.stem_stride > 1:
         net.pool("pool1")
@@ -113,7 +114,7 @@ def _stem(net: NetworkBuilder, form: Form) -> None:
 def googlenet(form: Form, net: NetworkBuilder) -> None:
     """The GoogLeNet of this form."""
     net.input()
-    _stem(net, form)
+    stem(net, form)
     for module in MODULES:
         if module.name == "4a":
             net.pool("pool3")
@@ -121,7 +122,7 @@ def googlenet(form: Form, net: NetworkBuilder) -> None:
             net.pool("pool4", kernel=form.last_pool)
         _module(net, form, module)
         if module.name in AUXILIARY:
-            net.auxiliary_head(f"aux_{module.name}", _auxiliary)
+            net.auxiliary_head(f"aux_{module.name}", auxiliary)
     net.head(net.scaled(HIDDEN), net.scaled(HIDDEN))
 
 
@@ -130,12 +131,9 @@ BN: dict[str, Any] = {**BATCH_NORM, "dropout": 0.2, "aux_weight": 0.0}
 BENCHMARK = "Mishkin et al. 2017, repository"
 PAPER = "Szegedy et al. 2015"
 network("googlenet", "nine inception modules and two auxiliary heads", PAPER, own=OWN)(partial(googlenet, Form()))
-network("googlenet_res", "googlenet with a skip around every inception module", BENCHMARK, own=OWN)(
+network("googlenet_residual", "googlenet with skips around modules of stages 4 and 5", BENCHMARK, own=OWN)(
     partial(googlenet, Form(skips=True))
 )
 network("googlenet_bn", "torchvision's form: batch normalisation, no LRN, 3x3 instead of 5x5", PAPER, own=OWN | BN)(
-    partial(googlenet, Form(five=(3,), lrn=False, last_pool=2))
-)
-network("googlenet_lim0606", "two 3x3 per 5x5, batch normalisation; a reconstruction", BENCHMARK, own=OWN | BN)(
-    partial(googlenet, Form(five=(3, 3), lrn=False))
+    partial(googlenet, Form(five=3, lrn=False, last_pool=2))
 )

@@ -5,8 +5,8 @@ table. In the last stage of J it is not restored: with a 5x5 map for both layers
 with 5x5 and 6x6 it is not. The four-level pyramid follows their earlier paper (He et al. 2014); its bins are not in the
 table. If the first convolution does not stride (small images), the first pooling is omitted.
 
-`_3x1` alternates 3x1 and 1x3 filters: eight for the three 3x3 of A (the same cost), one for each 2x2 of J. The
-benchmark's HeNet is J with VLReLU, a plain pooling instead of the pyramid, and hidden layers of 2048.
+`_3x1` alternates 3x1 and 1x3 filters: eight for the three 3x3 of A (the same cost). The benchmark's forms of J are in
+henet.py.
 """
 
 from __future__ import annotations
@@ -75,9 +75,8 @@ def _model(row: Mapping[str, str]) -> Model:
 with TABLE.open(newline="") as _file:
     ROWS = list(csv.DictReader(_file))
 MODELS: Mapping[str, Model] = {row["model"]: _model(row) for row in ROWS}
-A, J = MODELS["A"], MODELS["J"]
+A = MODELS["A"]
 A_3X1: Model = (*A[:-1], A[-1].alternating([A[-1].layers[-1].width] * 8))
-J_3X1: Model = (J[0], *(stage.alternating([layer.width for layer in stage.layers]) for stage in J[1:]))
 
 
 def _stage(net: NetworkBuilder, number: int, stage: Stage) -> None:
@@ -106,11 +105,7 @@ def he_sun(model: Model, net: NetworkBuilder) -> None:
 
 
 STEM: dict[str, Any] = {"stem_kernel": 7, "stem_stride": 2}
-HENET: dict[str, Any] = {"activation": "vlrelu", "head_widths": (2048, 2048)}
 _PAPER: dict[str, Any] = {"paper": "He & Sun 2015", "own": STEM | {"head": "spp4_fc"}}
-_BENCHMARK: dict[str, Any] = {"paper": "Mishkin et al. 2017, repository", "side": 128, "own": STEM | HENET}
 for _name, _built in MODELS.items():
     network(f"he_sun_{_name.lower()}", f"model {_name} at constrained time cost", **_PAPER)(partial(he_sun, _built))
 network("he_sun_a_3x1", "model A with 3x1 and 1x3 instead of 3x3, at equal cost", **_PAPER)(partial(he_sun, A_3X1))
-network("henet_2x2", "model J with a plain pooling and VLReLU", **_BENCHMARK)(partial(he_sun, MODELS["J"]))
-network("henet_3x1", "henet_2x2 with 3x1 and 1x3 instead of 2x2", **_BENCHMARK)(partial(he_sun, J_3X1))

@@ -58,6 +58,7 @@ class Builder:
         self._whole = self
         """The builder of the whole network; differs from this one if this one builds a part."""
         self._numbers: Iterator[int] = itertools.count(1)
+        self._pools = 0
         self._bypassed: nn.Module | None = None
 
     def build(self) -> Layers:
@@ -147,7 +148,8 @@ class Builder:
         """Add a fully connected layer on the flattened map, with everything that follows it."""
         self.flatten()
         spec = ACTIVATIONS[self.recipe.fc_activation or self.recipe.activation]
-        layers = [nn.Linear(self.shape[0], width, bias=self.recipe.bias) for _ in range(spec.pieces)]
+        bias = self.recipe.bias and self.recipe.fc_bias
+        layers = [nn.Linear(self.shape[0], width, bias=bias) for _ in range(spec.pieces)]
         self._unit(name, layers, spec.build((width,)), (width,), number)
 
     def _unit(
@@ -218,20 +220,34 @@ class Builder:
                 does not define which.
         """
         recipe, whole = self.recipe, self._whole is self
-        kind = kind or recipe.pooling
+        self._pools += 1
+        kind = kind or (recipe.first_pooling if whole and self._pools == 1 else "") or recipe.pooling
         if not replaces_pooling(kind):
             side, border = recipe.pool_kernel if kernel is None else kernel, recipe.pool_pad if pad is None else pad
             window = Window(side, stride, border, round_up)
             sizes = [window.output(size) for size in self.shape[1:]]
             if min(sizes) < 1:
                 raise InapplicableError(f"{name} leaves no map: {self._too_small()}")
+            norm = self._taken_norm(name) if whole and self._pools in recipe.norm_after_pools else None
             self.add(name, POOLINGS[kind](window), (self.shape[0], *sizes))
+            if norm:
+                self.add(f"{name}_norm", norm)
         elif not self._whole._strides_itself:
             raise InapplicableError(
                 f"network.pooling {kind} is defined for caffenet only, not for {recipe.name}: choose another pooling."
             )
         if recipe.concat_rgb and whole:
             self.add(f"{name}_image", ConcatImage(), (self.shape[0] + self.image[0], *self.shape[1:]))
+
+    def _taken_norm(self, pooling: str) -> nn.Module | None:
+        """The normalisation after the last layer, which gives it up."""
+        last = next(layer for layer in reversed(self.layers.values()) if not isinstance(layer, nn.Dropout))
+        if not isinstance(last, Unit):
+            raise InapplicableError(
+                f"network.norm_after_pools: {pooling} of {self.recipe.name} does not follow a convolution."
+            )
+        norm, last.after = last.after, None
+        return norm
 
     def lrn(self, name: str) -> None:
         """Add local response normalisation over 5 channels (Krizhevsky et al. 2012, section 3.3; Caffe's constants)."""

@@ -126,6 +126,12 @@ HEADS.add("clf_avepool", "dropout, classifier at every position, average of the 
 HEADS.add("clf_act_avepool", "like clf_avepool, with the non-linearity before the average", "Iandola et al. 2016")(
     _steps(_drop("drop"), lambda net, *_: net.conv("clf", net.recipe.outputs, 1, norm=False), AVERAGE)
 )
+HEADS.add("clf", "dropout, fully connected classifier on the whole map", "Mishkin et al. 2017, repository")(
+    _steps(_drop("drop"), CLASSIFIER)
+)
+HEADS.add(
+    "padded_clf_act_avepool", "like clf_act_avepool, with a border of 1 around the map", "Iandola et al. 2016, release"
+)(_steps(_drop("drop"), lambda net, *_: net.conv("clf", net.recipe.outputs, 1, pad=1, norm=False), AVERAGE))
 HEADS.add("maxpool_fc", "maximum over the map, dropout, one hidden layer, dropout, classifier", "Romero et al. 2015")(
     _steps(_over_map(GlobalMax), _drop("drop5"), _fc(6), CLASSIFIER)
 )

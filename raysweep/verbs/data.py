@@ -106,6 +106,13 @@ def data() -> None:
     help="Column of a Parquet SOURCE with the labels.  [default: label, or the only column that can be it]",
 )
 @click.option(
+    "--holdout",
+    type=FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="SHARE",
+    help="Test on this share of the training images of each class, and leave out the test split.  [default: 0.2 if "
+    "SOURCE has no test split]",
+)
+@click.option(
     "--per-class",
     type=click.IntRange(0, 10**9),
     nargs=2,
@@ -128,14 +135,15 @@ def write(  # one argument per option
     root: Path,
     image_column: str | None,
     label_column: str | None,
+    holdout: float | None,
     per_class: tuple[int, int] | None,
     **options: Any,
 ) -> None:
     """Write the images of SOURCE to FOLDER as FFCV files with a manifest.
 
     \b
-    SOURCE is a class folder (train/CLASS/*.jpg and val/CLASS/*.jpg), a Parquet file or folder with columns of
-    images and labels, torchvision:CIFAR10 or torchvision:CIFAR100.
+    SOURCE has folders of classes (train/CLASS/*.jpg and val/CLASS/*.jpg, or CLASS/*.jpg), or is a Parquet file or
+    folder with columns of images and labels, torchvision:CIFAR10 or torchvision:CIFAR100.
     \b
     raysweep data write cifar10.parquet data/cifar10
     raysweep data write /data/imagenet data/imagenet128 --side 144
@@ -157,7 +165,7 @@ def write(  # one argument per option
     from raysweep.write.write_sets import write_sets
 
     found: Source = open_source(
-        source, root=root, download=download, image_column=image_column, label_column=label_column
+        source, root=root, download=download, image_column=image_column, label_column=label_column, holdout=holdout
     )
     if per_class:
         found = Subset(found, *per_class)

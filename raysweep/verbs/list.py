@@ -11,6 +11,7 @@ import click
 from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import RaysweepError, unknown
 from raysweep.networks import networks
+from raysweep.networks.outside import EXAMPLES, NAMES
 from raysweep.patch import recipe_fields, type_name
 from raysweep.registry import Registry
 from raysweep.space import Space, find_space
@@ -50,11 +51,24 @@ def _fields(of: str | None) -> Iterable[Row]:
 
 
 def _networks(of: str | None) -> Iterable[Row]:
+    if of is not None:
+        yield from _networks_of(of)
+        return
     for entry in networks():
         recipe = native_recipe(entry.name)
         cost = find_cost(recipe)
         size = f"{cost.params / 1e6:.4g} M parameters, {cost.macs / 1e6:,.0f} M MACs at {recipe.data.side} px"
         yield {"name": entry.name, "summary": f"{entry.summary}; {size}", "paper": entry.paper}
+    for source in NAMES:
+        words = f"a network of {source}, e.g. {EXAMPLES[source]}; `raysweep list networks {source}` lists them"
+        yield {"name": f"{source}:NAME", "summary": words, "paper": ""}
+
+
+def _networks_of(source: str) -> Iterable[Row]:
+    """The networks of a package, by the names that `--network` takes."""
+    if source not in NAMES:
+        raise unknown("source of networks", source, NAMES)
+    return [{"name": f"{source}:{name}", "summary": f"{source}'s {name}", "paper": ""} for name in NAMES[source]()]
 
 
 def _registered(place: str) -> Callable[[str | None], Iterable[Row]]:
@@ -91,7 +105,7 @@ KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
 
 @click.command(name="list")
 @click.argument("kind", metavar="|".join(KINDS))
-@click.argument("of", required=False, metavar="[STUDY]")
+@click.argument("of", required=False, metavar="[STUDY|SOURCE]")
 @json_option
 def list_things(kind: str, of: str | None, as_json: bool) -> None:
     """List studies, networks, recipe fields and other names.
@@ -101,6 +115,7 @@ def list_things(kind: str, of: str | None, as_json: bool) -> None:
     \b
     raysweep list studies
     raysweep list variants activation
+    raysweep list networks timm
     raysweep list fields
     """
     if kind not in KINDS:

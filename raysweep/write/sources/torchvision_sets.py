@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError, unknown
+from raysweep.import_torchvision import import_torchvision
 from raysweep.write.sources.base import Read, Samples, Source
 
 SETS = ("CIFAR10", "CIFAR100")
-_declared: list[Any] = []
-"""Keeps the torch.library.Library alive: its operators disappear when it is collected."""
 
 
 class ArraySamples(Samples):
@@ -70,23 +68,3 @@ def _load(name: str, root: Path, train: bool, download: bool) -> Any:
         raise RaysweepError(
             f"torchvision's {name} is not complete in {root} ({error}). {step}, or give its folder with --root."
         ) from None
-
-
-def import_torchvision() -> ModuleType:
-    """Import torchvision, even if its build does not match that of torch.
-
-    The ordinary torchvision is linked against CUDA and cannot register its operators with a CPU build of torch; its
-    import then fails because two operators are missing. Declaring them makes everything else work.
-    """
-    import torch
-
-    if torch.version.cuda is None and torch.version.hip is None and not _declared:
-        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-        for name in ("nms", "qnms"):
-            if not hasattr(torch.ops.torchvision, name):
-                schema = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-                library.define(schema)  # type: ignore[no-untyped-call]
-        _declared.append(library)
-    import torchvision
-
-    return torchvision  # type: ignore[no-any-return]
