@@ -26,6 +26,7 @@ from raysweep.analysis.statistics.comparisons import comparisons, contrast, on_o
 from raysweep.deciding.race import Race
 from raysweep.deciding.verdicts import Outcome
 from raysweep.request import Request
+from raysweep.store.asked_questions import Step
 from raysweep.store.store import Store
 from tests.analysis.conftest import SCRIPT, fill, write
 from tests.analysis.made_up import made
@@ -43,13 +44,21 @@ STEPS: list[dict[str, Any]] = [
         "gain": 0.1,
         "text": f"linear does not lose {SCRIPT}",
     },
-    {"step": "control", "control": "labels", "outcome": "not shown", "text": "labels: not shown"},
+    {"step": "control", "control": "labels", "outcome": "passed", "text": "labels"},
     {"step": "rate", "variant": "prelu", "factor": 2.0, "gain": -0.3, "turns": True, "text": "prelu turns"},
-    {"step": "rate", "variant": "elu", "factor": 2.0, "gain": 5.0, "turns": False, "text": "elu stays"},
+    {"step": "rate", "study": "pooling", "variant": "elu", "factor": 2.0, "gain": -9.0, "turns": True, "text": "no"},
+    {
+        "step": "rate",
+        "study": "activation",
+        "variant": "elu",
+        "factor": 2.0,
+        "gain": 5.0,
+        "turns": False,
+        "text": "elu stays",
+    },
     {"step": "lasting", "variant": "elu", "outcome": "fades", "gain": 2.0, "low": 0.1, "high": 3.9, "text": "less"},
     {"step": "later version", "thing": [1]},
-    {"step": "final", "variants": ["elu"], "gain": 8.0, "text": FINAL},
-    {"step": "warning", "text": "500 updates are few"},
+    {"step": "final", "variants": ["elu"], "gain": 8.0, "trial": "0123456789ab", "text": FINAL},
 ]
 
 
@@ -138,14 +147,18 @@ def test_the_answer_has_the_final_words_warnings_marks_and_choices(raced: tuple[
     line = raced_line(raced[0])
     (question,) = line.asked
     assert sentence(line, question) == FINAL
-    assert warnings(question) == [f"linear does not lose {SCRIPT}", "500 updates are few"]
+    assert warnings(question) == [f"control: linear does not lose {SCRIPT}"]
+    said = Step("warning", "too short", {})
+    assert warnings(replace(question, steps=[*question.steps, said, said])) == ["too short"]
     assert marks(question) == {
-        "prelu": ["depends on the learning rate (−0.3 at 2 times the rate)"],
+        "prelu": ["depends on the learning rate (−0.3 at 2 x its rate)"],
         "elu": ["fades at twice the length (+2.0)"],
     }
     assert [reason.split(":")[0] for reason in choices(question)] == ["4 epochs", "rate 0.02"]
     assert "all is decided" in state(question)
     assert answer(line, question)["steps"][-1] == "later version"
+    assert "rate: no" not in answer(line, question)["steps"], "it is about another study"
+    assert answer(line, question)["recipe"].split() == ["raysweep", "show", "0123456789ab"]
     assert answer(line, question)["table"]["variant"].tolist() == ["elu", "prelu", "relu_lrn", "linear"]
 
 
@@ -156,12 +169,26 @@ def test_without_a_final_run_the_verdicts_are_the_answer(raced: tuple[Store, Rac
     best = sentence(line, replace(question, steps=()))
     assert best.startswith("elu is better than relu")
     assert f"{METRICS['gain'].text(found.gain)} ± {found.half:.1f}" in best
-    assert "fades" in sentence(line, replace(question, steps=question.steps[:7]))
+    assert "fades" in sentence(line, replace(question, steps=[one for one in question.steps if one.kind != "final"]))
     poor = {name: verdict for name, verdict in question.verdicts.items() if name in ("relu_lrn", "linear")}
     none = replace(question, steps=(), verdicts=poor)
     assert sentence(line, none) == "Nothing is better than relu."
     open_ = poor | {"linear": replace(poor["linear"], outcome=Outcome.UNDECIDED)}
     assert re.search(r"relu so far; 1 of 2\b", sentence(line, replace(none, verdicts=open_)))
+
+
+def test_the_final_comparison_is_the_contrast_of_its_trials(raced: tuple[Store, Race]) -> None:
+    line = raced_line(raced[0])
+    (question,) = line.asked
+    rows = {"trial": "x" + line.trials["trial"], "protocol": "cifar10"}
+    final = replace(line, study="final", asked=(), trials=line.trials.assign(**rows))
+    trial = final.trials.loc[final.trials["variant"] == "elu", "trial"].iloc[-1]
+    row = {"trial": trial, "gain": 5.5, "low": 4.5, "high": 6.5}
+    asked = replace(question, steps=[Step("final", FINAL, {"trial": "elsewhere"}), Step("final", FINAL, row)])
+    _, shown = on_one_page([replace(line, asked=(asked,)), final])
+    found = comparisons(shown)
+    assert (found["elu"].gain, found["elu"].half, found["elu"].verdict) == (5.5, 1.0, Outcome.BETTER)
+    assert [name for name, one in found.items() if one.raced] == ["elu"]
 
 
 def test_the_page_begins_with_the_answer(raced: tuple[Store, Race], tmp_path: Path, drawn: list[str]) -> None:

@@ -54,7 +54,7 @@ def test_status_and_its_live_view_say_what_was_found(tmp_path: Path) -> None:
     race_up(store, [{"step": "final", "text": "elu \x1b[31mwins"}], "all is decided")
     (Path(store.uri) / "decisions" / "old.jsonl").write_text("{}")
     printed = call("status", "--watch", "--store", store.uri)
-    for words in ("activation/elu  better", "final  elu \\x1b[31mwins", "4 decided, 0 open", "old.jsonl"):
+    for words in ("activation/elu  better", "final: elu \\x1b[31mwins", "4 decided, 0 open", "old.jsonl"):
         assert words in printed
     plain = call("status", "--store", store.uri)
     assert plain.index("all is decided") < plain.index("better") < plain.index("equal")
