@@ -40,7 +40,7 @@ def used_splits(names: Collection[str], hold_out: bool, spec: str) -> dict[str, 
         found = ", ".join(printable(name) for name in sorted(filter(None, names))[:5])
         raise RaysweepError(
             f"{spec} has the splits {found}: it needs `train` and one of "
-            f"{', '.join(f'`{name}`' for name in TEST_NAMES)}, in a column `split`, or in the names of files or of their "
-            "folders, such as train-0.parquet. Or hold out a share of `train`: --holdout 0.2."
+            f"{', '.join(f'`{name}`' for name in TEST_NAMES)}, in a column `split`, or in the names of files or of "
+            "their folders, such as train-0.parquet. Or hold out a share of `train`: --holdout 0.2."
         )
     return {"train": train} | ({} if test is None else {"test": test})
