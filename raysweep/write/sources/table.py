@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 from raysweep.write.sources.base import Read, Samples, Source, stem, unreadable
-from raysweep.write.sources.class_numbers import number_classes
+from raysweep.write.sources.class_numbers import as_labels, number_classes
 from raysweep.write.sources.folder import read_file
 from raysweep.write.sources.kind import Kind, Options
 from raysweep.write.sources.layout import listed
 from raysweep.write.sources.parquet_columns import Wanted
-from raysweep.write.sources.split_names import TEST_NAMES, TRAIN_NAMES, role, split_in
+from raysweep.write.sources.split_names import TEST_NAMES, TRAIN_NAMES, role, split_in, used_splits
 from raysweep.write.sources.table_rows import IS_TEST, Columns, Table, find_columns, is_table, is_true, read_table
 from raysweep.write.sources.walk import Walk, entries, is_folder, service
 
@@ -132,7 +131,7 @@ class TableSource(Source):
         images = [image for table in used for image in table.images(walk)]
         splits = _split(images, how.holdout is not None, self.spec)
         texts = [image.label for part in splits.values() for image in part]
-        labels, self.classes = number_classes(_as_labels(texts), (), self.spec)
+        labels, self.classes = number_classes(as_labels(texts), (), self.spec)
         parts = np.split(labels, np.cumsum([len(part) for part in splits.values()])[:-1])
         self.splits = {
             split: TableSamples(root, part, own) for (split, part), own in zip(splits.items(), parts, strict=True)
@@ -248,26 +247,8 @@ def _split(images: Sequence[Named], hold_out: bool, spec: str) -> dict[str, list
     Raises:
         RaysweepError: there are splits, but none to train on.
     """
-    names = Counter(image.split for image in images)
-    if list(names) == [""]:
-        return {"train": list(images)}
-    train, test = (next((name for name in known if name in names), None) for known in (TRAIN_NAMES, TEST_NAMES))
-    if train is None or (test is None and len(names) > 1 and not hold_out):
-        raise RaysweepError(
-            f"{spec} has the splits {listed(sorted(names))}: it needs `train` and one of "
-            f"{', '.join(TEST_NAMES)}. Or hold out a share of `train`: --holdout 0.2."
-        )
-    used = {"train": train} | ({} if test is None else {"test": test})
+    used = used_splits({image.split for image in images}, hold_out, spec)
     return {split: [image for image in images if image.split == name] for split, name in used.items()}
-
-
-def _as_labels(values: Sequence[str]) -> pa.Array:
-    """Labels as numbers if all are whole numbers in their usual form, otherwise as text; empty ones are missing."""
-    texts = pa.array([value or None for value in values], pa.large_string())
-    if all(value.removeprefix("-").isdecimal() and str(int(value)) == value for value in set(values) if value):
-        with_numbers: pa.Array = texts.cast(pa.int64())
-        return with_numbers
-    return texts
 
 
 def _count(
