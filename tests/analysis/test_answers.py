@@ -173,6 +173,10 @@ def test_without_a_final_run_the_verdicts_are_the_answer(raced: tuple[Store, Rac
     poor = {name: verdict for name, verdict in question.verdicts.items() if name in ("relu_lrn", "linear")}
     none = replace(question, steps=(), verdicts=poor)
     assert sentence(line, none) == "Nothing is better than relu."
+    keep = Step("final", "keep it", {"variants": []})
+    assert sentence(line, replace(none, steps=[keep])) == "Nothing is better than relu."
+    untrained = replace(line, trials=line.trials.assign(top1=0.1))
+    assert re.search(r"\brelu did not train", sentence(untrained, replace(none, steps=[keep])))
     open_ = poor | {"linear": replace(poor["linear"], outcome=Outcome.UNDECIDED)}
     assert re.search(r"relu so far; 1 of 2\b", sentence(line, replace(none, verdicts=open_)))
 
