@@ -57,8 +57,10 @@ def sentence(line: Line, question: AskedQuestion) -> str:
     if final:
         return final[-1]
     baseline, found = question.baseline, judged(line, question)
-    if not groups(line)[baseline].values:
+    if groups(line)[baseline].ended and not groups(line)[baseline].values:
         return f"Nothing can be compared: the baseline {baseline} did not train."
+    if not any(verdict.runs for verdict in question.verdicts.values()):
+        return f"No variant has been compared with {baseline} yet."
     better = [name for name, one in found.items() if one.verdict == Outcome.BETTER]
     rest = f"; {question.open} of {len(question.verdicts)} undecided" if question.open else ""
     if not better:
