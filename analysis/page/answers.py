@@ -53,19 +53,22 @@ def answer(line: Line, question: AskedQuestion) -> dict[str, Any]:
 
 def sentence(line: Line, question: AskedQuestion) -> str:
     """The answer so far: the final comparison in the words of the log, or else what the verdicts amount to."""
-    final = [step.text for step in question.of_kind("final") if step.text]
+    final = [step.text for step in question.of_kind("final") if step.row.get("variants") and step.text]
     if final:
         return final[-1]
-    found = judged(line, question)
+    baseline, found = question.baseline, judged(line, question)
+    if groups(line)[baseline].ended and not groups(line)[baseline].values:
+        return f"Nothing can be compared: the baseline {baseline} did not train."
+    if not any(verdict.runs for verdict in question.verdicts.values()):
+        return f"No variant has been compared with {baseline} yet."
     better = [name for name, one in found.items() if one.verdict == Outcome.BETTER]
-    open_ = question.open
-    rest = f"; {open_} of {len(question.verdicts)} undecided" if open_ else ""
+    rest = f"; {question.open} of {len(question.verdicts)} undecided" if question.open else ""
     if not better:
-        return f"Nothing is better than {question.baseline}{' so far' if open_ else ''}{rest}."
+        return f"Nothing is better than {baseline}{' so far' if question.open else ''}{rest}."
     best = max(better, key=lambda name: found[name].gain)
     others = f", the largest gain of {len(better)} that are" if len(better) > 1 else ""
     doubt = f", which {'; '.join(marks(question)[best])}" if best in marks(question) else ""
-    return f"{best} is better than {question.baseline}: {gain_text(found[best])} points{doubt}{others}{rest}."
+    return f"{best} is better than {baseline}: {gain_text(found[best])} points{doubt}{others}{rest}."
 
 
 def recipe(question: AskedQuestion) -> str:

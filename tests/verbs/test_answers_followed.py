@@ -34,9 +34,11 @@ def test_what_decide_found_is_what_status_and_report_say(
     monkeypatch.setattr("raysweep.analysis.page.drawing.pictures", lambda line, out: [])
     small = {"protocol": "demo", "width": 0.0625, "epochs": 1, "variants": "elu", "inline": True}
     store = tmp_path / "s"
-    (answer,) = raysweep.decide("activation", budget="3s", data=small_images, store=store, **small)
-    (row,) = json.loads(call("status", "--store", store, "--json"))
-    (question,) = row["decide"]
+    decision = raysweep.decide("activation", budget="20s", data=small_images, store=store, **small)
+    (answer,) = decision.answers
+    rows = json.loads(call("status", "--store", store, "--json"))
+    (question,) = next(row["decide"] for row in rows if row["study"] == "activation")
+    steps = {step["step"]: step["text"] for step in question["steps"]}
     (verdict,) = question["verdicts"]
     assert (verdict["variant"], verdict["verdict"]) == ("elu", str(answer.verdict.outcome))
     assert (verdict["runs"], verdict["did_not_train"]) == (answer.verdict.runs, answer.verdict.failed)
@@ -46,6 +48,11 @@ def test_what_decide_found_is_what_status_and_report_say(
     page = Path(call("report", "activation", "--store", store, "--out", tmp_path / "out").strip()).read_text()
     frame = raysweep.gains("activation", store=store).set_index("variant")
     assert frame.loc["elu", "verdict"] == str(answer.verdict.outcome)
+    assert {"calibrate", "control"} <= steps.keys()
+    if decision.final:
+        assert steps["final"] == decision.final["text"]
+    for warning in decision.warnings:
+        assert f'<p class="warn">{warning}</p>' in page
     assert page.index(f"Stopped: {question['stop']}") < page.index("Numbers")
 
 
