@@ -86,7 +86,7 @@ def with_images(request: Request) -> Request:
 
         source = open_source(str(request.data))
         if not request.write:
-            raise RaysweepError(_offer(source, images))
+            raise RaysweepError(_offer(source, images) + _outputs(request, len(source.classes)))
         _write(source, images)
     elif request.write and images.missing():
         from raysweep.write.sources import open_source
@@ -154,6 +154,12 @@ def _offer(source: Source, images: Images) -> str:
         f"once before they can be trained on:{notes}\n  {images.command}\nRun this, then pass --data {images.folder}. "
         "Or add --write to this command, which does both."
     )
+
+
+def _outputs(request: Request, classes: int) -> str:
+    """A hint if the network has another number of outputs than there are classes; empty if not."""
+    outputs = patch(find_protocol(request.protocol), request.settings).network.outputs
+    return "" if outputs == classes else f" The network has {outputs:,} outputs: add --classes {classes}."
 
 
 def _write(source: Source, images: Images) -> None:

@@ -44,12 +44,12 @@ SOURCE_OPTIONS = (
     click.option(
         "--image-column",
         metavar="NAME",
-        help="Column of a Parquet SOURCE with the images.  [default: image, or the only column that can be it]",
+        help="Column of a Parquet file or table with the images.  [default: image, or the only column that can be it]",
     ),
     click.option(
         "--label-column",
         metavar="NAME",
-        help="Column of a Parquet SOURCE with the labels.  [default: label, or the only column that can be it]",
+        help="Column of a Parquet file or table with the labels.  [default: label, or the only column that can be it]",
     ),
     click.option(
         "--holdout",
@@ -146,8 +146,8 @@ def write(source: str, folder: Path, also: str, per_class: tuple[int, int] | Non
     """Write the images of SOURCE to FOLDER as FFCV files with a manifest.
 
     \b
-    SOURCE has folders of classes (train/CLASS/*.jpg and val/CLASS/*.jpg, or CLASS/*.jpg), or is a Parquet file or
-    folder with columns of images and labels, torchvision:CIFAR10 or torchvision:CIFAR100.
+    SOURCE has folders of classes (train/CLASS/*.jpg and val/CLASS/*.jpg, or CLASS/*.jpg), is a Parquet file or folder,
+    a CSV or JSON lines file of paths and labels, a folder with one, WebDataset archives, or torchvision:NAME.
     \b
     raysweep data write cifar10.parquet data/cifar10
     raysweep data write /data/imagenet data/imagenet128 --side 144
