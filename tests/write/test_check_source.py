@@ -98,7 +98,8 @@ def test_everything_that_may_be_a_mistake_is_found(class_folder: Folder, tmp_pat
     assert not (tmp_path / "set" / "manifest.json").exists()
 
 
-def test_a_clean_set_has_no_findings(class_folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.long
+def test_a_clean_set_has_no_findings(class_folder: Folder) -> None:
     names = [f"{split}/{name}/{k}.png" for split in ("train", "val") for name in ("cat", "dog") for k in range(2)]
     root = class_folder({name: picture(40, 40, seed) for seed, name in enumerate(names)})
     shown = CliRunner().invoke(command, ["data", "check", str(root)], catch_exceptions=False).stdout
