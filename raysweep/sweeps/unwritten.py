@@ -96,6 +96,21 @@ def with_images(request: Request) -> Request:
     return replace(request, data=images.folder)
 
 
+def image_set(originals: Path, data: DataRecipe) -> Path:
+    """The folder of the image set that was written from originals in a size.
+
+    Raises:
+        RaysweepError: there is none; gives the command that writes it.
+    """
+    images = Images(originals, _folder(originals, data), data, ())
+    if not images.is_written():
+        raise RaysweepError(
+            f"{printable(str(originals))} has original images: write them once with `{images.command}`, then pass "
+            f"--data {images.folder}."
+        )
+    return images.folder
+
+
 def needed_images(request: Request) -> Images:
     """The image set for the originals of a request, with all sizes that its studies need.
 
@@ -110,8 +125,7 @@ def needed_images(request: Request) -> Images:
         for data in _planned(request)
         if (data.short_side, data.rescale) != (main.short_side, main.rescale)
     )
-    name = f"{_name(originals)}-{size_text(main.short_side, main.rescale, 'auto')}"
-    return Images(originals, Path("data") / name, main, tuple(sizes))
+    return Images(originals, _folder(originals, main), main, tuple(sizes))
 
 
 def _planned(request: Request) -> Iterable[DataRecipe]:
@@ -134,9 +148,11 @@ def _is_free(path: Path, protocol: str) -> bool:
     return protocol == GENERATED and path.is_dir() and not any(path.iterdir())
 
 
-def _name(originals: Path) -> str:
+def _folder(originals: Path, data: DataRecipe) -> Path:
+    """Where the image set of originals belongs."""
     text = str(originals)
-    return text.removeprefix(TORCHVISION).lower() if text.startswith(TORCHVISION) else originals.resolve().stem
+    name = text.removeprefix(TORCHVISION).lower() if text.startswith(TORCHVISION) else originals.resolve().stem
+    return Path("data") / f"{name}-{size_text(data.short_side, data.rescale, 'auto')}"
 
 
 def _another(folder: Path) -> Path:

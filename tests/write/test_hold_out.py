@@ -52,6 +52,16 @@ def test_class_folders_without_a_test_split(class_folder: Folder, top: str) -> N
     assert names(open_source(str(root)), "test") == test
 
 
+def test_folders_without_images_beside_those_of_classes_are_counted(class_folder: Folder) -> None:
+    files = {f"{name}/{k}.png": PNG[k] for name in ("cat", "dog") for k in range(5)}
+    source = open_source(str(class_folder(files | {"docs/a.txt": b"?", "data/set/train.beton": b"?", "b.png": PNG[9]})))
+    assert source.classes == ("cat", "dog")
+    assert {reason: items.count for reason, items in source.passed_over.items()} == {
+        "files beside the class folders": 1,
+        "files in folders without images": 2,
+    }
+
+
 def test_the_images_that_are_written_are_those_of_the_splits(class_folder: Folder, tmp_path: Path) -> None:
     root = class_folder({f"{name}/{k}.png": picture(seed=k) for name in ("cat", "dog") for k in range(5)})
     manifest = write_images(open_source(str(root), holdout=0.4), tmp_path / "out", workers=1)
