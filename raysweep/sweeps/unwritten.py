@@ -77,8 +77,9 @@ def with_images(request: Request) -> Request:
             cannot be written.
     """
     if request.data is None or not has_originals(request.data) or _is_free(request.data, request.protocol):
-        if request.write and request.data is None:
-            raise RaysweepError("--write writes the images that --data names: add --data PATH, or leave it out.")
+        if request.write and (request.data is None or not request.data.exists()):
+            found = "--data is missing" if request.data is None else f"{printable(str(request.data))} does not exist"
+            raise RaysweepError(f"--write writes the images that --data names, but {found}.")
         return request
     images = needed_images(request)
     if not images.is_written():
@@ -166,8 +167,8 @@ def _offer(source: Source, images: Images) -> str:
     counts = " and ".join(f"{len(samples):,} {split}" for split, samples in source.splits.items())
     notes = "".join(f"\n  {text}" for text in source.notes)
     return (
-        f"{source.spec} has original images ({counts} images of {len(source.classes)} classes), which must be written "
-        f"once before they can be trained on:{notes}\n  {images.command}\nRun this, then pass --data {images.folder}. "
+        f"{printable(str(images.originals))} has original images ({counts} images of {len(source.classes)} classes), which must be written "
+        f"once before they can be trained on:{notes}\n  {images.command}\nRun this, then pass `{command('--data', images.folder)}`. "
         "Or add --write to this command, which does both."
     )
 

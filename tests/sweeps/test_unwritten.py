@@ -121,6 +121,8 @@ def test_what_is_no_source_is_refused_as_before(tmp_path: Path) -> None:
         Request(("activation",), "imagenet128", data=tmp_path / "nowhere").plan()
     with pytest.raises(RaysweepError, match="--data"):
         with_images(Request(("activation",), "demo", write=True))
+    with pytest.raises(RaysweepError, match="nowhere"):
+        with_images(Request(("activation",), "demo", data=tmp_path / "nowhere", write=True))
 
 
 @pytest.mark.long
