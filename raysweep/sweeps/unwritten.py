@@ -167,8 +167,8 @@ def _offer(source: Source, images: Images) -> str:
     counts = " and ".join(f"{len(samples):,} {split}" for split, samples in source.splits.items())
     notes = "".join(f"\n  {text}" for text in source.notes)
     return (
-        f"{printable(str(images.originals))} has original images ({counts} images of {len(source.classes)} classes), which "
-        f"must be written once before they can be trained on:{notes}\n  {images.command}\n"
+        f"{printable(str(images.originals))} has original images ({counts} images of {len(source.classes)} classes), "
+        f"which must be written once before they can be trained on:{notes}\n  {images.command}\n"
         f"Run this, then pass `{command('--data', images.folder)}`. Or add --write to this command, which does both."
     )
 
