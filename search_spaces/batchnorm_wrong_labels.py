@@ -5,9 +5,9 @@ Published finding: none. The case: a network of 26 outputs was trained on 28 cla
 Cost: 4 trials per seed of the protocol's length.
 
 raysweep refuses a network with fewer outputs than classes, so what is trained here is what such a mistake leaves: the
-images of two classes of 28, a share of 1 / 14, have labels that cannot be right. Here they are spread over all classes,
-drawn once, instead of being two whole classes; test labels are right. Look at the curves of `wrong_labels` and
-`norm_wrong_labels` next to those with right labels: the question is whether the loss of the latter pair tells them apart.
+images of two classes of 28, a share of 1 / 14, have labels that cannot be right. Here they are spread over all
+classes, drawn once; test labels are right. Compare the curves of `wrong_labels` and `norm_wrong_labels` with those of
+right labels: does the loss still tell them apart?
 """
 
 from __future__ import annotations
