@@ -64,6 +64,19 @@ class Outside:
     is_released: bool = True
     """Whether it comes from a released package, whose networks of one seed are known to be equal."""
 
+    def build(self, wanted: Wanted) -> nn.Module:
+        """The network on torch's default device."""
+        import torch
+
+        if torch.get_default_device().type != "meta":
+            return self.make(wanted)
+        try:
+            return self.make(wanted)
+        except (NotImplementedError, RuntimeError):  # some constructors compute with tensors, which needs memory
+            with torch.device("cpu"):
+                network = self.make(wanted)
+            return network.to("meta")
+
 
 def is_outside(name: str) -> bool:
     """Whether a network's name is that of one from outside the package."""
@@ -289,7 +302,7 @@ def _own_values(name: str, found: Outside) -> Mapping[str, Any]:
     from raysweep.nn.surgery import own_values
 
     with torch.device("meta"):
-        network = found.make(Wanted(found.classes, 3, found.side))
+        network = found.build(Wanted(found.classes, 3, found.side))
         own = own_values(network, (3, found.side, found.side))
     remember(key, own)
     return own
@@ -327,7 +340,7 @@ def operated(recipe: NetworkRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, 
 
     def make(channels: int) -> nn.Module:
         wanted = Wanted(recipe.outputs, channels, shape[-1], recipe.width, dropped, recipe.aux_weight > 0)
-        return found.make(wanted)
+        return found.build(wanted)
 
     return operate(make, recipe, own, shape, not found.takes_outputs)
 
