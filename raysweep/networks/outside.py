@@ -297,15 +297,36 @@ def _own_values(name: str, found: Outside) -> Mapping[str, Any]:
     key = f"own-{_code()}/{file_name}"
     if known := recall(key):
         return known
+    own = _values_at(found, [found.side] if found.is_released else TRIED_SIDES, name)
+    remember(key, own)
+    return own
+
+
+TRIED_SIDES = (32, 224, 64, 128, 96, 28, 48, 144, 160, 192, 256, 299, 384)
+"""Sides at which a user's network is looked at: one with a fixed side runs at that one only."""
+
+
+def _values_at(found: Outside, sides: Sequence[int], name: str) -> dict[str, Any]:
+    """The values of a network, at the first of these sides at which it runs.
+
+    Raises:
+        RaysweepError: it runs at none of them.
+    """
     import torch
 
     from raysweep.nn.surgery import own_values
 
-    with torch.device("meta"):
-        network = found.build(Wanted(found.classes, 3, found.side))
-        own = own_values(network, (3, found.side, found.side))
-    remember(key, own)
-    return own
+    for side in sides:
+        with torch.device("meta"):
+            network = found.make(Wanted(found.classes, 3, side))
+            try:
+                return own_values(network, (3, side, side))
+            except (RuntimeError, ValueError, AssertionError) as error:
+                last = error
+    tried = ", ".join(map(str, sides))
+    raise RaysweepError(
+        f"{name} does not run on images of 3 channels and {tried} px ({last}): let its function take image_size."
+    )
 
 
 @cache
