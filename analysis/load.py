@@ -172,10 +172,11 @@ def with_questions(lines: Iterable[Line], questions: Iterable[AskedQuestion]) ->
 
 
 def _is_about(question: AskedQuestion, line: Line) -> bool:
-    """Whether the results of a question are those of a line: its baseline's runs are there."""
-    own = question.trials[question.baseline]
-    same = question.study == line.study and question.baseline == line.baseline
-    return same and bool(own) and set(own) <= set(line.trials["trial"])
+    """Whether a question is about a line: the results of its baseline are there, or it has none and these settings."""
+    if (question.study, question.baseline) != (line.study, line.baseline):
+        return False
+    own = set(question.trials[question.baseline])
+    return own <= set(line.trials["trial"]) if own else question.line == line.line
 
 
 def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:

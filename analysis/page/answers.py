@@ -18,6 +18,7 @@ from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.page.words import points
 from raysweep.analysis.statistics.comparisons import comparisons, groups
 from raysweep.deciding.verdicts import Outcome
+from raysweep.safe import command
 from raysweep.store.asked_questions import AskedQuestion, Step
 from raysweep.units import brief, rough_duration
 
@@ -27,8 +28,8 @@ MOST_STEPS = 200
 SHOWN = ("calibrate", "final", "warning")
 """Kinds of steps that have a place of their own."""
 RATE_MARK = "depends on the learning rate"
-LASTING = {"holds": "holds at twice the length", "fades": "fades at twice the length", "turns": "turns with the length"}
-"""Outcome of a longer training -> its mark."""
+LASTING = ("holds", "fades", "turns")
+"""Outcomes of a longer training."""
 OPEN = (Outcome.UNDECIDED, ONE_SEED, NOTHING)
 COLUMNS = ("variant", "verdict", "gain", "gain_half", "runs", "did_not_train", "marks")
 
@@ -44,26 +45,36 @@ def answer(line: Line, question: AskedQuestion) -> dict[str, Any]:
         "table": readable(verdicts.head(MOST_ROWS)) if len(verdicts) else None,
         "more": max(0, len(verdicts) - MOST_ROWS),
         "choices": choices(question),
-        "steps": [step.text or step.kind for step in question.steps if step.kind not in SHOWN][:MOST_STEPS],
+        "steps": [str(step) for step in question.steps if step.kind not in SHOWN][:MOST_STEPS],
         "later": later(line, question),
+        "recipe": recipe(question),
     }
 
 
 def sentence(line: Line, question: AskedQuestion) -> str:
     """The answer so far: the final comparison in the words of the log, or else what the verdicts amount to."""
-    final = [step.text for step in question.of_kind("final") if step.text]
+    final = [step.text for step in question.of_kind("final") if step.row.get("variants") and step.text]
     if final:
         return final[-1]
-    found = judged(line, question)
+    baseline, found = question.baseline, judged(line, question)
+    if groups(line)[baseline].ended and not groups(line)[baseline].values:
+        return f"Nothing can be compared: the baseline {baseline} did not train."
+    if not any(verdict.runs for verdict in question.verdicts.values()):
+        return f"No variant has been compared with {baseline} yet."
     better = [name for name, one in found.items() if one.verdict == Outcome.BETTER]
-    open_ = question.open
-    rest = f"; {open_} of {len(question.verdicts)} undecided" if open_ else ""
+    rest = f"; {question.open} of {len(question.verdicts)} undecided" if question.open else ""
     if not better:
-        return f"Nothing is better than {question.baseline}{' so far' if open_ else ''}{rest}."
+        return f"Nothing is better than {baseline}{' so far' if question.open else ''}{rest}."
     best = max(better, key=lambda name: found[name].gain)
     others = f", the largest gain of {len(better)} that are" if len(better) > 1 else ""
     doubt = f", which {'; '.join(marks(question)[best])}" if best in marks(question) else ""
-    return f"{best} is better than {question.baseline}: {gain_text(found[best])} points{doubt}{others}{rest}."
+    return f"{best} is better than {baseline}: {gain_text(found[best])} points{doubt}{others}{rest}."
+
+
+def recipe(question: AskedQuestion) -> str:
+    """The command that prints the recipe of the final comparison; empty if there was none."""
+    trials = [step.row["trial"] for step in question.of_kind("final") if isinstance(step.row.get("trial"), str)]
+    return command("raysweep", "show", trials[-1]) if trials else ""
 
 
 def judged(line: Line, question: AskedQuestion) -> dict[str, Contrast]:
@@ -92,16 +103,17 @@ def promise(question: AskedQuestion) -> str:
 
 
 def warnings(question: AskedQuestion) -> list[str]:
-    """What makes the verdicts doubtful, once each: controls that failed, and warnings of the log."""
-    failed = [step.text for step in question.of_kind("control") if step.row.get("outcome") == "failed"]
-    return list(dict.fromkeys(text for text in [*failed, *(step.text for step in question.of_kind("warning"))] if text))
+    """What makes the verdicts doubtful: the warnings of the log; without any, the controls that have failed last."""
+    found = list(dict.fromkeys(step.text for step in question.of_kind("warning") if step.text))
+    last = {step.row.get("control"): step for step in question.of_kind("control")}
+    return found or [str(step) for step in last.values() if step.row.get("outcome") == "failed"]
 
 
 def choices(question: AskedQuestion) -> list[str]:
     """The choices made before the verdicts, with their reasons."""
     settings = ", ".join(f"{path}={brief(value)}" for path, value in question.settings.items())
     fitted = list(question.why) or ([f"chosen to fit the time: {settings}"] if settings else [])
-    return [*fitted, *(step.text for step in question.of_kind("calibrate") if step.text)]
+    return list(dict.fromkeys([*fitted, *(step.text for step in question.of_kind("calibrate") if step.text)]))
 
 
 def later(line: Line, question: AskedQuestion) -> str:
@@ -118,26 +130,24 @@ def later(line: Line, question: AskedQuestion) -> str:
 
 def marks(question: AskedQuestion) -> dict[str, list[str]]:
     """Variant -> what a second look at its verdict has found."""
-    found: dict[str, list[str]] = {}
-    for step in question.steps:
-        if mark := _mark(step):
-            found.setdefault(step.variant, []).append(mark)
+    turned: dict[str, list[str]] = {}
+    for step in question.of_kind("rate"):
+        if step.row.get("turns") is True:
+            turned.setdefault(step.variant, []).append(_at_rate(step))
+    found = {name: [f"{RATE_MARK} ({', '.join(where)})"] for name, where in turned.items()}
+    for step in question.of_kind("lasting"):
+        if (outcome := step.row.get("outcome")) in LASTING:
+            found.setdefault(step.variant, []).append(f"{outcome} at twice the length ({_gain(step)})")
     return found
 
 
-def _mark(step: Step) -> str:
-    if step.kind == "rate" and step.row.get("turns") is True:
-        return f"{RATE_MARK}{_there(step)}"
-    if step.kind == "lasting" and (text := LASTING.get(str(step.row.get("outcome")))):
-        gain = step.number("gain")
-        return text if math.isnan(gain) else f"{text} ({METRICS['gain'].text(gain)})"
-    return ""
+def _at_rate(step: Step) -> str:
+    return f"{_gain(step)} at {step.number('factor'):g} x its rate"
 
 
-def _there(step: Step) -> str:
-    """The gain at the other learning rate."""
-    factor, gain = step.number("factor"), step.number("gain")
-    return "" if math.isnan(factor + gain) else f" ({METRICS['gain'].text(gain)} at {factor:g} times the rate)"
+def _gain(step: Step) -> str:
+    gain = step.number("gain")
+    return "did not train" if math.isnan(gain) else METRICS["gain"].text(gain)
 
 
 def verdict_table(line: Line, question: AskedQuestion) -> pd.DataFrame:

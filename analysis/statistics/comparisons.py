@@ -17,6 +17,7 @@ from scipy import stats
 from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast, Contrasts, Group, Pair, Raced
 from raysweep.analysis.load import FINISHED, Line, once_a_line
 from raysweep.analysis.metrics import METRICS, Metric
+from raysweep.deciding.verdicts import Verdict, outcome_of
 
 CONFIDENCE = 1 - LEVEL
 FAR = 3.0
@@ -63,8 +64,9 @@ def raced(lines: Iterable[Line]) -> dict[Pair, Raced]:
     """What `raysweep decide` says of the pairs of variants of these lines that it was asked about.
 
     Of several questions about the same runs, the one that has looked at most of them counts, then the one with the
-    wider interval, which allows for more variants.
+    wider interval, which allows for more variants. The final comparison of a question is the contrast of its trials.
     """
+    lines = list(lines)
     found: dict[Pair, list[Raced]] = {}
     for line in lines:
         for question in line.asked:
@@ -74,7 +76,24 @@ def raced(lines: Iterable[Line]) -> dict[Pair, Raced]:
                 own = runs[name].trials if name in runs else frozenset()
                 if own and set(question.trials[name]) <= own:
                     found.setdefault((own, base), []).append(Raced(verdict, question.margin))
-    return {pair: max(ones, key=_strictness) for pair, ones in found.items()}
+    return {pair: max(ones, key=_strictness) for pair, ones in found.items()} | _finals(lines)
+
+
+def _finals(lines: Sequence[Line]) -> dict[Pair, Raced]:
+    """The contrasts of the final comparisons whose trials are among these lines."""
+    asked = [question for line in lines for question in line.asked]
+    last = {str(step.row.get("trial")): (step, one.margin) for one in asked for step in one.of_kind("final")}
+    found = {}
+    for line in lines:
+        runs = groups(line)
+        for name in compared(line):
+            for trial in runs[name].trials & last.keys():
+                step, margin = last[trial]
+                gain, low, high = (step.number(part) for part in ("gain", "low", "high"))
+                if not math.isnan(gain + low + high):
+                    verdict = Verdict(outcome_of(low, high, margin), gain, low, high, runs[name].ended, 0)
+                    found[runs[name].trials, runs[line.baseline].trials] = Raced(verdict, margin)
+    return found
 
 
 def _strictness(one: Raced) -> tuple[int, float]:

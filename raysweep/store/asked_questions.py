@@ -15,6 +15,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
+from raysweep.identity import line_id
+from raysweep.patch import set_fields
+from raysweep.recipe import Recipe
 from raysweep.safe import printable
 from raysweep.store.decision_log import FOLDER, VERSION, Row
 from raysweep.store.files import Files, Stamp
@@ -31,10 +34,13 @@ class Step:
     """Something that was found out besides the verdicts: a choice, a control, a second look at a verdict, the end."""
 
     kind: str
-    """calibrate, control, rate, lasting, combine, final, warning, or one of a later version."""
+    """calibrate, control, tune, rate, lasting, combine, final, warning, or one of a later version."""
     text: str
     """A sentence for people, by whoever wrote the log."""
     row: Row
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}" if self.text else self.kind
 
     @property
     def variant(self) -> str:
@@ -63,14 +69,17 @@ class AskedQuestion:
     verdicts: Mapping[str, Verdict]
     """Last verdict of each variant but the baseline, also of those that have not been looked at."""
     steps: Sequence[Step]
+    """Those about this study, or about all studies of the command."""
     settings: Mapping[str, Any]
-    """The length of training that was chosen."""
+    """The length of training that was chosen, and what the baseline was calibrated to."""
     why: Sequence[str]
-    """The choices made before training, with reasons."""
+    """The choices made before training, with reasons, in their order."""
     stop: str
     """Why nothing more is run; empty while it is in progress, or if it was killed."""
     clock_s: float
     """Seconds that it has used."""
+    line: str = ""
+    """The line of the trials at that length, as in the store's members; empty if its settings are unknown here."""
     changed_at: datetime | None = None
     """Time of the last line."""
 
@@ -167,23 +176,33 @@ def parsed(name: str, content: bytes, changed_at: datetime | None = None) -> Ask
         raise ValueError("it does not begin with a question")
     head = rows[0]
     variants, baseline = tuple(map(_name, head["variants"])), _name(head["baseline"])
-    fit = ([row for row in rows if "fit" in row] or [{}])[-1]
+    study, fits = _name(head["study"]), [row for row in rows if "fit" in row]
+    steps = [row for row in rows if "step" in row and row.get("study", study) == study]
+    settings = dict(fits[-1]["fit"]) if fits else {}
     return AskedQuestion(
         name=name,
-        study=_name(head["study"]),
+        study=study,
         variants=variants,
         baseline=baseline,
         margin=_positive(head["margin"]),
         level=_positive(head["level"]),
         trials=_trials(rows, variants),
         verdicts=_verdicts(rows, [name for name in variants if name != baseline]),
-        steps=[Step(_text(row["step"]), _text(row.get("text")), row) for row in rows if "step" in row],
-        settings=dict(fit.get("fit") or {}),
-        why=[_text(reason) for reason in fit.get("why") or ()],
+        steps=[Step(_text(row["step"]), _text(row.get("text")), row) for row in steps],
+        settings=settings,
+        why=list(dict.fromkeys(_text(reason) for row in fits for reason in row.get("why") or ())),
         stop=_text(rows[-1].get("stop")),
         clock_s=max((_number(row["clock_s"]) for row in rows if _number(row.get("clock_s")) >= 0), default=0.0),
+        line=_line(dict(head.get("settings") or {}) | settings),
         changed_at=changed_at,
     )
+
+
+def _line(settings: Mapping[str, Any]) -> str:
+    try:
+        return line_id(set_fields(Recipe(), settings))
+    except RaysweepError:
+        return ""
 
 
 def _trials(rows: Sequence[Row], variants: Sequence[str]) -> dict[str, list[str]]:

@@ -31,7 +31,7 @@ def state(one: AskedQuestion) -> str:
 
 def last_step(one: AskedQuestion) -> str:
     """The last step besides verdicts, or the last choice before training; empty if there is none."""
-    texts = [*one.why, *(step.text or step.kind for step in one.steps)]
+    texts = [*one.why, *map(str, one.steps)]
     return shortened(texts[-1]) if texts else ""
 
 
@@ -71,7 +71,7 @@ def questions_text(questions: Sequence[AskedQuestion]) -> str:
 def news(before: AskedQuestion | None, now: AskedQuestion) -> Iterator[str]:
     """One line for each step and verdict that has been added to a question, and one for its state."""
     for step in now.steps[len(before.steps) if before else 0 :]:
-        yield f"{now.study}  {step.kind}  {step.text}"
+        yield str(step)
     for name, verdict in now.verdicts.items():
         if verdict.outcome.decided and not (before and before.verdicts.get(name) == verdict):
             yield f"{now.study}/{name}  {verdict_text(verdict)}"

@@ -106,6 +106,8 @@ class Lines:
         """Trial -> time of its last line."""
         self.questions: dict[str, AskedQuestion] = {}
         """Log -> its question when it was last printed."""
+        self.said: set[str] = set()
+        """The lines about questions that have been printed."""
         self.begun = False
         self.problems = 0
 
@@ -135,9 +137,11 @@ class Lines:
         from raysweep.terminal.questions import news
 
         for one in questions:
-            for line in news(self.questions.get(one.name), one):
-                say(printable(line))
+            new = [line for line in news(self.questions.get(one.name), one) if line not in self.said]
             self.questions[one.name] = one
+            self.said.update(new)  # the studies of a command have steps in common
+            for line in new:
+                say(printable(line))
 
     def _trial(self, row: Row) -> None:
         trial, now = row["trial"], time.monotonic()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from raysweep.deciding.race import Question, Race
 from raysweep.store.decision_log import DecisionLog
 from raysweep.store.files import Files
 
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 Result = tuple[str, int, str, float | None]
 """Variant, seed, trial, and top-1 in points; None if it did not train."""
 
@@ -24,11 +26,12 @@ def ask(
     steps: Iterable[Mapping[str, Any]] = (),
     stop: str = "",
     margin: float = 1.0,
+    settings: Mapping[str, Any] = EMPTY,
     name: str = "question",
 ) -> Race:
     """Write the log of a question about these results, with the verdicts that a race gives; returns the race."""
     asked = {"variants": [baseline, *variants], "baseline": baseline, "margin": margin, "level": 0.05}
-    log = DecisionLog(files, f"{study}-{name}", {"study": study, **asked, "settings": {}, "trials": {}})
+    log = DecisionLog(files, f"{study}-{name}", {"study": study, **asked, "settings": dict(settings), "trials": {}})
     log.add({"fit": {"training.epochs": 4.0}, "why": ["4 epochs: two runs of each variant fit into 60 % of 2 h"]})
     race = Race(Question((baseline, *variants), baseline, margin))
     for number, (variant, seed, trial, value) in enumerate(results, 1):

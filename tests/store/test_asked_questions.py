@@ -70,6 +70,7 @@ def test_what_later_versions_write_breaks_nothing(files: Files) -> None:
         {"step": "teleport", "variant": "elu", "gain": "much"},
         {"verdict": "magnificent", "variant": "elu"},
         {"verdict": "better", "variant": "nobody"},
+        {"step": "rate", "study": "another of the same command", "text": "not about this one"},
         {"unheard": "of"},
     ]
     ask(files, RESULTS, ("elu", "tanh"), steps=steps)
