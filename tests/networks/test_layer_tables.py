@@ -38,7 +38,7 @@ def test_layers(key: Key) -> None:
     """The reports' word on whether our network is the published one is true, and it is."""
     same = difference(recipe_of(key), key) == ""
     assert our_network(find_study(key[0]), key[1]) in ({SAME, ""} if same else {OTHER})
-    assert same
+    assert same, difference(recipe_of(key), key)
 
 
 @pytest.mark.parametrize(
