@@ -34,6 +34,7 @@ CELL_FACTORS = frozenset({"genotype", "cell_repeats", "drop_path"})
 OPTIONAL_FACTORS = CELL_FACTORS | frozenset(
     {"widths", "stem_layers", "stem_layers_kernel", "stem_residual", "conv_form", "conv_pad", "groups"}
     | {"norm_layers", "norm_bypass", "norm_after_pools", "first_pooling", "lrn", "conv_dropout", "survival"}
+    | {"stem_activation"}
 )
 """Fields that a network uses only if it declares them; any other network refuses values other than the default."""
 
