@@ -55,6 +55,53 @@ def plan(*studies: str | Study, **arguments: Any) -> list[PlannedTrial] | list[P
     return plan_space(request, space)
 
 
+def write_images(
+    images: Any,
+    labels: Any,
+    folder: str | Path,
+    *,
+    test: tuple[Any, Any] | None = None,
+    classes: Sequence[str] | None = None,
+    holdout: float | None = None,
+    **options: Any,
+) -> Path:
+    """Write images that are in memory as an image set, and return its folder, for `data` of `run` and `plan`.
+
+        mine = raysweep.write_images(x, y, "data/mine", test=(x_test, y_test), side=36)
+        raysweep.run("activation", protocol="cifar10", data=mine, inline=True)
+
+    A set of the same images and labels that is in the folder already is kept.
+
+    Args:
+        images: an array (N, H, W) or (N, H, W, C), a tensor (N, C, H, W), or a sequence of such arrays, PIL images or
+            encoded files, of any sizes; of 8 or 16 bits, or fractions from 0 to 1. Or, with `labels=None`, a torch data
+            set of (image, label).
+        labels: N class numbers or names.
+        folder: where to write them.
+        test: images and labels of the test split; None holds out a share of the training images.
+        classes: the names of the classes 0, 1, ...
+        holdout: that share; 0.2 by default.
+        options: those of `raysweep data write`, with underscores: `side`, `also`, `encoding`, `workers`, ...
+
+    Raises:
+        RaysweepError: images or labels that cannot be used, or a folder with other images.
+    """
+    from raysweep.data.manifest import FILE_NAME, read_manifest
+    from raysweep.write.sources import completed
+    from raysweep.write.sources.memory import MemorySource
+    from raysweep.write.write_sets import write_sets
+
+    splits = {"train": (images, labels)} | ({} if test is None else {"test": test})
+    path = Path(folder)
+    source = completed(MemorySource(path.name, splits, classes), holdout)
+    if (path / FILE_NAME).is_file() and not options.get("overwrite"):
+        there = read_manifest(path)
+        if there.source == source.spec and options.get("side") in (None, there.short_side):
+            return path
+    write_sets(source, path, **options)
+    return path
+
+
 def race(
     variants: Sequence[str],
     measure: Callable[[str, int], float | None],

@@ -107,7 +107,9 @@ class NetworkRecipe:
     fc_bias: Annotated[bool, "biases of the hidden fully connected layers; the classifier keeps its own"] = True
     norm: Annotated[str, "normalisation of every layer except the classifier, see `raysweep list norms`"] = "none"
     norm_position: Annotated[str, "normalise before or after the non-linearity"] = "after"
-    norm_layers: Annotated[tuple[int, ...], "numbers of the layers to normalise, counted from 1; empty: all"] = ()
+    norm_layers: Annotated[
+        tuple[int, ...], "layers to normalise, counted from 1, of split ones the last part; empty: all"
+    ] = ()
     norm_bypass: Annotated[
         tuple[int, ...],
         "convolutions (from 1) whose maxout pieces, except the first, read the map before normalisation",

@@ -106,6 +106,8 @@ def _from_torchvision(name: str) -> Outside:
 
 
 WITH_AUXILIARY = ("googlenet", "inception_v3")
+STOCHASTIC_DEPTH = ("stochastic_depth_prob", "drop_path_rate")
+"""The argument for the probability of leaving out the last block, in torchvision and in timm."""
 
 
 def _make_torchvision(name: str, wanted: Wanted) -> nn.Module:
@@ -121,12 +123,23 @@ def _make_torchvision(name: str, wanted: Wanted) -> nn.Module:
         settings |= _torchvision_width(name, wanted.width)
     if wanted.dropped is not None:
         settings["stochastic_depth_prob"] = wanted.dropped
-    make = _torchvision().get_model
+    return _made(f"torchvision:{name}", partial(_torchvision().get_model, name, weights=None), settings)
+
+
+def _made(name: str, make: Callable[..., nn.Module], settings: Mapping[str, Any]) -> nn.Module:
+    """The network that `make` makes with these settings.
+
+    Raises:
+        InapplicableError: it does not take them.
+    """
     try:
-        network: nn.Module = make(name, weights=None, **settings)
-    except (TypeError, ValueError) as error:
-        raise InapplicableError(f"torchvision:{name} cannot be made with {settings}: {error}.") from error
-    return network
+        return make(**settings)
+    except (TypeError, ValueError, AssertionError) as error:
+        dropping = next((setting for setting in STOCHASTIC_DEPTH if setting in settings), None)
+        if dropping and dropping in str(error):
+            raise _inapplicable(name, "network.survival", 1) from None
+        text = ", ".join(f"{key}={value}" for key, value in settings.items())
+        raise InapplicableError(f"{name} cannot be made with {text}: {error}.") from error
 
 
 def _torchvision_width(name: str, width: float) -> dict[str, Any]:
@@ -177,11 +190,7 @@ def _make_timm(name: str, sized: bool, wanted: Wanted) -> nn.Module:
         raise _inapplicable(f"timm:{name}", "network.width", 1)
     if wanted.dropped is not None:
         settings["drop_path_rate"] = wanted.dropped
-    try:
-        network: nn.Module = _timm().create_model(name, pretrained=False, **settings)
-    except (TypeError, ValueError, AssertionError) as error:
-        raise InapplicableError(f"timm:{name} cannot be made with {settings}: {error}.") from error
-    return network
+    return _made(f"timm:{name}", partial(_timm().create_model, name, pretrained=False), settings)
 
 
 SOURCES: dict[str, Callable[[str], Outside]] = {"torchvision": _from_torchvision, "timm": _from_timm}
@@ -262,7 +271,8 @@ def check_outside(recipe: NetworkRecipe, shape: tuple[int, ...]) -> None:
 
     from raysweep.nn.surgery.checks import check_equal, check_outputs
 
+    own = vars(NetworkRecipe()) | dict(own_of_outside(recipe.name))
     with torch.device("meta"):
-        check_outputs(build_outside(recipe, shape), recipe, shape)
+        check_outputs(build_outside(recipe, shape), recipe, own, shape)
     if not find_outside(recipe.name).is_released:
         check_equal(lambda: build_outside(recipe, shape), recipe)

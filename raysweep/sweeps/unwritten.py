@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raysweep.data.manifest import FILE_NAME, JOB_NAME, STAGING_NAME, read_manifest, size_text, subfolder_name
+from raysweep.data.manifest import FILE_NAME, is_begun, read_manifest, size_text, subfolder_name
 from raysweep.errors import RaysweepError
 from raysweep.patch import patch
 from raysweep.planning import make_plan, possible
@@ -76,7 +76,7 @@ def with_images(request: Request) -> Request:
         RaysweepError: the images have not been written, and the request does not ask for it; gives the command. Or they
             cannot be written.
     """
-    if request.data is None or not _is_unwritten(request.data, request.protocol):
+    if request.data is None or not has_originals(request.data) or _is_free(request.data, request.protocol):
         if request.write and request.data is None:
             raise RaysweepError("--write writes the images that --data names: add --data PATH, or leave it out.")
         return request
@@ -124,13 +124,14 @@ def _planned(request: Request) -> Iterable[DataRecipe]:
     return [planned.recipe.data for planned in possible(plan)]
 
 
-def _is_unwritten(path: Path, protocol: str) -> bool:
-    """Whether a path has originals; a folder that does not exist, or whose writing was begun, has none."""
-    if str(path).startswith(TORCHVISION):
-        return True
-    if (path / FILE_NAME).is_file() or (path / STAGING_NAME / JOB_NAME).exists() or not path.exists():
-        return False
-    return not (protocol == GENERATED and path.is_dir() and not any(path.iterdir()))
+def has_originals(path: Path) -> bool:
+    """Whether a path has original images, or is the name of a torchvision set: anything that exists and is no set."""
+    return str(path).startswith(TORCHVISION) or (path.exists() and not is_begun(path))
+
+
+def _is_free(path: Path, protocol: str) -> bool:
+    """Whether a path is an empty folder into which the images of the demo are generated."""
+    return protocol == GENERATED and path.is_dir() and not any(path.iterdir())
 
 
 def _name(originals: Path) -> str:

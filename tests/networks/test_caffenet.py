@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from raysweep.cost import compute_cost
-from raysweep.errors import RaysweepError
+from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.networks import build_network, networks
 from raysweep.networks.caffenet import CONV_STAGES, conv_stages, layer_widths
 from raysweep.nn.blocks import ConcatImage, PairSkips
@@ -135,11 +135,51 @@ def test_pairs_of_further_layers_have_skips_and_an_unpaired_one_has_none() -> No
     assert shapes(changed(stem_layers=9, stem_residual=True)) == shapes(changed(stem_layers=9))
 
 
-def test_split_kernels_keep_width_and_groups() -> None:
-    whole, split = shapes(changed()), shapes(changed(conv_form="c1x3_c3x1"))
-    assert split[1:5] == [(256, 48, 1, 3), (256, 128, 3, 1), (256, 128, 1, 3), (256, 128, 3, 1)]
-    assert split[5:] == whole[2:]
-    assert len(shapes(changed(conv_form="all_split"))) == 12
+def test_split_kernels_keep_the_width_and_have_no_groups() -> None:
+    split = shapes(changed(conv_form="1x3_3x1"))
+    assert split[1:5] == [(256, 96, 1, 3), (256, 256, 3, 1), (256, 256, 1, 3), (256, 256, 3, 1)]
+    assert split[5:9] == [(384, 256, 1, 3), (384, 384, 3, 1), (384, 384, 1, 3), (384, 384, 3, 1)]
+
+
+def test_a_kernel_that_stays_keeps_its_groups() -> None:
+    assert shapes(changed(conv_form="3x3_1x1"))[7:11] == [
+        *[(384, 192, 3, 3), (384, 384, 1, 1), (256, 192, 3, 3), (256, 256, 1, 1)]
+    ]
+
+
+def test_the_shield_goes_back_to_the_width_before_the_layer() -> None:
+    assert shapes(changed(conv_form="1x5_1x1_5x1"))[1:4] == [(256, 96, 1, 5), (96, 256, 1, 1), (256, 96, 5, 1)]
+
+
+def test_only_the_last_part_of_a_split_layer_is_normalised_if_layers_are_chosen() -> None:
+    net = changed(norm="batch", conv_form="1x3_3x1", norm_layers=(2,))
+    assert [name for name, layer in net.named_modules() if isinstance(layer, CaffeBatchNorm)] == ["conv2d.after"]
+
+
+def test_a_normalisation_comes_after_the_pooling_that_precedes_it() -> None:
+    net = changed(norm="batch", norm_after_pools=(1, 3), conv_dropout=(0.1, 0.0, 0.0, 0.0, 0.0))
+    names = [name for name, layer in net.named_modules() if isinstance(layer, CaffeBatchNorm)]
+    moved = ["pool1_norm", "conv2.after", "conv3.after", "conv4.after", "pool5_norm", "fc6.after", "fc7.after"]
+    assert names == moved
+    order = [name for name, _ in net.named_children()]
+    assert order[: order.index("conv2")] == ["conv1", "conv_drop1", "pool1", "pool1_norm"]
+
+
+def test_a_pooling_after_something_else_than_a_layer_has_no_normalisation_to_wait_for() -> None:
+    with pytest.raises(InapplicableError, match=r"norm_after_pools.*pool1.*caffenet"):
+        changed(norm="batch", norm_after_pools=(1,), stem_layers=2, stem_residual=True)
+
+
+def test_the_first_pooling_can_be_of_another_kind() -> None:
+    net = changed(pooling="gated", first_pooling="tree")
+    assert [sum(weight.numel() for weight in getattr(net, f"pool{n}").parameters()) for n in (1, 2, 5)] == [27, 9, 9]
+    with pytest.raises(RaysweepError, match="tre.*tree"):
+        changed(first_pooling="tre")
+
+
+def test_only_the_classifier_keeps_its_bias() -> None:
+    biased = [layer.bias is not None for layer in weighted_layers(changed(conv_bias=False, fc_bias=False))]
+    assert biased == [False] * 7 + [True]
 
 
 def test_the_image_is_concatenated_after_every_pooling() -> None:

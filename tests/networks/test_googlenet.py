@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from raysweep.nn.blocks import Residual
+from raysweep.patch import patch
 from tests.networks.comparison import assert_the_same_function, built, native, size, size_of, theirs
 
 
@@ -30,15 +31,22 @@ def test_with_torchvisions_weights_it_is_torchvisions_function() -> None:
 
 
 def test_skips_are_projected_only_where_channels_differ() -> None:
-    network = built(native("googlenet_res", aux_weight=0.0))
-    skips = [layer for layer in network.modules() if isinstance(layer, Residual)]
-    projected = [bool(list(skip.shortcut)) for skip in skips]
-    assert projected == [True, True, True, False, False, True, True, False, True]
+    network = built(native("googlenet_residual", aux_weight=0.0))
+    projected = {
+        name: bool(list(layer.shortcut)) for name, layer in network.named_children() if isinstance(layer, Residual)
+    }
+    assert projected == {f"inception_{name}": name in ("4d", "4e", "5b") for name in ("4b", "4c", "4d", "4e", "5b")}
+
+
+@pytest.mark.parametrize("side", [128, 180, 224])
+def test_branches_of_strided_modules_fit_on_maps_of_any_size(side: int) -> None:
+    recipe = patch(native("inception_bn"), {"data.side": side})
+    assert built(recipe).eval()(torch.empty(1, 3, side, side, device="meta")).shape == (1, 1000)
 
 
 @pytest.mark.parametrize("head", [1, 2])
 def test_an_auxiliary_head_can_give_the_answer_at_test(head: int) -> None:
-    recipe = native("googlenet_res", aux_tested=head, width=0.0625)
+    recipe = native("googlenet_residual", aux_tested=head, width=0.0625)
     network, x = built(recipe, "cpu").eval(), torch.randn(2, 3, 224, 224)
     answers: list[torch.Tensor] = []
     name = ("aux_4a", "aux_4d")[head - 1]

@@ -32,15 +32,6 @@ def test_3x1_and_1x3_cost_what_3x3_cost() -> None:
     assert cost_of_convolutions("he_sun_a_3x1") == cost_of_convolutions("he_sun_a")
 
 
-def test_filters_of_the_benchmarks_network() -> None:
-    kernels = {
-        name: [layer.kernel_size for layer in weighted_layers(built(native(name))) if isinstance(layer, nn.Conv2d)]
-        for name in ("henet_2x2", "henet_3x1")
-    }
-    assert kernels["henet_2x2"] == [(7, 7)] + [(2, 2)] * 10
-    assert kernels["henet_3x1"] == [(7, 7)] + [(3, 1), (1, 3)] * 5
-
-
 @pytest.mark.parametrize("study", ["constrained_time", "small_filters"])
 def test_published_accuracies_are_the_tables(study: str) -> None:
     errors = {f"he_sun_{row['model'].lower()}": float(row["top1_err"]) for row in ROWS}

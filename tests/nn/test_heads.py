@@ -33,6 +33,7 @@ LAYERS = {
     ],
 }
 LAYERS |= {"avepool_clf": [(256, 10)], "clf_avepool": [(256, 10, 1, MAP)], "clf_act_avepool": [(256, 10, 1, MAP)]}
+LAYERS |= {"padded_clf_act_avepool": [(256, 10, 1, MAP + 2)], "clf": [(256 * MAP**2, 10)]}
 LAYERS["maxpool_fc"] = [(256, 2048), (2048, 10)]
 LAYERS["c512_c1024_c1536_drop_clf_avepool"] = LAYERS["c512_c1024_c1536_clf_avepool"]
 """What follows conv5: (inputs, outputs) of fully connected layers, (inputs, outputs, kernel, side) of convolutions."""

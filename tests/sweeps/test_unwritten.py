@@ -65,7 +65,7 @@ def test_every_command_that_takes_data_names_the_next_step(originals: Path, word
 
 
 def test_all_sizes_that_a_study_needs_are_written_together(originals: Path) -> None:
-    request = Request(("image_size",), "imagenet128", {"network.outputs": 2}, data=originals)
+    request = Request(("image_size",), "imagenet128", data=originals)
     images = needed_images(request)
     sides = {planned.recipe.data.short_side for planned in Request(("image_size",), "imagenet128").plan()}
     assert {images.main.short_side, *map(int, images.also)} == sides

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +14,10 @@ from raysweep.nn.surgery.operation import does_not_run
 from raysweep.recipe import NetworkRecipe
 
 
-def check_outputs(network: nn.Module, recipe: NetworkRecipe, shape: tuple[int, ...]) -> None:
+def check_outputs(network: nn.Module, recipe: NetworkRecipe, own: Mapping[str, Any], shape: tuple[int, ...]) -> None:
     """Refuse a network that does not give the recipe's number of logits for each image, in training and at test.
+
+    `own` are the network's own values of fields.
 
     Raises:
         RaysweepError: it gives something else.
@@ -26,7 +29,7 @@ def check_outputs(network: nn.Module, recipe: NetworkRecipe, shape: tuple[int, .
             with torch.no_grad():
                 found = network(torch.zeros(2, *shape))
         except Exception as error:  # whatever the code of others raises
-            raise does_not_run(recipe, shape, error) from error
+            raise does_not_run(recipe, own, shape, error) from error
         _check_output(found, mode, recipe)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from torch import nn
@@ -89,7 +90,8 @@ def _followed(network: nn.Module, call: Call, name: str) -> nn.Module:
         return nn.Sequential(layer, _norm_for(name, layer.out_channels, False))
     if isinstance(layer, nn.Linear):
         return nn.Sequential(layer, _norm_for(name, layer.out_features, len(call.shape) > 1))
-    return nn.Sequential(layer, _norm_for(name, call.channels, call.channels_last))
+    # A copy: calls that share a layer get one each, as their normalisations differ.
+    return nn.Sequential(copy.deepcopy(layer), _norm_for(name, call.channels, call.channels_last))
 
 
 def _norm_for(name: str, channels: int, last: bool) -> nn.Module:

@@ -13,6 +13,7 @@ from raysweep.errors import InapplicableError
 from raysweep.nn.surgery.calls import Call, Functions, Wanted, record
 from raysweep.nn.surgery.replacing import Make, replace
 from raysweep.recipe import NetworkRecipe
+from raysweep.safe import command
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Operation:
         try:
             return record(self.network, self.shape, wanted, functions)
         except Exception as error:
-            raise does_not_run(self.recipe, self.shape, error) from error
+            raise does_not_run(self.recipe, self.own, self.shape, error) from error
 
     def replace(self, calls: Sequence[Call], make: Make, functions: Functions, new: str, what: str) -> None:
         """Replace what these calls call, and report it. `what` are these calls in words.
@@ -81,13 +82,19 @@ class Operation:
         return InapplicableError(f"{self.recipe.name} has no {what} to replace.")
 
 
-def does_not_run(recipe: NetworkRecipe, shape: Sequence[int], error: Exception) -> InapplicableError:
-    """The error for a network that raises for images of this shape."""
-    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
-    return InapplicableError(
-        f"{recipe.name} does not run on images of {'x'.join(map(str, shape))} with these factors: {first[:200]}. Use "
-        "another data.side, or other values of network.stem_kernel and network.stem_stride."
+def does_not_run(
+    recipe: NetworkRecipe, own: Mapping[str, Any], shape: Sequence[int], error: Exception
+) -> InapplicableError:
+    """The error for a network, with these own values, that raises for images of this shape."""
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    stem = " ".join(
+        command("--set", f"network.{name}={own[name]}")
+        for name in ("stem_kernel", "stem_stride")
+        if name in own and getattr(recipe, name) != own[name]
     )
+    step = f"Keep its own first layer, `{stem}`, or use another data.side" if stem else "Use another data.side"
+    images = "x".join(map(str, shape))
+    return InapplicableError(f"{recipe.name} does not run on images of {images} with these factors: {first}. {step}.")
 
 
 def _kinds(calls: Sequence[Call]) -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysweep.cost import find_cost
-from raysweep.deciding.verdicts import Outcome
 from raysweep.errors import RaysweepError
 from raysweep.planning import changes as settings_changed
+from raysweep.sweeps.decide.judged import Judged, winners
 from raysweep.sweeps.decide.lab import FINAL_SEEDS, FRESH_SEED, Batch, Lab, Step, each, gain_row, gain_text
-from raysweep.sweeps.decide.rate_check import Judged, judged
 from raysweep.sweeps.decide.study_races import StudyRaces
 from raysweep.sweeps.decide.trials import Entry
 from raysweep.units import rough_duration
@@ -52,7 +51,7 @@ def combine(lab: Lab, races: StudyRaces, doubtful: Collection[str]) -> Step[Comb
     Variants in `doubtful`, as `study/variant`, are left out.
     """
     baseline, kept = lab.baseline(), Combined()
-    for one in in_order(judged(races, (Outcome.BETTER,))):
+    for one in in_order(winners(races)):
         if reason := objection(one, kept, baseline, doubtful):
             lab.log(
                 COMBINE, f"{one.study}/{one.variant} is left out: {reason}", {"variant": one.variant, "kept": False}

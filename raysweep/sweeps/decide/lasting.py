@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from raysweep.deciding.verdicts import Outcome
 from raysweep.patch import Times
+from raysweep.sweeps.decide.judged import winners
 from raysweep.sweeps.decide.lab import Batch, Lab, Step, each, gain_row, gain_text
-from raysweep.sweeps.decide.rate_check import judged
 from raysweep.sweeps.decide.study_races import StudyRaces
 
 STEP = "lasting"
@@ -17,7 +16,7 @@ TWICE = {"training.epochs": Times(2.0)}
 
 def check_lasting(lab: Lab, races: StudyRaces, reserved_s: float) -> Step[None]:
     """Train the best variants of the first study's baseline at twice the length and record whether gains hold."""
-    best = judged(races, (Outcome.BETTER,))[:MOST]
+    best = winners(races)[:MOST]
     if not best:
         return
     while best:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from raysweep.deciding.spread import GainError, Runs, Spread
-from raysweep.deciding.verdicts import Outcome, Verdict
+from raysweep.deciding.spread import GainError, Runs
+from raysweep.deciding.verdicts import Outcome
 from raysweep.patch import Times, diff
 from raysweep.recipe import Recipe
+from raysweep.sweeps.decide.judged import Judged, goal_of, judged, size, winners
 from raysweep.sweeps.decide.lab import LEVEL, RATE, Batch, Gain, Lab, Step, each, gain_row, gain_text
 from raysweep.sweeps.decide.study_races import StudyRaces
 from raysweep.sweeps.decide.trials import Entry
@@ -24,38 +22,12 @@ OPTIMISATION = (
 """The beginnings of the fields that change what rate is best."""
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A decided variant with its recipe."""
-
-    study: str
-    variant: str
-    verdict: Verdict
-    entry: Entry
-    baseline: Entry
-    reference: Runs
-    """The runs of the baseline that trained."""
-    spread: Spread | None
-
-
-def judged(races: StudyRaces, outcomes: Sequence[Outcome]) -> list[Judged]:
-    """The variants with these outcomes, those of the largest gains or losses first."""
-    found = []
-    for study, race in races.races.races.items():
-        own = races.races.lines[study, race.question.baseline]
-        reference = race.runs.get(race.question.baseline)
-        for variant, verdict in race.verdicts.items():
-            if verdict.outcome in outcomes and reference:
-                entry = races.entries[races.races.lines[study, variant]]
-                found.append(Judged(study, variant, verdict, entry, races.entries[own], reference, race.spread()))
-    return sorted(found, key=lambda one: -abs(one.verdict.gain) if one.verdict.gain == one.verdict.gain else 0.0)
-
-
 def check_rates(lab: Lab, races: StudyRaces, reserved_s: float) -> Step[list[str]]:
     """Train decided variants at other rates; returns those whose verdicts depend on the rate, as `study/variant`."""
+    losers = judged(races, (Outcome.WORSE, Outcome.DID_NOT_TRAIN)) if goal_of(races) == "all" else []
     asked = [
         one
-        for one in judged(races, (Outcome.BETTER, Outcome.WORSE, Outcome.DID_NOT_TRAIN))
+        for one in sorted([*winners(races), *losers], key=size, reverse=True)
         if changes_optimisation(one.entry.recipe, one.baseline.recipe)
     ]
     turning = []
@@ -108,6 +80,6 @@ def does_turn(outcome: Outcome, gain: Gain | None) -> bool:
     """Whether the result at another rate contradicts a verdict: the other sign, or it trains after all."""
     if outcome is Outcome.DID_NOT_TRAIN:
         return gain is not None
-    if outcome is Outcome.BETTER:
-        return gain is None or gain[0] < 0
-    return gain is not None and gain[0] > 0
+    if outcome is Outcome.WORSE:
+        return gain is not None and gain[0] > 0
+    return gain is None or gain[0] < 0

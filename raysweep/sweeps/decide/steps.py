@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.deciding.verdicts import Outcome
 from raysweep.fitting import FIRST_SHARE
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
 from raysweep.sweeps.decide.calibrate import calibrate
 from raysweep.sweeps.decide.combine import combine, compare_finally, final_s
 from raysweep.sweeps.decide.controls import ensure_length
+from raysweep.sweeps.decide.judged import winners
 from raysweep.sweeps.decide.lab import Lab, Step, Work
 from raysweep.sweeps.decide.lasting import TURNS, check_lasting
-from raysweep.sweeps.decide.rate_check import check_rates, judged
+from raysweep.sweeps.decide.rate_check import check_rates
 from raysweep.sweeps.decide.study_races import StudyRaces
 from raysweep.sweeps.decide.tune_rates import tune_rates
 from raysweep.train.task import TrialTask
@@ -59,11 +59,11 @@ def race(lab: Lab, races: StudyRaces) -> Step[float]:
     after_s = reserved_s + CHECKED * lab.seconds(base) / lab.budget.workers
     races.races.budget = lab.budget.part(max(FIRST_SHARE, 1 - after_s / lab.budget.seconds))
     yield races
-    if judged(races, (Outcome.BETTER,)):
+    if winners(races):
         return reserved_s
     races.races.budget = lab.budget
     yield races
-    return reserved_s if judged(races, (Outcome.BETTER,)) else 0.0
+    return reserved_s if winners(races) else 0.0
 
 
 @dataclass

@@ -31,12 +31,20 @@ def open_source(spec: str, **options: Any) -> Source:
         RaysweepError: the source does not exist or cannot be read.
     """
     how = replace(Options(), **{name: value for name, value in options.items() if value is not None})
-    source = _open(spec, how)
-    if "test" in source.splits and how.holdout is None:
+    return completed(_open(spec, how), how.holdout)
+
+
+def completed(source: Source, holdout: float | None = None) -> Source:
+    """The source, with a share of its training images held out if it has no test split or a share is asked for.
+
+    Raises:
+        RaysweepError: the share is not between 0 and 1.
+    """
+    if "test" in source.splits and holdout is None:
         return source
     from raysweep.write.sources.hold_out import SHARE, HeldOut
 
-    return HeldOut(source, SHARE if how.holdout is None else how.holdout)
+    return HeldOut(source, SHARE if holdout is None else holdout)
 
 
 def _open(spec: str, how: Options) -> Source:

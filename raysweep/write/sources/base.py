@@ -99,9 +99,9 @@ def _check_names(source: Source) -> None:
 def warnings(source: Source) -> Iterator[str]:
     """Sentences on what can be written but may be a mistake."""
     if len(source.classes) == 1:
-        yield f"warning: {source.spec} has one class: every network will be right about all images"
+        yield f"{source.spec} has one class: every network will be right about all images"
     if pairs := alike(source.classes):
-        yield f"warning: these classes differ only in capitals or in the form of accents: {', '.join(pairs[:5])}"
+        yield f"these classes differ only in capitals or in the form of accents: {', '.join(pairs[:5])}"
 
 
 def alike(names: Iterable[str]) -> list[str]:

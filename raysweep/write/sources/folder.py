@@ -55,12 +55,16 @@ class FolderSamples(Samples):
 
 
 def _read(paths: Mapping[int, Path], index: int) -> bytes:
+    return read_file(paths[index])
+
+
+def read_file(path: Path) -> bytes:
     """The content of a file.
 
     Raises:
         OSError: it cannot be read, or is too large to be read.
     """
-    with open_regular(paths[index]) as file:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > MAX_ENCODED:
             raise OSError(errno.EFBIG, f"too large: {size:,} bytes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raysweep.write.sources import folder, parquet
+from raysweep.write.sources import folder, parquet, table, webdataset
 from raysweep.write.sources.kind import Kind
 
-KINDS: tuple[Kind, ...] = (parquet.KIND, folder.KIND)
+KINDS: tuple[Kind, ...] = (parquet.KIND, folder.KIND, webdataset.KIND, table.KIND)

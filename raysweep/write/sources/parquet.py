@@ -23,7 +23,7 @@ from raysweep.write.sources.parquet_cells import Cells
 from raysweep.write.sources.parquet_columns import Wanted
 from raysweep.write.sources.parquet_files import is_set
 from raysweep.write.sources.parquet_rows import Rows, read_rows
-from raysweep.write.sources.split_names import TEST_NAMES, TRAIN_NAMES, role
+from raysweep.write.sources.split_names import role, used_splits
 
 
 class ParquetSamples(Samples):
@@ -154,20 +154,9 @@ def _split_rows(found: Sequence[Rows], spec: str, hold_out: bool) -> tuple[dict[
     """
     splits = np.concatenate([rows.splits for rows in found])
     names = Counter(splits.tolist())
-    train, test = (next((name for name in known if name in names), None) for known in (TRAIN_NAMES, TEST_NAMES))
-    others = [name for name in names if name not in (train, test)]
-    if train is None and test is None and others == [""]:
-        return {"train": np.arange(len(splits))}, Counter()
-    if train is None or (test is None and others and not hold_out):
-        raise RaysweepError(
-            f"{spec} has the splits {listed(filter(None, sorted(names)))}: it needs `train` and one of "
-            f"{', '.join(f'`{name}`' for name in TEST_NAMES)}, in a column `split`, or in the names of files or of "
-            "their folders, such as train-0.parquet. Or hold out a share of `train`: --holdout 0.2."
-        )
-    used = {"train": train} | ({} if test is None else {"test": test})
-    return {split: np.flatnonzero(splits == name) for split, name in used.items()}, Counter(
-        {name: names[name] for name in others}
-    )
+    used = used_splits(names, hold_out, spec)
+    rest = Counter({name: count for name, count in names.items() if name not in used.values()})
+    return {split: np.flatnonzero(splits == name) for split, name in used.items()}, rest
 
 
 KIND = Kind(

@@ -76,7 +76,7 @@ def _service(name: str) -> str:
 def find_tables(root: Path, tally: Tally) -> list[Table]:
     """The Parquet files in a folder and below, sorted by path, or the one file; other files are counted."""
     if not root.is_dir():
-        return [_table(root, root.name)]
+        return [located(root, root.name)]
     tables = []
     for name in sorted(files_below(root), key=lambda name: os.fsencode(name).split(b"/")):
         path = root / name
@@ -85,11 +85,12 @@ def find_tables(root: Path, tally: Tally) -> list[Table]:
         elif path.exists() and not path.is_file():
             tally.add("FIFOs, sockets and devices", name)
         else:
-            tables.append(_table(path, name))
+            tables.append(located(path, name))
     return tables
 
 
-def _table(path: Path, name: str) -> Table:
+def located(path: Path, name: str) -> Table:
+    """A file with the split that its own name or the nearest folder has."""
     *folders, file = PurePath(printable(name)).parts
     if split := split_in(PurePath(file).stem):
         return Table(path, printable(name), split, "/".join(folders))

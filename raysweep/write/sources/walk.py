@@ -11,7 +11,7 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePath
 
 from raysweep.data.passed_over import Tally
@@ -135,8 +135,10 @@ class Walk:
         self.tally = Tally()
         self._suffixes: set[str] = set()
 
-    def images(self, folder: str) -> list[str]:
+    def images(self, folder: str, leave_out: Collection[str] = ()) -> list[str]:
         """The images below a folder, sorted; with what cannot be read, so that it is named as bad and never lost.
+
+        The files `leave_out` are neither images nor counted.
 
         Each folder is read once, and links to folders are followed when all others have been read: this ends, and the
         result is the same, however they are linked.
@@ -156,9 +158,9 @@ class Walk:
                 continue
             read.add((status.st_dev, status.st_ino))
             for entry in content:
-                below = f"{here}/{entry.name}"
+                below = f"{here}/{entry.name}".lstrip("/")
                 if not is_folder(entry):
-                    if self._is_image(entry, below):
+                    if below not in leave_out and self._is_image(entry, below):
                         found.append(below)
                 elif self._is_set_folder(entry, below):
                     (links if entry.is_symlink() else folders).append(below)

@@ -214,6 +214,21 @@ def test_tuned_rates_belong_to_the_variants(small_images: Path, tmp_path: Path) 
     assert made.verdicts() == {"elu": "better"}
 
 
+def test_the_goal_best_finds_it_with_fewer_runs_and_compares_it(small_images: Path, tmp_path: Path) -> None:
+    asked = {"variants": "elu,tanh,prelu,linear,vlrelu", "settings": NO_DROPOUT, "budget": "2h"}
+    best, every = (
+        fake(small_images, tmp_path / goal, elu_better, goal=goal, **asked, **RATES) for goal in ("best", "all")
+    )
+    best.run()
+    every.run()
+    raced = [sum(task.study == "activation" for task in one.made) for one in (best, every)]
+    assert raced[0] < raced[1]
+    (answer,) = [one for one in best.races[-1].answers() if one.variant == "elu"]
+    assert answer.chance is not None
+    assert answer.chance > 0.95
+    assert best.steps("final")[-1]["variants"] == ["elu"]
+
+
 def test_race_only_makes_no_other_trials(small_images: Path, tmp_path: Path) -> None:
     made = fake(small_images, tmp_path / "s", elu_better, **ELU, race_only=True)
     assert {name.partition("/")[0] for name in made.run()} == {"activation"}
