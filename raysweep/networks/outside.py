@@ -1,4 +1,4 @@
-"""Networks from outside this package, named `SOURCE:NAME`: `torchvision:resnet18`, `timm:convnext_atto`.
+"""Networks from outside this package, by SOURCE:NAME: `torchvision:resnet18`, `timm:convnext_atto`, `models.py:build`.
 
 They are built without pretrained weights, and nothing is downloaded. What a recipe changes in them is done by surgery
 on the finished module, see `raysweep.nn.surgery`.
@@ -7,19 +7,17 @@ on the finished module, see `raysweep.nn.surgery`.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from raysweep import own_code
 from raysweep.disk.cache import recall, remember
 from raysweep.errors import InapplicableError, RaysweepError, unknown
+from raysweep.networks.making import Outside, Wanted, inapplicable
+from raysweep.networks.own_network import TRIED_SIDES, find_own, plain_name
 from raysweep.recipe import NetworkRecipe
 
 if TYPE_CHECKING:
@@ -28,64 +26,9 @@ if TYPE_CHECKING:
     from raysweep.nn.surgery.operation import Replaced
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The network asked for. A function that makes networks uses what it can; surgery does the rest."""
-
-    outputs: int
-    channels: int
-    """Of its input."""
-    side: int
-    """Of its input, px."""
-    width: float = 1.0
-    """Multiplier of the width."""
-    dropped: float | None = None
-    """Probability of leaving out the last block in training; None: the network's own."""
-    auxiliary: bool = False
-    """Whether auxiliary heads are trained."""
-
-
-@dataclass(frozen=True)
-class Outside:
-    """A network from outside the package."""
-
-    make: Callable[[Wanted], nn.Module]
-    """Builds it on torch's default device.
-
-    Raises `InapplicableError` for a width, a probability or auxiliary heads that it cannot have."""
-    version: str
-    """Of the code that builds it."""
-    side: int = 224
-    """Native image side, px."""
-    classes: int = 1000
-    """Native number of classes."""
-    takes_outputs: bool = True
-    """Whether it is made with the number of outputs asked for; otherwise its classifier is replaced."""
-    is_released: bool = True
-    """Whether it comes from a released package, whose networks of one seed are known to be equal."""
-
-    def build(self, wanted: Wanted) -> nn.Module:
-        """The network on torch's default device."""
-        import torch
-
-        if torch.get_default_device().type != "meta":
-            return self.make(wanted)
-        try:
-            return self.make(wanted)
-        except (NotImplementedError, RuntimeError):  # some constructors compute with tensors, which needs memory
-            with torch.device("cpu"):
-                network = self.make(wanted)
-            return network.to("meta")
-
-
 def is_outside(name: str) -> bool:
     """Whether a network's name is that of one from outside the package."""
     return ":" in name
-
-
-def plain_name(name: str) -> str:
-    """The name of a network as recipes hold it: of a user's file without its folder."""
-    return f"{Path(name).name}" if own_code.is_file(name) else name
 
 
 def find_outside(name: str, source: str = "") -> Outside:
@@ -95,70 +38,13 @@ def find_outside(name: str, source: str = "") -> Outside:
         RaysweepError: no such source, network or function, the message lists the nearest ones; or another version.
     """
     package, _, rest = name.partition(":")
-    found = SOURCES[package](rest) if package in SOURCES else _from_own(name, source)
+    found = SOURCES[package](rest) if package in SOURCES else find_own(name, source, SOURCES)
     if source and source != found.version:
         raise RaysweepError(
             f"{name} is a network of {source}, but here is {found.version}: another version may be another network, so "
             "its trials are other ones. Plan the study again, or install the earlier version."
         )
     return found
-
-
-def _from_own(name: str, source: str) -> Outside:
-    """A network that a function of the user's makes."""
-    place, _, function = name.partition(":")
-    shown = plain_name(name)
-    if own_code.is_file(name):
-        code = own_code.known(source, shown) if source else own_code.take_file(name)
-        module, version = own_code.load(code), code.digest
-    elif "." in place or importlib.util.find_spec(place):
-        module = own_code.import_named(place)
-        version = own_code.source_of(module)
-    else:
-        raise unknown("source of networks", place, SOURCES, "raysweep list networks")
-    make = own_code.attribute(module, function, plain_name(place))
-    takes = inspect.signature(make).parameters
-    return Outside(
-        partial(_make_own, shown, make),
-        version,
-        takes_outputs=any(one in takes for one in OUTPUTS),
-        is_released=False,
-    )
-
-
-OUTPUTS = ("num_classes", "num_outputs", "n_classes", "classes", "outputs")
-CHANNELS = ("in_channels", "in_chans", "num_channels", "channels")
-SIDES = ("image_size", "img_size", "side")
-WIDTHS = ("width", "width_mult", "width_multiplier")
-
-
-def _make_own(name: str, make: Callable[..., Any], wanted: Wanted) -> nn.Module:
-    """The network of a user's function.
-
-    Raises:
-        RaysweepError: it raises an error, returns no module, or requires an argument that it is not given.
-        InapplicableError: another width, where it takes none.
-    """
-    import torch
-
-    values = {OUTPUTS: wanted.outputs, CHANNELS: wanted.channels, SIDES: wanted.side, WIDTHS: wanted.width}
-    arguments = own_code.arguments_for(make, values, name)
-    if wanted.width != 1 and not arguments.keys() & set(WIDTHS):
-        raise _inapplicable(name, "network.width", 1)
-    if wanted.auxiliary:
-        raise _inapplicable(name, "network.aux_weight", 0)
-    try:
-        network = make(**arguments)
-    except Exception as error:
-        text = ", ".join(f"{key}={value}" for key, value in arguments.items())
-        raise RaysweepError(f"{name}({text}) raises {type(error).__name__}: {error}.") from error
-    if not isinstance(network, torch.nn.Module):
-        raise RaysweepError(f"{name} returns a {type(network).__name__}: it must return a torch.nn.Module.")
-    return network
-
-
-def _inapplicable(name: str, field: str, neutral: object) -> InapplicableError:
-    return InapplicableError(f"{name} cannot have another {field}: leave it at {neutral}.")
 
 
 def torchvision_names() -> Sequence[str]:
@@ -197,7 +83,7 @@ def _make_torchvision(name: str, wanted: Wanted) -> nn.Module:
         # Their own initialisation takes minutes with SciPy's truncated normal; the recipe's replaces it.
         settings |= {"aux_logits": wanted.auxiliary, "init_weights": False}
     elif wanted.auxiliary:
-        raise _inapplicable(f"torchvision:{name}", "network.aux_weight", 0)
+        raise inapplicable(f"torchvision:{name}", "network.aux_weight", 0)
     if name.startswith("vit_"):
         settings["image_size"] = wanted.side
     if wanted.width != 1:
@@ -218,7 +104,7 @@ def _made(name: str, make: Callable[..., nn.Module], settings: Mapping[str, Any]
     except (TypeError, ValueError, AssertionError) as error:
         dropping = next((setting for setting in STOCHASTIC_DEPTH if setting in settings), None)
         if dropping and dropping in str(error):
-            raise _inapplicable(name, "network.survival", 1) from None
+            raise inapplicable(name, "network.survival", 1) from None
         text = ", ".join(f"{key}={value}" for key, value in settings.items())
         raise InapplicableError(f"{name} cannot be made with {text}: {error}.") from error
 
@@ -230,7 +116,7 @@ def _torchvision_width(name: str, width: float) -> dict[str, Any]:
     own = {"resnet50": 64, "resnet101": 64, "resnet152": 64, "wide_resnet50_2": 128, "wide_resnet101_2": 128}
     own |= {"resnext50_32x4d": 4, "resnext101_32x8d": 8, "resnext101_64x4d": 4}
     if name not in own:
-        raise _inapplicable(f"torchvision:{name}", "network.width", 1)
+        raise inapplicable(f"torchvision:{name}", "network.width", 1)
     return {"width_per_group": max(1, round(own[name] * width))}
 
 
@@ -266,9 +152,9 @@ def _make_timm(name: str, sized: bool, wanted: Wanted) -> nn.Module:
     if sized:
         settings["img_size"] = wanted.side
     if wanted.auxiliary:
-        raise _inapplicable(f"timm:{name}", "network.aux_weight", 0)
+        raise inapplicable(f"timm:{name}", "network.aux_weight", 0)
     if wanted.width != 1:
-        raise _inapplicable(f"timm:{name}", "network.width", 1)
+        raise inapplicable(f"timm:{name}", "network.width", 1)
     if wanted.dropped is not None:
         settings["drop_path_rate"] = wanted.dropped
     return _made(f"timm:{name}", partial(_timm().create_model, name, pretrained=False), settings)
@@ -300,10 +186,6 @@ def _own_values(name: str, found: Outside) -> Mapping[str, Any]:
     own = _values_at(found, [found.side] if found.is_released else TRIED_SIDES, name)
     remember(key, own)
     return own
-
-
-TRIED_SIDES = (32, 224, 64, 128, 96, 28, 48, 144, 160, 192, 256, 299, 384)
-"""Sides at which a user's network is looked at: one with a fixed side runs at that one only."""
 
 
 def _values_at(found: Outside, sides: Sequence[int], name: str) -> dict[str, Any]:
