@@ -290,8 +290,9 @@ def gains(*studies: str, store: str | Path = "results", margin: float = 1.0) -> 
     Columns: `study`, `protocol`, `line` (settings), `variant`, `n` (runs that trained), `top1` and `gain` over the
     baseline in points with the half-widths `top1_half` and `gain_half` of their intervals, `p` (adjusted for all
     requested studies), `verdict` (better, worse, equal within the margin, undecided, did not train), `best` and `top3`
-    (probabilities), `more_seeds` for the margin, `seeds_published`, `published_top1`, `published_gain`, costs, and how
-    trials ended. `margin` is the smallest gain that matters, in points.
+    (probabilities), `more_seeds` for the margin, `seeds_published`, `published_top1`, `published_gain`, `our_network`
+    (same network, or same idea, other layers, or no network file), costs, and how trials ended. `margin` is the
+    smallest gain that matters, in points.
 
     Raises:
         RaysweepError: no such store, no such study in it, or a margin that is not above 0.
