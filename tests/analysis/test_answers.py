@@ -194,6 +194,8 @@ def test_the_final_comparison_is_the_contrast_of_its_trials(raced: tuple[Store, 
     found = comparisons(shown)
     assert (found["elu"].gain, found["elu"].half, found["elu"].verdict) == (5.5, 1.0, Outcome.BETTER)
     assert [name for name, one in found.items() if one.raced] == ["elu"]
+    assert "final comparison" in controlled([shown, replace(line, asked=(asked,))])
+    assert "final comparison" not in controlled([line])
 
 
 def test_the_page_begins_with_the_answer(raced: tuple[Store, Race], tmp_path: Path, drawn: list[str]) -> None:
