@@ -21,7 +21,7 @@ from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.safe import command
 from raysweep.store.asked_questions import AskedQuestion, asked_questions
-from raysweep.store.current import REPEAT, settle
+from raysweep.store.current import settle
 from raysweep.store.schema import EVALUATIONS
 from raysweep.store.store import Store
 
@@ -263,8 +263,6 @@ def lines_of(
 
 
 def _settled(members: pd.DataFrame, trials: pd.DataFrame, note: Callable[[str], None]) -> pd.DataFrame:
-    if not members.duplicated(list(REPEAT)).any():
-        return members
     known = trials.dropna(subset="updated_at")
     updated = dict(zip(known["trial"], known["updated_at"], strict=True))
     rows: list[Any] = members.to_dict("records")

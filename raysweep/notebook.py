@@ -86,20 +86,10 @@ def write_images(
     Raises:
         RaysweepError: images or labels that cannot be used, or a folder with other images.
     """
-    from raysweep.data.manifest import FILE_NAME, read_manifest
-    from raysweep.write.sources import completed
-    from raysweep.write.sources.memory import MemorySource
-    from raysweep.write.write_sets import write_sets
+    from raysweep.write.from_memory import write_from_memory
 
     splits = {"train": (images, labels)} | ({} if test is None else {"test": test})
-    path = Path(folder)
-    source = completed(MemorySource(path.name, splits, classes), holdout)
-    if (path / FILE_NAME).is_file() and not options.get("overwrite"):
-        there = read_manifest(path)
-        if there.source == source.spec and options.get("side") in (None, there.short_side):
-            return path
-    write_sets(source, path, **options)
-    return path
+    return write_from_memory(splits, Path(folder), classes, holdout, **options)
 
 
 def race(
@@ -300,8 +290,9 @@ def gains(*studies: str, store: str | Path = "results", margin: float = 1.0) -> 
     Columns: `study`, `protocol`, `line` (settings), `variant`, `n` (runs that trained), `top1` and `gain` over the
     baseline in points with the half-widths `top1_half` and `gain_half` of their intervals, `p` (adjusted for all
     requested studies), `verdict` (better, worse, equal within the margin, undecided, did not train), `best` and `top3`
-    (probabilities), `more_seeds` for the margin, `seeds_published`, `published_top1`, `published_gain`, costs, and how
-    trials ended. `margin` is the smallest gain that matters, in points.
+    (probabilities), `more_seeds` for the margin, `seeds_published`, `published_top1`, `published_gain`, `our_network`
+    (same network, or same idea, other layers, or no network file), costs, and how trials ended. `margin` is the
+    smallest gain that matters, in points.
 
     Raises:
         RaysweepError: no such store, no such study in it, or a margin that is not above 0.

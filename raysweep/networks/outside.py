@@ -7,6 +7,8 @@ on the finished module, see `raysweep.nn.surgery`.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -15,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from raysweep import own_code
 from raysweep.disk.cache import recall, remember
 from raysweep.errors import InapplicableError, RaysweepError, unknown
 from raysweep.recipe import NetworkRecipe
@@ -61,23 +64,97 @@ class Outside:
     is_released: bool = True
     """Whether it comes from a released package, whose networks of one seed are known to be equal."""
 
+    def build(self, wanted: Wanted) -> nn.Module:
+        """The network on torch's default device."""
+        import torch
+
+        if torch.get_default_device().type != "meta":
+            return self.make(wanted)
+        try:
+            return self.make(wanted)
+        except (NotImplementedError, RuntimeError):  # some constructors compute with tensors, which needs memory
+            with torch.device("cpu"):
+                network = self.make(wanted)
+            return network.to("meta")
+
 
 def is_outside(name: str) -> bool:
     """Whether a network's name is that of one from outside the package."""
     return ":" in name
 
 
-@cache
-def find_outside(name: str) -> Outside:
-    """The network of that name.
+def plain_name(name: str) -> str:
+    """The name of a network as recipes hold it: of a user's file without its folder."""
+    return f"{Path(name).name}" if own_code.is_file(name) else name
+
+
+def find_outside(name: str, source: str = "") -> Outside:
+    """The network of that name; `source` is that of a recipe which has it, and empty for a name that is given now.
 
     Raises:
-        RaysweepError: no such source or network; the message lists the nearest ones.
+        RaysweepError: no such source, network or function, the message lists the nearest ones; or another version.
     """
-    source, _, rest = name.partition(":")
-    if source not in SOURCES:
-        raise unknown("source of networks", source, SOURCES, "raysweep list networks")
-    return SOURCES[source](rest)
+    package, _, rest = name.partition(":")
+    found = SOURCES[package](rest) if package in SOURCES else _from_own(name, source)
+    if source and source != found.version:
+        raise RaysweepError(
+            f"{name} is a network of {source}, but here is {found.version}: another version may be another network, so "
+            "its trials are other ones. Plan the study again, or install the earlier version."
+        )
+    return found
+
+
+def _from_own(name: str, source: str) -> Outside:
+    """A network that a function of the user's makes."""
+    place, _, function = name.partition(":")
+    shown = plain_name(name)
+    if own_code.is_file(name):
+        code = own_code.known(source, shown) if source else own_code.take_file(name)
+        module, version = own_code.load(code), code.digest
+    elif "." in place or importlib.util.find_spec(place):
+        module = own_code.import_named(place)
+        version = own_code.source_of(module)
+    else:
+        raise unknown("source of networks", place, SOURCES, "raysweep list networks")
+    make = own_code.attribute(module, function, plain_name(place))
+    takes = inspect.signature(make).parameters
+    return Outside(
+        partial(_make_own, shown, make),
+        version,
+        takes_outputs=any(one in takes for one in OUTPUTS),
+        is_released=False,
+    )
+
+
+OUTPUTS = ("num_classes", "num_outputs", "n_classes", "classes", "outputs")
+CHANNELS = ("in_channels", "in_chans", "num_channels", "channels")
+SIDES = ("image_size", "img_size", "side")
+WIDTHS = ("width", "width_mult", "width_multiplier")
+
+
+def _make_own(name: str, make: Callable[..., Any], wanted: Wanted) -> nn.Module:
+    """The network of a user's function.
+
+    Raises:
+        RaysweepError: it raises an error, returns no module, or requires an argument that it is not given.
+        InapplicableError: another width, where it takes none.
+    """
+    import torch
+
+    values = {OUTPUTS: wanted.outputs, CHANNELS: wanted.channels, SIDES: wanted.side, WIDTHS: wanted.width}
+    arguments = own_code.arguments_for(make, values, name)
+    if wanted.width != 1 and not arguments.keys() & set(WIDTHS):
+        raise _inapplicable(name, "network.width", 1)
+    if wanted.auxiliary:
+        raise _inapplicable(name, "network.aux_weight", 0)
+    try:
+        network = make(**arguments)
+    except Exception as error:
+        text = ", ".join(f"{key}={value}" for key, value in arguments.items())
+        raise RaysweepError(f"{name}({text}) raises {type(error).__name__}: {error}.") from error
+    if not isinstance(network, torch.nn.Module):
+        raise RaysweepError(f"{name} returns a {type(network).__name__}: it must return a torch.nn.Module.")
+    return network
 
 
 def _inapplicable(name: str, field: str, neutral: object) -> InapplicableError:
@@ -102,7 +179,11 @@ def _from_torchvision(name: str) -> Outside:
     if name not in torchvision_names():
         raise unknown("torchvision network", name, torchvision_names(), "raysweep list networks torchvision")
     side = 299 if name == "inception_v3" else 224
-    return Outside(partial(_make_torchvision, name), metadata.version("torchvision"), side)
+    return Outside(partial(_make_torchvision, name), _version("torchvision"), side)
+
+
+def _version(package: str) -> str:
+    return f"{package} {metadata.version(package)}"
 
 
 WITH_AUXILIARY = ("googlenet", "inception_v3")
@@ -176,7 +257,7 @@ def _from_timm(name: str) -> Outside:
     own = _timm().get_pretrained_cfg(name)
     side = own.input_size[1] if own else 224
     make = partial(_make_timm, name, own is not None and own.fixed_input_size)
-    return Outside(make, metadata.version("timm"), side)
+    return Outside(make, _version("timm"), side)
 
 
 def _make_timm(name: str, sized: bool, wanted: Wanted) -> nn.Module:
@@ -194,32 +275,58 @@ def _make_timm(name: str, sized: bool, wanted: Wanted) -> nn.Module:
 
 
 SOURCES: dict[str, Callable[[str], Outside]] = {"torchvision": _from_torchvision, "timm": _from_timm}
-"""What finds a network in a source. To add one: a function from the name after the colon to an `Outside`."""
+"""What finds a network in a source. To add one: a function from the name after the colon to an `Outside`. Any
+other name is that of a user's file or module."""
 NAMES: dict[str, Callable[[], Sequence[str]]] = {"torchvision": torchvision_names, "timm": timm_names}
 """What lists the networks of a source."""
 EXAMPLES = {"torchvision": "torchvision:resnet18", "timm": "timm:convnext_atto"}
 
 
-@cache
-def own_of_outside(name: str) -> Mapping[str, Any]:
-    """The values of recipe fields that a network from outside has; remembered between runs.
+def own_of_outside(name: str, source: str = "") -> Mapping[str, Any]:
+    """The values of recipe fields that a network from outside has, with its source; remembered between runs.
 
     Raises:
         RaysweepError: no such source or network.
     """
-    found = find_outside(name)
-    key = f"own-{_code()}/{name.replace(':', '-').replace('/', '-')}-{found.version}"
+    found = find_outside(name, source)
+    return {**_own_values(plain_name(name), found), "source": found.version}
+
+
+def _own_values(name: str, found: Outside) -> Mapping[str, Any]:
+    file_name = f"{name}-{found.version}".replace(":", "-").replace("/", "-").replace(" ", "-")
+    key = f"own-{_code()}/{file_name}"
     if known := recall(key):
         return known
+    own = _values_at(found, [found.side] if found.is_released else TRIED_SIDES, name)
+    remember(key, own)
+    return own
+
+
+TRIED_SIDES = (32, 224, 64, 128, 96, 28, 48, 144, 160, 192, 256, 299, 384)
+"""Sides at which a user's network is looked at: one with a fixed side runs at that one only."""
+
+
+def _values_at(found: Outside, sides: Sequence[int], name: str) -> dict[str, Any]:
+    """The values of a network, at the first of these sides at which it runs.
+
+    Raises:
+        RaysweepError: it runs at none of them.
+    """
     import torch
 
     from raysweep.nn.surgery import own_values
 
-    with torch.device("meta"):
-        network = found.make(Wanted(found.classes, 3, found.side))
-        own = own_values(network, (3, found.side, found.side))
-    remember(key, own)
-    return own
+    for side in sides:
+        with torch.device("meta"):
+            network = found.make(Wanted(found.classes, 3, side))
+            try:
+                return own_values(network, (3, side, side))
+            except (RuntimeError, ValueError, AssertionError) as error:
+                last = error
+    tried = ", ".join(map(str, sides))
+    raise RaysweepError(
+        f"{name} does not run on images of 3 channels and {tried} px ({last}): let its function take image_size."
+    )
 
 
 @cache
@@ -249,12 +356,12 @@ def operated(recipe: NetworkRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, 
     """
     from raysweep.nn.surgery import operate
 
-    found, own = find_outside(recipe.name), own_of_outside(recipe.name)
+    found, own = find_outside(recipe.name, recipe.source), own_of_outside(recipe.name, recipe.source)
     dropped = None if recipe.survival == own.get("survival", 1.0) else 1 - recipe.survival
 
     def make(channels: int) -> nn.Module:
         wanted = Wanted(recipe.outputs, channels, shape[-1], recipe.width, dropped, recipe.aux_weight > 0)
-        return found.make(wanted)
+        return found.build(wanted)
 
     return operate(make, recipe, own, shape, not found.takes_outputs)
 
@@ -271,8 +378,8 @@ def check_outside(recipe: NetworkRecipe, shape: tuple[int, ...]) -> None:
 
     from raysweep.nn.surgery.checks import check_equal, check_outputs
 
-    own = vars(NetworkRecipe()) | dict(own_of_outside(recipe.name))
+    own = vars(NetworkRecipe()) | dict(own_of_outside(recipe.name, recipe.source))
     with torch.device("meta"):
         check_outputs(build_outside(recipe, shape), recipe, own, shape)
-    if not find_outside(recipe.name).is_released:
+    if not find_outside(recipe.name, recipe.source).is_released:
         check_equal(lambda: build_outside(recipe, shape), recipe)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from raysweep.analysis.our_networks import our_network
 from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import RaysweepError, unknown
 from raysweep.networks import networks
@@ -36,7 +37,10 @@ def _variants(of: str | None) -> Iterable[Row]:
         space = find_space(of)
         return [{"name": p.name, "summary": p.words(), "paper": space.paper} for p in space.parameters]
     study = find_study(of)
-    return [{"name": v.name, "summary": v.sentence, "paper": study.paper} for v in study.variants]
+    return [
+        {"name": v.name, "summary": v.sentence, "paper": study.paper, "our network": our_network(study, v.name)}
+        for v in study.variants
+    ]
 
 
 def _fields(of: str | None) -> Iterable[Row]:
@@ -110,7 +114,8 @@ KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
 def list_things(kind: str, of: str | None, as_json: bool) -> None:
     """List studies, networks, recipe fields and other names.
 
-    Prints one row for each, with a sentence and its paper.
+    Prints one row for each, with a sentence and its paper; for variants also whether our network is the one of the
+    published number.
 
     \b
     raysweep list studies
@@ -124,4 +129,6 @@ def list_things(kind: str, of: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        say(table(("name", "what it is", "paper"), ((row["name"], row["summary"], row["paper"]) for row in rows)))
+        more = [name for name in ("our network",) if any(name in row for row in rows)]
+        columns = ("name", "summary", "paper", *more)
+        say(table(("name", "what it is", "paper", *more), ([row[name] for name in columns] for row in rows)))

@@ -1,8 +1,8 @@
 """The layers of a network and which layers each one reads: ours, and those of the published network files.
 
 `layer_tables.csv.gz` has a row for each layer of the published files: its type, inputs (layer numbers), settings,
-output shape, parameters and MACs. A layer's mark is a digest of all this and of the marks of its inputs, so two networks
-with equal marks are the same graph of the same layers. The order of the terms of a sum or a concatenation is left out.
+output shape, parameters and MACs. A layer's mark is a digest of all this and of the marks of its inputs. Two networks
+with equal marks are the same graph of the same layers. The order of terms of sums and concatenations is left out.
 """
 
 from __future__ import annotations
@@ -58,9 +58,16 @@ def tables() -> Mapping[Key, list[Row]]:
 
 
 def totals(key: Key) -> tuple[int, int]:
-    """Parameters and MACs of the published file."""
-    params, macs = (sum(int(row[column]) for row in tables()[key]) for column in ("params", "macs"))
-    return params, macs
+    """Parameters of the published file, and MACs of its main path: costs leave out auxiliary heads, as tests do."""
+    rows = {row["layer"]: row for row in tables()[key]}
+    todo = [row["layer"] for row in rows.values() if row["type"] == "SoftmaxWithLoss" and not row["settings"]]
+    main = set[str]()
+    while todo:
+        layer = todo.pop()
+        if layer in rows and layer not in main:
+            main.add(layer)
+            todo += rows[layer]["inputs"].split()
+    return sum(int(row["params"]) for row in rows.values()), sum(int(rows[layer]["macs"]) for layer in main)
 
 
 class Graph:

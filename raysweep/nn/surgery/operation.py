@@ -86,7 +86,7 @@ def does_not_run(
     recipe: NetworkRecipe, own: Mapping[str, Any], shape: Sequence[int], error: Exception
 ) -> InapplicableError:
     """The error for a network, with these own values, that raises for images of this shape."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
     stem = " ".join(
         command("--set", f"network.{name}={own[name]}")
         for name in ("stem_kernel", "stem_stride")
