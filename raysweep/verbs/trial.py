@@ -67,9 +67,11 @@ def trial(
             f"trial {found['trial']} is already {found['status']}: to train it again, use --into OTHER_STORE."
         )
     check_device(device)
-    recipe = recipe_from_json(found["recipe"])
-    images = image_set(data, recipe.data) if data and has_originals(data) else _images(found, data)
+    images = _images(found, data)
     target = Store.open(into, create=True).uri if into else store
+    recipe = recipe_from_json(found["recipe"])
+    if has_originals(images):
+        images = image_set(images, recipe.data)
     folder, protocol = str(image_folder(images, recipe.data)), found["protocol"]
     task = TrialTask(found["trial"], recipe, folder, target, protocol, keep_checkpoint, trunks, deterministic)
     begin_work(KEPT)
