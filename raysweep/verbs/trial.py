@@ -68,8 +68,10 @@ def trial(
             f"trial {found['trial']} is already {found['status']}: to train it again, use --into OTHER_STORE."
         )
     check_device(device)
+    images = _images(found, data)
     recipe = recipe_from_json(found["recipe"])
-    images = image_set(data, recipe.data) if data and has_originals(data) else _images(found, data)
+    if has_originals(images):
+        images = image_set(images, recipe.data)
     folder, protocol = str(image_folder(images, recipe.data)), found["protocol"]
     target = store
     if into:
