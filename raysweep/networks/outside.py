@@ -10,72 +10,22 @@ import hashlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
-from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from raysweep import own_code
 from raysweep.disk.cache import recall, remember
-from raysweep.errors import InapplicableError, RaysweepError, unknown
+from raysweep.errors import RaysweepError, unknown
+from raysweep.networks.made_by_user import OUTPUTS, make_own
+from raysweep.networks.packages import from_timm, from_torchvision, timm_names, torchvision_names
+from raysweep.networks.wanted import Outside, Wanted
 from raysweep.recipe import NetworkRecipe
 
 if TYPE_CHECKING:
     from torch import nn
 
     from raysweep.nn.surgery.operation import Replaced
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The network asked for. A function that makes networks uses what it can; surgery does the rest."""
-
-    outputs: int
-    channels: int
-    """Of its input."""
-    side: int
-    """Of its input, px."""
-    width: float = 1.0
-    """Multiplier of the width."""
-    dropped: float | None = None
-    """Probability of leaving out the last block in training; None: the network's own."""
-    auxiliary: bool = False
-    """Whether auxiliary heads are trained."""
-
-
-@dataclass(frozen=True)
-class Outside:
-    """A network from outside the package."""
-
-    make: Callable[[Wanted], nn.Module]
-    """Builds it on torch's default device.
-
-    Raises `InapplicableError` for a width, a probability or auxiliary heads that it cannot have."""
-    version: str
-    """Of the code that builds it."""
-    side: int = 224
-    """Native image side, px."""
-    classes: int = 1000
-    """Native number of classes."""
-    takes_outputs: bool = True
-    """Whether it is made with the number of outputs asked for; otherwise its classifier is replaced."""
-    is_released: bool = True
-    """Whether it comes from a released package, whose networks of one seed are known to be equal."""
-
-    def build(self, wanted: Wanted) -> nn.Module:
-        """The network on torch's default device."""
-        import torch
-
-        if torch.get_default_device().type != "meta":
-            return self.make(wanted)
-        try:
-            return self.make(wanted)
-        except (NotImplementedError, RuntimeError):  # some constructors compute with tensors, which needs memory
-            with torch.device("cpu"):
-                network = self.make(wanted)
-            return network.to("meta")
 
 
 def is_outside(name: str) -> bool:
@@ -119,162 +69,14 @@ def _from_own(name: str, source: str) -> Outside:
     make = own_code.attribute(module, function, plain_name(place))
     takes = inspect.signature(make).parameters
     return Outside(
-        partial(_make_own, shown, make),
+        partial(make_own, shown, make),
         version,
         takes_outputs=any(one in takes for one in OUTPUTS),
         is_released=False,
     )
 
 
-OUTPUTS = ("num_classes", "num_outputs", "n_classes", "classes", "outputs")
-CHANNELS = ("in_channels", "in_chans", "num_channels", "channels")
-SIDES = ("image_size", "img_size", "side")
-WIDTHS = ("width", "width_mult", "width_multiplier")
-
-
-def _make_own(name: str, make: Callable[..., Any], wanted: Wanted) -> nn.Module:
-    """The network of a user's function.
-
-    Raises:
-        RaysweepError: it raises an error, returns no module, or requires an argument that it is not given.
-        InapplicableError: another width, where it takes none.
-    """
-    import torch
-
-    values = {OUTPUTS: wanted.outputs, CHANNELS: wanted.channels, SIDES: wanted.side, WIDTHS: wanted.width}
-    arguments = own_code.arguments_for(make, values, name)
-    if wanted.width != 1 and not arguments.keys() & set(WIDTHS):
-        raise _inapplicable(name, "network.width", 1)
-    if wanted.auxiliary:
-        raise _inapplicable(name, "network.aux_weight", 0)
-    try:
-        network = make(**arguments)
-    except Exception as error:
-        text = ", ".join(f"{key}={value}" for key, value in arguments.items())
-        raise RaysweepError(f"{name}({text}) raises {type(error).__name__}: {error}.") from error
-    if not isinstance(network, torch.nn.Module):
-        raise RaysweepError(f"{name} returns a {type(network).__name__}: it must return a torch.nn.Module.")
-    return network
-
-
-def _inapplicable(name: str, field: str, neutral: object) -> InapplicableError:
-    return InapplicableError(f"{name} cannot have another {field}: leave it at {neutral}.")
-
-
-def torchvision_names() -> Sequence[str]:
-    """The names of torchvision's classifiers."""
-    models = _torchvision()
-    names: list[str] = models.list_models(module=models)
-    return names
-
-
-def _torchvision() -> ModuleType:
-    from raysweep.import_torchvision import import_torchvision
-
-    models: ModuleType = import_torchvision().models
-    return models
-
-
-def _from_torchvision(name: str) -> Outside:
-    if name not in torchvision_names():
-        raise unknown("torchvision network", name, torchvision_names(), "raysweep list networks torchvision")
-    side = 299 if name == "inception_v3" else 224
-    return Outside(partial(_make_torchvision, name), _version("torchvision"), side)
-
-
-def _version(package: str) -> str:
-    return f"{package} {metadata.version(package)}"
-
-
-WITH_AUXILIARY = ("googlenet", "inception_v3")
-STOCHASTIC_DEPTH = ("stochastic_depth_prob", "drop_path_rate")
-"""The argument for the probability of leaving out the last block, in torchvision and in timm."""
-
-
-def _make_torchvision(name: str, wanted: Wanted) -> nn.Module:
-    settings: dict[str, Any] = {"num_classes": wanted.outputs}
-    if name in WITH_AUXILIARY:
-        # Their own initialisation takes minutes with SciPy's truncated normal; the recipe's replaces it.
-        settings |= {"aux_logits": wanted.auxiliary, "init_weights": False}
-    elif wanted.auxiliary:
-        raise _inapplicable(f"torchvision:{name}", "network.aux_weight", 0)
-    if name.startswith("vit_"):
-        settings["image_size"] = wanted.side
-    if wanted.width != 1:
-        settings |= _torchvision_width(name, wanted.width)
-    if wanted.dropped is not None:
-        settings["stochastic_depth_prob"] = wanted.dropped
-    return _made(f"torchvision:{name}", partial(_torchvision().get_model, name, weights=None), settings)
-
-
-def _made(name: str, make: Callable[..., nn.Module], settings: Mapping[str, Any]) -> nn.Module:
-    """The network that `make` makes with these settings.
-
-    Raises:
-        InapplicableError: it does not take them.
-    """
-    try:
-        return make(**settings)
-    except (TypeError, ValueError, AssertionError) as error:
-        dropping = next((setting for setting in STOCHASTIC_DEPTH if setting in settings), None)
-        if dropping and dropping in str(error):
-            raise _inapplicable(name, "network.survival", 1) from None
-        text = ", ".join(f"{key}={value}" for key, value in settings.items())
-        raise InapplicableError(f"{name} cannot be made with {text}: {error}.") from error
-
-
-def _torchvision_width(name: str, width: float) -> dict[str, Any]:
-    """The argument that scales the width of one of torchvision's networks."""
-    if name.startswith("mobilenet"):
-        return {"width_mult": width}
-    own = {"resnet50": 64, "resnet101": 64, "resnet152": 64, "wide_resnet50_2": 128, "wide_resnet101_2": 128}
-    own |= {"resnext50_32x4d": 4, "resnext101_32x8d": 8, "resnext101_64x4d": 4}
-    if name not in own:
-        raise _inapplicable(f"torchvision:{name}", "network.width", 1)
-    return {"width_per_group": max(1, round(own[name] * width))}
-
-
-def timm_names() -> Sequence[str]:
-    """The names of timm's networks."""
-    names: list[str] = _timm().list_models()
-    return names
-
-
-def _timm() -> ModuleType:
-    from raysweep.import_torchvision import import_torchvision
-
-    import_torchvision()  # timm imports it
-    try:
-        import timm
-    except ImportError:
-        raise RaysweepError("networks of timm need timm: install it with `pip install raysweep[timm]`.") from None
-    return timm  # type: ignore[no-any-return]
-
-
-def _from_timm(name: str) -> Outside:
-    if not _timm().is_model(name):
-        raise unknown("timm network", name, timm_names(), "raysweep list networks timm")
-    own = _timm().get_pretrained_cfg(name)
-    side = own.input_size[1] if own else 224
-    make = partial(_make_timm, name, own is not None and own.fixed_input_size)
-    return Outside(make, _version("timm"), side)
-
-
-def _make_timm(name: str, sized: bool, wanted: Wanted) -> nn.Module:
-    """A network of timm. `sized`: it is built for one image side."""
-    settings: dict[str, Any] = {"num_classes": wanted.outputs, "in_chans": wanted.channels}
-    if sized:
-        settings["img_size"] = wanted.side
-    if wanted.auxiliary:
-        raise _inapplicable(f"timm:{name}", "network.aux_weight", 0)
-    if wanted.width != 1:
-        raise _inapplicable(f"timm:{name}", "network.width", 1)
-    if wanted.dropped is not None:
-        settings["drop_path_rate"] = wanted.dropped
-    return _made(f"timm:{name}", partial(_timm().create_model, name, pretrained=False), settings)
-
-
-SOURCES: dict[str, Callable[[str], Outside]] = {"torchvision": _from_torchvision, "timm": _from_timm}
+SOURCES: dict[str, Callable[[str], Outside]] = {"torchvision": from_torchvision, "timm": from_timm}
 """What finds a network in a source. To add one: a function from the name after the colon to an `Outside`. Any
 other name is that of a user's file or module."""
 NAMES: dict[str, Callable[[], Sequence[str]]] = {"torchvision": torchvision_names, "timm": timm_names}
@@ -318,7 +120,7 @@ def _values_at(found: Outside, sides: Sequence[int], name: str) -> dict[str, Any
 
     for side in sides:
         with torch.device("meta"):
-            network = found.make(Wanted(found.classes, 3, side))
+            network = found.build(Wanted(found.classes, 3, side))
             try:
                 return own_values(network, (3, side, side))
             except (RuntimeError, ValueError, AssertionError) as error:
@@ -333,7 +135,8 @@ def _values_at(found: Outside, sides: Sequence[int], name: str) -> dict[str, Any
 def _code() -> str:
     """Digest of the files that decide which values a network is found to have."""
     folder = Path(__file__).parent.parent
-    files = [Path(__file__), *sorted((folder / "nn" / "surgery").glob("*.py"))]
+    own = [folder / "networks" / f"{name}.py" for name in ("made_by_user", "outside", "packages", "wanted")]
+    files = [*own, *sorted((folder / "nn" / "surgery").glob("*.py"))]
     return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=6).hexdigest()
 
 
