@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from raysweep.errors import RaysweepError, unknown
 from raysweep.networks import own_factors
-from raysweep.networks.outside import plain_name
+from raysweep.networks.own_network import plain_name
 from raysweep.recipe import Recipe
 
 

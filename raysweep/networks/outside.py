@@ -1,4 +1,4 @@
-"""Networks from outside this package, named `SOURCE:NAME`: `torchvision:resnet18`, `timm:convnext_atto`.
+"""Networks from outside this package, by SOURCE:NAME: `torchvision:resnet18`, `timm:convnext_atto`, `models.py:build`.
 
 They are built without pretrained weights, and nothing is downloaded. What a recipe changes in them is done by surgery
 on the finished module, see `raysweep.nn.surgery`.
@@ -7,19 +7,16 @@ on the finished module, see `raysweep.nn.surgery`.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep import own_code
 from raysweep.disk.cache import recall, remember
-from raysweep.errors import RaysweepError, unknown
-from raysweep.networks.made_by_user import OUTPUTS, make_own
+from raysweep.errors import RaysweepError
+from raysweep.networks.making import Outside, Wanted
+from raysweep.networks.own_network import TRIED_SIDES, find_own, plain_name
 from raysweep.networks.packages import from_timm, from_torchvision, timm_names, torchvision_names
-from raysweep.networks.wanted import Outside, Wanted
 from raysweep.recipe import NetworkRecipe
 
 if TYPE_CHECKING:
@@ -33,11 +30,6 @@ def is_outside(name: str) -> bool:
     return ":" in name
 
 
-def plain_name(name: str) -> str:
-    """The name of a network as recipes hold it: of a user's file without its folder."""
-    return f"{Path(name).name}" if own_code.is_file(name) else name
-
-
 def find_outside(name: str, source: str = "") -> Outside:
     """The network of that name; `source` is that of a recipe which has it, and empty for a name that is given now.
 
@@ -45,35 +37,13 @@ def find_outside(name: str, source: str = "") -> Outside:
         RaysweepError: no such source, network or function, the message lists the nearest ones; or another version.
     """
     package, _, rest = name.partition(":")
-    found = SOURCES[package](rest) if package in SOURCES else _from_own(name, source)
+    found = SOURCES[package](rest) if package in SOURCES else find_own(name, source, SOURCES)
     if source and source != found.version:
         raise RaysweepError(
             f"{name} is a network of {source}, but here is {found.version}: another version may be another network, so "
             "its trials are other ones. Plan the study again, or install the earlier version."
         )
     return found
-
-
-def _from_own(name: str, source: str) -> Outside:
-    """A network that a function of the user's makes."""
-    place, _, function = name.partition(":")
-    shown = plain_name(name)
-    if own_code.is_file(name):
-        code = own_code.known(source, shown) if source else own_code.take_file(name)
-        module, version = own_code.load(code), code.digest
-    elif "." in place or importlib.util.find_spec(place):
-        module = own_code.import_named(place)
-        version = own_code.source_of(module)
-    else:
-        raise unknown("source of networks", place, SOURCES, "raysweep list networks")
-    make = own_code.attribute(module, function, plain_name(place))
-    takes = inspect.signature(make).parameters
-    return Outside(
-        partial(make_own, shown, make),
-        version,
-        takes_outputs=any(one in takes for one in OUTPUTS),
-        is_released=False,
-    )
 
 
 SOURCES: dict[str, Callable[[str], Outside]] = {"torchvision": from_torchvision, "timm": from_timm}
@@ -104,10 +74,6 @@ def _own_values(name: str, found: Outside) -> Mapping[str, Any]:
     return own
 
 
-TRIED_SIDES = (32, 224, 64, 128, 96, 28, 48, 144, 160, 192, 256, 299, 384)
-"""Sides at which a user's network is looked at: one with a fixed side runs at that one only."""
-
-
 def _values_at(found: Outside, sides: Sequence[int], name: str) -> dict[str, Any]:
     """The values of a network, at the first of these sides at which it runs.
 
@@ -135,7 +101,7 @@ def _values_at(found: Outside, sides: Sequence[int], name: str) -> dict[str, Any
 def _code() -> str:
     """Digest of the files that decide which values a network is found to have."""
     folder = Path(__file__).parent.parent
-    own = [folder / "networks" / f"{name}.py" for name in ("made_by_user", "outside", "packages", "wanted")]
+    own = [folder / "networks" / f"{name}.py" for name in ("making", "outside", "own_network", "packages")]
     files = [*own, *sorted((folder / "nn" / "surgery").glob("*.py"))]
     return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=6).hexdigest()
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import InapplicableError, RaysweepError, unknown
-from raysweep.networks.wanted import Outside, Wanted, inapplicable
+from raysweep.networks.making import Outside, Wanted, inapplicable
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,4 +1,4 @@
-"""What is asked of code outside the package that makes a network, and what is known of such a network."""
+"""What is asked of a function that makes a network outside of this package, and what is known of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.errors import InapplicableError
+from raysweep.errors import InapplicableError, RaysweepError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,12 +56,16 @@ class Outside:
             return self.make(wanted)
         try:
             return self.make(wanted)
-        except (NotImplementedError, RuntimeError):  # some constructors compute with tensors, which needs memory
+        except (
+            NotImplementedError,
+            RuntimeError,
+            RaysweepError,
+        ):  # some constructors compute with tensors, which needs memory
             with torch.device("cpu"):
                 network = self.make(wanted)
             return network.to("meta")
 
 
 def inapplicable(name: str, field: str, neutral: object) -> InapplicableError:
-    """The error for a field of which a network can only have one value."""
+    """The error about a field that a network has no other value of."""
     return InapplicableError(f"{name} cannot have another {field}: leave it at {neutral}.")
