@@ -56,11 +56,8 @@ class Outside:
             return self.make(wanted)
         try:
             return self.make(wanted)
-        except (
-            NotImplementedError,
-            RuntimeError,
-            RaysweepError,
-        ):  # some constructors compute with tensors, which needs memory
+        except (NotImplementedError, RuntimeError, RaysweepError):
+            # Some constructors compute with tensors, which needs memory.
             with torch.device("cpu"):
                 network = self.make(wanted)
             return network.to("meta")
