@@ -95,6 +95,7 @@ def test_a_published_count() -> None:
     assert (cost.params, round(cost.macs / 1e9, 2)) == (11_689_512, 1.81)
 
 
+@pytest.mark.long
 def test_a_network_can_have_a_width_and_stochastic_depth() -> None:
     assert find_cost(named("torchvision:mobilenet_v2", 64, width=0.5)).params < 2_000_000
     with pytest.raises(InapplicableError, match=r"resnet18.*network\.width"):
@@ -117,6 +118,7 @@ def test_auxiliary_heads_are_trained_if_their_loss_has_a_weight() -> None:
         find_cost(named("torchvision:resnet18", 64, aux_weight=0.3))
 
 
+@pytest.mark.long
 def test_a_first_layer_that_does_not_fit_names_the_own_one() -> None:
     recipe = patch(find_protocol("cifar10"), {"network.name": "timm:vit_tiny_patch16_224"})
     with pytest.raises(InapplicableError, match=r"3x32x32.*network\.stem_kernel=16"):
