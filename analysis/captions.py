@@ -8,7 +8,10 @@ from raysweep.analysis.load import Line
 def caption(line: Line) -> str:
     """Study, protocol, images, epochs, device and number of seeds of a line."""
     epochs = line.baseline_recipe.training.epochs
-    return f"Study {line.study}, {_images(line)}, {epochs:g} epochs, {_device(line)}. {_seeds(line)}"
+    raced = (
+        " Gains of raysweep decide: intervals over every look, not adjusted for other contrasts." if line.asked else ""
+    )
+    return f"Study {line.study}, {_images(line)}, {epochs:g} epochs, {_device(line)}. {_seeds(line)}{raced}"
 
 
 def _images(line: Line) -> str:

@@ -11,6 +11,10 @@ Differences (better, worse) are chosen by the step-up rule of Benjamini and Hoch
 baseline. With R differences of m contrasts, the coverage of every interval is 1 - R/m x 5 % (Benjamini and Yekutieli
 2005): it excludes 0 exactly if the verdict is better or worse, and exactly if the adjusted p is at most 5 %. At most
 5 % of the claims, equal ones among them, are expected to be wrong.
+
+Where `raysweep decide` has asked about a variant, its verdict is the contrast: estimate, interval and margin are those
+of its last look. It has looked at these runs again and again, so that no other interval of them would hold; and it has
+its own error rate, so that its contrasts are none of the m.
 """
 
 from __future__ import annotations
@@ -19,12 +23,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from raysweep.deciding.spread import GainError, Runs, Spread, fitted_spread, sides, unstable
-from raysweep.deciding.verdicts import Outcome, check_margin, fails_more, outcome_of, rate_p
+from raysweep.deciding.verdicts import Outcome, Verdict, check_margin, fails_more, outcome_of, rate_p
 
 LEVEL = 0.05
 MARGIN = 1.0
@@ -66,7 +71,7 @@ class Contrast:
     half: float
     """Half-width of the interval; not a number with fewer than two runs of either variant that trained."""
     p: float
-    """Adjusted for all contrasts of the page, see `Contrasts`."""
+    """Adjusted for all contrasts of the page, see `Contrasts`; not a number if `raced`."""
     verdict: str
     """An `Outcome`, `ONE_SEED` or `NOTHING`."""
     n: int
@@ -78,9 +83,13 @@ class Contrast:
     error: float
     """Standard error of the gain; not a number without an interval."""
     sd: float
-    """Root of the summed variances of one run of each; not a number without an interval."""
+    """Root of the summed variances of one run of each; not a number without an interval, or if `raced`."""
     df: float
     """Degrees of freedom of the standard error."""
+    margin: float = MARGIN
+    """The smallest gain that matters to the verdict, in points."""
+    raced: bool = False
+    """Whether it is that of the last look of `raysweep decide`."""
 
     @property
     def decided(self) -> bool:
@@ -98,6 +107,26 @@ class Contrast:
         return not math.isnan(self.half)
 
 
+class Raced(NamedTuple):
+    """What `raysweep decide` says of a variant."""
+
+    verdict: Verdict
+    """Of its last look, or that of no look."""
+    margin: float
+
+    def mirrored(self, baseline: Group) -> Raced:
+        """The same of the baseline against the variant."""
+        now = self.verdict
+        if not now.runs:
+            return self
+        outcome = outcome_of(-now.high, -now.low, self.margin)
+        return Raced(Verdict(outcome, -now.gain, -now.high, -now.low, baseline.ended, baseline.failed), self.margin)
+
+
+Pair = tuple[frozenset[str], frozenset[str]]
+"""The trials of two variants."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Measured:
     """A difference and the distribution of its error, before anything is claimed."""
@@ -110,6 +139,14 @@ class _Measured:
     def p(self) -> float:
         return self.error.beyond(self.gain) if self.error else math.nan
 
+    @property
+    def standard_error(self) -> float:
+        return self.error.standard_error if self.error else math.nan
+
+    @property
+    def df(self) -> float:
+        return self.error.mean_df if self.error else math.nan
+
 
 @dataclass
 class Contrasts:
@@ -118,7 +155,9 @@ class Contrasts:
     family: Sequence[tuple[Group, Group]]
     """Each variant with its baseline; pairs of the same runs count once."""
     margin: float = MARGIN
-    known: dict[tuple[frozenset[str], frozenset[str]], Contrast] = field(default_factory=dict, init=False)
+    raced: Mapping[Pair, Raced] = field(default_factory=dict)
+    """The contrasts that `raysweep decide` judges."""
+    known: dict[Pair, Contrast] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         check_margin(self.margin)
@@ -129,7 +168,8 @@ class Contrasts:
         tested = [
             found
             for one, other in pairs
-            if not fails_more(one.failed, one.ended, other.failed, other.ended, LEVEL)
+            if (one.trials, other.trials) not in self.raced
+            and not fails_more(one.failed, one.ended, other.failed, other.ended, LEVEL)
             and (found := self._measure(one, other)).error
         ]
         self.ordered = np.sort([found.p for found in tested])
@@ -169,8 +209,14 @@ class Contrasts:
         spread = self.spreads.get(group.pool)
         return GainError.of(group.runs, None, spread) if spread and group.values else None
 
+    def _raced(self, one: Group, other: Group) -> Raced | None:
+        back = self.raced.get((other.trials, one.trials))
+        return self.raced.get((one.trials, other.trials)) or (back and back.mirrored(one))
+
     def _judge(self, one: Group, other: Group) -> Contrast:
         found = self._measure(one, other)
+        if raced := self._raced(one, other):
+            return _as_raced(raced, one, found)
         half = found.error.half_width(self.level) if found.error else math.nan
         fails = one.failed, one.ended, other.failed, other.ended
         verdict: str = ONE_SEED if one.values and other.values else NOTHING
@@ -188,9 +234,10 @@ class Contrasts:
             failed=one.failed,
             ended=one.ended,
             rate_p=rate,
-            error=found.error.standard_error if found.error else math.nan,
+            error=found.standard_error,
             sd=found.sd,
-            df=found.error.mean_df if found.error else math.nan,
+            df=found.df,
+            margin=self.margin,
         )
 
     def _adjusted(self, p: float) -> float:
@@ -217,6 +264,27 @@ class Contrasts:
         error = GainError.between(one.runs, other.runs, spread, shares, self.shared[one.pool] * float(common))
         variance = sum(side.weight * side.variance for group in (one, other) for side in sides(group.runs, spread))
         return _Measured(gain, error, math.sqrt(variance))
+
+
+def _as_raced(raced: Raced, one: Group, found: _Measured) -> Contrast:
+    """The contrast of a verdict. Without any look it is undecided, with the gain so far."""
+    verdict, margin = raced
+    failed, ended = (verdict.failed, verdict.runs) if verdict.runs else (one.failed, one.ended)
+    return Contrast(
+        gain=verdict.gain if verdict.runs else found.gain,
+        half=(verdict.high - verdict.low) / 2 if math.isfinite(verdict.high - verdict.low) else math.nan,
+        p=math.nan,
+        verdict=verdict.outcome,
+        n=ended - failed,
+        failed=failed,
+        ended=ended,
+        rate_p=math.nan,
+        error=found.standard_error,
+        sd=math.nan,
+        df=found.df,
+        margin=margin,
+        raced=True,
+    )
 
 
 def _pools(groups: Iterable[Group]) -> dict[str, list[Group]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -20,7 +20,8 @@ from raysweep.planning import changes, shared_and_own
 from raysweep.protocols import PROTOCOLS, find_protocol
 from raysweep.recipe import Recipe
 from raysweep.safe import command
-from raysweep.store.current import REPEAT, settle
+from raysweep.store.asked_questions import AskedQuestion, asked_questions
+from raysweep.store.current import settle
 from raysweep.store.schema import EVALUATIONS
 from raysweep.store.store import Store
 
@@ -49,6 +50,8 @@ class Line:
     """One row per epoch of a variant and seed, with `order`."""
     contrasts: Contrasts | None = None
     """The contrasts of everything that is shown together with this line; None if it is shown alone."""
+    asked: tuple[AskedQuestion, ...] = ()
+    """The questions of `raysweep decide` about these trials, the one with most results first."""
 
     @cached_property
     def variants(self) -> list[str]:
@@ -152,11 +155,28 @@ def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
     Raises:
         RaysweepError: the store has no such study; the message lists those it has.
     """
+    questions = asked_questions(store.files, store.note)  # first, so that their results are among the trials
     members = store.members().to_pandas()
     shown = held_studies(members, studies, store.uri)
     kept = members[members["study"].isin(shown)]
     trials, epochs = store.trials().to_pandas(), store.epochs(set(kept["trial"])).to_pandas()
-    return lines_of(kept, trials, epochs, shown, store.note)
+    return with_questions(lines_of(kept, trials, epochs, shown, store.note), questions)
+
+
+def with_questions(lines: Iterable[Line], questions: Iterable[AskedQuestion]) -> list[Line]:
+    """The lines with the questions that were asked about their trials; of each study, those with a question first."""
+    most_first = sorted(questions, key=lambda one: one.runs, reverse=True)
+    found = [replace(line, asked=tuple(one for one in most_first if _is_about(one, line))) for line in lines]
+    place = {study: number for number, study in enumerate(dict.fromkeys(line.study for line in found))}
+    return sorted(found, key=lambda line: (place[line.study], not line.asked))
+
+
+def _is_about(question: AskedQuestion, line: Line) -> bool:
+    """Whether a question is about a line: the results of its baseline are there, or it has none and these settings."""
+    if (question.study, question.baseline) != (line.study, line.baseline):
+        return False
+    own = set(question.trials[question.baseline])
+    return own <= set(line.trials["trial"]) if own else question.line == line.line
 
 
 def load_searches(store: Store, study: str | None = None) -> pd.DataFrame:
@@ -243,8 +263,6 @@ def lines_of(
 
 
 def _settled(members: pd.DataFrame, trials: pd.DataFrame, note: Callable[[str], None]) -> pd.DataFrame:
-    if not members.duplicated(list(REPEAT)).any():
-        return members
     known = trials.dropna(subset="updated_at")
     updated = dict(zip(known["trial"], known["updated_at"], strict=True))
     rows: list[Any] = members.to_dict("records")

@@ -18,7 +18,7 @@ from raysweep.analysis.contrasts import ONE_SEED, Contrast
 from raysweep.analysis.load import Line
 from raysweep.analysis.metrics import METRICS, NOTHING
 from raysweep.analysis.published import published
-from raysweep.analysis.statistics.comparisons import Estimate, contrast, groups, page, untrained
+from raysweep.analysis.statistics.comparisons import Estimate, contrast, groups, untrained
 from raysweep.deciding.verdicts import Outcome
 
 HOLDS, REVERSED, SAME = "holds", "reversed", "no difference within the margin"
@@ -87,14 +87,14 @@ def _test(line: Line, variant: str, against: str, note: str, gap: float) -> dict
     notes = [f"{name}: {failed[name]}" for name in (variant, against) if name in failed]
     found = {"gain": one.gain, "gain_half": one.half, "n": one.n, "p": one.p, "published": gap}
     about = {"protocol": line.protocol, "line": line.line, "note": "; ".join(filter(None, [*notes, note]))}
-    return found | about | {"verdict": _verdict(one, gap, page(line).margin)}
+    return found | about | {"verdict": _verdict(one, gap)}
 
 
-def _verdict(one: Contrast, gap: float, margin: float) -> str:
+def _verdict(one: Contrast, gap: float) -> str:
     """The verdict on a message. A test that could not show the published difference says nothing about it."""
     if one.verdict == Outcome.UNDECIDED:
         return UNTESTABLE if abs(gap) < one.half else OPEN
-    if one.verdict == Outcome.WORSE and abs(gap) < margin:
+    if one.verdict == Outcome.WORSE and abs(gap) < one.margin:
         return UNCLAIMED
     return WORDS.get(one.verdict, str(one.verdict))
 

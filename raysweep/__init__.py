@@ -11,7 +11,19 @@ return the frames behind the report. Importing the package loads only the standa
 from __future__ import annotations
 
 from raysweep.errors import RaysweepError
-from raysweep.notebook import compare, decide, gains, init_stats, plan, race, report, results, run, take_home
+from raysweep.notebook import (
+    compare,
+    decide,
+    gains,
+    init_stats,
+    plan,
+    race,
+    report,
+    results,
+    run,
+    take_home,
+    write_images,
+)
 from raysweep.patch import Times
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
@@ -37,4 +49,5 @@ __all__ = [
     "results",
     "run",
     "take_home",
+    "write_images",
 ]

@@ -55,7 +55,13 @@ REQUEST = {
     "protocol": Argument(str, "NAME", "Baseline recipe; see `raysweep list protocols`.", "imagenet128"),
     "seeds": Argument(int, "N", "Train each trial with seeds 0 to N-1.", 1, range=(1, 1000)),
     "data": Argument(
-        Path, "FOLDER", "Image set written by `raysweep data write`.  [default: data/PROTOCOL if it exists]"
+        Path,
+        "PATH",
+        "Image set written by `raysweep data write`, or original images; see --write.  [default: data/PROTOCOL if it "
+        "exists]",
+    ),
+    "write": Argument(
+        bool, "", "Write the original images that --data names first, to data/NAME-SIDE, once.", default=False
     ),
     "store": Argument(str, "URI", "Where results are stored: a folder, or an s3:// or gs:// URI.", "results"),
 }

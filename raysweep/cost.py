@@ -16,7 +16,8 @@ from pathlib import Path
 
 from raysweep.disk.cache import recall, remember
 from raysweep.identity import digest
-from raysweep.networks import build_network, networks
+from raysweep.networks import build_network, native_images
+from raysweep.networks.outside import check_outside, is_outside
 from raysweep.patch import diff, patch
 from raysweep.recipe import Recipe
 
@@ -100,7 +101,7 @@ def _cached(key: str, recipe: Recipe) -> Cost:
 @cache
 def _code() -> str:
     """Digest of the files that decide what a network costs: when one changes, costs are computed again."""
-    folders = [PACKAGE / name for name in ("genotypes", "networks", "nn")]
+    folders = [PACKAGE / name for name in ("genotypes", "networks", "nn", "nn/surgery")]
     files = [PACKAGE / "cost.py", PACKAGE / "recipe.py"]
     files += [file for folder in folders for suffix in ("py", "csv") for file in sorted(folder.glob(f"*.{suffix}"))]
     return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=6).hexdigest()
@@ -112,8 +113,8 @@ def native_recipe(name: str) -> Recipe:
     Raises:
         RaysweepError: no such network; the message lists the nearest ones.
     """
-    found = networks()[name]
-    return patch(Recipe(), {"network.name": name, "network.outputs": found.classes, "data.side": found.side})
+    side, classes = native_images(name)
+    return patch(Recipe(), {"network.name": name, "network.outputs": classes, "data.side": side})
 
 
 def compute_cost(recipe: Recipe) -> Cost:
@@ -127,6 +128,8 @@ def compute_cost(recipe: Recipe) -> Cost:
 
     from raysweep.nn.inits import weighted_layers
 
+    if is_outside(recipe.network.name):
+        check_outside(recipe.network, recipe.data.shape)
     outputs: list[int] = []
     with torch.device("meta"), torch.no_grad():
         network = build_network(recipe.network, recipe.data.shape).eval()

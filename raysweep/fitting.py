@@ -20,6 +20,9 @@ from raysweep.recipe import Recipe
 
 FIRST_SHARE = 0.6
 """Largest share of the budget for the first runs of all variants and of the baseline."""
+FIXED_SHARE = 0.85
+"""Largest share of the budget for calibration, controls, first runs and the final comparison together; the rest is for
+what is undecided then."""
 FIRST_SEEDS = 2
 LEAST_UPDATES = 2_500
 """Fewer are not chosen: 625 updates of 32 images rank who learns fastest, not who learns best. Of the logged
@@ -63,6 +66,8 @@ class Problem:
     """The baseline: its images, batch size, and the longest training, unless that has fewer than `LEAST_UPDATES`."""
     baseline_runs: Callable[[int], int]
     """Number of variants -> number of first runs of the baseline."""
+    extra_runs: int = 0
+    """Runs of the baseline's length before and after the race: calibration, controls and the final comparison."""
     epochs: float | None = None
     """Fixed by the user; None: chosen."""
     train_fraction: float | None = None
@@ -70,13 +75,20 @@ class Problem:
 
 @dataclass(frozen=True)
 class Fit:
-    """A length with which the first runs take at most `FIRST_SHARE` of the budget."""
+    """A length with which the first runs fit into the budget."""
 
     epochs: float
     train_fraction: float
     updates: int
     first_s: float
     """Wall time of the first runs."""
+    extra_s: float = 0.0
+    """Wall time of calibration, controls and the final comparison."""
+
+    @property
+    def needed_s(self) -> float:
+        """The smallest budget that it fits into."""
+        return max(self.first_s / FIRST_SHARE, (self.first_s + self.extra_s) / FIXED_SHARE)
 
     @property
     def is_short(self) -> bool:
@@ -100,21 +112,22 @@ class TooLittle:
 
 
 def fit(problem: Problem) -> Fit | TooLittle:
-    """The longest training whose first runs take at most `FIRST_SHARE` of the budget."""
+    """The longest training whose first runs, and all that comes before the race, fit into the budget."""
     names = list(problem.variants)
     shortest: Fit | None = None
     for epochs, fraction in lengths(problem):
         shortest = _fit(problem, names, epochs, fraction)
-        if shortest.first_s <= FIRST_SHARE * problem.budget_s:
+        if shortest.needed_s <= problem.budget_s:
             return shortest
     assert shortest, "there is at least one length"
-    return TooLittle(shortest.first_s / FIRST_SHARE, _affordable(problem, shortest))
+    return TooLittle(shortest.needed_s, _affordable(problem, shortest))
 
 
 def _fit(problem: Problem, names: Iterable[str], epochs: float, fraction: float) -> Fit:
     changed = patch(problem.recipe, {"training.epochs": epochs, "data.train_fraction": fraction})
     length = changed.length
-    return Fit(epochs, fraction, length.iterations, _first_s(problem, list(names), length.images, epochs))
+    extra_s = makespan([problem.baseline.trial_s(length.images, epochs)] * problem.extra_runs, problem.workers)
+    return Fit(epochs, fraction, length.iterations, _first_s(problem, list(names), length.images, epochs), extra_s)
 
 
 def _first_s(problem: Problem, names: list[str], images: int, epochs: float) -> float:
@@ -172,14 +185,11 @@ def _updates(recipe: Recipe, epochs: float, fraction: float) -> int:
 
 def _affordable(problem: Problem, shortest: Fit) -> tuple[str, ...]:
     """The most variants, cheapest first, whose first runs fit at the shortest length."""
+    epochs, fraction = shortest.epochs, shortest.train_fraction
     images = patch(problem.recipe, shortest.settings).length.images
-    cheapest = sorted(problem.variants, key=lambda name: problem.variants[name].trial_s(images, shortest.epochs))
-    fitting = 0
-    while (
-        fitting < len(cheapest)
-        and _first_s(problem, cheapest[: fitting + 1], images, shortest.epochs) <= FIRST_SHARE * problem.budget_s
-    ):
-        fitting += 1
+    cheapest = sorted(problem.variants, key=lambda name: problem.variants[name].trial_s(images, epochs))
+    fits = (_fit(problem, cheapest[:number], epochs, fraction) for number in range(1, len(cheapest) + 1))
+    fitting = sum(1 for _ in takewhile(lambda one: one.needed_s <= problem.budget_s, fits))
     return tuple(cheapest[:fitting])
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from raysweep.orchestrate.events import Outcome
     from raysweep.store.store import Store
     from raysweep.sweeps.space_sweep import PlannedPoint
-    from raysweep.terminal.decisions import Answer
+    from raysweep.terminal.decisions import Decision
 
 ARGUMENTS = (*REQUEST, *STUDIES, *SHORTHANDS, *SPACES, "settings")
 
@@ -42,14 +42,64 @@ def plan(*studies: str | Study, **arguments: Any) -> list[PlannedTrial] | list[P
     Raises:
         RaysweepError: the request cannot be carried out.
     """
+    from raysweep.sweeps.unwritten import with_images
+
     space = take_space(arguments, studies)
     request = take_request(arguments, studies)
     _refuse_rest(arguments, ARGUMENTS)
+    request = with_images(request)
     if space is None:
         return request.plan()
     from raysweep.sweeps.space_sweep import plan_space
 
     return plan_space(request, space)
+
+
+def write_images(
+    images: Any,
+    labels: Any,
+    folder: str | Path,
+    *,
+    test: tuple[Any, Any] | None = None,
+    classes: Sequence[str] | None = None,
+    holdout: float | None = None,
+    **options: Any,
+) -> Path:
+    """Write images that are in memory as an image set, and return its folder, for `data` of `run` and `plan`.
+
+        mine = raysweep.write_images(x, y, "data/mine", test=(x_test, y_test), side=36)
+        raysweep.run("activation", protocol="cifar10", data=mine, inline=True)
+
+    A set of the same images and labels that is in the folder already is kept.
+
+    Args:
+        images: an array (N, H, W) or (N, H, W, C), a tensor (N, C, H, W), or a sequence of such arrays, PIL images or
+            encoded files, of any sizes; of 8 or 16 bits, or fractions from 0 to 1. Or, with `labels=None`, a torch data
+            set of (image, label).
+        labels: N class numbers or names.
+        folder: where to write them.
+        test: images and labels of the test split; None holds out a share of the training images.
+        classes: the names of the classes 0, 1, ...
+        holdout: that share; 0.2 by default.
+        options: those of `raysweep data write`, with underscores: `side`, `also`, `encoding`, `workers`, ...
+
+    Raises:
+        RaysweepError: images or labels that cannot be used, or a folder with other images.
+    """
+    from raysweep.data.manifest import FILE_NAME, read_manifest
+    from raysweep.write.sources import completed
+    from raysweep.write.sources.memory import MemorySource
+    from raysweep.write.write_sets import write_sets
+
+    splits = {"train": (images, labels)} | ({} if test is None else {"test": test})
+    path = Path(folder)
+    source = completed(MemorySource(path.name, splits, classes), holdout)
+    if (path / FILE_NAME).is_file() and not options.get("overwrite"):
+        there = read_manifest(path)
+        if there.source == source.spec and options.get("side") in (None, there.short_side):
+            return path
+    write_sets(source, path, **options)
+    return path
 
 
 def race(
@@ -125,27 +175,32 @@ def run(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any)
     from raysweep.sweeps import resources as places
     from raysweep.sweeps.space_sweep import run_space
     from raysweep.sweeps.study_sweep import run_studies
+    from raysweep.sweeps.unwritten import with_images
 
     arguments.setdefault("store", "results")
     space = take_space(arguments, studies)
     request = take_request(arguments, studies)
     resources = places.take_resources(arguments)
     _refuse_rest(arguments, ("keep_checkpoints", *places.ARGUMENTS, *ARGUMENTS))
+    request = with_images(request)
     if space is None:
         return run_studies(request, resources, keep_checkpoints)
     return run_space(request, resources, space, keep_checkpoints)
 
 
-def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any) -> list[Answer]:
+def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: Any) -> Decision:
     """Decide which variants of studies are better, worse or equal, within the hours of a budget.
 
-        for answer in raysweep.decide("activation", budget="2h", protocol="cifar10", data="data/mine"):
+        decision = raysweep.decide("activation", budget="2h", protocol="cifar10", data="data/mine")
+        for answer in decision.answers:
             print(answer.variant, answer.verdict.outcome, answer.verdict.gain, answer.verdict.low, answer.verdict.high)
+        print(decision.final and decision.final["text"])
 
     Args:
         studies: names as in `raysweep list studies`, or `Study` objects.
         keep_checkpoints: keep the last checkpoint of finished trials.
-        arguments: `budget` (such as "2h"), `margin` (points), `goal` ("all" or "best"), and those of `run` but for
+        arguments: `budget` (such as "2h"), `margin` (points), `goal` ("all" or "best"), `race_only` and
+            `tune_rates` (True or False), and those of `run` but for
             `seeds`, `trunks` and those of search spaces.
 
     Raises:
@@ -153,8 +208,9 @@ def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: A
         KeyboardInterrupt: stopped; the same call continues.
     """
     from raysweep.sweeps import resources as places
-    from raysweep.sweeps.decide_request import take_decide
-    from raysweep.sweeps.decide_sweep import prepare, run_decide
+    from raysweep.sweeps.decide.prepare import prepare
+    from raysweep.sweeps.decide.request import take_decide
+    from raysweep.sweeps.decide.sweep import run_decide
     from raysweep.terminal.notes import note, warn
 
     for name in ("seeds", "trunks"):
@@ -168,7 +224,7 @@ def decide(*studies: str | Study, keep_checkpoints: bool = False, **arguments: A
     for reason in prepared.why:
         note(reason)
     warn(prepared.short)
-    return run_decide(prepared, resources, keep_checkpoints).answers()
+    return run_decide(prepared, resources, keep_checkpoints)
 
 
 def _refuse_rest(arguments: dict[str, Any], known: tuple[str, ...]) -> None:
@@ -244,8 +300,9 @@ def gains(*studies: str, store: str | Path = "results", margin: float = 1.0) -> 
     Columns: `study`, `protocol`, `line` (settings), `variant`, `n` (runs that trained), `top1` and `gain` over the
     baseline in points with the half-widths `top1_half` and `gain_half` of their intervals, `p` (adjusted for all
     requested studies), `verdict` (better, worse, equal within the margin, undecided, did not train), `best` and `top3`
-    (probabilities), `more_seeds` for the margin, `seeds_published`, `published_top1`, `published_gain`, costs, and how
-    trials ended. `margin` is the smallest gain that matters, in points.
+    (probabilities), `more_seeds` for the margin, `seeds_published`, `published_top1`, `published_gain`, `our_network`
+    (same network, or same idea, other layers, or no network file), costs, and how trials ended. `margin` is the
+    smallest gain that matters, in points.
 
     Raises:
         RaysweepError: no such store, no such study in it, or a margin that is not above 0.

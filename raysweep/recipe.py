@@ -84,6 +84,7 @@ class NetworkRecipe:
     name: Annotated[str, "network, see `raysweep list networks`"] = "caffenet"
     outputs: Annotated[int, "number of network outputs, at least the number of classes"] = 1000
     activation: Annotated[str, "non-linearity of all layers but the last, see `raysweep list activations`"] = "relu"
+    stem_activation: Annotated[str, "non-linearity of the first layer; empty: same as network.activation"] = ""
     fc_activation: Annotated[str, "non-linearity of the fully connected layers; empty: same as network.activation"] = ""
     width: Annotated[float, "width multiplier of every layer except the classifier"] = 1.0
     widths: Annotated[tuple[int, ...], "width of every layer except the classifier; empty: the network's own"] = ()

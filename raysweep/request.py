@@ -40,6 +40,8 @@ class Request:
     """Folder of FFCV files; None: `data/PROTOCOL`, if it exists."""
     store: str | None = None
     """Folder or URI of the results; None: nothing has been trained yet."""
+    write: bool = False
+    """Whether to write the image set first if `data` names original images."""
     trunks: str | None = None
     """Store with the trained networks that recipes with `init.trunk` start from."""
 

@@ -134,5 +134,5 @@ def test_flatten_holds_every_field_once() -> None:
 
 
 def test_times_is_relative_to_the_own_factor_of_a_new_network() -> None:
-    assert patch(Recipe(), {"network.stem_stride": Times(2), "network.name": "resnet45"}).network.stem_stride == 4
+    assert patch(Recipe(), {"network.stem_stride": Times(2), "network.name": "resnet18"}).network.stem_stride == 4
     assert patch(Recipe(), {"network.stem_stride": Times(2)}).network.stem_stride == 8

@@ -10,6 +10,7 @@ import pandas as pd
 from raysweep.analysis.contrasts import MARGIN, Contrast
 from raysweep.analysis.load import ALL, LINE, Line, load_lines
 from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.our_networks import network_of_trial
 from raysweep.analysis.published import published_study
 from raysweep.analysis.statistics.comparisons import (
     NO_ESTIMATE,
@@ -24,6 +25,7 @@ from raysweep.analysis.statistics.comparisons import (
 from raysweep.analysis.statistics.power import seeds_needed
 from raysweep.analysis.statistics.ranks import chances
 from raysweep.deciding.verdicts import Outcome
+from raysweep.identity import recipe_from_json
 from raysweep.safe import csv_text, html_text, latex_text, markdown_text
 from raysweep.store.store import Store
 
@@ -40,7 +42,7 @@ def summary(line: Line) -> pd.DataFrame:
 
     `p` is adjusted for all contrasts of the page. `best` and `top3` are probabilities. `more_seeds` of an undecided
     variant show a gain as large as the margin with a probability of 80 %; `seeds_published` seeds in all show the
-    published gain.
+    published gain. `our_network` says whether the published number is of the same network.
     """
     means, found, of_trials, likely = top1(line), comparisons(line), statuses(line), chances(line)
     differences = gains(line) | {line.baseline: NO_ESTIMATE}  # 0 by definition, not measured
@@ -67,7 +69,17 @@ def summary(line: Line) -> pd.DataFrame:
     known = pd.concat([averages, published_study(line.study, line.baseline)], axis="columns").reindex(line.shown)
     for name in ("published_top1", "published_gain", *COSTS):
         frame[name] = METRICS[name].of(known).to_numpy()
+    frame["our_network"] = _networks(line)
     return frame[[*(name for name in frame if name != "trials"), "trials"]]
+
+
+def _networks(line: Line) -> list[str]:
+    """What the network of each shown variant is to the one of its published number."""
+    recipes = line.trials.drop_duplicates("variant").set_index("variant")["recipe"]
+    return [
+        network_of_trial(line.study, name, recipe_from_json(recipes[name])) if name in recipes else ""
+        for name in line.shown
+    ]
 
 
 def _seeds(found: Contrast, gain: float, line: Line) -> float:
@@ -76,9 +88,10 @@ def _seeds(found: Contrast, gain: float, line: Line) -> float:
 
 def _more_seeds(found: Contrast, line: Line) -> float:
     """Seeds that an undecided contrast lacks until a gain as large as the margin would be shown."""
-    if found.verdict != Outcome.UNDECIDED:
+    needed = _seeds(found, page(line).margin, line)
+    if found.verdict != Outcome.UNDECIDED or math.isnan(needed):
         return math.nan
-    return max(1.0, _seeds(found, page(line).margin, line) - found.n)
+    return max(1.0, needed - found.n)
 
 
 def all_gains(store: Store, studies: Sequence[str], margin: float = MARGIN) -> pd.DataFrame:
@@ -101,11 +114,13 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
         f"{METRICS['top1'].label} (95 %)": _pairs(frame, "top1"),
         METRICS["gain"].label: _pairs(frame, "gain"),
     }
-    if frame["p"].notna().any() or frame["verdict"].eq(Outcome.DID_NOT_TRAIN).any():
+    if frame["gain_half"].notna().any() or frame["verdict"].eq(Outcome.DID_NOT_TRAIN).any():
         columns["verdict"] = frame["verdict"]
     for name in (*ANSWERS, *COSTS):
         if name in COSTS or frame[name].notna().any():
             columns[METRICS[name].label] = frame[name].map(METRICS[name].text)
+        if name == "published_gain" and frame["our_network"].ne("").any():
+            columns["our network"] = frame["our_network"]
     return pd.DataFrame(columns | {"trials": frame["trials"]})
 
 

@@ -14,6 +14,8 @@ import pandas as pd
 from raysweep.analysis.captions import caption
 from raysweep.analysis.figures import Drawing, Evidence, Source, figures, overviews, render, save
 from raysweep.analysis.load import Line
+from raysweep.analysis.page.answers import answer, verdict_table
+from raysweep.analysis.page.answers import readable as answer_text
 from raysweep.analysis.page.gain_tables import csv, latex, markdown, readable, summary
 from raysweep.analysis.page.words import agreement_words, headline, missing, trust, waiting
 from raysweep.analysis.statistics import importance as importances
@@ -43,8 +45,11 @@ MOST_RECIPES = 200
 
 def facts(line: Line) -> dict[str, Any]:
     """What every page says about a line."""
+    held = line.baseline_recipe.data.holdout
     return {
         "study": line.study,
+        "answers": [answer(line, question) for question in line.asked],
+        "judged_on": "images held out of the training split" if held else "the test split",
         "protocol": line.protocol,
         "line": line.line,
         "architectures": line.is_architecture_search,
@@ -69,6 +74,9 @@ def section(line: Line, drawn: list[Picture], out: Path) -> dict[str, Any]:
     matters = importances.importance(line)
     if len(matters):
         write_tables(matters, importances.readable(matters), out / f"{stem}-importance")
+    for number, question in enumerate(line.asked):
+        verdicts = verdict_table(line, question)
+        write_tables(verdicts, answer_text(verdicts), out / f"{stem}-verdicts{number + 1 if number else ''}")
     tables = {"table": readable(table), "importance": importances.readable(matters) if len(matters) else None}
     return facts(line) | tables | {"pictures": drawn, "recipes": recipes(line, changed)}
 

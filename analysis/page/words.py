@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from raysweep.analysis.contrasts import LEVEL, NOTHING, ONE_SEED, Contrast
+from raysweep.analysis.contrasts import LEVEL, NOTHING, ONE_SEED, Contrast, Contrasts
 from raysweep.analysis.load import FINISHED, Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.statistics.agreement import with_published
@@ -25,16 +25,35 @@ LONGEST = 300
 
 
 def controlled(lines: Sequence[Line]) -> str:
-    """What the intervals, adjusted p-values and verdicts of a page promise, in a sentence or two."""
-    if not lines or not page(lines[0]).tested:
-        return "No contrast has two seeds of both variants: no claim is made."
-    found = page(lines[0])
+    """What the intervals, adjusted p-values and verdicts of a page promise, in a few sentences."""
+    raced = _controlled_by_races(lines)
+    if lines and page(lines[0]).tested:
+        together = _controlled_together(page(lines[0]), "other " if raced else "")
+        return f"{together} {raced}".rstrip()
+    return raced or "No contrast has two seeds of both variants: no claim is made."
+
+
+def _controlled_by_races(lines: Sequence[Line]) -> str:
+    """What the verdicts of `raysweep decide` promise; empty if the page has none."""
+    asked = {line.study: question for line in lines for question in line.asked}
+    if not asked:
+        return ""
+    level = 100 * max(question.level for question in asked.values())
     return (
-        f"At most {LEVEL:.0%} of the claims on this page (better, worse, equal within {points(found.margin)}) are "
-        f"expected to be wrong. {found.different} of {found.tested} distinct contrasts with a baseline differ. Every "
-        f"interval of a gain has a coverage of {1 - found.level:.1%}; that of a variant that trained excludes 0 "
-        "exactly if the verdict is better or worse, so if the adjusted p is at most 0.05 (Benjamini and Yekutieli "
-        "2005)."
+        f"Gains, intervals and verdicts of {_few(list(asked))} are those of raysweep decide at its last look: with a "
+        f"probability of {100 - level:.3g} % all verdicts of a question are right, over every look at its runs and "
+        "wherever it stops. Such intervals are wider than those of a single look, and have no adjusted p."
+    )
+
+
+def _controlled_together(found: Contrasts, other: str) -> str:
+    """What the claims that are made together promise."""
+    return (
+        f"At most {LEVEL:.0%} of the {other}claims on this page (better, worse, equal within {points(found.margin)}) "
+        f"are expected to be wrong. {found.different} of {found.tested} distinct {other}contrasts with a baseline "
+        f"differ. Every {other}interval of a gain has a coverage of {1 - found.level:.1%}; that of a variant that "
+        "trained excludes 0 exactly if the verdict is better or worse, so if the adjusted p is at most 0.05 (Benjamini "
+        "and Yekutieli 2005)."
     ).replace("%", " %")
 
 
@@ -53,14 +72,14 @@ def headline(line: Line) -> str:
     found = {variant: one for variant, one in compared.items() if one.ended and one.verdict != NOTHING}
     if not found:
         return f"Nothing to compare yet: {line.baseline} and another variant must both finish."
-    if not any(one.tested for one in found.values()):
+    if not line.asked and not any(one.tested for one in found.values()):
         return _one_seed(line, found)
     of = {verdict: {name: one for name, one in found.items() if one.verdict == verdict} for verdict in Outcome}
     single = [name for name in found if found[name].verdict == ONE_SEED]
     parts = [
         _with_gains(f"Better than {line.baseline}", of[Outcome.BETTER], largest_first=True),
         _with_gains("Worse", of[Outcome.WORSE], largest_first=False),
-        _with_gains(f"Equal within {points(page(line).margin)}", of[Outcome.EQUAL], largest_first=True),
+        *_equal(of[Outcome.EQUAL]),
         _did_not_train(compared),
         _rest(line.baseline, list(found.values())),
         f"No claim is made for {_few(single)}: one seed." if single else "",
@@ -99,6 +118,12 @@ def _with_gains(what: str, found: Mapping[str, Contrast], largest_first: bool) -
     return f"{what}: {_few(with_gains)}."
 
 
+def _equal(found: Mapping[str, Contrast]) -> Iterator[str]:
+    for margin in sorted({one.margin for one in found.values()}):
+        own = {name: one for name, one in found.items() if one.margin == margin}
+        yield _with_gains(f"Equal within {points(margin)}", own, largest_first=True)
+
+
 def _few(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return f"{', '.join(names[:MOST_NAMES])}{more}"
@@ -125,12 +150,13 @@ def _did_not_train(found: Mapping[str, Contrast]) -> str:
 def _conditional(one: Contrast) -> str:
     """The exact test of the rate, and the gain of the runs that did train."""
     trained = f"; trained runs {METRICS['gain'].text(one.gain)}" if one.n and not math.isnan(one.gain) else ""
-    return f", exact p {METRICS['p'].text(one.rate_p)}{trained}"
+    p = "" if one.raced else f", exact p {METRICS['p'].text(one.rate_p)}"
+    return f"{p}{trained}"
 
 
 def trust(line: Line) -> list[str]:
     """What this study can show: the detectable gain, and the seeds for the margin and for the published gains."""
-    tested = {name: one for name, one in comparisons(line).items() if one.tested}
+    tested = {name: one for name, one in comparisons(line).items() if one.tested and not one.raced}
     return [part for part in (_resolution(line, tested), _next_seeds(line, tested)) if part] if tested else []
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from scipy import stats
 
-from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast, Contrasts, Group
+from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast, Contrasts, Group, Pair, Raced
 from raysweep.analysis.load import FINISHED, Line, once_a_line
 from raysweep.analysis.metrics import METRICS, Metric
+from raysweep.deciding.verdicts import Verdict, outcome_of
 
 CONFIDENCE = 1 - LEVEL
 FAR = 3.0
@@ -49,7 +50,7 @@ NO_ESTIMATE = Estimate(math.nan, math.nan, 0)
 def on_one_page(lines: Iterable[Line], margin: float = MARGIN) -> list[Line]:
     """The lines, with the contrasts of all of them together; `margin` is the smallest gain that matters, in points."""
     lines = list(lines)
-    shared = Contrasts([pair for line in lines for pair in _pairs(line)], margin)
+    shared = Contrasts([pair for line in lines for pair in _pairs(line)], margin, raced(lines))
     return [replace(line, contrasts=shared) for line in lines]
 
 
@@ -59,10 +60,50 @@ def _pairs(line: Line) -> list[tuple[Group, Group]]:
     return [(found[name], found[line.baseline]) for name in compared(line)]
 
 
+def raced(lines: Iterable[Line]) -> dict[Pair, Raced]:
+    """What `raysweep decide` says of the pairs of variants of these lines that it was asked about.
+
+    Of several questions about the same runs, the one that has looked at most of them counts, then the one with the
+    wider interval, which allows for more variants. The final comparison of a question is the contrast of its trials.
+    """
+    lines = list(lines)
+    found: dict[Pair, list[Raced]] = {}
+    for line in lines:
+        for question in line.asked:
+            runs = groups(line)
+            base = runs[line.baseline].trials
+            for name, verdict in question.verdicts.items():
+                own = runs[name].trials if name in runs else frozenset()
+                if own and set(question.trials[name]) <= own:
+                    found.setdefault((own, base), []).append(Raced(verdict, question.margin))
+    return {pair: max(ones, key=_strictness) for pair, ones in found.items()} | _finals(lines)
+
+
+def _finals(lines: Sequence[Line]) -> dict[Pair, Raced]:
+    """The contrasts of the final comparisons whose trials are among these lines."""
+    asked = [question for line in lines for question in line.asked]
+    last = {str(step.row.get("trial")): (step, one.margin) for one in asked for step in one.of_kind("final")}
+    found = {}
+    for line in lines:
+        runs = groups(line)
+        for name in compared(line):
+            for trial in runs[name].trials & last.keys():
+                step, margin = last[trial]
+                gain, low, high = (step.number(part) for part in ("gain", "low", "high"))
+                if not math.isnan(gain + low + high):
+                    verdict = Verdict(outcome_of(low, high, margin), gain, low, high, runs[name].ended, 0)
+                    found[runs[name].trials, runs[line.baseline].trials] = Raced(verdict, margin)
+    return found
+
+
+def _strictness(one: Raced) -> tuple[int, float]:
+    return one.verdict.runs, one.verdict.high - one.verdict.low
+
+
 @once_a_line
 def page(line: Line) -> Contrasts:
     """The contrasts of the page that a line is on; its own ones if it is shown alone."""
-    return line.contrasts or Contrasts(_pairs(line))
+    return line.contrasts or Contrasts(_pairs(line), raced=raced([line]))
 
 
 @once_a_line

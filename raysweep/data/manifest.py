@@ -146,6 +146,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise RaysweepError(f"{path} cannot be used: {error}. If you have no copy of it, {how}") from None
 
 
+def is_begun(folder: Path) -> bool:
+    """Whether a folder has an image set, or one whose writing was begun."""
+    return (folder / FILE_NAME).exists() or (folder / STAGING_NAME / JOB_NAME).exists()
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace manifest.json as a whole."""
     write_whole(Path(folder) / FILE_NAME, manifest.to_json())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MOST_SLACK = 1.05
 """A run may be predicted to end this much after the end of the budget: predictions are no better than that."""
@@ -27,6 +27,12 @@ class Budget:
     def used_s(self) -> float:
         """Seconds used, by this process and earlier ones."""
         return self.used_before_s + self.clock() - self.begun
+
+    def part(self, share: float) -> Budget:
+        """The first part of the budget, with the same clock."""
+        part = replace(self, seconds=self.seconds * share)
+        part.begun = self.begun
+        return part
 
     def has_time_for(self, seconds: float) -> bool:
         """Whether a run that takes so long, started now, ends within the budget."""

@@ -1,7 +1,7 @@
 """Networks: one file per family, each describing layers on a `NetworkBuilder`. Only building a network loads torch.
 
 A network has factors of its own (batch normalisation, no dropout, another first layer ...), which choosing it by name
-sets, see `own_factors`.
+sets, see `own_factors`. A name with a colon is that of a network from outside the package, see `outside`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import InapplicableError, RaysweepError
+from raysweep.networks.outside import build_outside, find_outside, is_outside, own_of_outside
 from raysweep.recipe import NetworkRecipe
 from raysweep.registry import Registry
 from raysweep.safe import command
@@ -33,6 +34,7 @@ CELL_FACTORS = frozenset({"genotype", "cell_repeats", "drop_path"})
 OPTIONAL_FACTORS = CELL_FACTORS | frozenset(
     {"widths", "stem_layers", "stem_layers_kernel", "stem_residual", "conv_form", "conv_pad", "groups"}
     | {"norm_layers", "norm_bypass", "norm_after_pools", "first_pooling", "lrn", "conv_dropout", "survival"}
+    | {"stem_activation"}
 )
 """Fields that a network uses only if it declares them; any other network refuses values other than the default."""
 
@@ -82,6 +84,25 @@ def networks() -> Registry[Network]:
     return NETWORKS
 
 
+def own_of(name: str) -> Mapping[str, Any]:
+    """The values of recipe fields that belong to the network of that name, where they differ from the defaults.
+
+    Raises:
+        RaysweepError: unknown network; the message lists similar names.
+    """
+    return own_of_outside(name) if is_outside(name) else networks()[name].own
+
+
+def native_images(name: str) -> tuple[int, int]:
+    """The image side, px, and the number of classes that the network of that name was designed for.
+
+    Raises:
+        RaysweepError: unknown network; the message lists similar names.
+    """
+    found = find_outside(name) if is_outside(name) else networks()[name]
+    return found.side, found.classes
+
+
 def own_factors(recipe: NetworkRecipe, name: str) -> dict[str, Any]:
     """The further changes, by dotted path, when the recipe's network becomes the one called `name`.
 
@@ -91,7 +112,7 @@ def own_factors(recipe: NetworkRecipe, name: str) -> dict[str, Any]:
     Raises:
         RaysweepError: unknown network; the message lists similar names.
     """
-    before, after, defaults = networks()[recipe.name].own, networks()[name].own, NetworkRecipe()
+    before, after, defaults = own_of(recipe.name), own_of(name), NetworkRecipe()
     return {
         f"network.{factor}": after.get(factor, getattr(defaults, factor))
         for factor in sorted(before.keys() | after.keys())
@@ -123,6 +144,8 @@ def build_network(recipe: NetworkRecipe, shape: tuple[int, ...]) -> nn.Module:
         RaysweepError: an unknown network or factor.
         InapplicableError: a factor that the network does not have, or images too small for it.
     """
+    if is_outside(recipe.name):
+        return build_outside(recipe, shape)
     from raysweep.nn.network_builder import NetworkBuilder
 
     found = networks()[recipe.name]

@@ -1,8 +1,8 @@
 """Residual networks: ResNet (He et al. 2016a), pre-activated (He et al. 2016b), wide, ResNeXt, plain.
 
 The stride of a bottleneck is in its 3x3 convolution, as in torchvision; in the paper it is in the first 1x1 (`_v1`). If
-the first convolution does not stride (small images), the pooling after it is omitted. No files are known for networks
-that others contributed to the benchmark: thinresnet101, resnet56 and resnet45 are reconstructed from their names.
+the first convolution does not stride (small images), the pooling after it is omitted. Those that others contributed to
+the benchmark are in `resnet_contributed.py`.
 """
 
 from __future__ import annotations
@@ -119,11 +119,9 @@ LARGE: dict[str, Any] = {"own": OWN}
 CIFAR: dict[str, Any] = {"own": OWN_CIFAR, "side": 32, "classes": 10}
 RESNET, PREACTIVATED = "He et al. 2016a", "He et al. 2016b"
 WIDE, RESNEXT = "Zagoruyko & Komodakis 2016", "Xie et al. 2017"
-CONTRIBUTED = "Mishkin et al. 2017, repository"
 BASIC_34 = Form((3, 4, 6, 3), bottleneck=False)
-BASIC_18, BASIC_45 = replace(BASIC_34, depths=(2, 2, 2, 2)), replace(BASIC_34, depths=(4, 6, 8, 4))
+BASIC_18 = replace(BASIC_34, depths=(2, 2, 2, 2))
 RESNET_50, RESNET_101, RESNET_152 = Form((3, 4, 6, 3)), Form((3, 4, 23, 3)), Form((3, 8, 36, 3))
-THIN_101 = replace(RESNET_101, widths=(32, 64, 128, 256), stem=32)
 CIFAR_110 = Form((18, 18, 18), bottleneck=False, widths=(16, 32, 64), stem=16, stem_activated=False, preactivated=True)
 CIFAR_164 = replace(CIFAR_110, bottleneck=True)
 WIDE_28 = replace(CIFAR_110, depths=(4, 4, 4), widths=(160, 320, 640))
@@ -149,9 +147,6 @@ for _name, _form, _summary, _paper, _native in (
         )
         for groups, width in ((2, 40), (4, 24), (8, 14), (32, 4))
     ),
-    ("thinresnet101", THIN_101, "resnet101 at half the width; a reconstruction", CONTRIBUTED, LARGE),
-    ("resnet56", Form((3, 4, 8, 3)), "56 layers, bottlenecks; a reconstruction", CONTRIBUTED, LARGE),
-    ("resnet45", BASIC_45, "45 convolutions, two 3x3 per block; a reconstruction", CONTRIBUTED, LARGE),
     ("preresnet110_cifar", CIFAR_110, "110 layers, pre-activated", PREACTIVATED, CIFAR),
     ("preresnet164_cifar", CIFAR_164, "164 layers, pre-activated bottlenecks", PREACTIVATED, CIFAR),
     ("wrn28_10_cifar", WIDE_28, "28 layers, ten times as wide", WIDE, CIFAR),

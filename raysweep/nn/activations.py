@@ -95,6 +95,9 @@ pointwise("elu_lrelu_mean", "mean of ELU and leaky ReLU with slope 0.05")(
 pointwise("selu", "1.0507 times ELU with alpha 1.67326", "Klambauer et al. 2017")(
     lambda x: 1.0507 * F.elu(x, alpha=1.67326)
 )
+pointwise("gelu", "x times the standard normal distribution function of x", "Hendrycks & Gimpel 2016")(F.gelu)
+pointwise("silu", "x times its sigmoid", "Elfwing et al. 2018; Ramachandran et al. 2017")(F.silu)
+pointwise("hardswish", "x times its sigmoid made of three lines", "Howard et al. 2019")(F.hardswish)
 
 
 @pointwise("oplu", "adjacent channels sorted in pairs, larger first", "Chernodub & Nowicki 2016")

@@ -20,12 +20,7 @@ from raysweep.nn.blocks import (
     AuxiliaryHead,
     Branches,
     ConcatImage,
-    Graph,
     Layers,
-    LearnedWeight,
-    PaddedShortcut,
-    Paired,
-    PairSkips,
     Residual,
     StochasticDepth,
     Unit,
@@ -110,14 +105,16 @@ class Builder:
         number: int = 0,
         *,
         dilation: int = 1,
-        act: bool = True,
+        act: bool | str = True,
         norm: bool = True,
+        bias: bool = True,
     ) -> None:
         """Add a convolution to `width` channels with everything that follows it except pooling.
 
         `pad` None is half the kernel, which keeps the size. `number` is the position in the network, counted from 1, to
         which `norm_bypass` and `norm_layers` refer; 0 takes the next one. Without `act` there is neither a
-        non-linearity nor a normalisation after it (see `activate`); without `norm` there is no normalisation at all.
+        non-linearity nor a normalisation after it (see `activate`); a name is a non-linearity instead of the recipe's.
+        Without `norm` there is no normalisation at all, without `bias` no bias.
 
         Raises:
             InapplicableError: the map is smaller than the kernel.
@@ -130,19 +127,21 @@ class Builder:
         if min(out) < 1:
             raise InapplicableError(f"{name} leaves no map: {self._too_small()}")
         shape = (width, *out)
-        spec = ACTIVATIONS[self.recipe.activation if act else "linear"]
-        bias = self.recipe.bias and self.recipe.conv_bias
-        form = (channels, width, kernels, strides, pads, groups, bias, dilation)
+        spec = ACTIVATIONS[act if isinstance(act, str) else self.recipe.activation if act else "linear"]
+        biased = bias and self.recipe.bias and self.recipe.conv_bias
+        form = (channels, width, kernels, strides, pads, groups, biased, dilation)
         layers = [convolution(*form) for _ in range(spec.pieces)]
-        self._unit(name, layers, spec.build(shape), shape, number, act, norm)
+        self._unit(name, layers, spec.build(shape), shape, number, bool(act), norm)
 
     def stem(self, name: str, width: int, pad: int | None = None, *, act: bool = True, norm: bool = True) -> None:
-        """Add the first convolution, with the recipe's kernel and stride. `pad` defaults to half the kernel.
+        """Add the first convolution: the recipe's kernel, stride and non-linearity. `pad` defaults to half the kernel.
 
         Raises:
             InapplicableError: the image is smaller than the kernel.
         """
-        self.conv(name, width, self.recipe.stem_kernel, self.recipe.stem_stride, pad, act=act, norm=norm)
+        recipe = self.recipe
+        own_act = act and (recipe.stem_activation or True)
+        self.conv(name, width, recipe.stem_kernel, recipe.stem_stride, pad, act=own_act, norm=norm)
 
     def fc(self, name: str, width: int, number: int = 0) -> None:
         """Add a fully connected layer on the flattened map, with everything that follows it."""
@@ -293,7 +292,7 @@ class Builder:
             InapplicableError: their outputs differ in size.
         """
         built = [self.part(part) for part in parts]
-        self._same_maps(name, [shape[1:] for _, shape in built])
+        self.check_same(name, [shape[1:] for _, shape in built])
         channels = sum(shape[0] for _, shape in built)
         self.add(name, Branches(layers for layers, _ in built), (channels, *built[0][1][1:]))
 
@@ -306,32 +305,19 @@ class Builder:
             InapplicableError: the two outputs differ in shape.
         """
         (layers, shape), (skip, skipped) = self.part(body), self.part(shortcut or (lambda net: None))
-        self._same_maps(name, [shape, skipped])
+        self.check_same(name, [shape, skipped])
         self.add(name, Residual(StochasticDepth(layers, survival, shape) if survival < 1 else layers, skip), shape)
 
-    def padded_shortcut(self, name: str, channels: int, stride: int, taken: int | None = None) -> None:
-        """Add every `stride`th pixel of the first `taken` channels (all by default), with zeros as further channels."""
-        sizes = [-(-size // stride) for size in self.shape[1:]]
-        self.add(name, PaddedShortcut(channels, stride, taken), (channels, *sizes))
+    def check_same(self, name: str, shapes: Sequence[Shape]) -> None:
+        """Refuse to combine maps of different shapes.
 
-    def learned_weight(self, name: str) -> None:
-        """Multiply the map by one learned factor."""
-        self.add(name, LearnedWeight())
-
-    def _same_maps(self, name: str, shapes: Sequence[Shape]) -> None:
+        Raises:
+            InapplicableError: they differ.
+        """
         if len(set(shapes)) > 1:
             raise InapplicableError(
                 f"{name} of {self.recipe.name} combines maps of different shapes, {shapes}: {self._too_small()}"
             )
-
-    def paired(self, name: str, describe: Part[Self]) -> None:
-        """Add a part in front of the cells; the next cell is also given the map before it."""
-        layers, shape = self.part(describe)
-        self.add(name, Paired(Layers(), layers, Graph((), [(1, Layers())])), shape)
-
-    def pair_skips(self, name: str, layers: Sequence[str]) -> None:
-        """Put identity skips around pairs of layers that have already been added."""
-        self.add(name, PairSkips([self.layers.pop(layer) for layer in layers]))
 
     def auxiliary_head(self, name: str, describe: Part[Self]) -> None:
         """Add a classifier on the current map if the recipe gives its loss a weight; the map passes on unchanged."""

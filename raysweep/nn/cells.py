@@ -11,7 +11,7 @@ from torch import nn
 from raysweep.genotypes.cells import INPUTS, Cell, Step
 from raysweep.nn.activations import Shape
 from raysweep.nn.blocks import DropPath, Graph, Layers, Paired
-from raysweep.nn.builder import Builder
+from raysweep.nn.builder import B, Builder, Part
 from raysweep.nn.cell_ops import STYLES, factorised_reduction, fit_newer, fit_older, operation
 
 
@@ -75,6 +75,21 @@ def _fit_output(last: Shape, net: Builder) -> None:
 def add_edges(net: Builder, name: str, nodes: Sequence[Sequence[str]]) -> None:
     """Add a cell of NAS-Bench-201: each node sums one operation on every earlier state; the last node is the output."""
     width = net.shape[0]
-    parts = [[operation(word, "nasbench201", width) for word in words] for words in nodes]
-    graph = [list(enumerate(net.part(part)[0] for part in node)) for node in parts]
-    net.add(name, Graph(graph, [(len(nodes), nn.Identity())]))
+    add_sums(
+        net, name, [[(at, operation(word, "nasbench201", width)) for at, word in enumerate(node)] for node in nodes]
+    )
+
+
+def add_sums(net: B, name: str, nodes: Sequence[Sequence[tuple[int, Part[B]]]]) -> None:
+    """Add states, each the sum of parts on earlier states; 0 is the current map, the last state is the output.
+
+    Raises:
+        InapplicableError: the terms of a sum differ in shape.
+    """
+    shapes, graph = [net.shape], []
+    for node in nodes:
+        made = [net.part(part, shapes[source]) for source, part in node]
+        net.check_same(name, [shape for _, shape in made])
+        graph.append([(source, layers) for (source, _), (layers, _) in zip(node, made, strict=True)])
+        shapes.append(made[0][1])
+    net.add(name, Graph(graph, [(len(nodes), nn.Identity())]), shapes[-1])

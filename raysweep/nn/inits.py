@@ -162,6 +162,8 @@ def _passes_of_training(network: nn.Module) -> Iterator[None]:
         if isinstance(layer, StochasticDepth):
             layer.eval()  # every block takes part, at its mean weight
             layer.body.train()
+        elif type(layer).__name__ in ("StochasticDepth", "DropPath"):  # torchvision's and timm's
+            layer.eval()
     try:
         yield
     finally:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from raysweep.genotypes.cells import Cell
 from raysweep.nn.activations import Shape
-from raysweep.nn.builder import Builder
-from raysweep.nn.cells import CellForm, add_cell, add_edges
+from raysweep.nn.blocks import Graph, Layers, LearnedWeight, PaddedShortcut, Paired, PairSkips
+from raysweep.nn.builder import Builder, Part
+from raysweep.nn.cells import CellForm, add_cell, add_edges, add_sums
 from raysweep.nn.heads import add_head
 
 
@@ -30,6 +31,32 @@ class NetworkBuilder(Builder):
     def edges(self, name: str, nodes: Sequence[Sequence[str]]) -> None:
         """Add a NAS-Bench-201 cell on the current map: for each node, its operations on every earlier state."""
         add_edges(self, name, nodes)
+
+    def sums(self, name: str, nodes: Sequence[Sequence[tuple[int, Part[NetworkBuilder]]]]) -> None:
+        """Add states, each the sum of parts on earlier states; 0 is the current map, the last state is the output.
+
+        Raises:
+            InapplicableError: the terms of a sum differ in shape.
+        """
+        add_sums(self, name, nodes)
+
+    def padded_shortcut(self, name: str, channels: int, stride: int, taken: int | None = None) -> None:
+        """Add every `stride`th pixel of the first `taken` channels (all by default), with zeros as further channels."""
+        sizes = [-(-size // stride) for size in self.shape[1:]]
+        self.add(name, PaddedShortcut(channels, stride, taken), (channels, *sizes))
+
+    def learned_weight(self, name: str) -> None:
+        """Multiply the map by one learned factor."""
+        self.add(name, LearnedWeight())
+
+    def paired(self, name: str, describe: Part[NetworkBuilder]) -> None:
+        """Add a part in front of the cells; the next cell is also given the map before it."""
+        layers, shape = self.part(describe)
+        self.add(name, Paired(Layers(), layers, Graph((), [(1, Layers())])), shape)
+
+    def pair_skips(self, name: str, layers: Sequence[str]) -> None:
+        """Put identity skips around pairs of layers that have already been added."""
+        self.add(name, PairSkips([self.layers.pop(layer) for layer in layers]))
 
     def head(self, first: int, second: int) -> None:
         """Add the recipe's head, from the last map to the logits, with these hidden widths or the recipe's own.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from raysweep.registry import Registry
 
@@ -67,7 +68,12 @@ class CaffeBatchNorm(nn.Module):
 
 def uses_batch_statistics(network: nn.Module) -> bool:
     """Whether an image's result in training depends on the other images of its batch."""
-    return any(isinstance(layer, CaffeBatchNorm) for layer in network.modules())
+    return any(is_batch_norm(layer) for layer in network.modules())
+
+
+def is_batch_norm(layer: nn.Module) -> bool:
+    """Whether a layer normalises by statistics of the batch and keeps running ones: ours, or one of torch."""
+    return isinstance(layer, CaffeBatchNorm | _BatchNorm)
 
 
 class ScaleLayer(nn.Module):

@@ -21,7 +21,9 @@ from raysweep.train.task import TrialTask
 class Proposing(Protocol):
     """What proposes trials and learns how they ended: architecture searches side by side, or the races of `decide`."""
 
-    tasks: dict[str, TrialTask]
+    @property
+    def tasks(self) -> dict[str, TrialTask]:
+        """Trials handed out, by id."""
 
     @property
     def example(self) -> Recipe:

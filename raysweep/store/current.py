@@ -2,11 +2,13 @@
 
 A store has several if a variant was edited, or the images of a variant were written again, between two sweeps: the
 settings are still those of the baseline, but the recipe and with it the id of the trial are others. Both trials stay in
-the store. Results use the one that the study gives now, and name the others.
+the store. Results use the one that the study gives now, and name the others. Trials of another network than that of
+the one that counts are left out at every seed, so that no mean is over two networks.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -38,8 +40,11 @@ def settle(rows: Sequence[Row], updated: Mapping[str, Any], note: Callable[[str]
         updated: Trial id -> time of its last change, for those that have started.
         note: Receives a sentence for each variant of which trials are left out.
     """
+    others = _of_other_networks(rows, updated, note)
     repeats: dict[tuple[Any, ...], dict[str, int]] = {}
     for place, row in enumerate(rows):
+        if row["trial"] in others:
+            continue
         repeats.setdefault(tuple(row[name] for name in REPEAT), {}).setdefault(row["trial"], place)
     if all(len(places) == 1 for places in repeats.values()):
         return [(place, rows[place]["variant"]) for places in repeats.values() for place in places.values()]
@@ -57,6 +62,36 @@ def settle(rows: Sequence[Row], updated: Mapping[str, Any], note: Callable[[str]
     for text in _sentences(left):
         note(text)
     return kept
+
+
+def _of_other_networks(rows: Sequence[Row], updated: Mapping[str, Any], note: Callable[[str], None]) -> set[str]:
+    """The trials whose variant has others of the network that counts; says which these are."""
+    variants: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
+    for row in rows:
+        if not _is_point(row):
+            key = (*(row[name] for name in LINE), row["variant"])
+            variants.setdefault(key, {}).setdefault(_network(row["recipe"]), []).append(row)
+    found: set[str] = set()
+    for (study, protocol, line, variant), networks in variants.items():
+        if len(networks) > 1:
+            counting = _choose(list(chain.from_iterable(networks.values())), rows, updated)
+            trials = {key: dict.fromkeys(str(row["trial"]) for row in of) for key, of in networks.items()}
+            left = [name for names in trials.values() if counting not in names for name in names]
+            found.update(left)
+            note(
+                f"{study}/{variant} ({protocol}, line {line}) was another network before. Results use the network of "
+                f"{counting} and leave out {', '.join(left)}: see `raysweep show TRIAL`."
+            )
+    return found
+
+
+def _network(recipe: str) -> str:
+    """The fields of the network in a recipe's JSON; a recipe that cannot be read has a network of its own."""
+    try:
+        changed = json.loads(recipe)["changes"]
+        return str({path: value for path, value in changed.items() if path.startswith("network.")})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return recipe
 
 
 def _is_point(row: Row) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from raysweep.store.asked_questions import AskedQuestion, AskedQuestions
 from raysweep.store.claims import at_present, holders
 from raysweep.store.files import Stamp
 from raysweep.store.schema import MEMBERS, TRIAL
@@ -22,7 +23,7 @@ Row = Mapping[str, Any]
 
 
 class Following:
-    """The trials of a store and the variants they belong to, kept up to date by `refresh`."""
+    """The trials of a store, the variants they belong to, and its questions, kept up to date by `refresh`."""
 
     def __init__(
         self, store: Store, trial_columns: Sequence[str] = TRIAL_COLUMNS, member_columns: Sequence[str] = MEMBER_COLUMNS
@@ -32,7 +33,10 @@ class Following:
         """Trial id -> row, for trials that have started; its status is the present one, see `claims`."""
         self.members: dict[str, list[Row]] = {}
         """Trial id -> the variants it belongs to."""
+        self.questions: list[AskedQuestion] = []
+        """Those of `raysweep decide`."""
         self._files = store.files
+        self._questions = AskedQuestions(store.files, store.note)
         self._rows: dict[str, Row] = {}
         self._trials = _Folder(store, "trials", TRIAL, trial_columns, lambda: store.trials(trial_columns))
         self._members = _Folder(store, "members", MEMBERS, member_columns, store.members)
@@ -41,8 +45,9 @@ class Following:
         """Read the changes; returns the rows of trials that have changed, each once.
 
         Raises:
-            RaysweepError: the store cannot be reached; nothing has changed here then.
+            RaysweepError: the store cannot be reached; the trials here are those of the last time then.
         """
+        self.questions = self._questions.refresh()  # first, so that their results are among the trials
         for member in self._members.changed():
             known = self.members.setdefault(member["trial"], [])
             if member not in known:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from raysweep.deciding.allocation import standing
 from raysweep.deciding.budget import Budget
-from raysweep.deciding.race import Race
 from raysweep.deciding.verdicts import Outcome, Verdict
 from raysweep.terminal.tables import table
 from raysweep.units import rough_duration
@@ -49,6 +47,13 @@ class Answer:
     chance: float | None = None
     """Probability to be the best of its study."""
     failed_trial: str = ""
+    marks: tuple[str, ...] = ()
+    """What later checks have found: that it depends on the learning rate, or fades."""
+
+    @property
+    def outcome(self) -> str:
+        """The outcome with the marks."""
+        return "; ".join([outcome_text(self.verdict), *self.marks])
 
     @property
     def needs(self) -> str:
@@ -71,6 +76,30 @@ class Answer:
             "needed_s": self.needed_s,
             "chance_best": self.chance,
             "failed_trial": self.failed_trial or None,
+            "marks": list(self.marks),
+        }
+
+
+@dataclass(frozen=True)
+class Decision:
+    """All that `raysweep decide` has found."""
+
+    answers: list[Answer]
+    final: Mapping[str, Any] | None = None
+    """The last comparison, as the log has it: `text`, `variants`, `trial`, and with five runs each `gain`, `low`,
+    `high`, points; None if no step got there."""
+    warnings: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    """Trials that failed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        final = dict(self.final) if self.final else None
+        return {
+            "final": final,
+            "warnings": self.warnings,
+            "answers": [one.to_json() for one in self.answers],
+            "failed": self.failed,
         }
 
 
@@ -107,7 +136,7 @@ def answers_table(answers: Sequence[Answer]) -> str:
     ordered = sorted(answers, key=lambda one: (not one.verdict.outcome.decided, -_gain(one)))
     header = ("study", "variant", "verdict", "gain, points", "interval", "runs", "to decide it")
     rows = [
-        (one.study, one.variant, outcome_text(one.verdict), *interval(one.verdict), one.verdict.runs, one.needs)
+        (one.study, one.variant, one.outcome, *interval(one.verdict), one.verdict.runs, one.needs)
         for one in ordered[:MOST_ROWS]
     ]
     lines = [table(header, rows)]
@@ -134,16 +163,17 @@ def unreliable_text(answers: Sequence[Answer]) -> str:
     )
 
 
-def best_text(races: Mapping[str, Race]) -> str:
+def best_text(answers: Sequence[Answer]) -> str:
     """The best variant of each study with its probability to be that."""
     lines = []
-    for study, race in races.items():
-        now = standing(race)
-        chances = now.best() if now else {}
-        best = max(chances, key=lambda name: chances[name], default="")
-        lines.append(
-            f"{study}: best is {best}, with probability {chances[best]:.0%}" if best else f"{study}: none trains"
-        )
+    for study, baseline in {one.study: one.baseline.name for one in answers}.items():
+        chances = {one.variant: one.chance for one in answers if one.study == study and one.chance is not None}
+        if not chances:
+            lines.append(f"{study}: none trains")
+            continue
+        chances[baseline] = 1 - sum(chances.values())
+        best = max(chances, key=lambda name: chances[name])
+        lines.append(f"{study}: best is {best}, with probability {chances[best]:.0%}")
     return "\n".join(lines)
 
 

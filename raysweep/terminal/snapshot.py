@@ -12,6 +12,7 @@ from raysweep.orchestrate.events import ENDS
 from raysweep.safe import printable
 
 if TYPE_CHECKING:
+    from raysweep.store.asked_questions import AskedQuestion
     from raysweep.store.following import Following
 
 Row = Mapping[str, Any]
@@ -69,6 +70,9 @@ class Snapshot:
     left: int
     """Number of trials that are running or waiting."""
     last_change: datetime | None
+    """Time of the last change of a trial."""
+    questions: Sequence[AskedQuestion] = ()
+    """Those of `raysweep decide`."""
 
     @classmethod
     def of(cls, following: Following) -> Snapshot:
@@ -83,7 +87,8 @@ class Snapshot:
         left = len(following.members) - sum(row["status"] in ENDS for row in known)
         latest = max((row["updated_at"] for row in known if row["updated_at"]), default=None)
         in_order = [studies[key] for key in sorted(studies)]
-        return cls(in_order, running, sorted(_with(known, "failed"), key=_changed), left, latest)
+        failed = sorted(_with(known, "failed"), key=_changed)
+        return cls(in_order, running, failed, left, latest, following.questions)
 
 
 def _add(study: StudyState, row: Row | None) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from raysweep.store.asked_questions import AskedQuestion
     from raysweep.store.following import Following
     from raysweep.store.store import Store
 
@@ -73,12 +74,13 @@ def refreshes(following: Following, store: Store, every_s: float) -> Iterator[tu
     """A snapshot and the changed rows at each refresh, until all trials have ended and `SETTLE_S` passed unchanged."""
     quiet_since: datetime | None = None
     while True:
+        questions = following.questions
         changed, away = _refresh(following, store)
         snapshot, now = Snapshot.of(following), datetime.now(UTC)
         yield snapshot, changed
         if quiet_since is None:
             quiet_since = snapshot.last_change
-        elif changed:
+        elif changed or following.questions != questions:
             quiet_since = now
         quiet_s = (now - quiet_since).total_seconds() if quiet_since else math.inf
         if not away and not snapshot.left and quiet_s > SETTLE_S:
@@ -102,6 +104,10 @@ class Lines:
         self.following = following
         self.printed: dict[str, float] = {}
         """Trial -> time of its last line."""
+        self.questions: dict[str, AskedQuestion] = {}
+        """Log -> its question when it was last printed."""
+        self.said: set[str] = set()
+        """The lines about questions that have been printed."""
         self.begun = False
         self.problems = 0
 
@@ -120,9 +126,22 @@ class Lines:
         if not self.begun or any(row["status"] in ENDS for row in changed):
             for study in snapshot.studies:
                 say(study_line(study))
+        self._questions(snapshot.questions)
         for problem in problems[self.problems :]:
             warn(problem)
         self.begun, self.problems = True, len(problems)
+
+    def _questions(self, questions: Sequence[AskedQuestion]) -> None:
+        if not questions:
+            return
+        from raysweep.terminal.questions import news
+
+        for one in questions:
+            new = [line for line in news(self.questions.get(one.name), one) if line not in self.said]
+            self.questions[one.name] = one
+            self.said.update(new)  # the studies of a command have steps in common
+            for line in new:
+                say(printable(line))
 
     def _trial(self, row: Row) -> None:
         trial, now = row["trial"], time.monotonic()
@@ -173,6 +192,7 @@ class Screen:
         from rich.text import Text
 
         parts: list[RenderableType] = [_studies(snapshot)]
+        parts += _questions(snapshot.questions)
         if snapshot.running:
             parts.append(self._running(snapshot.running))
         failed = (f"failed  {self._name(row)}  {headline(row['error'] or '')}" for row in snapshot.failed[-SHOWN:])
@@ -202,6 +222,26 @@ def _studies(snapshot: Snapshot) -> Table:
         bar = ProgressBar(total=study.total, completed=study.ended, width=24)
         ended = f"{study.ended}/{study.total}"
         table.add_row(printable(study.name), printable(study.protocol), bar, ended, *counts, duration(study.eta_s()))
+    return table
+
+
+def _questions(questions: Sequence[AskedQuestion]) -> list[RenderableType]:
+    """The state of each question, and their last verdicts."""
+    if not questions:
+        return []
+    from raysweep.terminal.questions import QUESTION, VERDICT, question_cells, verdict_rows
+
+    rows, rest = verdict_rows(questions)
+    tables = [(QUESTION, [question_cells(one) for one in questions[-SHOWN:]]), (VERDICT, rows)]
+    return [*(_filled(*one) for one in tables if one[1]), *([rest] if rest else [])]
+
+
+def _filled(header: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    from rich.text import Text
+
+    table = _table(*header)
+    for cells in rows:
+        table.add_row(*(Text(printable(str(cell))) for cell in cells))
     return table
 
 

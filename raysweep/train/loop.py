@@ -25,6 +25,7 @@ from raysweep.networks import build_network
 from raysweep.nn.blocks import drop_paths
 from raysweep.nn.inits import INITS, unit_variance
 from raysweep.nn.input_nets import INPUT_NETS
+from raysweep.nn.norms import uses_batch_statistics
 from raysweep.optim.schedules import SCHEDULES, learning_rate
 from raysweep.optim.solvers import SOLVERS, make_solver, set_learning_rate
 from raysweep.recipe import Length, Recipe
@@ -131,12 +132,9 @@ def check_trial(recipe: Recipe, place: Placement = Placement()) -> None:  # noqa
             f"with {place.world_size} workers per trial each would drop different blocks (network.survival is "
             f"{recipe.network.survival:g}): use --workers-per-trial 1."
         )
-    normalised = recipe.network.norm != "none" or INPUT_NETS[recipe.network.input_net](3).batch_statistics
-    if normalised and place.world_size > 1:
-        raise RaysweepError(
-            f"with {place.world_size} workers per trial batch normalisation would see a part of each batch, so its "
-            "statistics would differ from the recipe's: use --workers-per-trial 1."
-        )
+    named = recipe.network.norm not in ("none", "own")  # the own one of a network from outside is seen once it is built
+    if named or INPUT_NETS[recipe.network.input_net](3).batch_statistics:
+        place.check_whole_batches()
 
 
 def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, trained: bytes | None = None) -> Trial:
@@ -151,6 +149,8 @@ def prepare(recipe: Recipe, folder: Path, manifest: Manifest, place: Placement, 
     device = torch.device(place.device)
     train, test = open_streams(recipe, folder, manifest, place)
     network = initial_network(recipe, train, device, trained)
+    if uses_batch_statistics(network):
+        place.check_whole_batches()
     solver = make_solver(network, recipe.solver)
     model = DistributedDataParallel(network) if place.world_size > 1 else network
     length = Length(train.num_images, recipe.training.batch_size, recipe.training.epochs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from raysweep.errors import RaysweepError
 from raysweep.recipe import Recipe
 
 DONE = ("finished", "diverged")
@@ -74,3 +75,15 @@ class Placement:
     """Asks a question on rank 0 and returns its answer on every rank."""
     owner: str = ""
     """The sweep in whose name the trial is claimed in the store; empty: nobody else's, so each call is its own."""
+
+    def check_whole_batches(self) -> None:
+        """Refuse several workers for a trial whose network normalises by statistics of the batch.
+
+        Raises:
+            RaysweepError: with the number of workers.
+        """
+        if self.world_size > 1:
+            raise RaysweepError(
+                f"with {self.world_size} workers per trial batch normalisation would see a part of each batch, so its "
+                "statistics would differ from the recipe's: use --workers-per-trial 1."
+            )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from raysweep.errors import RaysweepError
 from raysweep.nn.blocks import AuxiliaryHead
 from raysweep.nn.inits import weighted_layers
-from raysweep.nn.norms import CaffeBatchNorm
+from raysweep.nn.norms import is_batch_norm
 from raysweep.train import checkpoint
 
 
@@ -67,5 +67,5 @@ def hold_norms(network: nn.Module) -> None:
     """Keep the running averages of a frozen trunk's normalisations; those of a classifier keep learning."""
     fresh = {id(layer) for classifier in classifiers(network) for layer in classifier.modules()}
     for layer in network.modules():
-        if isinstance(layer, CaffeBatchNorm) and id(layer) not in fresh:
+        if is_batch_norm(layer) and id(layer) not in fresh:
             layer.eval()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +12,67 @@ import click
 from raysweep.data.manifest import ENCODINGS, FILE_NAME
 from raysweep.data.passed_over import PassedOver, lines
 from raysweep.safe import printable
-from raysweep.terminal.notes import note, say
+from raysweep.terminal.notes import note, say, warn
 from raysweep.terminal.progress import counted
 from raysweep.terminal.tables import table
 from raysweep.validate import RESCALES
-from raysweep.verbs.options import FloatRange, LocalPath, begin_work, json_option, print_json
+from raysweep.verbs.options import Command, FloatRange, LocalPath, begin_work, json_option, print_json, write_output
 
 if TYPE_CHECKING:
     from raysweep.data.manifest import Manifest
+    from raysweep.write.check_source import Checked
     from raysweep.write.sources.base import Source
 
+READING = ("download", "root", "image_column", "label_column", "holdout")
+"""The options that say how to read a source."""
 LISTED = 10
 """Number of skipped images that are printed."""
+
+
+SOURCE_OPTIONS = (
+    click.option(
+        "--download", is_flag=True, help="Download a torchvision set if it is missing; nothing else uses the network."
+    ),
+    click.option(
+        "--root",
+        type=LocalPath(),
+        metavar="FOLDER",
+        default=Path("downloads"),
+        show_default=True,
+        help="Folder of torchvision's sets.",
+    ),
+    click.option(
+        "--image-column",
+        metavar="NAME",
+        help="Column of a Parquet SOURCE with the images.  [default: image, or the only column that can be it]",
+    ),
+    click.option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of a Parquet SOURCE with the labels.  [default: label, or the only column that can be it]",
+    ),
+    click.option(
+        "--holdout",
+        type=FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="SHARE",
+        help="Test on this share of the training images of each class, and leave out the test split.  [default: 0.2 if "
+        "SOURCE has no test split]",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 1024),
+        metavar="N",
+        default=None,
+        help="Number of processes.  [default: one per core]",
+    ),
+)
+
+
+def source_options(command: Command) -> Command:
+    """How to read original images."""
+    for option in reversed(SOURCE_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -85,27 +134,6 @@ def data() -> None:
     help="Replace existing sets in FOLDER, and discard unfinished work started with other options.",
 )
 @click.option(
-    "--download", is_flag=True, help="Download a torchvision set if it is missing; nothing else uses the network."
-)
-@click.option(
-    "--root",
-    type=LocalPath(),
-    metavar="FOLDER",
-    default=Path("downloads"),
-    show_default=True,
-    help="Folder of torchvision's sets.",
-)
-@click.option(
-    "--image-column",
-    metavar="NAME",
-    help="Column of a Parquet SOURCE with the images.  [default: image, or the only column that can be it]",
-)
-@click.option(
-    "--label-column",
-    metavar="NAME",
-    help="Column of a Parquet SOURCE with the labels.  [default: label, or the only column that can be it]",
-)
-@click.option(
     "--per-class",
     type=click.IntRange(0, 10**9),
     nargs=2,
@@ -113,29 +141,13 @@ def data() -> None:
     metavar="TRAIN TEST",
     help="Use only the first TRAIN training and TEST test images of each class.  [default: all]",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1024),
-    metavar="N",
-    default=None,
-    help="Number of processes.  [default: one per core]",
-)
-def write(  # one argument per option
-    source: str,
-    folder: Path,
-    also: str,
-    download: bool,
-    root: Path,
-    image_column: str | None,
-    label_column: str | None,
-    per_class: tuple[int, int] | None,
-    **options: Any,
-) -> None:
+@source_options
+def write(source: str, folder: Path, also: str, per_class: tuple[int, int] | None, **options: Any) -> None:
     """Write the images of SOURCE to FOLDER as FFCV files with a manifest.
 
     \b
-    SOURCE is a class folder (train/CLASS/*.jpg and val/CLASS/*.jpg), a Parquet file or folder with columns of
-    images and labels, torchvision:CIFAR10 or torchvision:CIFAR100.
+    SOURCE has folders of classes (train/CLASS/*.jpg and val/CLASS/*.jpg, or CLASS/*.jpg), or is a Parquet file or
+    folder with columns of images and labels, torchvision:CIFAR10 or torchvision:CIFAR100.
     \b
     raysweep data write cifar10.parquet data/cifar10
     raysweep data write /data/imagenet data/imagenet128 --side 144
@@ -156,9 +168,7 @@ def write(  # one argument per option
     from raysweep.write.sources.subset import Subset
     from raysweep.write.write_sets import write_sets
 
-    found: Source = open_source(
-        source, root=root, download=download, image_column=image_column, label_column=label_column
-    )
+    found: Source = open_source(source, **{name: options.pop(name) for name in READING})
     if per_class:
         found = Subset(found, *per_class)
     sizes = [size for size in also.split(",") if size.strip()]
@@ -182,14 +192,89 @@ def _print_written(sets: Mapping[Path, Manifest], folder: Path, source: Source) 
 
 
 @data.command()
-@click.argument("folder", type=LocalPath())
+@click.argument("folder", type=LocalPath(), metavar="PATH")
+@source_options
+@click.option(
+    "--sheet",
+    type=LocalPath(),
+    metavar="FILE",
+    help="Where to write the contact sheet of original images, a PNG file.  [default: check-NAME.png]",
+)
 @json_option
-def check(folder: Path, as_json: bool) -> None:
-    """Verify the checksums of the files in FOLDER and print the manifest.
+def check(folder: Path, as_json: bool, sheet: Path | None, workers: int | None, **options: Any) -> None:
+    """Look at original images before they are written, or verify the checksums of an image set.
+
+    Original images, in all forms that `raysweep data write` reads, are decoded once. A table lists the splits, and what
+    may be a mistake: broken images, duplicates within and across splits, extreme shapes, classes with few images. A
+    contact sheet shows images of each class. Of an image set, the manifest is printed.
 
     \b
+    raysweep data check /path/to/images
     raysweep data check data/mine
     """
+    from raysweep.sweeps.unwritten import has_originals
+
+    if has_originals(folder):
+        _check_originals(str(folder), as_json, sheet, workers, options)
+    else:
+        _check_set(folder, as_json)
+
+
+def _check_originals(
+    spec: str, as_json: bool, sheet: Path | None, workers: int | None, options: Mapping[str, Any]
+) -> None:
+    from raysweep.write.check_source import check_source
+    from raysweep.write.contact_sheet import contact_sheet
+    from raysweep.write.sources import open_source
+
+    source = open_source(spec, **options)
+    with counted(f"looking at {source.name}") as progress:
+        checked = check_source(source, workers, progress)
+    out = sheet or Path(f"check-{source.name.replace('/', '-')}.png")
+    write_output(out, contact_sheet(checked.sheet, source.spec))
+    if as_json:
+        print_json(
+            [asdict(replace(checked, sheet={})) | {"source": source.spec, "notes": source.notes, "sheet": str(out)}]
+        )
+        return
+    for sentence in source.notes:
+        note(sentence)
+    say(_splits_table(checked))
+    found = [finding for finding in checked.findings if finding.count]
+    rows = ((f"{finding.count:,}", finding.what, ", ".join(finding.examples)) for finding in found)
+    say("\n" + (table(("count", "what", "such as"), rows) if found else "Nothing unusual was found."))
+    for sentence in checked.warnings:
+        warn(sentence)
+    say(f"\ncontact sheet: {out}")
+
+
+def _splits_table(checked: Checked) -> str:
+    """The splits with the numbers of their images and classes, and the sides of the images."""
+    rows = [
+        (
+            name,
+            f"{seen.images:,}",
+            sum(map(bool, seen.counts)),
+            *_ends(checked.classes, seen.counts),
+            _sides(seen.sides),
+        )
+        for name, seen in checked.splits.items()
+    ]
+    header = ("split", "images", "classes", "fewest in a class", "most in a class", "short sides, px")
+    return table(header, rows)
+
+
+def _ends(classes: Sequence[str], counts: Sequence[int]) -> tuple[str, str]:
+    few, many = (pick(range(len(counts)), key=counts.__getitem__) for pick in (min, max))
+    return f"{counts[few]:,} ({classes[few]})", f"{counts[many]:,} ({classes[many]})"
+
+
+def _sides(sides: tuple[int, int, int]) -> str:
+    least, median, most = sides
+    return f"{least}" if least == most else f"{least} to {most}, median {median}"
+
+
+def _check_set(folder: Path, as_json: bool) -> None:
     from raysweep.data.manifest import read_manifest, verify
 
     manifest = read_manifest(folder)

@@ -105,11 +105,12 @@ def init_stats(
     from raysweep.store.store import Store
     from raysweep.sweeps.resources import Resources
     from raysweep.sweeps.study_sweep import check, left_out
+    from raysweep.sweeps.unwritten import with_images
     from raysweep.train.devices import check_device
 
     check_device(device)
     keeps("the combinations that are measured are in the store")
-    request = take_request(options, [cells(inits, activations, norms)])
+    request = with_images(take_request(options, [cells(inits, activations, norms)]))
     checked = check(request, Resources(inline=True))
     for planned in checked.omitted:
         note(left_out(planned))

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from raysweep.analysis.our_networks import our_network
 from raysweep.cost import find_cost, native_recipe
 from raysweep.errors import RaysweepError, unknown
 from raysweep.networks import networks
+from raysweep.networks.outside import EXAMPLES, NAMES
 from raysweep.patch import recipe_fields, type_name
 from raysweep.registry import Registry
 from raysweep.space import Space, find_space
@@ -35,7 +37,10 @@ def _variants(of: str | None) -> Iterable[Row]:
         space = find_space(of)
         return [{"name": p.name, "summary": p.words(), "paper": space.paper} for p in space.parameters]
     study = find_study(of)
-    return [{"name": v.name, "summary": v.sentence, "paper": study.paper} for v in study.variants]
+    return [
+        {"name": v.name, "summary": v.sentence, "paper": study.paper, "our network": our_network(study, v.name)}
+        for v in study.variants
+    ]
 
 
 def _fields(of: str | None) -> Iterable[Row]:
@@ -50,11 +55,24 @@ def _fields(of: str | None) -> Iterable[Row]:
 
 
 def _networks(of: str | None) -> Iterable[Row]:
+    if of is not None:
+        yield from _networks_of(of)
+        return
     for entry in networks():
         recipe = native_recipe(entry.name)
         cost = find_cost(recipe)
         size = f"{cost.params / 1e6:.4g} M parameters, {cost.macs / 1e6:,.0f} M MACs at {recipe.data.side} px"
         yield {"name": entry.name, "summary": f"{entry.summary}; {size}", "paper": entry.paper}
+    for source in NAMES:
+        words = f"a network of {source}, e.g. {EXAMPLES[source]}; `raysweep list networks {source}` lists them"
+        yield {"name": f"{source}:NAME", "summary": words, "paper": ""}
+
+
+def _networks_of(source: str) -> Iterable[Row]:
+    """The networks of a package, by the names that `--network` takes."""
+    if source not in NAMES:
+        raise unknown("source of networks", source, NAMES)
+    return [{"name": f"{source}:{name}", "summary": f"{source}'s {name}", "paper": ""} for name in NAMES[source]()]
 
 
 def _registered(place: str) -> Callable[[str | None], Iterable[Row]]:
@@ -91,16 +109,18 @@ KINDS: dict[str, Callable[[str | None], Iterable[Row]]] = {
 
 @click.command(name="list")
 @click.argument("kind", metavar="|".join(KINDS))
-@click.argument("of", required=False, metavar="[STUDY]")
+@click.argument("of", required=False, metavar="[STUDY|SOURCE]")
 @json_option
 def list_things(kind: str, of: str | None, as_json: bool) -> None:
     """List studies, networks, recipe fields and other names.
 
-    Prints one row for each, with a sentence and its paper.
+    Prints one row for each, with a sentence and its paper; for variants also whether our network is the one of the
+    published number.
 
     \b
     raysweep list studies
     raysweep list variants activation
+    raysweep list networks timm
     raysweep list fields
     """
     if kind not in KINDS:
@@ -109,4 +129,6 @@ def list_things(kind: str, of: str | None, as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        say(table(("name", "what it is", "paper"), ((row["name"], row["summary"], row["paper"]) for row in rows)))
+        more = [name for name in ("our network",) if any(name in row for row in rows)]
+        columns = ("name", "summary", "paper", *more)
+        say(table(("name", "what it is", "paper", *more), ([row[name] for name in columns] for row in rows)))

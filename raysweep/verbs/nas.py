@@ -159,13 +159,14 @@ def take_nas(options: dict[str, Any]) -> NasRequest:
     """
     from raysweep.nas.limits import Limits
     from raysweep.nas_trials.nas_request import NasRequest, parse_budget
+    from raysweep.sweeps.unwritten import with_images
 
     methods, seeds = options.pop("methods"), options["seeds"]
     budgets, chosen = options.pop("budgets"), pairs(options.pop("method_options"))
     budget = parse_budget(budgets) if budgets else None
     space, holdout = options.pop("space"), options.pop("holdout")
     limits = {name: options.pop(name) for name in ("max_params", "max_macs")}
-    request = take_request(options, ())
+    request = with_images(take_request(options, ()))
     within = Limits(**{name: None if limit is None else int(limit) for name, limit in limits.items()})
     return NasRequest(space, methods, budget, request, seeds, chosen, holdout, within)
 

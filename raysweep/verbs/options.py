@@ -61,10 +61,9 @@ def with_options(command: Command, table: Mapping[str, Argument], note: str = ""
         command = click.option(
             f"--{name.replace('_', '-')}",
             name,
-            type=_type(argument),
             default=argument.default,
             show_default=bool(argument.default),
-            metavar=argument.metavar,
+            **({"is_flag": True} if argument.kind is bool else {"type": _type(argument), "metavar": argument.metavar}),
             help=f"{note}{argument.help}" + (f" Sets {argument.path}." if argument.path else ""),
         )(command)
     return command

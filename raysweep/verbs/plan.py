@@ -46,8 +46,10 @@ def plan(studies: tuple[str, ...], as_json: bool, price: float | None, measure: 
     raysweep plan activation --protocol cifar10 --seeds 3 --epochs 10 --json
     raysweep plan joint --protocol cifar10 --trials 200
     """
+    from raysweep.sweeps.unwritten import with_images
+
     space = take_space(options, studies)
-    request = take_request(options, studies)
+    request = with_images(take_request(options, studies))
     if space is None:
         planned, pace = request.plan(), _pace(request, measure)
         if as_json:

@@ -28,9 +28,11 @@ def run(studies: tuple[str, ...], keep_checkpoints: bool, **options: Any) -> Non
     from raysweep.sweeps.resources import take_resources
     from raysweep.sweeps.space_sweep import run_space
     from raysweep.sweeps.study_sweep import run_studies
+    from raysweep.sweeps.unwritten import with_images
 
     space = take_space(options, studies)
     request, resources = take_request(options, studies), take_resources(options)
+    request = with_images(request)
     begin_work(KEPT)
     if space:
         outcome = run_space(request, resources, space, keep_checkpoints)

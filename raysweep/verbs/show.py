@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raysweep.errors import RaysweepError
 from raysweep.identity import recipe_from_json
+from raysweep.networks.outside import is_outside, operated
 from raysweep.patch import diff, flatten
 from raysweep.planning import changes
 from raysweep.protocols import PROTOCOLS, find_protocol
@@ -45,11 +47,36 @@ def show(trial: str, store: str, every: bool, as_json: bool) -> None:
         return
     for line in _meaning(found, recipe, opened.members().to_pylist()):
         say(line)
+    for line in _surgery(recipe, every):
+        say(line)
     if every:
         fields = ((path, brief(value)) for path, value in found["recipe"].items())
         say("\n" + table(("field", "value"), fields))
     shown = ((key, value) for key, value in found.items() if key not in ("recipe", "diff", "studies", "trial"))
     say("\n" + table(("result and provenance", ""), shown))
+
+
+MOST_PLACES = 4
+"""Number of replaced layers that are named, unless all are asked for."""
+
+
+def _surgery(recipe: Recipe, every: bool) -> Iterator[str]:
+    """What was replaced in a network from outside, computed again from the recipe: how many, and where."""
+    if not is_outside(recipe.network.name):
+        return
+    import torch
+
+    try:
+        with torch.device("meta"):
+            _, done = operated(recipe.network, recipe.data.shape)
+    except RaysweepError as error:
+        yield f"\nsurgery on {printable(recipe.network.name)} cannot be repeated here: {printable(str(error))}"
+        return
+    yield f"\nsurgery on {printable(recipe.network.name)}: {'' if done else 'nothing is replaced'}"
+    for replaced in done:
+        shown = replaced.where if every else replaced.where[:MOST_PLACES]
+        more = f" and {len(replaced.where) - len(shown)} more" if len(shown) < len(replaced.where) else ""
+        yield from paragraph(printable(f"  {replaced}{': ' if shown else ''}{', '.join(shown)}{more}"))
 
 
 def protocol_of(found: Mapping[str, Any]) -> Recipe:

@@ -15,6 +15,7 @@ from raysweep.terminal.watch_store import EVERY_S, LEAST_S, seconds_between, wat
 from raysweep.verbs.options import FloatRange, json_option, open_store, print_json, store_option
 
 if TYPE_CHECKING:
+    from raysweep.store.asked_questions import AskedQuestion
     from raysweep.store.store import Store
 
 STATUSES = ("finished", "running", "interrupted", "diverged", "failed", "stopped", "waiting")
@@ -32,7 +33,7 @@ STATUSES = ("finished", "running", "interrupted", "diverged", "failed", "stopped
 )
 @json_option
 def status(store: str, watched: bool, every: float | None, as_json: bool) -> None:
-    """Print the progress of every study in a store.
+    """Print the progress of every study in a store, and of every question of `raysweep decide`.
 
     It works while a sweep runs, from any machine that can access the store.
 
@@ -47,16 +48,32 @@ def status(store: str, watched: bool, every: float | None, as_json: bool) -> Non
 
         watch(Store.open(store), every_s)  # which shows the problems itself
         return
+    from raysweep.store.asked_questions import asked_questions
+
     opened = open_store(store)
+    questions = asked_questions(opened.files, opened.note)
     rows = status_rows(opened)
     if as_json:
-        print_json(rows)
+        print_json(with_questions(rows, questions))
         return
     header = ("study", "protocol", "line", *STATUSES, "epochs", "updated")
     keys = ("study", "protocol", "line", *STATUSES, "epochs", "updated_at")
     say(table(header, ([_cell(row[key]) for key in keys] for row in rows)))
     for line in running_lines(opened):
         say(line)
+    if questions:
+        from raysweep.terminal.questions import questions_text
+
+        say(f"\n{questions_text(questions)}")
+
+
+def with_questions(rows: Sequence[dict[str, Any]], questions: Sequence[AskedQuestion]) -> list[dict[str, Any]]:
+    """The rows, each with the questions about its study: `decide`, an array of objects; one more row where none is."""
+    others = sorted({one.study for one in questions} - {row["study"] for row in rows})
+    return [
+        row | {"decide": [one.to_json() for one in questions if one.study == row["study"]]}
+        for row in [*rows, *(_status_row((study, "", ""), []) for study in others)]
+    ]
 
 
 def running_lines(store: Store) -> Iterator[str]:

@@ -18,6 +18,7 @@ from raysweep.safe import printable
 from raysweep.write.decode import BadImageError, to_rgb, upright
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Picture, Read
+from raysweep.write.work import Work
 
 STORED = np.dtype([("size", "<u4"), ("crc", "<u4"), ("height", "<u2"), ("width", "<u2"), ("mode", "u1")])
 """One image in one size: number of stored bytes and their CRC-32, sides in px, and JPG or RAW."""
@@ -56,6 +57,25 @@ def encode_all(read: Read, indices: Sequence[int], forms: Sequence[Form]) -> Enc
             row["stored"][k] = entry
             data[k].append(content)
     return Encoded(rows, [b"".join(part) for part in data], reasons, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Task(Work[Encoded]):
+    """Images of one split to encode."""
+
+    forms: tuple[Form, ...]
+
+    def do(self, read: Read) -> Encoded:
+        """Encode them."""
+        return encode_all(read, self.indices, self.forms)
+
+    def lost(self, reason: str) -> Encoded:
+        """One image that cannot be stored."""
+        return not_stored(self.indices[0], len(self.forms), reason)
+
+    def joined(self, parts: Sequence[Encoded]) -> Encoded:
+        """The parts in their order."""
+        return joined(parts)
 
 
 def not_stored(index: int, forms: int, reason: str) -> Encoded:

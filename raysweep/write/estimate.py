@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError
 from raysweep.units import rough_duration, short
+from raysweep.write.encode import Encoded, Task
 from raysweep.write.forms import Form, Forms
 from raysweep.write.sources.base import Samples
-from raysweep.write.workers import Encoders, Task
+from raysweep.write.work import Work
+from raysweep.write.workers import Workers
 
 RAW_BELOW = 1 << 30
 """`auto` stores uncompressed pixels if all images together take fewer bytes: any machine can hold them in memory."""
@@ -79,11 +81,11 @@ def decided(forms: Forms, pixel_bytes: Mapping[str, float]) -> dict[str, Form]:
     }
 
 
-def measure(splits: Mapping[str, Samples], forms: Forms, encoders: Encoders) -> Estimate:
+def measure(splits: Mapping[str, Samples], forms: Forms, encoders: Workers) -> Estimate:
     """Encode some of the images in the same way as all of them will be."""
     tried = tuple(replace(form, encoding="jpg") if form.encoding == "auto" else form for form in forms.values())
     tasks = [Task(split, run, tried) for split, run in _runs({split: len(part) for split, part in splits.items()})]
-    found = list(encoders.encode(_until(SAMPLING_S, tasks)))
+    found = list(encoders.results(_until(SAMPLING_S, tasks)))
     rows = np.concatenate([encoded.rows for _, encoded in found])["stored"]
     rows = rows[(rows["size"] > 0).all(axis=1)]
     decoded = rows["height"].astype(np.int64) * rows["width"] * 3
@@ -117,7 +119,7 @@ def _runs(images: Mapping[str, int]) -> list[tuple[str, range]]:
     return Random(0).sample(runs, min(count, len(runs)))
 
 
-def _until(seconds: float, tasks: Sequence[Task]) -> Iterator[Task]:
+def _until(seconds: float, tasks: Sequence[Task]) -> Iterator[Work[Encoded]]:
     end = time.monotonic() + seconds
     for k, task in enumerate(tasks):
         if k and time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""The program of a worker that encodes images: `python -m raysweep.write.worker DESCRIPTOR`, see `workers.py`.
+"""The program of a worker that decodes images: `python -m raysweep.write.worker DESCRIPTOR`, see `workers.py`.
 
 It takes tasks from a socket until that is closed, as happens when the writing process ends.
 """
@@ -10,8 +10,8 @@ import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
+import raysweep.write.decode  # noqa: F401 - imported before the first task, whose time is measured
 from raysweep.data.opencv import opencv
-from raysweep.write.encode import encode_all
 
 
 def main() -> None:
@@ -22,7 +22,8 @@ def main() -> None:
     with suppress(EOFError, ConnectionError):
         connection.send("ready")
         while True:
-            connection.send(encode_all(*connection.recv()))
+            read, work = connection.recv()
+            connection.send(work.do(read))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes that encode images, each used by one thread and replaced when it dies or does not answer.
+"""Processes that decode images, each used by one thread and replaced when it dies or does not answer.
 
 Each is a new Python process, neither forked (this process may have threads) nor started by multiprocessing (which would
 run a user's script again). A worker has one task at a time. If it dies, the images of its task are tried one by one: an
@@ -13,19 +13,20 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from raysweep.errors import RaysweepError
 from raysweep.process.children import child_environment, python_module
-from raysweep.write.encode import Encoded, joined, not_stored
-from raysweep.write.forms import Form
 from raysweep.write.sources.base import Read, Samples
+from raysweep.write.work import Work
+
+Result = TypeVar("Result")
 
 STALL_S = 300.0
 """Seconds without an answer after which a worker is considered dead."""
@@ -33,15 +34,6 @@ EXIT_S = 5.0
 """Seconds that a worker may take to exit after closing its socket."""
 MAX_DEATHS = 20
 """Number of workers that may die without any image encoded in between; then the images are not the cause."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """Images of one split to encode."""
-
-    split: str
-    indices: Sequence[int]
-    forms: tuple[Form, ...]
 
 
 class _Worker:
@@ -67,17 +59,17 @@ class _Worker:
         self.connection = Connection(ours.detach())
         self.is_ready = False
 
-    def encode(self, read: Read, task: Task) -> Encoded:
-        """Encode the images of a task.
+    def do(self, read: Read, task: Work[Result]) -> Result:
+        """The result of a task.
 
         Raises:
             EOFError, OSError: the process has died; TimeoutError: it does not answer.
         """
         if not self.is_ready:
             self.is_ready = bool(self._answer())
-        self.connection.send((read, task.indices, task.forms))
-        encoded: Encoded = self._answer()
-        return encoded
+        self.connection.send((read, task))
+        result: Result = self._answer()
+        return result
 
     def _answer(self) -> Any:
         if not self.connection.poll(STALL_S):
@@ -95,7 +87,7 @@ class _Worker:
         return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
 
 
-class Encoders:
+class Workers:
     """A pool of workers; use it as a context manager."""
 
     def __init__(self, splits: Mapping[str, Samples], workers: int) -> None:
@@ -112,7 +104,7 @@ class Encoders:
         for worker in self.workers:
             self._free.put(worker)
 
-    def __enter__(self) -> Encoders:
+    def __enter__(self) -> Workers:
         return self
 
     def __exit__(
@@ -127,41 +119,41 @@ class Encoders:
             worker.end()
         self._errors.close()
 
-    def encode(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Encoded]]:
+    def results(self, tasks: Iterator[Work[Result]]) -> Iterator[tuple[Work[Result], Result]]:
         """Tasks with their results, in the order in which they finish; few tasks are taken ahead of the workers.
 
         Raises:
             RaysweepError: workers keep dying.
         """
-        running: dict[Future[Encoded], Task] = {}
+        running: dict[Future[Result], Work[Result]] = {}
         while True:
             while len(running) < 2 * len(self.workers) and (task := next(tasks, None)):
-                running[self._threads.submit(self._encode, task)] = task
+                running[self._threads.submit(self._result, task)] = task
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result()
 
-    def _encode(self, task: Task) -> Encoded:
+    def _result(self, task: Work[Result]) -> Result:
         worker = self._free.get()
         try:
-            return self._encode_with(worker, task)
+            return self._result_from(worker, task)
         finally:
             self._free.put(worker)
 
-    def _encode_with(self, worker: _Worker, task: Task) -> Encoded:
+    def _result_from(self, worker: _Worker, task: Work[Result]) -> Result:
         with self._lock:  # sources are not made for threads
             read = self._splits[task.split].fetch(task.indices)
         try:
-            encoded = worker.encode(read, task)
+            result = worker.do(read, task)
         except (EOFError, OSError) as error:
             reason = self._restart(worker, error)
         else:
             self._deaths = 0
-            return encoded
+            return result
         if len(task.indices) == 1:
-            return not_stored(task.indices[0], len(task.forms), f"the process that decodes it {reason}".rstrip("."))
-        return joined([self._encode_with(worker, replace(task, indices=[index])) for index in task.indices])
+            return task.lost(f"the process that decodes it {reason}".rstrip("."))
+        return task.joined([self._result_from(worker, replace(task, indices=[index])) for index in task.indices])
 
     def _restart(self, worker: _Worker, error: Exception) -> str:
         """Replace a process that has died or does not answer; returns how it ended."""
@@ -176,7 +168,7 @@ class Encoders:
             self._deaths += 1
             if not worker.is_ready or self._deaths > MAX_DEATHS:
                 raise RaysweepError(
-                    f"the processes that encode images keep dying: the last one {reason} If they run out of memory, "
+                    f"the processes that decode images keep dying: the last one {reason} If they run out of memory, "
                     "use fewer --workers."
                 )
             worker.start()

@@ -15,13 +15,14 @@ from typing import Any
 from raysweep.data.manifest import Manifest, read_manifest
 from raysweep.errors import RaysweepError
 from raysweep.process.machine import usable_cores
+from raysweep.write.encode import Task
 from raysweep.write.estimate import SHARD_BYTES, decided, measure
 from raysweep.write.forms import Form, Forms, make_forms
 from raysweep.write.publishing import finish, publish, refuse_bad
 from raysweep.write.resuming import Progress, Request, Say, find_matching, missing_forms, options
 from raysweep.write.sources.base import Source, check_labels, check_nothing_passed_over, warnings
 from raysweep.write.staging import Job, Staging, staging_folder
-from raysweep.write.workers import Encoders, Task
+from raysweep.write.workers import Workers
 
 SHARD_IMAGES = 200
 """Largest number of images that are encoded by a worker at a time; a kill loses what its workers have not finished."""
@@ -79,7 +80,7 @@ def write_sets(
     _check(request)
     if strict:
         _check_strictly(request)
-    for sentence in (*source.notes, *warnings(source)):
+    for sentence in (*source.notes, *(f"warning: {text}" for text in warnings(source))):
         request.say(sentence)
     with _explained(request), staging_folder(folder) as place:
         _write(request, place)
@@ -136,7 +137,7 @@ def _write(request: Request, place: Path) -> None:
     if not forms:
         return
     workers = min(request.workers or usable_cores(), -(-request.images // SHARD_IMAGES))
-    with Encoders(request.source.splits, workers) as encoders:
+    with Workers(request.source.splits, workers) as encoders:
         staging = _continued(request, earlier) if earlier else _begun(request, place, forms, encoders)
         _encode(request, staging, encoders)
         if (right := _right_forms(staging, forms)) != staging.job.forms:
@@ -156,7 +157,7 @@ def _continued(request: Request, staging: Staging) -> Staging:
     return staging
 
 
-def _begun(request: Request, place: Path, forms: Forms, encoders: Encoders) -> Staging:
+def _begun(request: Request, place: Path, forms: Forms, encoders: Workers) -> Staging:
     """New work, with the encodings and the size of shards that some of the images suggest.
 
     Raises:
@@ -178,12 +179,12 @@ def _begun(request: Request, place: Path, forms: Forms, encoders: Encoders) -> S
     return Staging.begin(place, Job(options(request.source, forms), chosen, images, shard_images))
 
 
-def _encode(request: Request, staging: Staging, encoders: Encoders) -> None:
+def _encode(request: Request, staging: Staging, encoders: Workers) -> None:
     """Encode the missing shards."""
     request.staging = staging
     request.progress(staging.count, staging.total)
     forms = tuple(staging.job.forms.values())
-    for task, encoded in encoders.encode(Task(split, indices, forms) for split, indices in staging.missing()):
+    for task, encoded in encoders.results(Task(split, indices, forms) for split, indices in staging.missing()):
         staging.save(task.split, encoded)
         request.progress(staging.count, staging.total)
 

@@ -66,7 +66,7 @@ def test_a_study_that_is_not_there(full_store: Store, store: Store) -> None:
 def test_published_numbers_are_the_papers() -> None:
     assert len(published()) == 372
     assert published().columns.tolist() == [
-        *("study", "variant", "dataset", "network", "top1", "logloss", "source", "note")
+        *("study", "variant", "dataset", "network", "top1", "logloss", "source", "note", "ours")
     ]
     paper = published_study("activation", "relu")
     assert len(paper) == 24

@@ -11,10 +11,12 @@ from click.testing import CliRunner
 
 from raysweep import notebook
 from raysweep.analysis.load import load_lines
+from raysweep.analysis.our_networks import OTHER
+from raysweep.analysis.page.gain_tables import summary
 from raysweep.analysis.page.live import LiveReport
 from raysweep.analysis.statistics.comparisons import gains, tops
 from raysweep.identity import recipe_from_json, recipe_json, trial_id
-from raysweep.patch import patch
+from raysweep.patch import set_fields
 from raysweep.request import Request
 from raysweep.store.query import results_table
 from raysweep.store.store import Store
@@ -45,7 +47,7 @@ def end(store: Store, trial: str, top1: float, day: int) -> None:
 
 def twin(store: Store, row: dict[str, Any], changes: dict[str, Any], day: int, **more: Any) -> str:
     """A trial of the same variant and seed with another recipe."""
-    recipe = patch(recipe_from_json(row["recipe"]), changes)
+    recipe = set_fields(recipe_from_json(row["recipe"]), changes)
     other = row | {"trial": trial_id(recipe), "recipe": recipe_json(recipe)} | more
     store.write_members([other])
     end(store, str(other["trial"]), 0.3, day)
@@ -115,3 +117,26 @@ def test_points_that_two_drivers_named_alike_are_both_kept(store: Store) -> None
     assert len(found) == 2
     assert not store.problems
     assert {row["trial"] for row in results_table(store, "joint").to_pylist()} == {row["trial"], other}
+
+
+@pytest.mark.parametrize("day", [1, 3])
+def test_trials_of_another_network_are_left_out_at_every_seed(store: Store, day: int) -> None:
+    """The networks of resnet/ror were reconstructions under another name, which no longer exists."""
+    row = fill(store, "resnet", "ror")["ror"]
+    before = {"network.name": "vgglike50_ror", "network.stem_activation": ""}
+    old = [twin(store, row, before | {"seed": seed}, day, seed=seed) for seed in (0, 1)]
+    (line,) = load_lines(store, ["resnet"])
+    assert tops(line)["ror"].tolist() == [50.0]
+    (problem,) = store.problems
+    for value in ("resnet/ror", row["trial"], *old):
+        assert value in problem
+    found = results_table(Store.open(store.uri), "resnet").to_pylist()
+    assert not {member["trial"] for member in found} & set(old)
+
+
+def test_older_trials_alone_are_of_other_layers_than_the_published_number(store: Store) -> None:
+    row = fill(store, "resnet", "ror")["ror"] | {"variant": "ror_var"}
+    twin(store, row, {"network.name": "vgglike50_ror_var", "network.stem_activation": ""}, 3)
+    table = summary(load_lines(store, ["resnet"])[0]).set_index("variant")
+    assert table.loc["ror_var", "our_network"] == OTHER
+    assert not store.problems

@@ -17,7 +17,15 @@ from raysweep.recipe import NetworkRecipe, Recipe
 from raysweep.train.loop import check_trial
 from raysweep.train.update import loss_of
 
-DEEPER = {"resnet1202_cifar", "resnet152", "resnet152_v1", "resnet101", "thinresnet101", "preresnet101"}
+DEEPER = {
+    "resnet1202_cifar",
+    "resnet152",
+    "resnet152_v1",
+    "resnet101",
+    "thinresnet101_nobn",
+    "thinresnet101_bn",
+    "preresnet101",
+}
 DEEPER |= {"preresnet164_cifar"}
 DEEPER |= {
     entry.name for entry in networks() if entry.name.startswith(("nasnet_a", "amoebanet", "enas_micro", "darts_v"))

@@ -8,6 +8,8 @@ import pytest
 
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
+from raysweep.store.asked_questions import AskedQuestions
+from raysweep.store.decision_log import DecisionLog
 from raysweep.store.store import Store
 from tests.store.test_store import member_row, trial_row
 
@@ -49,3 +51,22 @@ def test_an_empty_bucket_holds_no_store(uri: str) -> None:
 def test_a_bucket_that_is_not_there_is_refused(uri: str) -> None:
     with pytest.raises(RaysweepError, match="s3://nobody"):
         Store.open("s3://nobody/results", create=True)
+
+
+def test_a_question_of_decide_is_followed_and_protected_from_another_writer(uri: str) -> None:
+    store = Store.open(uri, create=True)
+    head = {"study": "activation", "variants": ["relu", "elu"], "baseline": "relu", "margin": 1.0, "level": 0.05}
+    questions = AskedQuestions(store.files, store.note)
+    assert questions.refresh() == []
+    slow, fast = (DecisionLog(store.files, "activation-1", head | {"settings": {}}) for _ in range(2))
+    fast.add({"variant": "elu", "seed": 0, "trial": "a", "value": 61.5})
+    (found,) = questions.refresh()
+    assert (found.trials["elu"], found.stop) == (["a"], "")
+    with pytest.raises(RaysweepError, match=r"decisions/activation-1\.jsonl"):
+        slow.add({"variant": "elu", "seed": 0, "trial": "a", "value": 99.9})
+    again = DecisionLog(store.files, "activation-1", head | {"settings": {}})
+    again.add({"stop": "the time is used"})
+    (found,) = questions.refresh()
+    assert (found.trials["elu"], found.stop, store.problems) == (["a"], "the time is used", [])
+    with pytest.raises(RaysweepError, match=r"solver\.lr"):
+        DecisionLog(store.files, "activation-1", head | {"settings": {"solver.lr": 0.1}})

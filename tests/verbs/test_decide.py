@@ -20,7 +20,7 @@ from raysweep.store.store import Store
 from raysweep.sweeps import measured_pace, resources
 from raysweep.verbs.entry import raysweep as command
 
-SMALL = {"protocol": "demo", "width": 0.0625, "epochs": 1, "variants": "elu", "inline": True}
+SMALL = {"protocol": "demo", "width": 0.0625, "epochs": 1, "variants": "elu", "inline": True, "race_only": True}
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ def pace(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("pace")
 def test_it_answers_within_the_budget_and_continues(small_images: Path, tmp_path: Path) -> None:
     asked = SMALL | {"data": small_images, "store": tmp_path / "s"}
-    (answer,) = raysweep.decide("activation", budget="3s", **asked)
+    (answer,) = raysweep.decide("activation", budget="3s", **asked).answers
     assert (answer.study, answer.variant, answer.baseline.name) == ("activation", "elu", "relu")
     trials = raysweep.results("activation", store=tmp_path / "s")
     assert set(trials["variant"]) == {"relu", "elu"}
     assert (trials["status"] == "finished").all()
-    (again,) = raysweep.decide("activation", budget="3s", **asked)
+    (again,) = raysweep.decide("activation", budget="3s", **asked).answers
     assert len(raysweep.results("activation", store=tmp_path / "s")) == len(trials)
     assert again.verdict == answer.verdict
     with pytest.raises(RaysweepError) as error:
@@ -80,7 +80,7 @@ def test_only_studies_are_decided(study: str, value: str) -> None:
 @pytest.mark.usefixtures("pace")
 def test_a_dry_run_prints_the_first_runs_and_trains_nothing(small_images: Path, tmp_path: Path) -> None:
     words = ["decide", "activation", "pooling", "--protocol", "demo", "--data", str(small_images), "--budget", "1h"]
-    words += ["--store", str(tmp_path / "s"), "--variants", "elu,tanh,average", "--dry-run", "--json"]
+    words += ["--store", str(tmp_path / "s"), "--variants", "elu,tanh,average", "--dry-run", "--json", "--race-only"]
     done = CliRunner().invoke(command, words, catch_exceptions=False)
     rows = {row["variant"]: row for row in json.loads(done.stdout)}
     assert {name: row["runs"] for name, row in rows.items()} == {"relu": 3, "elu": 2, "tanh": 2, "average": 2}
@@ -90,7 +90,15 @@ def test_a_dry_run_prints_the_first_runs_and_trains_nothing(small_images: Path, 
 def test_the_notebook_takes_what_the_command_takes() -> None:
     options = {parameter.name for parameter in command.commands["decide"].params}
     known = {*notebook.DECIDE, *notebook.REQUEST, *notebook.SHORTHANDS, *resources.ARGUMENTS, "variants"} - {"seeds"}
-    assert options == known | {"studies", "assignments", "keep_checkpoints", "dry_run", "as_json"}
+    assert options == known | {
+        "studies",
+        "assignments",
+        "keep_checkpoints",
+        "dry_run",
+        "as_json",
+        "race_only",
+        "tune_rates",
+    }
 
 
 @pytest.mark.long
@@ -126,7 +134,7 @@ def test_a_killed_driver_on_ray_goes_on_to_the_verdicts_of_its_log(small_images:
     done = subprocess.run([sys.executable, "-m", "raysweep", *words, "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert results()[: len(before)] == before
-    (answer,) = json.loads(done.stdout)
+    (answer,) = json.loads(done.stdout)["answers"]
     verdicts = [json.loads(line) for line in next((store / "decisions").glob("*")).read_text().splitlines()]
     assert [row["verdict"] for row in verdicts if "verdict" in row][-1] == answer["verdict"]
     trials = [json.loads(line)["trial"] for line in results()]

@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from PIL import Image
 
 from raysweep.data import passed_over
 from raysweep.errors import RaysweepError
-from raysweep.write.sources import open_source, walk
+from raysweep.write.sources import kinds, open_source, walk
 from raysweep.write.sources.base import Source, check_labels, warnings
 from raysweep.write.sources.folder import FolderSource
 from raysweep.write.sources.open_image import open_regular
@@ -208,7 +209,7 @@ def test_an_unreadable_folder_that_may_be_parquet_is_an_error(
     def refuse(path: Path) -> bool:
         raise PermissionError(13, "Permission denied", str(path / "train"))
 
-    monkeypatch.setattr("raysweep.write.sources.parquet_files.is_set", refuse)
+    monkeypatch.setattr(kinds, "KINDS", (replace(kinds.KINDS[0], recognises=refuse),))
     with pytest.raises(RaysweepError, match=r"set/train .*Permission denied"):
         open_source(str(class_folder(BASE)))
 
@@ -302,7 +303,9 @@ def test_two_folders_for_one_split_are_an_error(class_folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (["cat/0.png", "dog/0.png"], r"cat, dog.*val/CLASS"),
+        (["cat/0.png"], r"folders cat.*val/CLASS"),
+        (["train_images/0.png", "test_images/0.png"], r"folders test_images, train_images"),
+        (["one/train/cat/0.png", "two/train/cat/0.png"], "use that folder"),
         (["train/0.png", "train/1.png", "test/0.png", "train.csv"], r"train has 2 images.*train\.csv"),
         (["train/cat/0.png", "val/0.png"], r"val has 1 image .*val/CLASS"),
         (["train/images/0.png", "val/images/0.png", "train/labels.csv"], r"one folder.*train/labels\.csv"),
@@ -319,7 +322,7 @@ def test_a_folder_that_is_no_set_says_what_it_is_and_what_to_do(
     class_folder: Folder, files: list[str], words: str
 ) -> None:
     with pytest.raises(RaysweepError, match=words):
-        FolderSource(class_folder(dict.fromkeys(files, PNG)))
+        check_labels(FolderSource(class_folder(dict.fromkeys(files, PNG))))
 
 
 def test_one_class_and_classes_that_look_alike_are_warned_of(class_folder: Folder) -> None:
@@ -374,6 +377,8 @@ def outcome(root: Path) -> Any:
         source = FolderSource(root)
     except RaysweepError as error:
         return str(error)
+    if source.refusal:
+        return source.refusal
     return source.classes, names(source), names(source, "test"), source.passed_over
 
 

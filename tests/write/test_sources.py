@@ -72,12 +72,14 @@ def test_imagenets_test_folder_without_classes_is_not_used(class_folder: Folder)
 
 
 def test_other_classes_in_the_test_split_are_an_error(class_folder: Folder) -> None:
+    source = open_source(str(class_folder(CAT | {"val/emu/1.png": PNG[0]})))
+    assert source.classes == ("cat", "emu")
     with pytest.raises(RaysweepError, match=r"val.*train.*: emu"):
-        open_source(str(class_folder(CAT | {"val/emu/1.png": PNG[0]})))
+        check_labels(source)
 
 
-@pytest.mark.parametrize("files", [{"train/cat/1.png": PNG[0]}, {"val/cat/1.png": PNG[0]}, {"cat/1.png": PNG[0]}])
-def test_a_folder_without_both_splits_is_an_error(class_folder: Folder, files: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("files", [{"val/cat/1.png": PNG[0]}, {"cat/1.png": PNG[0]}])
+def test_a_folder_without_training_images_is_an_error(class_folder: Folder, files: dict[str, bytes]) -> None:
     with pytest.raises(RaysweepError, match="train/CLASS"):
         open_source(str(class_folder(files)))
 
@@ -152,8 +154,8 @@ def test_labels_out_of_range_are_named_with_their_count(tmp_path: Path) -> None:
     ("columns", "message"),
     [
         ({"image": PNG, "label": [0, None] * 3, "split": SPLITS}, r"x\.parquet.* 3 of 6 rows"),
-        ({"image": PNG, "label": [0] * 6}, r"x\.parquet.*`train`"),
-        ({"image": PNG, "label": [0] * 6, "split": ["train"] * 6}, "train:.*`val`"),
+        ({"image": PNG, "label": [0] * 6, "split": ["val"] * 6}, r"x\.parquet.*`train`"),
+        ({"image": PNG, "label": [0] * 6, "split": ["train"] * 5 + ["other"]}, "other.*`val`.*holdout"),
     ],
 )
 def test_parquet_that_cannot_be_interpreted_is_an_error(tmp_path: Path, columns: dict[str, Any], message: str) -> None:

@@ -15,11 +15,11 @@ import pytest
 
 from raysweep.errors import RaysweepError
 from raysweep.write import workers
-from raysweep.write.encode import encode_all
+from raysweep.write.encode import Task, encode_all
 from raysweep.write.forms import Form
 from raysweep.write.sources.base import Samples
 from raysweep.write.sources.generated import GeneratedSamples, GeneratedSource
-from raysweep.write.workers import Encoders, Task
+from raysweep.write.workers import Workers
 from raysweep.write.write_sets import write_images
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -63,9 +63,9 @@ def source_of(samples: Samples) -> GeneratedSource:
 def test_every_task_has_its_whole_result(workers: int) -> None:
     samples = GeneratedSamples("train", 40, 20, 0)
     tasks = [Task("train", list(range(first, min(first + 7, 40))), FORMS) for first in range(0, 40, 7)]
-    with Encoders({"train": samples}, workers) as pool:
-        found = {task.indices[0]: encoded for task, encoded in pool.encode(iter(tasks))}
-        again = {task.indices[0]: encoded for task, encoded in pool.encode(iter(tasks[:2]))}
+    with Workers({"train": samples}, workers) as pool:
+        found = {task.indices[0]: encoded for task, encoded in pool.results(iter(tasks))}
+        again = {task.indices[0]: encoded for task, encoded in pool.results(iter(tasks[:2]))}
         processes = [worker.process for worker in pool.workers]
     assert all(process.poll() is not None for process in processes)
     assert len(found) == len(tasks)
@@ -108,8 +108,8 @@ def test_a_worker_that_was_killed_by_chance_is_replaced(tmp_path: Path) -> None:
 def test_an_image_that_never_finishes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "STALL_S", 5.0)
     tasks = [Task("train", [index], FORMS) for index in (29, 30, 31)]
-    with Encoders({"train": Faulty(hang, (30,))}, 2) as pool:
-        found = {task.indices[0]: encoded for task, encoded in pool.encode(iter(tasks))}
+    with Workers({"train": Faulty(hang, (30,))}, 2) as pool:
+        found = {task.indices[0]: encoded for task, encoded in pool.results(iter(tasks))}
     assert {index: list(encoded.reasons) for index, encoded in found.items()} == {29: [], 30: [30], 31: []}
     assert "5 s" in found[30].reasons[30]
     assert {index: len(encoded.data[0]) > 0 for index, encoded in found.items()} == {29: True, 30: False, 31: True}
@@ -135,8 +135,8 @@ def test_a_worker_that_cannot_start_is_an_error_with_its_output(
 
 
 def test_workers_end_with_the_process_that_started_them() -> None:
-    pool = Encoders({"train": GeneratedSamples("train", 40, 20, 0)}, 1)
-    list(pool.encode(iter([Task("train", [0], FORMS)])))
+    pool = Workers({"train": GeneratedSamples("train", 40, 20, 0)}, 1)
+    list(pool.results(iter([Task("train", [0], FORMS)])))
     process = pool.workers[0].process
     pool.workers[0].connection.close()
     assert process.wait(timeout=20) == 0
@@ -147,16 +147,16 @@ def test_workers_end_with_the_process_that_started_them() -> None:
 def test_leaving_the_pool_ends_workers_that_are_busy_and_none_is_replaced() -> None:
     tasks = [Task("train", [index], FORMS) for index in range(40)]
     start = time.monotonic()
-    with Encoders({"train": Faulty(hang, (1, 2, 3))}, 2) as pool:
-        next(pool.encode(iter(tasks)))
+    with Workers({"train": Faulty(hang, (1, 2, 3))}, 2) as pool:
+        next(pool.results(iter(tasks)))
     assert time.monotonic() - start < workers.STALL_S / 2
     assert all(worker.process.returncode == -signal.SIGKILL for worker in pool.workers)
 
 
 def test_a_task_that_is_split_up_has_one_result() -> None:
     tasks = [Task("train", list(range(first, first + 20)), FORMS) for first in (0, 20)]
-    with Encoders({"train": Faulty(die, (3, 9, 30))}, 3) as pool:
-        found = list(pool.encode(iter(tasks)))
+    with Workers({"train": Faulty(die, (3, 9, 30))}, 3) as pool:
+        found = list(pool.results(iter(tasks)))
     assert sorted(task.indices[0] for task, _ in found) == [0, 20]
     for task, encoded in found:
         assert encoded.rows["index"].tolist() == list(task.indices)

@@ -1,83 +1,96 @@
-"""Sources of images: class folders, Parquet, and torchvision's CIFAR sets."""
+"""Sources of images; `kinds.py` lists them."""
 
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 from raysweep.write.sources.base import Source, unreadable
+from raysweep.write.sources.kind import Options
 
 TORCHVISION = "torchvision:"
 LOOKED_AT = 10_000
 """Number of files whose suffixes may explain why a folder is no set."""
 
 
-def open_source(
-    spec: str,
-    *,
-    root: Path | None = None,
-    download: bool = False,
-    image_column: str | None = None,
-    label_column: str | None = None,
-) -> Source:
-    """Open a source: a class folder, a Parquet file or folder, or `torchvision:CIFAR10`.
+def open_source(spec: str, **options: Any) -> Source:
+    """Open a source: class folders, Parquet, tables of paths and labels, WebDataset, or `torchvision:CIFAR10`.
+
+    A source without a test split is tested on a fixed share of the images of each class.
 
     Args:
         spec: its path or name.
-        root: folder of torchvision's sets.
-        download: download a torchvision set if it is missing.
-        image_column: the column of a Parquet file that has the images; None finds it.
-        label_column: the column that has their labels; None finds it.
+        options: fields of `Options`; None stands for the default.
 
     Raises:
         RaysweepError: the source does not exist or cannot be read.
     """
+    how = replace(Options(), **{name: value for name, value in options.items() if value is not None})
+    return completed(_open(spec, how), how.holdout)
+
+
+def completed(source: Source, holdout: float | None = None) -> Source:
+    """The source, with a share of its training images held out if it has no test split or a share is asked for.
+
+    Raises:
+        RaysweepError: the share is not between 0 and 1.
+    """
+    if "test" in source.splits and holdout is None:
+        return source
+    from raysweep.write.sources.hold_out import SHARE, HeldOut
+
+    return HeldOut(source, SHARE if holdout is None else holdout)
+
+
+def _open(spec: str, how: Options) -> Source:
     if spec.startswith(TORCHVISION):
         from raysweep.write.sources.torchvision_sets import TorchvisionSource
 
-        return TorchvisionSource(spec.removeprefix(TORCHVISION), root or Path("downloads"), download)
+        return TorchvisionSource(spec.removeprefix(TORCHVISION), how.root, how.download)
+    from raysweep.write.sources.kinds import KINDS
+
     path = Path(spec)
     _check_kind(path)
-    from raysweep.write.sources.parquet import ParquetSource
-    from raysweep.write.sources.parquet_columns import Wanted
-    from raysweep.write.sources.parquet_files import is_set
-
     try:
-        if is_set(path):
-            return ParquetSource(path, Wanted(image_column, label_column))
+        kind = next((kind for kind in KINDS if kind.recognises(path)), None)
     except OSError as error:
         raise unreadable(error, path) from None
-    return _open_folder(path)
+    return kind.open(path, how) if kind else _open_folder(path, how)
 
 
 def _check_kind(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
+        from raysweep.write.sources.kinds import KINDS
+
+        forms = ", ".join(kind.form for kind in KINDS)
         raise RaysweepError(
-            f"{printable(str(path))} cannot be used ({error.strerror}): give a class folder, a Parquet file or folder, "
-            "or torchvision:CIFAR10."
+            f"{printable(str(path))} cannot be used ({error.strerror}): give {forms}, or torchvision:CIFAR10."
         ) from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise RaysweepError(f"{printable(str(path))} is neither a file nor a folder.")
 
 
-def _open_folder(path: Path) -> Source:
-    from raysweep.write.sources.folder import FolderSource
+def _open_folder(path: Path, how: Options) -> Source:
+    """What no kind recognises may be a folder of classes, or be refused with the next step."""
+    from raysweep.write.sources.folder import KIND
     from raysweep.write.sources.other_formats import advice
-    from raysweep.write.sources.parquet_files import files_below, is_image
+    from raysweep.write.sources.walk import files_below, is_image
 
     shown = printable(str(path))
     if not path.is_dir():
         raise RaysweepError(f"{shown} is not a Parquet file. Use a folder or a Parquet file.{advice([path.name])}")
     try:
-        return FolderSource(path)
+        return KIND.open(path, how)
     except RaysweepError as error:
         names = list(islice(files_below(path), LOOKED_AT))
-        how = advice(names)
-        if how and not any(map(is_image, names)):
-            raise RaysweepError(f"{shown} has neither class folders nor Parquet files.{how}") from None
-        raise RaysweepError(f"{error}{how}") from None
+        hint = advice(names)
+        if hint and not any(map(is_image, names)):
+            raise RaysweepError(f"{shown} has neither class folders nor Parquet files.{hint}") from None
+        raise RaysweepError(f"{error}{hint}") from None

@@ -58,20 +58,25 @@ class Source:
     classes: tuple[str, ...]
     """Class names in the order of their numbers."""
     splits: Mapping[str, Samples]
+    """`train` and `test`; a source without test images has `train` only, until a share of it is held out."""
     passed_over: Account = MappingProxyType({})
     """What the source has besides these images, counted by reason; see `Tally`."""
     fetched_bytes: float = 0.0
     """Bytes per image that `fetch` loads, about; 0 if workers read the images themselves."""
     notes: Sequence[str] = ()
     """What a user should know about the choices that were made, as sentences."""
+    refusal: str = ""
+    """Why these images must not be written as they are, with the next step; found before any image is read."""
 
 
 def check_labels(source: Source) -> None:
-    """Refuse labels without a class, and classes without training images.
+    """Refuse what the source itself refuses, labels without a class, and classes without training images.
 
     Raises:
         RaysweepError: lists the labels with their counts, or the classes.
     """
+    if source.refusal:
+        raise RaysweepError(source.refusal)
     _check_names(source)
     for split in ("train", "test"):
         labels = source.splits[split].labels
@@ -94,9 +99,9 @@ def _check_names(source: Source) -> None:
 def warnings(source: Source) -> Iterator[str]:
     """Sentences on what can be written but may be a mistake."""
     if len(source.classes) == 1:
-        yield f"warning: {source.spec} has one class: every network will be right about all images"
+        yield f"{source.spec} has one class: every network will be right about all images"
     if pairs := alike(source.classes):
-        yield f"warning: these classes differ only in capitals or in the form of accents: {', '.join(pairs[:5])}"
+        yield f"these classes differ only in capitals or in the form of accents: {', '.join(pairs[:5])}"
 
 
 def alike(names: Iterable[str]) -> list[str]:

@@ -36,6 +36,16 @@ def read_labels(values: Any, where: str) -> Any:
         ) from None
 
 
+def as_labels(values: Sequence[str]) -> Any:
+    """Texts as numbers if all are whole numbers in their usual form, otherwise as they are; empty ones are missing."""
+    texts = pa.array([value or None for value in values], pa.large_string())
+    try:
+        numbers = pc.cast(texts, pa.int64())
+    except pa.ArrowInvalid:
+        return texts
+    return numbers if pc.cast(numbers, pa.large_string()).equals(texts) else texts
+
+
 def number_classes(labels: Any, names: Sequence[str], where: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """The class numbers (N,) of labels, and the names of the classes in use.
 

@@ -1,4 +1,4 @@
-"""Images from class folders: train/CLASS/* and val/CLASS/*."""
+"""Images from class folders: train/CLASS/* and val/CLASS/*, or CLASS/*."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from raysweep.safe import printable
 from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem, unreadable
-from raysweep.write.sources.layout import check_same_classes, choose_splits, count_rest
+from raysweep.write.sources.kind import Kind
+from raysweep.write.sources.layout import choose_splits, count_rest, has_split_folders, refusal
 from raysweep.write.sources.open_image import open_regular
 from raysweep.write.sources.walk import Walk
 
@@ -53,12 +55,16 @@ class FolderSamples(Samples):
 
 
 def _read(paths: Mapping[int, Path], index: int) -> bytes:
+    return read_file(paths[index])
+
+
+def read_file(path: Path) -> bytes:
     """The content of a file.
 
     Raises:
         OSError: it cannot be read, or is too large to be read.
     """
-    with open_regular(paths[index]) as file:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > MAX_ENCODED:
             raise OSError(errno.EFBIG, f"too large: {size:,} bytes")
@@ -66,29 +72,36 @@ def _read(paths: Mapping[int, Path], index: int) -> bytes:
 
 
 class FolderSource(Source):
-    """A set whose classes are the folders in `train`, sorted; it is tested on the first of `TEST_NAMES`."""
+    """A set whose classes are the folders in `train`, or in the root, sorted; tested on the first of `TEST_NAMES`."""
 
-    def __init__(self, root: Path) -> None:
-        """`root` contains the folders of the splits.
+    def __init__(self, root: Path, hold_out: bool = False) -> None:
+        """`root` contains the folders of the splits, or of the classes; `hold_out` ignores a test split.
 
         Raises:
-            RaysweepError: a split or a folder cannot be read or is missing, or the splits have different classes.
+            RaysweepError: a folder cannot be read, or there are no folders of classes.
         """
         self.name, self.spec = stem(str(root)), printable(str(root))
         walk = Walk(root)
         try:
-            used = choose_splits(root)
+            used = choose_splits(root, hold_out)
             classes = {split: list(walk.class_folders(name)) for split, name in used.items()}
-            check_same_classes(root, used, classes)
-            self.classes = tuple(classes["train"])
-            self.splits = {split: FolderSamples(root, _files(walk, name, self.classes)) for split, name in used.items()}
+            self.refusal = refusal(root, used, classes)
+            self.classes = tuple(sorted({*chain.from_iterable(classes.values())}, key=os.fsencode))
+            self.splits = {
+                split: FolderSamples(root, self._files(walk, name, classes[split])) for split, name in used.items()
+            }
             self.notes = count_rest(walk, used)
         except OSError as error:
             raise unreadable(error, root) from None
         self.passed_over = walk.tally.account()
 
+    def _files(self, walk: Walk, split: str, names: Iterable[str]) -> Iterator[tuple[int, str]]:
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        for name in names:
+            for path in walk.images(f"{split}/{name}".lstrip("/")):
+                yield numbers[name], path
 
-def _files(walk: Walk, split: str, classes: tuple[str, ...]) -> Iterator[tuple[int, str]]:
-    for label, name in enumerate(classes):
-        for path in walk.images(f"{split}/{name}"):
-            yield label, path
+
+KIND = Kind(
+    "a folder with train/CLASS/*.jpg", has_split_folders, lambda path, how: FolderSource(path, how.holdout is not None)
+)

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 from raysweep.write.sources.base import alike
-from raysweep.write.sources.split_names import TEST_NAMES, role
-from raysweep.write.sources.walk import IMAGE_SUFFIXES, Walk, entries, is_folder, is_lost, lost, service, suffix
+from raysweep.write.sources.split_names import TEST_NAMES, role, split_in
+from raysweep.write.sources.walk import (
+    IMAGE_SUFFIXES,
+    Walk,
+    entries,
+    files_below,
+    is_folder,
+    is_image,
+    is_lost,
+    leads_up,
+    lost,
+    service,
+    suffix,
+)
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl")
 NOTE_SUFFIXES = (*TABLE_SUFFIXES, ".txt", ".json", ".mat", ".xml")
@@ -20,27 +33,62 @@ Classes = Mapping[str, Sequence[str]]
 """The class folders of `train` and `test`."""
 
 
-def choose_splits(root: Path) -> dict[str, str]:
-    """The names of the folders that are used as `train` and `test`.
+def choose_splits(root: Path, hold_out: bool = False) -> dict[str, str]:
+    """The names of the folders that are used as `train` and, unless images are to be held out of it, `test`.
+
+    Without a test split it is `train` only, whose folder is the root itself if that has the folders of the classes.
 
     Raises:
-        RaysweepError: one of them is missing, has no class folders, or is there twice.
+        RaysweepError: one of them has no class folders or is there twice, or the root is no set.
         OSError: a folder cannot be read.
     """
     names = _split_folders(root)
-    if not names["train"] or not names["test"]:
+    if not any(names.values()) and _are_classes(root):
+        return {"train": ""}
+    if not names["train"] or not (names["test"] or hold_out or _is_all(root, names["train"][0])):
         raise _without_splits(root, names)
     tests = [name for name in names["test"] if has_classes(root / name)] or names["test"]
-    used = {"train": names["train"][0], "test": tests[0]}
-    for several in (names["train"], [name for name in tests if role_order(name) == role_order(tests[0])]):
+    tests = [] if hold_out else [name for name in tests if role_order(name) == role_order(tests[0])]
+    for several in (names["train"], tests):
         if len(several) > 1:
             raise RaysweepError(
                 f"{_shown(root)} has several folders for one split: {listed(several)}. Merge them, or rename one."
             )
-    for name in used.values():
+    for name in (names["train"][0], *tests):
         if not has_classes(root / name):
             raise _without_classes(root, name)
-    return used
+    return {"train": names["train"][0]} | ({"test": tests[0]} if tests else {})
+
+
+def has_split_folders(root: Path) -> bool:
+    """Whether a root has a split for training with folders of several classes.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    if not root.is_dir():
+        return False
+    splits = [entry.path for entry in entries(root) if role(entry.name) == "train" and is_folder(entry)]
+    return any(len(_folders(Path(split))) > 1 for split in splits)
+
+
+def _folders(folder: Path) -> list[str]:
+    """The names of the folders in a folder that may hold images of its set."""
+    return [entry.name for entry in entries(folder) if is_folder(entry) and not service(entry.name, True)]
+
+
+def _are_classes(root: Path) -> bool:
+    """Whether the folders in a root are those of classes: two or more have images, and none seems to be a split."""
+    folders = [Path(root, name) for name in _folders(root) if not leads_up(root / name)]
+    if any(split_in(folder.name) or any(map(role, _folders(folder))) for folder in folders):
+        return False
+    return len(list(islice((folder for folder in folders if any(map(is_image, files_below(folder)))), 2))) == 2
+
+
+def _is_all(root: Path, train: str) -> bool:
+    """Whether the training split is all there is: no other folder has its classes, as a test split would."""
+    classes = {*_folders(root / train)}
+    return not any(classes & {*_folders(root / name)} for name in _folders(root) if name != train)
 
 
 def _split_folders(root: Path) -> dict[str, list[str]]:
@@ -61,27 +109,27 @@ def role_order(name: str) -> int:
 
 def has_classes(folder: Path) -> bool:
     """Whether a folder has folders of classes."""
-    return any(is_folder(entry) and not service(entry.name, True) for entry in entries(folder))
+    return bool(_folders(folder))
 
 
-def check_same_classes(root: Path, used: Mapping[str, str], classes: Classes) -> None:
-    """Refuse splits with different classes, and a single class with a table that may have the labels.
+def refusal(root: Path, used: Mapping[str, str], classes: Classes) -> str:
+    """Why splits with different classes, or a single class with a table that may have the labels, must not be written.
 
-    Raises:
-        RaysweepError: names the folders and the classes, and what may be the cause.
+    It names the folders and the classes, and what may be the cause; empty if all is well.
     """
-    for here, there in (("train", "test"), ("test", "train")):
+    for here, there in (("train", "test"), ("test", "train")) if "test" in used else ():
         if missing := [name for name in classes[here] if name not in set(classes[there])]:
-            raise RaysweepError(
+            return (
                 f"{_shown(root / used[here])} has classes that {_shown(root / used[there])} lacks: {listed(missing)}. "
                 f"{_cause(root, used, classes, missing)}"
             )
     if len(classes["train"]) == 1 and (tables := _files(root, ["", *used.values()], TABLE_SUFFIXES)):
-        raise RaysweepError(
+        return (
             f"{_shown(root)} has one folder of images, {listed(classes['train'])}, and {listed(tables)}: with one "
             f"class, every network is always right. If the labels are in that file, move the images to {FORM} by them; "
             "otherwise remove it."
         )
+    return ""
 
 
 def _cause(root: Path, used: Mapping[str, str], classes: Classes, missing: Sequence[str]) -> str:
@@ -99,6 +147,8 @@ def count_rest(walk: Walk, used: Mapping[str, str]) -> tuple[str, ...]:
     Raises:
         OSError: the root cannot be read.
     """
+    if "" in used.values():
+        return ("the folders in it are used as classes",)
     unused = []
     for entry in entries(walk.root):
         is_dir = entry.is_dir(follow_symlinks=False)
@@ -117,7 +167,8 @@ def count_rest(walk: Walk, used: Mapping[str, str]) -> tuple[str, ...]:
     if not unused and set(used.values()) == {"train", "val"}:
         return ()
     rest = f"; {listed(unused)} is not used" if unused else ""
-    return (f"{printable(used['train'])} is used for training, {printable(used['test'])} for testing{rest}",)
+    test = f", {printable(used['test'])} for testing" if "test" in used else ""
+    return (f"{printable(used['train'])} is used for training{test}{rest}",)
 
 
 def _without_classes(root: Path, split: str) -> RaysweepError:
@@ -125,8 +176,10 @@ def _without_classes(root: Path, split: str) -> RaysweepError:
     tables = _files(root, ["", split], NOTE_SUFFIXES)
     labels = f" If their classes are in {listed(tables)}, sort them by it." if tables else ""
     count = "1 image" if images == 1 else f"{images:,} images"
+    other = "" if role(split) == "train" else " Or hold out a share of the training images instead: --holdout 0.2."
     return RaysweepError(
-        f"{_shown(root / split)} has {count} but no class folders: move each to {printable(split)}/CLASS.{labels}"
+        f"{_shown(root / split)} has {count} but no class folders: move each to {printable(split)}/CLASS."
+        f"{labels}{other}"
     )
 
 
@@ -149,11 +202,6 @@ def _next_step(root: Path, folders: Sequence[str], missing: str, has_a_split: bo
             return f" If the set is in {printable(name)}, use that folder as SOURCE."
     if has_a_split:
         return f" Rename the folder with the {'training' if missing == 'train' else 'test'} images to {missing}."
-    if folders:
-        return (
-            " If these folders are classes, move them to train, and a part of the images of each, such as a fifth, to "
-            "val/CLASS."
-        )
     return ""
 
 

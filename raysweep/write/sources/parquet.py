@@ -17,11 +17,13 @@ from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem
 from raysweep.write.sources.class_numbers import number_classes
+from raysweep.write.sources.kind import Kind
 from raysweep.write.sources.layout import listed
 from raysweep.write.sources.parquet_cells import Cells
 from raysweep.write.sources.parquet_columns import Wanted
+from raysweep.write.sources.parquet_files import is_set
 from raysweep.write.sources.parquet_rows import Rows, read_rows
-from raysweep.write.sources.split_names import TEST_NAMES, TRAIN_NAMES, role
+from raysweep.write.sources.split_names import role, used_splits
 
 
 class ParquetSamples(Samples):
@@ -76,8 +78,10 @@ class _Fetched:
 class ParquetSource(Source):
     """A set with columns of encoded images and of labels; file names, folders or a column `split` split it."""
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
+    def __init__(self, path: Path, wanted: Wanted, hold_out: bool = False) -> None:
         """`path` is a file or a folder of files; `wanted` are columns to use instead of those that are found.
+
+        With `hold_out` no test split is needed.
 
         Raises:
             RaysweepError: files or columns are missing or cannot be interpreted.
@@ -87,11 +91,11 @@ class ParquetSource(Source):
         self.name, self.spec = stem(str(path)), printable(f"{path}{found[0].columns.text()}")
         cells = Cells([group for rows in found for group in rows.groups])
         _check_images(cells, found[0])
-        chosen, unused = _split_rows(found, self.spec)
+        chosen, unused = _split_rows(found, self.spec, hold_out)
         names = _class_names(found)
         labels = _labels(found, self.spec).take(np.concatenate(list(chosen.values())))
         numbers, self.classes = number_classes(labels, names, self.spec)
-        parts = np.split(numbers, [len(chosen["train"])])
+        parts = np.split(numbers, np.cumsum([len(rows) for rows in chosen.values()])[:-1])
         self.splits = {
             split: ParquetSamples(cells, chosen[split], part) for split, part in zip(chosen, parts, strict=True)
         }
@@ -142,21 +146,21 @@ def _labels(found: Sequence[Rows], spec: str) -> Any:
     return pa.chunked_array([chunk for rows in found for chunk in rows.labels.chunks])
 
 
-def _split_rows(found: Sequence[Rows], spec: str) -> tuple[dict[str, NDArray[np.int64]], Counter[str]]:
-    """The numbers of the rows of both splits, and how many rows each of the other splits has.
+def _split_rows(found: Sequence[Rows], spec: str, hold_out: bool) -> tuple[dict[str, NDArray[np.int64]], Counter[str]]:
+    """The numbers of the rows of each split, and how many rows each of the other splits has.
 
     Raises:
-        RaysweepError: a split is missing; names those that there are.
+        RaysweepError: there are splits, but none to train on; names them.
     """
     splits = np.concatenate([rows.splits for rows in found])
     names = Counter(splits.tolist())
-    train, test = (next((name for name in known if name in names), None) for known in (TRAIN_NAMES, TEST_NAMES))
-    if train is None or test is None:
-        shown = listed(filter(None, sorted(names)))
-        raise RaysweepError(
-            f"{spec} has {f'the splits {shown}' if shown else 'no splits'}: it needs `train` and one of "
-            f"{', '.join(f'`{name}`' for name in TEST_NAMES)}, in a column `split`, or in the names of files or of "
-            "their folders, such as train-0.parquet."
-        )
-    del names[train], names[test]
-    return {"train": np.flatnonzero(splits == train), "test": np.flatnonzero(splits == test)}, names
+    used = used_splits(names, hold_out, spec)
+    rest = Counter({name: count for name, count in names.items() if name not in used.values()})
+    return {split: np.flatnonzero(splits == name) for split, name in used.items()}, rest
+
+
+KIND = Kind(
+    "a Parquet file, or a folder of them",
+    is_set,
+    lambda path, how: ParquetSource(path, Wanted(how.image_column, how.label_column), how.holdout is not None),
+)

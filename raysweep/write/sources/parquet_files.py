@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePath
@@ -14,7 +14,7 @@ from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
 from raysweep.safe import printable
 from raysweep.write.sources.split_names import role, split_in
-from raysweep.write.sources.walk import IMAGE_SUFFIXES, entries, is_folder, leads_up, service
+from raysweep.write.sources.walk import entries, files_below, is_folder, is_image, service, unreadable
 
 SUFFIXES = (".parquet", ".parq", ".pq")
 MAGIC = b"PAR1"
@@ -51,7 +51,7 @@ def is_set(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC or _is_table(path.name)
     except OSError as error:
-        raise _unreadable(error) from None
+        raise unreadable(error) from None
 
 
 def _has_class_folders(root: Path) -> bool:
@@ -60,11 +60,6 @@ def _has_class_folders(root: Path) -> bool:
     folders = (entry for split in splits for entry in entries(split.path) if is_folder(entry))
     below = (files_below(Path(folder.path)) for folder in folders if not service(folder.name, True))
     return any(map(is_image, chain.from_iterable(below)))
-
-
-def is_image(name: str) -> bool:
-    """Whether a file has the suffix of an image."""
-    return PurePath(name).suffix.casefold() in IMAGE_SUFFIXES
 
 
 def _is_table(name: str) -> bool:
@@ -81,7 +76,7 @@ def _service(name: str) -> str:
 def find_tables(root: Path, tally: Tally) -> list[Table]:
     """The Parquet files in a folder and below, sorted by path, or the one file; other files are counted."""
     if not root.is_dir():
-        return [_table(root, root.name)]
+        return [located(root, root.name)]
     tables = []
     for name in sorted(files_below(root), key=lambda name: os.fsencode(name).split(b"/")):
         path = root / name
@@ -90,34 +85,12 @@ def find_tables(root: Path, tally: Tally) -> list[Table]:
         elif path.exists() and not path.is_file():
             tally.add("FIFOs, sockets and devices", name)
         else:
-            tables.append(_table(path, name))
+            tables.append(located(path, name))
     return tables
 
 
-def files_below(root: Path) -> Iterator[str]:
-    """The paths of the files below a folder, relative to it; links to folders are followed, once each."""
-    seen = set()
-    for parent, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
-        place = os.path.realpath(parent)
-        if place in seen:
-            folders.clear()
-            continue
-        seen.add(place)
-        folders[:] = sorted(
-            name for name in folders if not (path := Path(parent, name)).is_symlink() or not leads_up(path)
-        )
-        yield from (os.path.relpath(f"{parent}/{file}", root) for file in files)
-
-
-def _refuse(error: OSError) -> None:
-    raise _unreadable(error)
-
-
-def _unreadable(error: OSError) -> RaysweepError:
-    return RaysweepError(f"{printable(str(error.filename))} cannot be read: {error.strerror}.")
-
-
-def _table(path: Path, name: str) -> Table:
+def located(path: Path, name: str) -> Table:
+    """A file with the split that its own name or the nearest folder has."""
     *folders, file = PurePath(printable(name)).parts
     if split := split_in(PurePath(file).stem):
         return Table(path, printable(name), split, "/".join(folders))

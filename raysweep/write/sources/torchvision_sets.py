@@ -1,43 +1,51 @@
-"""CIFAR-10 and CIFAR-100 as torchvision stores them."""
+"""Sets as torchvision stores them in a local folder. Images in files are opened here and never by torchvision."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from raysweep.errors import RaysweepError, unknown
-from raysweep.write.sources.base import Read, Samples, Source
+from raysweep.import_torchvision import import_torchvision
+from raysweep.write.sources.base import Samples, Source
+from raysweep.write.sources.folder import FolderSamples
+from raysweep.write.sources.memory import MemorySamples
 
-SETS = ("CIFAR10", "CIFAR100")
-_declared: list[Any] = []
-"""Keeps the torch.library.Library alive: its operators disappear when it is collected."""
+
+@dataclass(frozen=True)
+class Layout:
+    """How a set of torchvision is asked for its splits, and where it keeps images and labels."""
+
+    splits: Mapping[str, Mapping[str, Any]]
+    """Split -> arguments; a set with training images only has no `test`."""
+    images: str = "data"
+    """Attribute with pixels, or with the paths of files; or with pairs of paths and labels if `labels` is empty."""
+    labels: str = "targets"
 
 
-class ArraySamples(Samples):
-    """Pixels in memory."""
+def _named(train: str, test: str) -> dict[str, dict[str, Any]]:
+    return {"train": {"split": train}, "test": {"split": test}}
 
-    def __init__(self, pixels: NDArray[np.uint8], labels: NDArray[np.int64], split: str) -> None:
-        """`pixels` (N, H, W, 3), `labels` (N,); `split` is used in names."""
-        super().__init__(labels)
-        self._pixels = pixels
-        self._split = split
 
-    def name(self, index: int) -> str:
-        """Split and number of the image."""
-        return f"{self._split} image {index}"
-
-    def picture(self, index: int) -> NDArray[np.uint8]:
-        """The pixels."""
-        return np.asarray(self._pixels[index])
-
-    def fetch(self, indices: Sequence[int]) -> Read:
-        """The pixels of these images."""
-        return {index: self.picture(index) for index in indices}.__getitem__
+BY_FLAG = {"train": {"train": True}, "test": {"train": False}}
+FLAG = Layout(BY_FLAG)
+FILES = Layout(_named("train", "test"), "_image_files", "_labels")
+LAYOUTS = {
+    **dict.fromkeys(("CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "KMNIST", "USPS"), FLAG),
+    **dict.fromkeys(("SVHN", "STL10"), Layout(_named("train", "test"), labels="labels")),
+    **dict.fromkeys(("Food101", "Flowers102", "DTD", "FGVCAircraft"), FILES),
+    "OxfordIIITPet": Layout(_named("trainval", "test"), "_images", "_labels"),
+    "GTSRB": Layout(_named("train", "test"), "_samples", ""),
+    "Imagenette": Layout(_named("train", "val"), "_samples", ""),
+    "Country211": Layout(_named("train", "test"), "samples", ""),
+    "EuroSAT": Layout({"train": {}}, "samples", ""),
+}
+"""The sets that can be written, by torchvision's name."""
 
 
 class TorchvisionSource(Source):
@@ -49,44 +57,47 @@ class TorchvisionSource(Source):
         Raises:
             RaysweepError: the set is unknown, missing or damaged.
         """
-        if name not in SETS:
-            raise unknown("torchvision set", name, SETS)
+        if name not in LAYOUTS:
+            raise unknown("torchvision set", name, LAYOUTS)
+        layout = LAYOUTS[name]
         self.name, self.spec = name.lower(), f"torchvision:{name}"
-        loaded = {split: _load(name, root, split == "train", download) for split in ("train", "test")}
-        self.classes = tuple(loaded["train"].classes)
-        self.splits = {
-            split: ArraySamples(np.asarray(data.data, np.uint8), np.asarray(data.targets, np.int64), split)
-            for split, data in loaded.items()
-        }
+        loaded = {split: _load(name, root, how, download) for split, how in layout.splits.items()}
+        self.splits = {split: _samples(data, layout, split, root) for split, data in loaded.items()}
+        names = getattr(loaded["train"], "classes", None)
+        count = 1 + max(int(samples.labels.max(initial=0)) for samples in self.splits.values())
+        self.classes = tuple(map(_text, names)) if names else tuple(map(str, range(count)))
 
 
-def _load(name: str, root: Path, train: bool, download: bool) -> Any:
-    # torchvision verifies the MD5 of these files before it unpickles them.
+def _text(name: Any) -> str:
+    """The first of several names of a class."""
+    return str(name[0]) if isinstance(name, tuple) else str(name)
+
+
+def _samples(data: Any, layout: Layout, split: str, root: Path) -> Samples:
+    images = getattr(data, layout.images)
+    if not layout.labels:
+        return _files([path for path, _ in images], [label for _, label in images], root)
+    labels = getattr(data, layout.labels)
+    if layout.images != "data":
+        return _files(images, labels, root)
+    pixels = np.asarray(images)
+    if pixels.ndim == 4 and pixels.shape[1] == 3 and pixels.shape[3] != 3:
+        pixels = pixels.transpose(0, 2, 3, 1)
+    return MemorySamples(pixels, np.asarray(labels, np.int64), split)
+
+
+def _files(paths: Any, labels: Any, root: Path) -> Samples:
+    places = (os.path.relpath(path, root) for path in paths)
+    return FolderSamples(root, zip(map(int, labels), places, strict=True))
+
+
+def _load(name: str, root: Path, how: Mapping[str, Any], download: bool) -> Any:
+    # torchvision verifies the MD5 of CIFAR's files before it unpickles them; it unpickles no others of these sets.
     make = getattr(import_torchvision().datasets, name)
     try:
-        return make(root=str(root), train=train, download=download)
-    except (RuntimeError, OSError) as error:
+        return make(root=str(root), **how, download=download)
+    except (RuntimeError, OSError, ValueError, LookupError, ImportError) as error:
         step = "Check the network and the free space, and repeat the command" if download else "Add --download"
         raise RaysweepError(
             f"torchvision's {name} is not complete in {root} ({error}). {step}, or give its folder with --root."
         ) from None
-
-
-def import_torchvision() -> ModuleType:
-    """Import torchvision, even if its build does not match that of torch.
-
-    The ordinary torchvision is linked against CUDA and cannot register its operators with a CPU build of torch; its
-    import then fails because two operators are missing. Declaring them makes everything else work.
-    """
-    import torch
-
-    if torch.version.cuda is None and torch.version.hip is None and not _declared:
-        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
-        for name in ("nms", "qnms"):
-            if not hasattr(torch.ops.torchvision, name):
-                schema = f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-                library.define(schema)  # type: ignore[no-untyped-call]
-        _declared.append(library)
-    import torchvision
-
-    return torchvision  # type: ignore[no-any-return]

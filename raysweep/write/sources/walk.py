@@ -11,8 +11,8 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePath
 
 from raysweep.data.passed_over import Tally
 from raysweep.errors import RaysweepError
@@ -97,6 +97,35 @@ def leads_up(link: Path) -> bool:
     return link.parent.resolve().is_relative_to(link.resolve())
 
 
+def is_image(name: str) -> bool:
+    """Whether a file has the suffix of an image."""
+    return suffix(PurePath(name).name) in IMAGE_SUFFIXES
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """The paths of the files below a folder, relative to it; links to folders are followed, once each."""
+    seen = set()
+    for parent, folders, files in os.walk(root, onerror=_refuse, followlinks=True):
+        place = os.path.realpath(parent)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(
+            name for name in folders if not (path := Path(parent, name)).is_symlink() or not leads_up(path)
+        )
+        yield from (os.path.relpath(f"{parent}/{file}", root) for file in files)
+
+
+def _refuse(error: OSError) -> None:
+    raise unreadable(error)
+
+
+def unreadable(error: OSError) -> RaysweepError:
+    """The error for a file or folder of a source that cannot be read."""
+    return RaysweepError(f"{printable(str(error.filename))} cannot be read: {error.strerror}.")
+
+
 class Walk:
     """Finds images below a root and counts what it passes over; paths are relative to the root."""
 
@@ -106,8 +135,10 @@ class Walk:
         self.tally = Tally()
         self._suffixes: set[str] = set()
 
-    def images(self, folder: str) -> list[str]:
+    def images(self, folder: str, leave_out: Collection[str] = ()) -> list[str]:
         """The images below a folder, sorted; with what cannot be read, so that it is named as bad and never lost.
+
+        The files `leave_out` are neither images nor counted.
 
         Each folder is read once, and links to folders are followed when all others have been read: this ends, and the
         result is the same, however they are linked.
@@ -127,23 +158,23 @@ class Walk:
                 continue
             read.add((status.st_dev, status.st_ino))
             for entry in content:
-                below = f"{here}/{entry.name}"
+                below = f"{here}/{entry.name}".lstrip("/")
                 if not is_folder(entry):
-                    if self._is_image(entry, below):
+                    if below not in leave_out and self._is_image(entry, below):
                         found.append(below)
                 elif self._is_set_folder(entry, below):
                     (links if entry.is_symlink() else folders).append(below)
         return sorted(found, key=lambda path: os.fsencode(path).split(b"/"))
 
     def class_folders(self, split: str) -> Iterator[str]:
-        """The names of the folders in a split; everything else in it is counted.
+        """The names of the folders in a split, or in the root if it is empty; everything else in it is counted.
 
         Raises:
             RaysweepError: one may be a link that cannot be followed.
             OSError: the folder cannot be read.
         """
         for entry in entries(self.root / split):
-            below = f"{split}/{entry.name}"
+            below = f"{split}/{entry.name}".lstrip("/")
             if not is_folder(entry):
                 reason = service(entry.name, False)
                 if not reason and is_lost(entry) and suffix(entry.name) not in OTHER_SUFFIXES:

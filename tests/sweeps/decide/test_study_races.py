@@ -19,7 +19,8 @@ from raysweep.planning import Member
 from raysweep.protocols import find_protocol
 from raysweep.store.decision_log import DecisionLog
 from raysweep.store.store import Store
-from raysweep.sweeps.study_races import Entry, StudyRaces, score
+from raysweep.sweeps.decide.study_races import StudyRaces
+from raysweep.sweeps.decide.trials import Entry, Trials, score
 from raysweep.train.task import TrialTask
 
 BASE = find_protocol("demo")
@@ -45,7 +46,7 @@ def make_races(folder: Path, budget_s: float = 300.0) -> StudyRaces:
         Budget(budget_s, clock=lambda: 0.0),
     )
     logs = {study: DecisionLog(store.files, study, {"study": study, "settings": {}}) for study in RACED}
-    return StudyRaces(races, entries, logs, store, TrialTask("", BASE, "", str(folder), "demo"))
+    return StudyRaces(races, entries, logs, Trials(store, TrialTask("", BASE, "", str(folder), "demo")))
 
 
 def write_end(store: Store, task: TrialTask, status: str = "finished") -> None:
@@ -59,7 +60,7 @@ def write_end(store: Store, task: TrialTask, status: str = "finished") -> None:
 def run(races: StudyRaces, most: int = 1000) -> list[str]:
     made = []
     while len(made) < most and (task := races.next()):
-        write_end(races.store, task)
+        write_end(races.trials.store, task)
         races.end(task.trial, "finished")
         made.append(task.trial)
     return made
@@ -78,7 +79,7 @@ def test_a_race_ends_with_verdicts_its_log_and_the_studies_of_its_trials(tmp_pat
         ["activation/elu", "better"],
         ["other/tanh", "worse"],
     ]
-    members = races.store.members().to_pylist()
+    members = races.trials.store.members().to_pylist()
     assert {row["trial"] for row in members} == set(made)
     shared = {row["trial"] for row in members if row["variant"] == "relu"}
     assert all({row["study"] for row in members if row["trial"] == trial} == set(RACED) for trial in shared)
@@ -103,7 +104,7 @@ def test_a_result_without_its_line_in_a_log_counts_after_a_kill(tmp_path: Path) 
     run(races, 3)
     task = races.next()
     assert task
-    write_end(races.store, task)  # the driver is killed here
+    write_end(races.trials.store, task)  # the driver is killed here
     again = make_races(tmp_path)
     again.resume()
     assert task.trial in {row["trial"] for log in again.logs.values() for row in log.of_kind("seed")}
@@ -112,14 +113,14 @@ def test_a_result_without_its_line_in_a_log_counts_after_a_kill(tmp_path: Path) 
 
 def test_trials_of_run_count_up_to_the_first_missing_seed(tmp_path: Path) -> None:
     races = make_races(tmp_path)
-    template = races.template
+    template = races.trials.template
     for seed in (0, 1, 3):
         recipe = replace(RECIPES["elu"], seed=seed)
-        write_end(races.store, replace(template, trial=trial_id(recipe), recipe=recipe))
+        write_end(races.trials.store, replace(template, trial=trial_id(recipe), recipe=recipe))
     races.resume()
     assert [row["seed"] for row in races.logs["activation"].of_kind("seed")] == [0, 1]
     assert races.races.measured_s == {}
-    assert {row["study"] for row in races.store.members().to_pylist()} == {"activation"}
+    assert {row["study"] for row in races.trials.store.members().to_pylist()} == {"activation"}
 
 
 def test_a_failed_trial_ends_what_needs_it_and_is_named(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_a_failed_trial_ends_what_needs_it_and_is_named(tmp_path: Path) -> None:
             failed = task.trial
             races.end(task.trial, "failed")
         else:
-            write_end(races.store, task)
+            write_end(races.trials.store, task)
             races.end(task.trial, "finished")
     assert outcomes(races) == {"elu": "undecided", "tanh": "worse"}
     assert {answer.variant: answer.failed_trial for answer in races.answers()} == {"elu": failed, "tanh": ""}
@@ -141,7 +142,7 @@ def test_more_hours_continue_and_fewer_end_it(tmp_path: Path) -> None:
     clock = [0.0]
     short.races.budget = Budget(4.0, clock=lambda: clock[0])
     while task := short.next():
-        write_end(short.store, task)
+        write_end(short.trials.store, task)
         clock[0] += 1.0
         short.end(task.trial, "finished")
     assert clock[0] == 4.0

@@ -12,10 +12,14 @@ from raysweep.deciding.race import Question
 from raysweep.errors import RaysweepError, unknown
 from raysweep.request import Request
 from raysweep.study import Study, find_studies, space_names
+from raysweep.sweeps.unwritten import with_images
 from raysweep.units import seconds_in
 
 HOLDOUT = 0.1
 """Share of the training images to judge on, unless the request sets it: the test split stays unseen."""
+
+
+FLAGS = ("race_only", "tune_rates")
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,10 @@ class DecideRequest:
     budget_s: float
     margin: float = 1.0
     goal: str = "all"
+    race_only: bool = False
+    """No calibration and controls before the race, no checks and final comparison after it."""
+    tune_rates: bool = False
+    """A learning rate of its own for each variant that changes optimisation."""
 
     def __post_init__(self) -> None:
         for study in self.request.find_studies():  # refuses margins and goals before anything is read
@@ -48,8 +56,10 @@ def take_decide(arguments: dict[str, Any], studies: Sequence[str | Study]) -> De
     if not given["budget"]:
         raise RaysweepError("say how much time there is, e.g. --budget 2h.")
     budget_s = seconds_in(given["budget"])
+    flags = {name: bool(arguments.pop(name, False)) for name in FLAGS}
     request = narrowed(take_request(arguments, [name for name in studies if refuse_space(name)]))
-    return DecideRequest(request, budget_s, given["margin"], given["goal"])
+    asked = DecideRequest(request, budget_s, given["margin"], given["goal"], **flags)
+    return replace(asked, request=with_images(request))
 
 
 def refuse_space(study: str | Study) -> bool:

@@ -7,40 +7,25 @@ and the one whose driver was killed between its result and the line in the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raysweep.deciding.allocation import standing
 from raysweep.deciding.race import Race
 from raysweep.deciding.studies import Line, Races, Run
-from raysweep.deciding.verdicts import Verdict, guessing
+from raysweep.deciding.verdicts import Verdict
 from raysweep.identity import trial_id
-from raysweep.patch import diff
-from raysweep.planning import Member, PlannedTrial
-from raysweep.protocols import find_protocol
-from raysweep.recipe import Recipe
-from raysweep.sweeps.common import planned_point
+from raysweep.sweeps.decide.trials import Entry, Trials, score
 from raysweep.terminal.decisions import Answer, Baseline, verdict_text
 from raysweep.train.task import DONE, TrialTask
 from raysweep.units import rough_duration
 
 if TYPE_CHECKING:
     from raysweep.store.decision_log import DecisionLog
-    from raysweep.store.store import Store
 
 STATE_EVERY_S = 60.0
 """Seconds between lines about the state of a study in which nothing has been decided."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What the runs of a line have in common."""
-
-    recipe: Recipe
-    members: tuple[Member, ...]
-    data: str
-    """Folder of the images."""
 
 
 @dataclass
@@ -50,29 +35,17 @@ class StudyRaces:
     races: Races
     entries: Mapping[Line, Entry]
     logs: Mapping[str, DecisionLog]
-    store: Store
-    template: TrialTask
-    """The task that all trials share, except for recipe and images."""
+    trials: Trials
     start_s: float = 0.0
     """Seconds of a trial before its first epoch."""
     say: Callable[[str, str], None] = lambda kind, text: None
     """Receives `verdict` or `note`, and a line of text."""
-    tasks: dict[str, TrialTask] = field(default_factory=dict)
-    """Trials handed out by this driver, by id."""
     waiting: dict[str, Run] = field(default_factory=dict)
     """Trial in progress -> its run."""
-    recorded: set[Run] = field(default_factory=set)
-    """Runs whose studies and variants this driver has recorded in the store."""
     said: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Study -> number of decided variants, and seconds used, when the state was last printed."""
     failed: dict[str, Line] = field(default_factory=dict)
     """Trial that failed -> its line."""
-
-    @property
-    def example(self) -> Recipe:
-        """The recipe of a typical trial: the baseline of the first study."""
-        study, race = next(iter(self.races.races.items()))
-        return self.entries[self.races.lines[study, race.question.baseline]].recipe
 
     def resume(self) -> None:
         """Repeat the races from their logs, and take in what else the store has.
@@ -88,12 +61,12 @@ class StudyRaces:
 
     def _take_stored(self) -> None:
         columns = ["trial", "status", "top1"]
-        stored = {row["trial"]: row for row in self.store.trials(columns).to_pylist() if row["status"] in DONE}
+        stored = {row["trial"]: row for row in self.trials.store.trials(columns).to_pylist() if row["status"] in DONE}
         lines, seed = dict.fromkeys(self.entries), 0
         known: list[Run] = []
         while lines:
             for line in list(lines):
-                trial = trial_id(self._recipe((line, seed)))
+                trial = trial_id(self.entries[line].with_seed(seed))
                 if trial not in stored:
                     del lines[line]
                     continue
@@ -112,18 +85,9 @@ class StudyRaces:
         if run is None:
             return None
         self._record([run, *self.races.due()])
-        entry, recipe = self.entries[run[0]], self._recipe(run)
-        first, trial = entry.members[0], trial_id(recipe)
-        self.waiting[trial] = run
-        self.tasks[trial] = replace(
-            self.template, trial=trial, recipe=recipe, data=entry.data, study=first.study, variant=first.variant
-        )
-        return self.tasks[trial]
-
-    def in_turn(self) -> Iterator[TrialTask | None]:
-        """The trials to train one at a time; None if the next one depends on a trial in progress."""
-        while (task := self.next()) or self.waiting:
-            yield task
+        task = self.trials.task(self.entries[run[0]], run[1])
+        self.waiting[task.trial] = run
+        return task
 
     def end(self, trial: str, status: str, error: str = "") -> None:
         """Take note of the end of a trial.
@@ -134,7 +98,7 @@ class StudyRaces:
         run = self.waiting.pop(trial, None)
         if run is None:
             return
-        row = self.store.trial(trial) or {"status": status}
+        row = self.trials.store.trial(trial) or {"status": status}
         if row["status"] not in DONE:
             self.races.fail(run)
             self.failed[trial] = run[0]
@@ -151,32 +115,8 @@ class StudyRaces:
         fits = int(self.races.left_s() / max(sum(seconds) / len(seconds), 1e-9))
         return len(self.waiting.keys() - ended) + min(self.most_left(), fits if any(self.races.undecided()) else 0)
 
-    def planned(self, trial: str) -> PlannedTrial:
-        """A trial as progress shows it."""
-        task = self.tasks[trial]
-        member = self.entries[self._run_of(trial)[0]].members[0]
-        return planned_point(trial, task.recipe, member, ("run", "chosen by decide"), task.protocol)
-
-    def _run_of(self, trial: str) -> Run:
-        recipe = self.tasks[trial].recipe
-        return trial_id(replace(recipe, seed=0)), recipe.seed
-
     def _record(self, runs: Iterable[Run]) -> None:
-        """Record in the store which variants of which studies trials belong to."""
-        protocol, rows = self.template.protocol, dict[str, list[dict[str, Any]]]()
-        for run in runs:
-            if run in self.recorded:
-                continue
-            self.recorded.add(run)
-            recipe = self._recipe(run)
-            changes = diff(recipe, find_protocol(protocol))
-            for member in self.entries[run[0]].members:
-                rows.setdefault(member.study, []).append(member.row(trial_id(recipe), recipe, changes, protocol))
-        for of_study in rows.values():
-            self.store.write_members(of_study)
-
-    def _recipe(self, run: Run) -> Recipe:
-        return replace(self.entries[run[0]].recipe, seed=run[1])
+        self.trials.record((self.entries[line], seed) for line, seed in runs)
 
     def _take(self, run: Run, trial: str, row: Mapping[str, Any], seconds: float | None) -> None:
         """Tell a result to all races that wait for it; each has it in its log before it counts."""
@@ -243,13 +183,6 @@ class StudyRaces:
 
     def _clock_s(self) -> float:
         return round(self.races.budget.used_s, 1)
-
-
-def score(row: Mapping[str, Any], recipe: Recipe) -> float | None:
-    """The top-1 of an ended trial in points; None if it did not train: it diverged, or is no better than guessing."""
-    top1 = row["top1"]
-    trained = row["status"] == "finished" and top1 is not None and top1 > guessing(recipe.network.outputs)
-    return round(100 * top1, 6) if trained else None
 
 
 def baseline_of(race: Race) -> Baseline:

@@ -1,10 +1,10 @@
-"""The sweep of `raysweep decide`: fit the studies to the hours, then race their variants against the baselines."""
+"""Prepare `raysweep decide`: check the request, and fit its studies to the hours."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from raysweep.deciding.budget import Budget
@@ -16,21 +16,23 @@ from raysweep.identity import changes as changed_fields
 from raysweep.identity import digest, line_id
 from raysweep.planning import PlannedTrial, possible
 from raysweep.request import Request
-from raysweep.sweeps.common import advice, carry_out
-from raysweep.sweeps.decide_request import DecideRequest, names_of
-from raysweep.sweeps.fit_to_hours import Hours, choices
+from raysweep.study import find_study
+from raysweep.sweeps.decide.calibrate import FACTORS
+from raysweep.sweeps.decide.controls import SEEDS
+from raysweep.sweeps.decide.fit_to_hours import Hours, choices
+from raysweep.sweeps.decide.lab import FINAL_SEEDS, RATE
+from raysweep.sweeps.decide.request import DecideRequest, names_of
 from raysweep.sweeps.resources import Resources
-from raysweep.sweeps.study_races import Entry, StudyRaces
 from raysweep.sweeps.study_sweep import check, left_out
 from raysweep.terminal.decisions import FirstRuns
-from raysweep.terminal.notes import note, warn
-from raysweep.terminal.progress import SweepProgress
-from raysweep.train.task import Placement, TrialTask
+from raysweep.terminal.notes import note
+from raysweep.train.task import Placement
 from raysweep.units import brief
 
 if TYPE_CHECKING:
+    from raysweep.data.image_sets import ImageSets
     from raysweep.data.manifest import Manifest
-    from raysweep.orchestrate.events import Event, Outcome
+    from raysweep.pace import Pace
     from raysweep.store.decision_log import DecisionLog
 
 
@@ -46,14 +48,14 @@ class Prepared:
     heads: Mapping[str, dict[str, Any]]
     """Study -> the first line of its log."""
     races: Races
-    folders: Mapping[str, str]
     manifests: Sequence[Manifest]
     why: Sequence[str]
     """The choices made, with reasons."""
-    start_s: float
-    """Seconds of a trial before its first epoch."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any]
     """What was chosen to fit the hours."""
+    pace: Pace
+    sets: ImageSets
+    extra_runs: int
 
     @property
     def store_uri(self) -> str:
@@ -81,7 +83,15 @@ class Prepared:
     def first_runs(self) -> list[FirstRuns]:
         """The runs that are due now; those of a line that several variants share stand with the first one."""
         due = Counter(line for line, _ in self.races.due())
-        return [FirstRuns(*self.races.places[line][0], runs, self.races.seconds(line)) for line, runs in due.items()]
+        first = [FirstRuns(*self.races.places[line][0], runs, self.races.seconds(line)) for line, runs in due.items()]
+        if not self.extra_runs:
+            return first
+        study = self.asked.request.find_studies()[0]
+        each_s = self.races.seconds(self.races.lines[study.name, study.baseline])
+        return [
+            *first,
+            FirstRuns("before and after", "calibration, controls, final comparison", self.extra_runs, each_s),
+        ]
 
 
 def prepare(asked: DecideRequest, resources: Resources) -> Prepared:
@@ -106,23 +116,35 @@ def prepare(asked: DecideRequest, resources: Resources) -> Prepared:
     pace = pace_here(asked.asked, note, resources.threads)
     workers = 1 if resources.inline else resources.workers or pace.workers
     used_s = max((row["clock_s"] for log in logs.values() for row in log.of_kind("clock_s")), default=0.0)
+    extra = extra_runs(asked, len(checked.plan)) if not logs else 0
     settings, why = earlier_choices(logs) or choices(
-        asked.request, checked.plan, questions, Hours(asked.budget_s, workers, pace)
+        asked.request, checked.plan, questions, Hours(asked.budget_s, workers, pace, extra)
     )
     fitted = replace(asked.asked, settings=dict(asked.asked.settings) | settings)
     plan = possible(fitted.plan())
     sets = ImageSets(find_data(fitted))
     for planned in plan:
         check_trial(planned.recipe, Placement(world_size=resources.workers_per_trial))
-    races = Races(
+    races = races_of(questions, plan, pace, Budget(asked.budget_s, workers, used_s))
+    return Prepared(asked, fitted, plan, questions, heads, races, checked.manifests, why, settings, pace, sets, extra)
+
+
+def extra_runs(asked: DecideRequest, variants: int) -> int:
+    """The number of runs of calibration, controls, tuning and the final comparison, about."""
+    if asked.race_only:
+        return 0
+    calibration: int = len(FACTORS) if RATE not in asked.request.settings else 0
+    controls = SEEDS[0] * len(find_study("controls").variants)
+    return calibration + controls + 2 * FINAL_SEEDS + asked.tune_rates * 3 * variants
+
+
+def races_of(questions: Mapping[str, Question], plan: Sequence[PlannedTrial], pace: Pace, budget: Budget) -> Races:
+    """The races of these questions over the trials of a plan."""
+    return Races(
         {study: Race(question) for study, question in questions.items()},
         {(member.study, member.variant): line_id(one.recipe) for one in plan for member in one.members},
         {line_id(one.recipe): pace.trial_s(one.recipe, one.cost) for one in plan},
-        Budget(asked.budget_s, workers, used_s),
-    )
-    folders = {line_id(one.recipe): str(sets.folder_of(one.recipe.data).resolve()) for one in plan}
-    return Prepared(
-        asked, fitted, plan, questions, heads, races, folders, checked.manifests, why, pace.start_s, settings
+        budget,
     )
 
 
@@ -193,88 +215,3 @@ def earlier_choices(logs: Mapping[str, DecisionLog]) -> tuple[dict[str, Any], li
 
 def _text(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{path}={brief(value)}" for path, value in settings.items())
-
-
-def open_races(prepared: Prepared, deterministic: bool, keep_checkpoints: bool) -> StudyRaces:
-    """The races with their logs in the store, continued from there.
-
-    Raises:
-        RaysweepError: the store cannot be written.
-    """
-    from raysweep.store.decision_log import DecisionLog
-    from raysweep.store.store import Store
-
-    store = Store.open(prepared.store_uri, create=True)
-    for manifest in prepared.manifests:
-        store.write_manifest(manifest)
-    logs = {study: DecisionLog(store.files, log_name(head), head) for study, head in prepared.heads.items()}
-    for log in logs.values():
-        if log.is_new:
-            log.add({"fit": dict(prepared.settings), "why": list(prepared.why)})
-    entries = {
-        line_id(one.recipe): Entry(one.recipe, one.members, prepared.folders[line_id(one.recipe)])
-        for one in prepared.plan
-    }
-    template = TrialTask(
-        *("", prepared.plan[0].recipe, "", store.uri, prepared.asked.request.protocol),
-        keep_checkpoint=keep_checkpoints,
-        deterministic=deterministic,
-    )
-    races = StudyRaces(prepared.races, entries, logs, store, template, prepared.start_s)
-    races.resume()
-    return races
-
-
-def run_decide(prepared: Prepared, resources: Resources, keep_checkpoints: bool = False) -> StudyRaces:
-    """Train what decides most until all is decided or the hours are over, showing progress.
-
-    Raises:
-        RaysweepError: resources that are not available, or a store that cannot be written.
-        KeyboardInterrupt: stopped by the user; the same command continues.
-    """
-    races = open_races(prepared, resources.deterministic, keep_checkpoints)
-    known = sum(len(race.results) for race in races.races.races.values())
-    note(f"{known} results were there earlier; results in {races.store.uri}")
-    warn(advice([races.example]))
-    execute(races, resources, prepared.asked.request.protocol)
-    races.stop(stopped_why(races))
-    return races
-
-
-def stopped_why(races: StudyRaces) -> str:
-    """Why nothing more is run."""
-    if races.failed:
-        return "failed trials"
-    if not any(races.races.undecided()):
-        return "all is decided"
-    return "the time is used" if any(answer.needed_s for answer in races.answers()) else "no further run would decide"
-
-
-def execute(races: StudyRaces, resources: Resources, protocol: str) -> Outcome:
-    """Hand out trials and take their results until nothing more is to be run."""
-    import raysweep.data.loops  # noqa: F401 - compiles them before the first trial needs them
-    from raysweep.orchestrate.events import ENDS, Event
-
-    ended: set[str] = set()
-
-    def on_event(event: Event) -> None:
-        if event.kind in ENDS:
-            ended.add(event.trial)
-        progress.on_event(event)
-        if resources.inline and event.kind in ENDS:  # on Ray, Tune reports them
-            races.end(event.trial, event.kind, event.text)
-
-    def on_ray() -> dict[str, Any]:
-        from raysweep.orchestrate.nas_searcher import NasSearch
-
-        return {"search": NasSearch(races)}
-
-    studies = list(races.races.races)
-    about = {"studies": ", ".join(studies), "protocol": protocol, "store": races.store.uri, "search": "decide"}
-
-    def left() -> int:
-        return races.expected_left(ended)
-
-    with SweepProgress([], races.planned, {studies[0]: left()}, left) as progress:
-        races.say = lambda kind, text: progress.on_event(Event(kind, text=text))  # type: ignore[arg-type]
-        return carry_out(races.in_turn(), on_event, resources, about, on_ray)

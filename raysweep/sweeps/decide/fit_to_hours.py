@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.deciding.looks import FIRST_RUNS, baseline_runs
 from raysweep.deciding.race import Question
 from raysweep.errors import RaysweepError
-from raysweep.fitting import FIRST_SHARE, Fit, Problem, fit, schedule_settings
+from raysweep.fitting import FIRST_SHARE, FIXED_SHARE, Fit, Problem, fit, schedule_settings
 from raysweep.patch import Times
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
@@ -31,6 +31,8 @@ class Hours:
     budget_s: float
     workers: int
     pace: Pace
+    extra_runs: int = 0
+    """Runs of calibration, controls and the final comparison."""
 
 
 def choices(
@@ -56,6 +58,8 @@ def choices(
         f"images, {found.updates:,} updates: the "
         f"first runs take {rough_duration(found.first_s)} of {budget} on {workers}, at most {FIRST_SHARE:.0%}"
     ]
+    if found.extra_s:
+        why[0] += f"; calibration, controls and the final comparison {rough_duration(found.extra_s)}"
     if schedule:
         why.append("learning rate: a straight line to zero, the best schedule for a fixed number of updates")
     return {**found.settings, **schedule}, why
@@ -82,6 +86,7 @@ def problem_of(
         budget_s=hours.budget_s,
         workers=hours.workers,
         recipe=baseline,
+        extra_runs=hours.extra_runs,
         baseline_runs=lambda number: min(most, baseline_runs(FIRST_RUNS, max(1, number))),
         epochs=fixed(EPOCHS, asked, baseline, patches),
         train_fraction=fixed(FRACTION, asked, baseline, patches),
@@ -103,8 +108,8 @@ def too_little(
     number = f"{len(problem.variants)} variant{'s' * (len(problem.variants) > 1)} of {', '.join(questions)}"
     names = ",".join(dict.fromkeys(name.partition("/")[2] for name in variants))
     instead = f", or ask in {budget} only about `--variants {names}`" if names else ""
+    before = ", with calibration, controls and the final comparison" * (problem.extra_runs > 0)
     return (
-        f"--budget {budget} is too small for {number}: two runs of each and those of the baseline take about "
-        f"{rough_duration(FIRST_SHARE * needed_s)} and may take {FIRST_SHARE:.0%} of it. Raise it to "
-        f"{rough_duration(ROOM * needed_s)}{instead}."
+        f"--budget {budget} is too small for {number}: two runs of each and those of the baseline{before}, may take "
+        f"{FIXED_SHARE if before else FIRST_SHARE:.0%} of it. Raise it to {rough_duration(ROOM * needed_s)}{instead}."
     )
