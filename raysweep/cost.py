@@ -132,7 +132,7 @@ def compute_cost(recipe: Recipe) -> Cost:
         check_outside(recipe.network, recipe.data.shape)
     outputs: list[int] = []
     with torch.device("meta"), torch.no_grad():
-        network = build_network(recipe.network, recipe.data.shape).eval()
+        network = build_network(recipe.network, recipe.data.shape).eval().requires_grad_(False)
         for layer in weighted_layers(network):
             layer.register_forward_hook(lambda _layer, _inputs, output: outputs.append(output.numel()))
         with FlopCounterMode(display=False) as counter:

@@ -86,20 +86,10 @@ def write_images(
     Raises:
         RaysweepError: images or labels that cannot be used, or a folder with other images.
     """
-    from raysweep.data.manifest import FILE_NAME, read_manifest
-    from raysweep.write.sources import completed
-    from raysweep.write.sources.memory import MemorySource
-    from raysweep.write.write_sets import write_sets
+    from raysweep.write.from_memory import write_from_memory
 
     splits = {"train": (images, labels)} | ({} if test is None else {"test": test})
-    path = Path(folder)
-    source = completed(MemorySource(path.name, splits, classes), holdout)
-    if (path / FILE_NAME).is_file() and not options.get("overwrite"):
-        there = read_manifest(path)
-        if there.source == source.spec and options.get("side") in (None, there.short_side):
-            return path
-    write_sets(source, path, **options)
-    return path
+    return write_from_memory(splits, Path(folder), classes, holdout, **options)
 
 
 def race(

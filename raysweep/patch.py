@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from raysweep.errors import RaysweepError, unknown
 from raysweep.networks import own_factors
+from raysweep.networks.own_network import plain_name
 from raysweep.recipe import Recipe
 
 
@@ -116,6 +117,7 @@ def patch(recipe: Recipe, changes: Patch) -> Recipe:
     name = changes.get("network.name", recipe.network.name)
     if isinstance(name, str) and name != recipe.network.name:
         recipe = set_fields(recipe, own_factors(recipe.network, name))
+        changes = {**changes, "network.name": plain_name(name)}
     return set_fields(recipe, changes)
 
 

@@ -81,7 +81,8 @@ class DataRecipe:
 class NetworkRecipe:
     """The network and its layers."""
 
-    name: Annotated[str, "network, see `raysweep list networks`"] = "caffenet"
+    name: Annotated[str, "network, see `raysweep list networks`; models.py:build for your own"] = "caffenet"
+    source: Annotated[str, "version or digest of the code of a network from outside; set by its name"] = ""
     outputs: Annotated[int, "number of network outputs, at least the number of classes"] = 1000
     activation: Annotated[str, "non-linearity of all layers but the last, see `raysweep list activations`"] = "relu"
     stem_activation: Annotated[str, "non-linearity of the first layer; empty: same as network.activation"] = ""
@@ -205,6 +206,7 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     network: NetworkRecipe = field(default_factory=NetworkRecipe)
     init: InitRecipe = field(default_factory=InitRecipe)
+    own_code: Annotated[str, "digest of the user's file that defines layers of the recipe; set by its study"] = ""
     solver: SolverRecipe = field(default_factory=SolverRecipe)
     schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
     training: TrainingRecipe = field(default_factory=TrainingRecipe)

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from raysweep.errors import unknown
 
 T = TypeVar("T")
+_code: ContextVar[str] = ContextVar("code", default="")
+own_parts: dict[str, str] = {}
+"""Name of a part that a user's file has registered -> digest of the file."""
+
+
+@contextmanager
+def loading(digest: str) -> Iterator[None]:
+    """Whatever is registered in the block belongs to the user's file of that digest."""
+    token = _code.set(digest)
+    try:
+        yield
+    finally:
+        _code.reset(token)
 
 
 @dataclass(frozen=True)
@@ -39,8 +54,11 @@ class Registry(Generic[T]):
         """Register the decorated factory under a name that is not taken yet."""
 
         def register(make: T) -> T:
-            if name in self._entries:
+            replaces = bool(_code.get()) and name in own_parts  # an edited file of the user's
+            if name in self._entries and not replaces:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
+            if _code.get():
+                own_parts[name] = _code.get()
             self._entries[name] = Entry(name, make, summary, paper)
             return make
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 import importlib
 import itertools
 import pkgutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 
 from raysweep.errors import RaysweepError, unknown
+from raysweep.own_code import attribute, is_file, load, take_file
 from raysweep.patch import Patch, field_info, patch
 from raysweep.patch import Times as Times  # for study files
 from raysweep.recipe import Recipe
+from raysweep.registry import own_parts
 
 CLEAN = "_clean"
 """Suffix of a variant that follows the published description, where the published run did not."""
@@ -136,11 +139,13 @@ def space_names() -> tuple[str, ...]:
 
 
 def find_study(name: str) -> Study:
-    """The shipped study of that name.
+    """The shipped study of that name, or the one in a user's file.
 
     Raises:
         RaysweepError: no such study, the message lists the nearest ones; or the name is that of a search space.
     """
+    if is_file(name):
+        return own_study(name)
     if name not in _files():
         raise unknown("study", name, study_names(), "raysweep list studies")
     module = importlib.import_module(f"raysweep.search_spaces.{name}")
@@ -150,6 +155,38 @@ def find_study(name: str) -> Study:
         )
     study: Study = module.STUDY
     return study
+
+
+def own_study(name: str) -> Study:
+    """The study in a user's file: its STUDY, or what a function of it returns, `my_study.py:make`.
+
+    Variants that name a layer which the file registers carry the digest of the file.
+
+    Raises:
+        RaysweepError: the file cannot be loaded, has no study, or one with the name of a shipped study.
+    """
+    code = take_file(name)
+    place, _, function = name.partition(":")
+    found = attribute(load(code), function or "STUDY", code.name)
+    study = found() if callable(found) else found
+    if not isinstance(study, Study):
+        raise RaysweepError(f"{function or 'STUDY'} in {code.name} is a {type(study).__name__}: it must be a Study.")
+    if study.name in _files():
+        raise RaysweepError(f"{code.name} has a study named {study.name}, as a shipped one is: give it another name.")
+    own = {part for part, digest in own_parts.items() if digest == code.digest}
+    folder = Path(place).parent
+    variants = tuple(replace(one, patch=_carrying(one.patch, own, code.digest, folder)) for one in study.variants)
+    return replace(study, variants=variants)
+
+
+def _carrying(changes: Patch, own: Collection[str], digest: str, folder: Path) -> Patch:
+    """The patch of a variant in a user's file: networks in files are found next to it."""
+    network = changes.get("network.name", "")
+    if isinstance(network, str) and is_file(network):
+        changes = {**changes, "network.name": str(folder / network)}
+    if any(isinstance(value, str) and value in own for value in changes.values()):
+        changes = {**changes, "own_code": digest}
+    return changes
 
 
 def find_studies(names: Iterable[str | Study]) -> tuple[Study, ...]:

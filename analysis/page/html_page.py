@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -158,7 +159,7 @@ def _best(line: Line) -> str:
     if likely := chances(line):
         best = max(likely, key=lambda name: likely[name][0])
         return f"{best} (P {METRICS['best'].text(likely[best][0])})"
-    trained = {name: one.gain for name, one in comparisons(line).items() if one.trained}
+    trained = {name: one.gain for name, one in comparisons(line).items() if one.trained and not math.isnan(one.gain)}
     best = max(trained, key=lambda name: trained[name], default="")
     if not best:
         return NOTHING

@@ -13,7 +13,7 @@ from raysweep.analysis.contrasts import LEVEL, NOTHING, ONE_SEED, Contrast, Cont
 from raysweep.analysis.load import FINISHED, Line
 from raysweep.analysis.metrics import METRICS
 from raysweep.analysis.statistics.agreement import with_published
-from raysweep.analysis.statistics.comparisons import as_estimate, comparisons, groups, page
+from raysweep.analysis.statistics.comparisons import as_estimate, comparisons, finals, groups, page
 from raysweep.analysis.statistics.power import MOST_SEEDS, POWER, detectable, seeds_needed
 from raysweep.deciding.verdicts import Outcome
 from raysweep.store.waiting import NEXT_STEP, is_bottleneck, wait_share
@@ -38,11 +38,12 @@ def _controlled_by_races(lines: Sequence[Line]) -> str:
     asked = {line.study: question for line in lines for question in line.asked}
     if not asked:
         return ""
+    last = " The final comparison has a 95 % interval of its own." if finals(lines) else ""
     level = 100 * max(question.level for question in asked.values())
     return (
         f"Gains, intervals and verdicts of {_few(list(asked))} are those of raysweep decide at its last look: with a "
         f"probability of {100 - level:.3g} % all verdicts of a question are right, over every look at its runs and "
-        "wherever it stops. Such intervals are wider than those of a single look, and have no adjusted p."
+        f"wherever it stops. Such intervals are wider than those of a single look, and have no adjusted p.{last}"
     )
 
 

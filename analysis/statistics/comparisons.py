@@ -18,6 +18,7 @@ from raysweep.analysis.contrasts import LEVEL, MARGIN, Contrast, Contrasts, Grou
 from raysweep.analysis.load import FINISHED, Line, once_a_line
 from raysweep.analysis.metrics import METRICS, Metric
 from raysweep.deciding.verdicts import Verdict, outcome_of
+from raysweep.store.asked_questions import Step
 
 CONFIDENCE = 1 - LEVEL
 FAR = 3.0
@@ -76,24 +77,30 @@ def raced(lines: Iterable[Line]) -> dict[Pair, Raced]:
                 own = runs[name].trials if name in runs else frozenset()
                 if own and set(question.trials[name]) <= own:
                     found.setdefault((own, base), []).append(Raced(verdict, question.margin))
-    return {pair: max(ones, key=_strictness) for pair, ones in found.items()} | _finals(lines)
+    return {pair: max(ones, key=_strictness) for pair, ones in found.items()} | finals(lines)
 
 
-def _finals(lines: Sequence[Line]) -> dict[Pair, Raced]:
-    """The contrasts of the final comparisons whose trials are among these lines."""
-    asked = [question for line in lines for question in line.asked]
-    last = {str(step.row.get("trial")): (step, one.margin) for one in asked for step in one.of_kind("final")}
-    found = {}
-    for line in lines:
-        runs = groups(line)
-        for name in compared(line):
-            for trial in runs[name].trials & last.keys():
-                step, margin = last[trial]
-                gain, low, high = (step.number(part) for part in ("gain", "low", "high"))
-                if not math.isnan(gain + low + high):
-                    verdict = Verdict(outcome_of(low, high, margin), gain, low, high, runs[name].ended, 0)
-                    found[runs[name].trials, runs[line.baseline].trials] = Raced(verdict, margin)
-    return found
+def finals(lines: Sequence[Line]) -> dict[Pair, Raced]:
+    """The contrasts of the final comparisons of questions, as far as their trials are among these lines."""
+    last = {
+        str(step.row.get("trial")): (step, question.margin)
+        for line in lines
+        for question in line.asked
+        for step in question.of_kind("final")
+    }
+    pairs = [pair for line in lines for pair in _pairs(line)] if last else []
+    return {
+        (own.trials, base.trials): Raced(verdict, margin)
+        for own, base in pairs
+        for step, margin in (last[trial] for trial in own.trials & last.keys())
+        if (verdict := _final_verdict(step, margin, own))
+    }
+
+
+def _final_verdict(step: Step, margin: float, own: Group) -> Verdict | None:
+    gain, low, high = (step.number(part) for part in ("gain", "low", "high"))
+    known = not math.isnan(gain + low + high)
+    return Verdict(outcome_of(low, high, margin), gain, low, high, own.ended, own.failed) if known else None
 
 
 def _strictness(one: Raced) -> tuple[int, float]:

@@ -84,13 +84,15 @@ def networks() -> Registry[Network]:
     return NETWORKS
 
 
-def own_of(name: str) -> Mapping[str, Any]:
+def own_of(name: str, source: str = "") -> Mapping[str, Any]:
     """The values of recipe fields that belong to the network of that name, where they differ from the defaults.
+
+    `source` is that of a recipe which has the network already; without it the name is one that the user gives now.
 
     Raises:
         RaysweepError: unknown network; the message lists similar names.
     """
-    return own_of_outside(name) if is_outside(name) else networks()[name].own
+    return own_of_outside(name, source) if is_outside(name) else networks()[name].own
 
 
 def native_images(name: str) -> tuple[int, int]:
@@ -112,7 +114,7 @@ def own_factors(recipe: NetworkRecipe, name: str) -> dict[str, Any]:
     Raises:
         RaysweepError: unknown network; the message lists similar names.
     """
-    before, after, defaults = own_of(recipe.name), own_of(name), NetworkRecipe()
+    before, after, defaults = own_of(recipe.name, recipe.source), own_of(name), NetworkRecipe()
     return {
         f"network.{factor}": after.get(factor, getattr(defaults, factor))
         for factor in sorted(before.keys() | after.keys())

@@ -1,4 +1,4 @@
-"""Networks from outside this package, named `SOURCE:NAME`: `torchvision:resnet18`, `timm:convnext_atto`.
+"""Networks from outside this package, by SOURCE:NAME: `torchvision:resnet18`, `timm:convnext_atto`, `models.py:build`.
 
 They are built without pretrained weights, and nothing is downloaded. What a recipe changes in them is done by surgery
 on the finished module, see `raysweep.nn.surgery`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.disk.cache import recall, remember
 from raysweep.errors import InapplicableError, RaysweepError, unknown
+from raysweep.networks.making import Outside, Wanted, inapplicable
+from raysweep.networks.own_network import TRIED_SIDES, find_own, plain_name
 from raysweep.recipe import NetworkRecipe
 
 if TYPE_CHECKING:
@@ -25,63 +26,25 @@ if TYPE_CHECKING:
     from raysweep.nn.surgery.operation import Replaced
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """The network asked for. A function that makes networks uses what it can; surgery does the rest."""
-
-    outputs: int
-    channels: int
-    """Of its input."""
-    side: int
-    """Of its input, px."""
-    width: float = 1.0
-    """Multiplier of the width."""
-    dropped: float | None = None
-    """Probability of leaving out the last block in training; None: the network's own."""
-    auxiliary: bool = False
-    """Whether auxiliary heads are trained."""
-
-
-@dataclass(frozen=True)
-class Outside:
-    """A network from outside the package."""
-
-    make: Callable[[Wanted], nn.Module]
-    """Builds it on torch's default device.
-
-    Raises `InapplicableError` for a width, a probability or auxiliary heads that it cannot have."""
-    version: str
-    """Of the code that builds it."""
-    side: int = 224
-    """Native image side, px."""
-    classes: int = 1000
-    """Native number of classes."""
-    takes_outputs: bool = True
-    """Whether it is made with the number of outputs asked for; otherwise its classifier is replaced."""
-    is_released: bool = True
-    """Whether it comes from a released package, whose networks of one seed are known to be equal."""
-
-
 def is_outside(name: str) -> bool:
     """Whether a network's name is that of one from outside the package."""
     return ":" in name
 
 
-@cache
-def find_outside(name: str) -> Outside:
-    """The network of that name.
+def find_outside(name: str, source: str = "") -> Outside:
+    """The network of that name; `source` is that of a recipe which has it, and empty for a name that is given now.
 
     Raises:
-        RaysweepError: no such source or network; the message lists the nearest ones.
+        RaysweepError: no such source, network or function, the message lists the nearest ones; or another version.
     """
-    source, _, rest = name.partition(":")
-    if source not in SOURCES:
-        raise unknown("source of networks", source, SOURCES, "raysweep list networks")
-    return SOURCES[source](rest)
-
-
-def _inapplicable(name: str, field: str, neutral: object) -> InapplicableError:
-    return InapplicableError(f"{name} cannot have another {field}: leave it at {neutral}.")
+    package, _, rest = name.partition(":")
+    found = SOURCES[package](rest) if package in SOURCES else find_own(name, source, SOURCES)
+    if source and source != found.version:
+        raise RaysweepError(
+            f"{name} is a network of {source}, but here is {found.version}: another version may be another network, so "
+            "its trials are other ones. Plan the study again, or install the earlier version."
+        )
+    return found
 
 
 def torchvision_names() -> Sequence[str]:
@@ -102,7 +65,11 @@ def _from_torchvision(name: str) -> Outside:
     if name not in torchvision_names():
         raise unknown("torchvision network", name, torchvision_names(), "raysweep list networks torchvision")
     side = 299 if name == "inception_v3" else 224
-    return Outside(partial(_make_torchvision, name), metadata.version("torchvision"), side)
+    return Outside(partial(_make_torchvision, name), _version("torchvision"), side)
+
+
+def _version(package: str) -> str:
+    return f"{package} {metadata.version(package)}"
 
 
 WITH_AUXILIARY = ("googlenet", "inception_v3")
@@ -116,7 +83,7 @@ def _make_torchvision(name: str, wanted: Wanted) -> nn.Module:
         # Their own initialisation takes minutes with SciPy's truncated normal; the recipe's replaces it.
         settings |= {"aux_logits": wanted.auxiliary, "init_weights": False}
     elif wanted.auxiliary:
-        raise _inapplicable(f"torchvision:{name}", "network.aux_weight", 0)
+        raise inapplicable(f"torchvision:{name}", "network.aux_weight", 0)
     if name.startswith("vit_"):
         settings["image_size"] = wanted.side
     if wanted.width != 1:
@@ -137,7 +104,7 @@ def _made(name: str, make: Callable[..., nn.Module], settings: Mapping[str, Any]
     except (TypeError, ValueError, AssertionError) as error:
         dropping = next((setting for setting in STOCHASTIC_DEPTH if setting in settings), None)
         if dropping and dropping in str(error):
-            raise _inapplicable(name, "network.survival", 1) from None
+            raise inapplicable(name, "network.survival", 1) from None
         text = ", ".join(f"{key}={value}" for key, value in settings.items())
         raise InapplicableError(f"{name} cannot be made with {text}: {error}.") from error
 
@@ -149,7 +116,7 @@ def _torchvision_width(name: str, width: float) -> dict[str, Any]:
     own = {"resnet50": 64, "resnet101": 64, "resnet152": 64, "wide_resnet50_2": 128, "wide_resnet101_2": 128}
     own |= {"resnext50_32x4d": 4, "resnext101_32x8d": 8, "resnext101_64x4d": 4}
     if name not in own:
-        raise _inapplicable(f"torchvision:{name}", "network.width", 1)
+        raise inapplicable(f"torchvision:{name}", "network.width", 1)
     return {"width_per_group": max(1, round(own[name] * width))}
 
 
@@ -176,7 +143,7 @@ def _from_timm(name: str) -> Outside:
     own = _timm().get_pretrained_cfg(name)
     side = own.input_size[1] if own else 224
     make = partial(_make_timm, name, own is not None and own.fixed_input_size)
-    return Outside(make, metadata.version("timm"), side)
+    return Outside(make, _version("timm"), side)
 
 
 def _make_timm(name: str, sized: bool, wanted: Wanted) -> nn.Module:
@@ -185,41 +152,63 @@ def _make_timm(name: str, sized: bool, wanted: Wanted) -> nn.Module:
     if sized:
         settings["img_size"] = wanted.side
     if wanted.auxiliary:
-        raise _inapplicable(f"timm:{name}", "network.aux_weight", 0)
+        raise inapplicable(f"timm:{name}", "network.aux_weight", 0)
     if wanted.width != 1:
-        raise _inapplicable(f"timm:{name}", "network.width", 1)
+        raise inapplicable(f"timm:{name}", "network.width", 1)
     if wanted.dropped is not None:
         settings["drop_path_rate"] = wanted.dropped
     return _made(f"timm:{name}", partial(_timm().create_model, name, pretrained=False), settings)
 
 
 SOURCES: dict[str, Callable[[str], Outside]] = {"torchvision": _from_torchvision, "timm": _from_timm}
-"""What finds a network in a source. To add one: a function from the name after the colon to an `Outside`."""
+"""What finds a network in a source. To add one: a function from the name after the colon to an `Outside`. Any
+other name is that of a user's file or module."""
 NAMES: dict[str, Callable[[], Sequence[str]]] = {"torchvision": torchvision_names, "timm": timm_names}
 """What lists the networks of a source."""
 EXAMPLES = {"torchvision": "torchvision:resnet18", "timm": "timm:convnext_atto"}
 
 
-@cache
-def own_of_outside(name: str) -> Mapping[str, Any]:
-    """The values of recipe fields that a network from outside has; remembered between runs.
+def own_of_outside(name: str, source: str = "") -> Mapping[str, Any]:
+    """The values of recipe fields that a network from outside has, with its source; remembered between runs.
 
     Raises:
         RaysweepError: no such source or network.
     """
-    found = find_outside(name)
-    key = f"own-{_code()}/{name.replace(':', '-').replace('/', '-')}-{found.version}"
+    found = find_outside(name, source)
+    return {**_own_values(plain_name(name), found), "source": found.version}
+
+
+def _own_values(name: str, found: Outside) -> Mapping[str, Any]:
+    file_name = f"{name}-{found.version}".replace(":", "-").replace("/", "-").replace(" ", "-")
+    key = f"own-{_code()}/{file_name}"
     if known := recall(key):
         return known
+    own = _values_at(found, [found.side] if found.is_released else TRIED_SIDES, name)
+    remember(key, own)
+    return own
+
+
+def _values_at(found: Outside, sides: Sequence[int], name: str) -> dict[str, Any]:
+    """The values of a network, at the first of these sides at which it runs.
+
+    Raises:
+        RaysweepError: it runs at none of them.
+    """
     import torch
 
     from raysweep.nn.surgery import own_values
 
-    with torch.device("meta"):
-        network = found.make(Wanted(found.classes, 3, found.side))
-        own = own_values(network, (3, found.side, found.side))
-    remember(key, own)
-    return own
+    for side in sides:
+        with torch.device("meta"):
+            network = found.make(Wanted(found.classes, 3, side))
+            try:
+                return own_values(network, (3, side, side))
+            except (RuntimeError, ValueError, AssertionError) as error:
+                last = error
+    tried = ", ".join(map(str, sides))
+    raise RaysweepError(
+        f"{name} does not run on images of 3 channels and {tried} px ({last}): let its function take image_size."
+    )
 
 
 @cache
@@ -249,12 +238,12 @@ def operated(recipe: NetworkRecipe, shape: tuple[int, ...]) -> tuple[nn.Module, 
     """
     from raysweep.nn.surgery import operate
 
-    found, own = find_outside(recipe.name), own_of_outside(recipe.name)
+    found, own = find_outside(recipe.name, recipe.source), own_of_outside(recipe.name, recipe.source)
     dropped = None if recipe.survival == own.get("survival", 1.0) else 1 - recipe.survival
 
     def make(channels: int) -> nn.Module:
         wanted = Wanted(recipe.outputs, channels, shape[-1], recipe.width, dropped, recipe.aux_weight > 0)
-        return found.make(wanted)
+        return found.build(wanted)
 
     return operate(make, recipe, own, shape, not found.takes_outputs)
 
@@ -271,8 +260,8 @@ def check_outside(recipe: NetworkRecipe, shape: tuple[int, ...]) -> None:
 
     from raysweep.nn.surgery.checks import check_equal, check_outputs
 
-    own = vars(NetworkRecipe()) | dict(own_of_outside(recipe.name))
+    own = vars(NetworkRecipe()) | dict(own_of_outside(recipe.name, recipe.source))
     with torch.device("meta"):
         check_outputs(build_outside(recipe, shape), recipe, own, shape)
-    if not find_outside(recipe.name).is_released:
+    if not find_outside(recipe.name, recipe.source).is_released:
         check_equal(lambda: build_outside(recipe, shape), recipe)

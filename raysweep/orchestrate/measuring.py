@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 from raysweep.cost import PASSES, cost_key, find_cost
 from raysweep.disk.cache import recall, remember
 from raysweep.errors import RaysweepError
-from raysweep.identity import digest, recipe_json
+from raysweep.identity import digest
 from raysweep.orchestrate.events import headline
 from raysweep.orchestrate.nodes import Node
 from raysweep.recipe import Recipe
@@ -110,7 +110,7 @@ def _measure(recipe: Recipe, nodes: Sequence[Node], shape: GangShape, device: st
     # Ray would retry a task that it kills for memory without end and without a word.
     task = ray.remote(num_cpus=cpus, num_gpus=int(device == "cuda"), max_retries=0)(_measured_here)
     try:
-        return dict(ray.get(task.remote(Question(recipe_json(recipe), device, shape.cpus), cpus // shape.cpus)))
+        return dict(ray.get(task.remote(Question.about(recipe, device, shape.cpus), cpus // shape.cpus)))
     except RayError as error:  # for example the measuring worker was killed because the node ran out of memory
         return {"error": headline(str(error))}
 

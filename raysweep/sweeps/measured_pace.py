@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from raysweep.cost import find_cost
 from raysweep.errors import RaysweepError
-from raysweep.identity import recipe_json
 from raysweep.pace import Pace, keep, recalled, today
 from raysweep.patch import patch
 from raysweep.process.machine import usable_cores, usable_memory
@@ -59,7 +58,7 @@ def measured(recipe: Recipe, folder: Path, threads: int = 1) -> Pace:
     from raysweep.train.work import Question
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    question = Question(recipe_json(recipe), device, threads)
+    question = Question.about(recipe, device, threads)
     cost = find_cost(recipe)
     try:
         each = _per_gpu(question) if device == "cuda" else workers_on_cpus(threads)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.pace import recalled
 from raysweep.planning import PlannedTrial, planned_studies, possible, to_run
 from raysweep.request import Request
+from raysweep.sweeps.changed_code import changed_code
 from raysweep.sweeps.common import advice, carry_out
 from raysweep.sweeps.needed_images import check_sums, find_data, generate_missing, refuse_missing
 from raysweep.sweeps.resources import Resources
@@ -71,6 +72,8 @@ def run_studies(request: Request, resources: Resources, keep_checkpoints: bool =
         KeyboardInterrupt: the user stopped the sweep; the same request continues it.
     """
     prepared = prepare(request, resources)
+    if changed := changed_code(prepared.plan, prepared.store):
+        note(changed)
     finished = sum(planned.action == "skip" for planned in prepared.plan)
     note(f"{len(prepared.plan)} trials, {finished} of them finished earlier; results in {prepared.store}")
     for planned in prepared.omitted:

@@ -77,8 +77,9 @@ def with_images(request: Request) -> Request:
             cannot be written.
     """
     if request.data is None or not has_originals(request.data) or _is_free(request.data, request.protocol):
-        if request.write and request.data is None:
-            raise RaysweepError("--write writes the images that --data names: add --data PATH, or leave it out.")
+        if request.write and (request.data is None or not request.data.exists()):
+            found = "--data is missing" if request.data is None else f"{printable(str(request.data))} does not exist"
+            raise RaysweepError(f"--write writes the images that --data names, but {found}.")
         return request
     images = needed_images(request)
     if not images.is_written():
@@ -86,7 +87,7 @@ def with_images(request: Request) -> Request:
 
         source = open_source(str(request.data))
         if not request.write:
-            raise RaysweepError(_offer(source, images))
+            raise RaysweepError(_offer(source, images) + _outputs(request, len(source.classes)))
         _write(source, images)
     elif request.write and images.missing():
         from raysweep.write.sources import open_source
@@ -94,6 +95,21 @@ def with_images(request: Request) -> Request:
         _write(open_source(str(request.data)), images)
     note(f"images: {images.folder}, written from {printable(str(request.data))}; if that changes, write it again")
     return replace(request, data=images.folder)
+
+
+def image_set(originals: Path, data: DataRecipe) -> Path:
+    """The folder of the image set that was written from originals in a size.
+
+    Raises:
+        RaysweepError: there is none; gives the command that writes it.
+    """
+    images = Images(originals, _folder(originals, data), data, ())
+    if not images.is_written():
+        raise RaysweepError(
+            f"{printable(str(originals))} has original images: write them once with `{images.command}`, then pass "
+            f"--data {images.folder}."
+        )
+    return images.folder
 
 
 def needed_images(request: Request) -> Images:
@@ -110,8 +126,7 @@ def needed_images(request: Request) -> Images:
         for data in _planned(request)
         if (data.short_side, data.rescale) != (main.short_side, main.rescale)
     )
-    name = f"{_name(originals)}-{size_text(main.short_side, main.rescale, 'auto')}"
-    return Images(originals, Path("data") / name, main, tuple(sizes))
+    return Images(originals, _folder(originals, main), main, tuple(sizes))
 
 
 def _planned(request: Request) -> Iterable[DataRecipe]:
@@ -134,9 +149,11 @@ def _is_free(path: Path, protocol: str) -> bool:
     return protocol == GENERATED and path.is_dir() and not any(path.iterdir())
 
 
-def _name(originals: Path) -> str:
+def _folder(originals: Path, data: DataRecipe) -> Path:
+    """Where the image set of originals belongs."""
     text = str(originals)
-    return text.removeprefix(TORCHVISION).lower() if text.startswith(TORCHVISION) else originals.resolve().stem
+    name = text.removeprefix(TORCHVISION).lower() if text.startswith(TORCHVISION) else originals.resolve().stem
+    return Path("data") / f"{name}-{size_text(data.short_side, data.rescale, 'auto')}"
 
 
 def _another(folder: Path) -> Path:
@@ -150,10 +167,16 @@ def _offer(source: Source, images: Images) -> str:
     counts = " and ".join(f"{len(samples):,} {split}" for split, samples in source.splits.items())
     notes = "".join(f"\n  {text}" for text in source.notes)
     return (
-        f"{source.spec} has original images ({counts} images of {len(source.classes)} classes), which must be written "
-        f"once before they can be trained on:{notes}\n  {images.command}\nRun this, then pass --data {images.folder}. "
-        "Or add --write to this command, which does both."
+        f"{printable(str(images.originals))} has original images ({counts} images of {len(source.classes)} classes), "
+        f"which must be written once before they can be trained on:{notes}\n  {images.command}\n"
+        f"Run this, then pass `{command('--data', images.folder)}`. Or add --write to this command, which does both."
     )
+
+
+def _outputs(request: Request, classes: int) -> str:
+    """A hint if the network has another number of outputs than there are classes; empty if not."""
+    outputs = patch(find_protocol(request.protocol), request.settings).network.outputs
+    return "" if outputs == classes else f" The network has {outputs:,} outputs: add --classes {classes}."
 
 
 def _write(source: Source, images: Images) -> None:

@@ -192,9 +192,9 @@ class Screen:
         from rich.text import Text
 
         parts: list[RenderableType] = [_studies(snapshot)]
-        parts += _questions(snapshot.questions)
         if snapshot.running:
             parts.append(self._running(snapshot.running))
+        parts += _questions(snapshot.questions)
         failed = (f"failed  {self._name(row)}  {headline(row['error'] or '')}" for row in snapshot.failed[-SHOWN:])
         shown = (*failed, *(f"warning: {problem}" for problem in problems[-3:]))
         parts += (Text(printable(line)) for line in shown)

@@ -21,7 +21,6 @@ from statistics import fmean
 import torch
 
 from raysweep.data.fit import check_data
-from raysweep.identity import recipe_from_json
 from raysweep.patch import patch
 from raysweep.train.asking import answer, process, send
 from raysweep.train.loop import Trial, prepare, test, train_updates
@@ -84,7 +83,7 @@ def serve(lines: Iterator[str]) -> None:
 def prepared(question: Question, folder: Path) -> Trial:
     """The trial, ready for endless training at its speed."""
     torch.set_num_threads(question.threads)
-    recipe = patch(recipe_from_json(question.recipe), ENDLESS)
+    recipe = patch(question.asked(), ENDLESS)
     place = Placement(device=question.device, threads=question.threads)
     return prepare(recipe, folder, check_data(recipe, folder), place)
 

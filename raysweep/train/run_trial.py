@@ -15,6 +15,7 @@ from raysweep.data.fit import check_data
 from raysweep.data.manifest import Manifest
 from raysweep.errors import ElsewhereError, RaysweepError
 from raysweep.identity import recipe_json
+from raysweep.own_code import unpack
 from raysweep.store.claims import Claim, holders
 from raysweep.store.files import Patience
 from raysweep.store.provenance import provenance
@@ -141,6 +142,7 @@ def run_trial(task: TrialTask, place: Placement, attempt: int) -> Iterator[dict[
         RaysweepError: unusable data, recipe or store; all epochs trained so far are in the store.
     """
     torch.set_num_threads(place.threads)
+    unpack(task.code, task.recipe)
     store = Store.open(task.store, patience=Patience(PATIENCE_S, place.on_wait))
     with claimed(store, task.trial, place, attempt) as claim:
         if (ended := last_row(store, task)) is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from raysweep.errors import RaysweepError
+from raysweep.own_code import Text, carried
 from raysweep.recipe import Recipe
 
 DONE = ("finished", "diverged")
@@ -33,6 +34,11 @@ class TrialTask:
     study: str = ""
     variant: str = ""
     """First study and variant that the trial belongs to, for display."""
+    code: tuple[Text, ...] = ()
+    """The user's files that the recipe needs; taken along from this process."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", self.code or carried(self.recipe))
 
     @property
     def name(self) -> str:

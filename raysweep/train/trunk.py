@@ -13,13 +13,14 @@ from raysweep.errors import RaysweepError
 from raysweep.nn.blocks import AuxiliaryHead
 from raysweep.nn.inits import weighted_layers
 from raysweep.nn.norms import is_batch_norm
+from raysweep.nn.surgery.front import inner
 from raysweep.train import checkpoint
 
 
 def classifiers(network: nn.Module) -> list[nn.Module]:
     """Return the modules that are new in a network with a trained trunk."""
     heads = [layer.layers for layer in network.modules() if isinstance(layer, AuxiliaryHead)]
-    return [_last_weighted(part) for part in (network, *heads)]
+    return [_last_weighted(part) for part in (inner(network), *heads)]
 
 
 def _last_weighted(network: nn.Module) -> nn.Module:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from raysweep.identity import recipe_from_json
+from raysweep.identity import recipe_from_json, recipe_json
 from raysweep.networks import build_network
 from raysweep.optim.solvers import make_solver
+from raysweep.own_code import Text, carried, unpack
+from raysweep.recipe import Recipe
 from raysweep.train.loop import check_trial, normalise, with_weights
 from raysweep.train.task import Placement
 from raysweep.train.update import Training, update
@@ -30,6 +32,19 @@ class Question:
     """Canonical JSON."""
     device: str
     threads: int
+    code: tuple[Text, ...] = ()
+    """The user's files that the recipe needs."""
+
+    @classmethod
+    def about(cls, recipe: Recipe, device: str, threads: int) -> Question:
+        """The question about a recipe, with the code that it needs."""
+        return cls(recipe_json(recipe), device, threads, carried(recipe))
+
+    def asked(self) -> Recipe:
+        """The recipe, once the code that it needs is there."""
+        recipe = recipe_from_json(self.recipe)
+        unpack(((name, text) for name, text in self.code), recipe)
+        return recipe
 
 
 @dataclasses.dataclass
@@ -47,7 +62,7 @@ class Work(Training):
             RaysweepError: a recipe that cannot be trained.
         """
         torch.set_num_threads(question.threads)
-        recipe = recipe_from_json(question.recipe)
+        recipe = question.asked()
         place = Placement(device=question.device, threads=question.threads)
         check_trial(recipe, place)
         device = torch.device(place.device)

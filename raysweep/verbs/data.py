@@ -44,12 +44,12 @@ SOURCE_OPTIONS = (
     click.option(
         "--image-column",
         metavar="NAME",
-        help="Column of a Parquet SOURCE with the images.  [default: image, or the only column that can be it]",
+        help="Column of a Parquet file or table with the images.  [default: image, or the only column that can be it]",
     ),
     click.option(
         "--label-column",
         metavar="NAME",
-        help="Column of a Parquet SOURCE with the labels.  [default: label, or the only column that can be it]",
+        help="Column of a Parquet file or table with the labels.  [default: label, or the only column that can be it]",
     ),
     click.option(
         "--holdout",
@@ -146,8 +146,8 @@ def write(source: str, folder: Path, also: str, per_class: tuple[int, int] | Non
     """Write the images of SOURCE to FOLDER as FFCV files with a manifest.
 
     \b
-    SOURCE has folders of classes (train/CLASS/*.jpg and val/CLASS/*.jpg, or CLASS/*.jpg), or is a Parquet file or
-    folder with columns of images and labels, torchvision:CIFAR10 or torchvision:CIFAR100.
+    SOURCE has folders of classes (train/CLASS/*.jpg and val/CLASS/*.jpg, or CLASS/*.jpg), is a Parquet file or folder,
+    a CSV or JSON lines file of paths and labels, a folder with one, WebDataset archives, or torchvision:NAME.
     \b
     raysweep data write cifar10.parquet data/cifar10
     raysweep data write /data/imagenet data/imagenet128 --side 144
@@ -231,12 +231,17 @@ def _check_originals(
     with counted(f"looking at {source.name}") as progress:
         checked = check_source(source, workers, progress)
     out = sheet or Path(f"check-{source.name.replace('/', '-')}.png")
-    write_output(out, contact_sheet(checked.sheet, source.spec))
     if as_json:
-        print_json(
-            [asdict(replace(checked, sheet={})) | {"source": source.spec, "notes": source.notes, "sheet": str(out)}]
-        )
-        return
+        found = asdict(replace(checked, sheet={})) | {"source": source.spec, "notes": source.notes, "sheet": str(out)}
+        print_json([found])
+    else:
+        _print_checked(source, checked)
+    write_output(out, contact_sheet(checked.sheet, source.spec))
+    if not as_json:
+        say(f"\ncontact sheet: {out}")
+
+
+def _print_checked(source: Source, checked: Checked) -> None:
     for sentence in source.notes:
         note(sentence)
     say(_splits_table(checked))
@@ -245,7 +250,6 @@ def _check_originals(
     say("\n" + (table(("count", "what", "such as"), rows) if found else "Nothing unusual was found."))
     for sentence in checked.warnings:
         warn(sentence)
-    say(f"\ncontact sheet: {out}")
 
 
 def _splits_table(checked: Checked) -> str:
@@ -265,6 +269,8 @@ def _splits_table(checked: Checked) -> str:
 
 
 def _ends(classes: Sequence[str], counts: Sequence[int]) -> tuple[str, str]:
+    if not counts:
+        return "-", "-"
     few, many = (pick(range(len(counts)), key=counts.__getitem__) for pick in (min, max))
     return f"{counts[few]:,} ({classes[few]})", f"{counts[many]:,} ({classes[many]})"
 

@@ -24,6 +24,7 @@ from raysweep.verbs.doctor import doctor
 from raysweep.verbs.init_stats import init_stats
 from raysweep.verbs.list import list_things
 from raysweep.verbs.nas import nas
+from raysweep.verbs.new import new
 from raysweep.verbs.options import EXIT_FAILED
 from raysweep.verbs.plan import plan
 from raysweep.verbs.report import report
@@ -37,7 +38,7 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 VERBS = (
     *(list_things, plan, run, decide, nas, status, results, report, compare),
-    *(show, trial, init_stats, bench, data, compact, doctor),
+    *(show, trial, init_stats, bench, new, data, compact, doctor),
 )
 
 

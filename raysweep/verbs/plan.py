@@ -46,12 +46,15 @@ def plan(studies: tuple[str, ...], as_json: bool, price: float | None, measure: 
     raysweep plan activation --protocol cifar10 --seeds 3 --epochs 10 --json
     raysweep plan joint --protocol cifar10 --trials 200
     """
+    from raysweep.sweeps.changed_code import changed_code
     from raysweep.sweeps.unwritten import with_images
 
     space = take_space(options, studies)
     request = with_images(take_request(options, studies))
     if space is None:
         planned, pace = request.plan(), _pace(request, measure)
+        if changed := changed_code(planned, request.store):
+            note(changed)
         if as_json:
             print_json([{**entry.to_json(), "estimated_here_s": pace and pace.left_s(entry)} for entry in planned])
         else:

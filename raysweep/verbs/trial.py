@@ -57,6 +57,7 @@ def trial(
     from raysweep.data.image_sets import image_folder
     from raysweep.store.claims import new_owner
     from raysweep.store.store import Store
+    from raysweep.sweeps.unwritten import has_originals, image_set
     from raysweep.train.devices import check_device
     from raysweep.train.task import Placement, TrialTask
 
@@ -66,9 +67,9 @@ def trial(
             f"trial {found['trial']} is already {found['status']}: to train it again, use --into OTHER_STORE."
         )
     check_device(device)
-    images = _images(found, data)
-    target = Store.open(into, create=True).uri if into else store
     recipe = recipe_from_json(found["recipe"])
+    images = image_set(data, recipe.data) if data and has_originals(data) else _images(found, data)
+    target = Store.open(into, create=True).uri if into else store
     folder, protocol = str(image_folder(images, recipe.data)), found["protocol"]
     task = TrialTask(found["trial"], recipe, folder, target, protocol, keep_checkpoint, trunks, deterministic)
     begin_work(KEPT)

@@ -15,9 +15,10 @@ import pytest
 from raysweep import identity
 from raysweep.analysis.figures import figures
 from raysweep.analysis.load import Line, load_lines
-from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.metrics import METRICS, NOTHING
 from raysweep.analysis.page.answers import answer, choices, later, marks, sentence, state, verdict_table, warnings
 from raysweep.analysis.page.gain_tables import readable, summary
+from raysweep.analysis.page.html_page import index_row
 from raysweep.analysis.page.live import LiveReport
 from raysweep.analysis.page.report import write_report
 from raysweep.analysis.page.results_page import write_results
@@ -194,6 +195,8 @@ def test_the_final_comparison_is_the_contrast_of_its_trials(raced: tuple[Store, 
     found = comparisons(shown)
     assert (found["elu"].gain, found["elu"].half, found["elu"].verdict) == (5.5, 1.0, Outcome.BETTER)
     assert [name for name, one in found.items() if one.raced] == ["elu"]
+    assert "final comparison" in controlled([shown, replace(line, asked=(asked,))])
+    assert "final comparison" not in controlled([line])
 
 
 def test_the_page_begins_with_the_answer(raced: tuple[Store, Race], tmp_path: Path, drawn: list[str]) -> None:
@@ -304,3 +307,8 @@ def test_answered_settings_of_a_study_come_first(copy: Store) -> None:
     made(copy, "activation", "cifar10", {"training.epochs": 2.0}, variants=("elu",))
     made(copy, "activation", "cifar10", {"training.epochs": 3.0}, variants=("elu",))
     assert [bool(line.asked) for line in load_lines(copy, ["activation"])] == [True, False, False]
+
+
+def test_a_step_of_decide_without_its_baseline_has_no_best_variant(store: Store) -> None:
+    line = made(store, "activation", "cifar10", variants=("elu",), relu="waiting")
+    assert index_row(line)["best"] == NOTHING

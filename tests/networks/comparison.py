@@ -39,7 +39,7 @@ def size_of(network: nn.Module, side: int) -> Sizes:
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(torch.empty(1, 3, side, side, device="meta"))
+        network.eval().requires_grad_(False)(torch.empty(1, 3, side, side, device="meta"))
     return sum(weight.numel() for weight in network.parameters()), counter.get_total_flops() // 2
 
 

@@ -27,6 +27,9 @@ CLOSED_FORMS = {
     "elu_alpha05": torch.where(X > 0, X, 0.5 * (X.exp() - 1)),
     "elu_lrelu_mean": torch.where(X > 0, X, (X.exp() - 1 + 0.05 * X) / 2),
     "selu": F.selu(X),
+    "gelu": X * (1 + torch.erf(X / math.sqrt(2))) / 2,
+    "silu": X / (1 + (-X).exp()),
+    "hardswish": X * ((X + 3).clamp(0, 6) / 6),
     "frelu": X.clamp(min=0) - 0.2,
     "felu": torch.where(X > 0, X, X.exp() - 1) - 0.1,
 }

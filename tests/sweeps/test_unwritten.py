@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from click.testing import CliRunner
 
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
+from raysweep.protocols import find_protocol
 from raysweep.request import Request
-from raysweep.sweeps.unwritten import needed_images, with_images
+from raysweep.sweeps.unwritten import image_set, needed_images, with_images
 from raysweep.verbs.entry import raysweep as command
 from tests.images import Folder, tiny
 
@@ -98,6 +100,19 @@ def test_bad_images_name_the_command_that_skips_them(class_folder: Folder) -> No
     assert f"raysweep data write {root} data/set-36 --side 36" in message
 
 
+def test_a_single_trial_names_the_size_of_its_recipe(originals: Path) -> None:
+    data = find_protocol("cifar10").data
+    with pytest.raises(RaysweepError) as caught:
+        image_set(originals, replace(data, short_side=40, rescale="area"))
+    words = shlex.split(str(caught.value).split("`")[1])
+    assert words[4:] == ["data/set-40-area", "--side", "40", "--rescale", "area"]
+
+
+def test_the_number_of_classes_is_named_if_the_network_has_another(originals: Path) -> None:
+    assert "--classes 2" in refused(Request(("activation",), "demo", data=originals))
+    assert "--classes" not in refused(Request(("activation",), "demo", {"network.outputs": 2}, data=originals))
+
+
 def test_what_is_no_source_is_refused_as_before(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("?")
     with pytest.raises(RaysweepError, match=r"x\.txt"):
@@ -106,6 +121,8 @@ def test_what_is_no_source_is_refused_as_before(tmp_path: Path) -> None:
         Request(("activation",), "imagenet128", data=tmp_path / "nowhere").plan()
     with pytest.raises(RaysweepError, match="--data"):
         with_images(Request(("activation",), "demo", write=True))
+    with pytest.raises(RaysweepError, match="nowhere"):
+        with_images(Request(("activation",), "demo", data=tmp_path / "nowhere", write=True))
 
 
 @pytest.mark.long

@@ -13,8 +13,10 @@ from PIL import Image
 
 from raysweep.data.passed_over import EXAMPLES
 from raysweep.verbs.entry import raysweep as command
+from raysweep.write.check_source import check_source
 from raysweep.write.contact_sheet import contact_sheet
 from raysweep.write.look import SEEN, THUMBNAIL, Look
+from raysweep.write.sources import open_source
 from raysweep.write.sources.folder import FolderSource
 from tests.images import Folder, encoded, noise, picture
 
@@ -98,13 +100,24 @@ def test_everything_that_may_be_a_mistake_is_found(class_folder: Folder, tmp_pat
     assert not (tmp_path / "set" / "manifest.json").exists()
 
 
-def test_a_clean_set_has_no_findings(class_folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.long
+def test_a_clean_set_has_no_findings(class_folder: Folder) -> None:
     names = [f"{split}/{name}/{k}.png" for split in ("train", "val") for name in ("cat", "dog") for k in range(2)]
     root = class_folder({name: picture(40, 40, seed) for seed, name in enumerate(names)})
     shown = CliRunner().invoke(command, ["data", "check", str(root)], catch_exceptions=False).stdout
     assert "unusual" in shown
     assert "check-set.png" in shown
     assert Path("check-set.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.long
+def test_the_published_counts_of_imagenette_and_no_picture_twice(real_images: Path) -> None:
+    checked = check_source(open_source(str(real_images / "imagenette144.parquet")))
+    # The numbers of fastai's own list, by class; those of its validation split less a part that is held elsewhere.
+    assert checked.splits["train"].counts == (963, 955, 993, 858, 941, 956, 961, 931, 951, 960)
+    assert sum(checked.splits["test"].counts) == 3532
+    found = {finding.what: finding.count for finding in checked.findings if finding.count}
+    assert [*found] == ["greyscale train images", "greyscale test images"]
 
 
 def test_names_on_a_contact_sheet_are_shown_and_not_acted_upon() -> None:

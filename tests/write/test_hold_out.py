@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -27,7 +27,8 @@ def names(source: Source, split: str) -> set[str]:
     return {samples.name(index) for index in range(len(samples))}
 
 
-@given(counts=st.lists(st.integers(0, 30), min_size=1, max_size=6), share=st.floats(0.01, 0.99))
+@settings(max_examples=20)
+@given(counts=st.lists(st.integers(0, 30), min_size=1, max_size=4), share=st.floats(0.01, 0.99))
 def test_each_class_gives_its_share_and_keeps_an_image_to_train_on(counts: list[int], share: float) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
     held = held_out(labels, share)
@@ -49,6 +50,16 @@ def test_class_folders_without_a_test_split(class_folder: Folder, top: str) -> N
     assert {path.rsplit("/", 2)[-2] for path in test} == {"cat", "dog"}
     assert any("2 in all" in note for note in source.notes)
     assert names(open_source(str(root)), "test") == test
+
+
+def test_folders_without_images_beside_those_of_classes_are_counted(class_folder: Folder) -> None:
+    files = {f"{name}/{k}.png": PNG[k] for name in ("cat", "dog") for k in range(5)}
+    source = open_source(str(class_folder(files | {"docs/a.txt": b"?", "data/set/train.beton": b"?", "b.png": PNG[9]})))
+    assert source.classes == ("cat", "dog")
+    assert {reason: items.count for reason, items in source.passed_over.items()} == {
+        "files beside the class folders": 1,
+        "files in folders without images": 2,
+    }
 
 
 def test_the_images_that_are_written_are_those_of_the_splits(class_folder: Folder, tmp_path: Path) -> None:

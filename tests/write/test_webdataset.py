@@ -128,6 +128,7 @@ def test_damaged_archives_are_refused_and_never_read_in_part(tmp_path: Path, dam
         check_labels(open_source(str(path)))
 
 
+@pytest.mark.long
 def test_an_archive_of_real_samples_is_written(tmp_path: Path) -> None:
     path = archive(tmp_path / "pets.tar", samples(range(10), "json"))
     manifest = write_images(open_source(str(path)), tmp_path / "out", workers=1)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from raysweep.errors import InapplicableError
 from raysweep.nn.surgery import activation, bias, dropout, norm, pooling, stem
 from raysweep.nn.surgery.calls import record
 from raysweep.nn.surgery.classifier import fit_outputs
-from raysweep.nn.surgery.front import in_front
+from raysweep.nn.surgery.front import Stacked, in_front
 from raysweep.nn.surgery.operation import Operation, Replaced
 from raysweep.recipe import NetworkRecipe
 
@@ -45,7 +44,7 @@ def own_values(network: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
     dropped = [_probability(layer) for layer in network.modules() if type(layer).__name__ in DROPPING]
     found = {
         "head": "own",
-        "survival": 1 - max(dropped, default=0.0),
+        "survival": round(1 - max(dropped, default=0.0), 6),
         **stem.own(network),
         **pooling.own(network, poolings),
         **norm.own(network),
@@ -58,19 +57,6 @@ def own_values(network: nn.Module, shape: Sequence[int]) -> dict[str, Any]:
 
 def _probability(layer: nn.Module) -> float:
     return float(getattr(layer, "drop_prob", getattr(layer, "p", 0.0)) or 0.0)
-
-
-class Stacked(nn.Module):
-    """A network whose several outputs in training, the logits first, become one tensor."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        """image (N, C, H, W) -> logits (N, outputs); in training (1 + heads, N, outputs)."""
-        result = self.network(image)
-        return torch.stack(list(result)) if isinstance(result, tuple) else result
 
 
 def operate(

@@ -1,9 +1,10 @@
-"""In front of the network: dropout of the image and the recipe's input net."""
+"""Around the network: dropout of the image and the recipe's input net in front, several outputs as one behind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from raysweep.nn.input_nets import INPUT_NETS
@@ -23,6 +24,26 @@ class Fronted(nn.Module):
         """image (N, C, H, W) -> what the network gives for the output of the layers in front."""
         result: Tensor = self.network(self.front(image))
         return result
+
+
+class Stacked(nn.Module):
+    """A network whose several outputs in training, the logits first, become one tensor."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image (N, C, H, W) -> logits (N, outputs); in training (1 + heads, N, outputs)."""
+        result = self.network(image)
+        return torch.stack(list(result)) if isinstance(result, tuple) else result
+
+
+def inner(network: nn.Module) -> nn.Module:
+    """The network without what surgery put around it."""
+    while isinstance(network, Fronted | Stacked):
+        network = network.network
+    return network
 
 
 def in_front(recipe: NetworkRecipe, channels: int) -> tuple[Callable[[nn.Module], nn.Module], int, list[Replaced]]:

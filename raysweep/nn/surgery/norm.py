@@ -14,7 +14,6 @@ from raysweep.nn.surgery.activation import layer as activation
 from raysweep.nn.surgery.calls import Call
 from raysweep.nn.surgery.classifier import is_weighted
 from raysweep.nn.surgery.operation import Operation
-from raysweep.nn.surgery.replacing import replace
 
 WORDS = "normalisations"
 CLASSES = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -64,7 +63,7 @@ def replace_norms(operation: Operation) -> None:
         calls, words = operation.record(is_weighted)[:-1], "weighted layers"
     if not calls:
         raise operation.inapplicable(f"{words} for a normalisation to follow")
-    done = replace(network, calls, lambda call: _followed(network, call, recipe.norm), FUNCTIONS)
+    done = operation.replaced(calls, lambda call: _followed(network, call, recipe.norm), FUNCTIONS)
     if not done:
         raise operation.inapplicable(f"{words} that torch.fx can trace")
     operation.report(done, len(calls), f"{words} followed by {recipe.norm}")

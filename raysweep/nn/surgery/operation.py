@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
+import torch
 from torch import nn
 
 from raysweep.errors import InapplicableError
-from raysweep.nn.surgery.calls import Call, Functions, Wanted, record
+from raysweep.nn.surgery.calls import Call, Functions, Wanted, record, tested
 from raysweep.nn.surgery.replacing import Make, replace
 from raysweep.recipe import NetworkRecipe
 from raysweep.safe import command
@@ -66,12 +68,24 @@ class Operation:
         """
         if not calls:
             raise self.inapplicable(what)
-        done = replace(self.network, calls, make, functions)
+        done = self.replaced(calls, make, functions)
         if not done:
             raise InapplicableError(
                 f"{self.recipe.name} calls its {what} ({_kinds(calls)}) in code that torch.fx does not trace."
             )
         self.report(done, len(calls), f"{_kinds(done)} -> {new}")
+
+    def replaced(self, calls: Sequence[Call], make: Make, functions: Functions) -> list[Call]:
+        """Replace what these calls call, see `replacing.replace`, without a report.
+
+        Raises:
+            RaysweepError: the code of a module is traced to something else than it computes.
+        """
+        return replace(self.network, calls, make, functions, self._run)
+
+    def _run(self) -> None:
+        with tested(self.network):
+            self.network(torch.linspace(-1, 1, prod(self.shape)).view(1, *self.shape))
 
     def report(self, done: Sequence[Call], of: int, what: str) -> None:
         """Report replaced calls."""
@@ -86,7 +100,7 @@ def does_not_run(
     recipe: NetworkRecipe, own: Mapping[str, Any], shape: Sequence[int], error: Exception
 ) -> InapplicableError:
     """The error for a network, with these own values, that raises for images of this shape."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
     stem = " ".join(
         command("--set", f"network.{name}={own[name]}")
         for name in ("stem_kernel", "stem_stride")

@@ -13,37 +13,36 @@ import torch
 from torch import fx, nn
 
 from raysweep.nn.surgery.calls import Call, Functions
+from raysweep.nn.surgery.tracing import check_same, graph_of
 
 Make = Callable[[Call], nn.Module]
 
 
-class _OneLevel(fx.Tracer):
-    """Traces a module's own code; all layers that it calls stay whole."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return True
-
-
-def replace(network: nn.Module, calls: Sequence[Call], make: Make, functions: Functions) -> list[Call]:
+def replace(
+    network: nn.Module, calls: Sequence[Call], make: Make, functions: Functions, run: Callable[[], object]
+) -> list[Call]:
     """Replace what these calls call by what `make` makes for each; returns the calls that could be replaced.
 
-    `functions` are those whose calls were recorded.
+    `functions` are those whose calls were recorded; `run` runs the network on an image.
+
+    Raises:
+        RaysweepError: the code of a module is traced to something else than it computes.
     """
-    done: list[Call] = []
     times = Counter(call.layer for call in calls if call.layer)
+    children = [call for call in calls if call.layer and (times[call.layer] == 1 or _is_stateless(make(call)))]
     by_owner: defaultdict[str, list[Call]] = defaultdict(list)
     for call in calls:
-        if call.layer and (times[call.layer] == 1 or _is_stateless(make(call))):
-            if times[call.layer]:
-                set_layer(network, call.layer, make(call))
-                times[call.layer] = 0
-            done.append(call)
-        else:
+        if call not in children:
             by_owner[call.owner].append(call)
-    for owner, own in by_owner.items():
-        if _replace_in_code(network, owner, own, make, functions):
-            done += own
-    return done
+    graphs = {path: graph for path in by_owner if (graph := graph_of(network.get_submodule(path)))}
+    if graphs:
+        check_same(network, graphs, run)
+    for call in {call.layer: call for call in children}.values():
+        set_layer(network, call.layer, make(call))
+    in_code = [
+        path for path, graph in graphs.items() if _rewrite(network, path, graph, by_owner[path], make, functions)
+    ]
+    return [call for call in calls if call in children or call.owner in in_code]
 
 
 def _is_stateless(layer: nn.Module) -> bool:
@@ -58,11 +57,11 @@ def set_layer(network: nn.Module, path: str, layer: nn.Module) -> None:
         setattr(network.get_submodule(parent), name, layer)
 
 
-def _replace_in_code(network: nn.Module, path: str, calls: list[Call], make: Make, functions: Functions) -> bool:
+def _rewrite(
+    network: nn.Module, path: str, graph: fx.Graph, calls: list[Call], make: Make, functions: Functions
+) -> bool:
+    """Replace these calls in the code of the module at `path`; returns whether they were all found there."""
     owner = network.get_submodule(path)
-    graph = _graph(owner)
-    if graph is None:
-        return False
     layers = {call.layer.removeprefix(f"{path}.") if path else call.layer for call in calls if call.layer}
     kinds = {call.kind for call in calls if not call.layer}
     nodes = [node for node in graph.nodes if _is_called(node, layers, kinds, functions)]
@@ -94,19 +93,3 @@ def _is_called(node: fx.Node, layers: set[str], kinds: set[str], functions: Func
 def _forget(owner: nn.Module, name: str) -> None:
     parent, _, last = name.rpartition(".")
     setattr(owner.get_submodule(parent), last, nn.Identity())
-
-
-def _graph(owner: nn.Module) -> fx.Graph | None:
-    """The calls that the module's own code makes; None if it does not trace, or depends on the mode."""
-    was = owner.training
-    found = []
-    try:
-        for mode in (True, False):
-            owner.training = mode
-            found.append(_OneLevel().trace(owner))
-    except Exception:  # whatever the code of others raises for a proxy
-        return None
-    finally:
-        owner.training = was
-    training, testing = (str(graph) for graph in found)
-    return found[0] if training == testing else None

@@ -67,14 +67,16 @@ def _check_kind(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        from raysweep.write.sources.kinds import KINDS
-
-        forms = ", ".join(kind.form for kind in KINDS)
-        raise RaysweepError(
-            f"{printable(str(path))} cannot be used ({error.strerror}): give {forms}, or torchvision:CIFAR10."
-        ) from None
+        raise RaysweepError(f"{printable(str(path))} cannot be used ({error.strerror}): give {_forms()}.") from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         raise RaysweepError(f"{printable(str(path))} is neither a file nor a folder.")
+
+
+def _forms() -> str:
+    """What a source can be, in words."""
+    from raysweep.write.sources.kinds import KINDS
+
+    return f"{', '.join(kind.form for kind in KINDS)}, or torchvision:NAME"
 
 
 def _open_folder(path: Path, how: Options) -> Source:
@@ -85,12 +87,12 @@ def _open_folder(path: Path, how: Options) -> Source:
 
     shown = printable(str(path))
     if not path.is_dir():
-        raise RaysweepError(f"{shown} is not a Parquet file. Use a folder or a Parquet file.{advice([path.name])}")
+        raise RaysweepError(f"{shown} is none of {_forms()}.{advice([path.name])}")
     try:
         return KIND.open(path, how)
     except RaysweepError as error:
         names = list(islice(files_below(path), LOOKED_AT))
         hint = advice(names)
         if hint and not any(map(is_image, names)):
-            raise RaysweepError(f"{shown} has neither class folders nor Parquet files.{hint}") from None
+            raise RaysweepError(f"{shown} is none of {_forms()}.{hint}") from None
         raise RaysweepError(f"{error}{hint}") from None

@@ -15,7 +15,7 @@ import numpy as np
 from raysweep.safe import printable
 from raysweep.write.sources.base import MAX_ENCODED, Read, Samples, Source, stem, unreadable
 from raysweep.write.sources.kind import Kind
-from raysweep.write.sources.layout import choose_splits, count_rest, has_split_folders, refusal
+from raysweep.write.sources.layout import choose_splits, class_folders, count_rest, has_split_folders, refusal
 from raysweep.write.sources.open_image import open_regular
 from raysweep.write.sources.walk import Walk
 
@@ -84,7 +84,7 @@ class FolderSource(Source):
         walk = Walk(root)
         try:
             used = choose_splits(root, hold_out)
-            classes = {split: list(walk.class_folders(name)) for split, name in used.items()}
+            classes = {split: list(class_folders(walk, name)) for split, name in used.items()}
             self.refusal = refusal(root, used, classes)
             self.classes = tuple(sorted({*chain.from_iterable(classes.values())}, key=os.fsencode))
             self.splits = {

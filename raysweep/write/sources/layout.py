@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -83,6 +83,15 @@ def _are_classes(root: Path) -> bool:
     if any(split_in(folder.name) or any(map(role, _folders(folder))) for folder in folders):
         return False
     return len(list(islice((folder for folder in folders if any(map(is_image, files_below(folder)))), 2))) == 2
+
+
+def class_folders(walk: Walk, split: str) -> Iterator[str]:
+    """The names of the folders in a split; in the root, which may have others, only those with images."""
+    for name in walk.class_folders(split):
+        if split or any(map(is_image, files_below(walk.root / name))):
+            yield name
+        else:
+            walk.count_all(name, "files in folders without images")
 
 
 def _is_all(root: Path, train: str) -> bool:

@@ -8,10 +8,7 @@ from pathlib import PurePath
 from raysweep.safe import printable
 
 COLUMNS = "store the images in Parquet columns `image` (bytes) and `label`, or as files in class folders"
-UNPACK = (
-    "unpack it, or convert a WebDataset with the `datasets` package: "
-    'load_dataset("webdataset", data_files=..., split="train").to_parquet("train.parquet")'
-)
+UNPACK = "unpack it; a WebDataset is read as it is if its archives are .tar, not compressed"
 FORMATS = {
     ".arrow": (
         "Arrow files",

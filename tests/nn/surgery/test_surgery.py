@@ -39,6 +39,15 @@ class Untraceable(Functional):
         return self.fc(F.relu(self.norm2(self.conv2(self.norm1(self.conv1(x))))).mean((2, 3)))
 
 
+class Branching(Functional):
+    """A branch that tracing takes the wrong way."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm1(self.conv1(x))
+        x = F.relu(x) if isinstance(x, Tensor) else F.relu(x) * 2
+        return self.fc(self.norm2(self.conv2(x)).mean((2, 3)))
+
+
 SHAPE = (3, 16, 16)
 
 
@@ -175,6 +184,12 @@ def test_a_factor_that_finds_nothing_to_act_on_is_refused(factors: dict[str, obj
 def test_code_that_does_not_trace_is_named() -> None:
     with pytest.raises(InapplicableError, match=r"mine:net.*relu"):
         changed(Untraceable, activation="elu")
+
+
+def test_code_that_traces_to_another_function_is_refused() -> None:
+    with pytest.raises(RaysweepError, match="Branching") as error:
+        changed(Branching, activation="elu")
+    assert not isinstance(error.value, InapplicableError)
 
 
 def test_an_unknown_non_linearity_is_refused() -> None:
