@@ -55,6 +55,7 @@ def trial(
     raysweep trial 0c38f6f9 --store results --into again
     """
     from raysweep.data.image_sets import image_folder
+    from raysweep.data.manifest import read_manifest
     from raysweep.store.claims import new_owner
     from raysweep.store.store import Store
     from raysweep.sweeps.unwritten import has_originals, image_set
@@ -69,8 +70,12 @@ def trial(
     check_device(device)
     recipe = recipe_from_json(found["recipe"])
     images = image_set(data, recipe.data) if data and has_originals(data) else _images(found, data)
-    target = Store.open(into, create=True).uri if into else store
     folder, protocol = str(image_folder(images, recipe.data)), found["protocol"]
+    target = store
+    if into:
+        opened = Store.open(into, create=True)
+        opened.write_manifest(read_manifest(Path(folder)))
+        target = opened.uri
     task = TrialTask(found["trial"], recipe, folder, target, protocol, keep_checkpoint, trunks, deterministic)
     begin_work(KEPT)
     note(f"trial {task.trial}")
