@@ -54,7 +54,7 @@ SMALL = {"network.width": 0.0625, "training.epochs": 1.0}
 NETWORKS: dict[str, dict[str, Any]] = {
     "norm": {"network.norm": "batch_affine", "network.activation": "prelu"},
     "gray": {"data.preprocess": "gray", "network.input_net": "batch_norm", "data.mean": (120.0,)},
-    "depth": {"network.name": "resnet110_stochastic", "network.width": 1.0},
+    "depth": {"network.name": "resnet20_cifar", "network.survival": 0.5, "network.width": 0.5},
     "pooling": {"network.pooling": "max_plus_average", "network.activation": "maxout"},
     "torchvision": {"network.name": "torchvision:mobilenet_v3_small", "network.width": 1.0},
 }

@@ -66,6 +66,9 @@ ORDINARY: dict[str, tuple[str, ...]] = {
     "compare": (STORE, "no-store"),
     "show": ("f2f2ce6f7bc9", "--store", STORE),
     "trial": ("f2f2ce6f7bc9", "--store", STORE, "--into", "other", "--data", IMAGES),
+    "export": ("f2f2ce6f7bc9", "--store", STORE, "--out", "exported"),
+    "predict": ("exported", IMAGES),
+    "new": ("study", "my_study"),
     "init-stats": ("--inits", "he", "--activations", "relu", "--norms", "none", *TRAINING),
     "bench networks": ("caffenet",),
     "data write": (IMAGES, "out"),
@@ -118,8 +121,8 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, small_images: Path) -> N
     def refuse(*anything: object, **more: object) -> NoReturn:
         raise RaysweepError("nothing is measured here")
 
-    for kind in ("study", "space", "decide", "nas", "supernet"):
-        monkeypatch.setattr(f"raysweep.sweeps.{kind}_sweep.carry_out", lambda *args, **more: Outcome())
+    for sweep in ("study_sweep", "space_sweep", "decide.sweep", "nas_sweep", "supernet_sweep"):
+        monkeypatch.setattr(f"raysweep.sweeps.{sweep}.carry_out", lambda *args, **more: Outcome())
     pace = Pace(3000.0, 6000.0, 0.1, 1_000_000, 2, "2026-01-01")
     monkeypatch.setattr("raysweep.sweeps.measured_pace.pace_here", lambda *args: pace)
     monkeypatch.setattr("raysweep.verbs.init_stats.measure", refuse)

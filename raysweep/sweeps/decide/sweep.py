@@ -45,7 +45,7 @@ def run_decide(prepared: Prepared, resources: Resources, keep_checkpoints: bool 
     asked = prepared.asked
     steps = decide_steps(lab, begin_races, asked.race_only, asked.tune_rates)
     execute(Stream(lab, steps), resources, list(prepared.questions), asked.request.protocol)
-    (races,) = begun
+    races = begun[-1] if begun else begin_races(lab)  # stopped before the first trial of a race
     races.stop(stopped_why(races))
     return conclude(lab, races)
 
