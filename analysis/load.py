@@ -24,6 +24,7 @@ from raysweep.store.asked_questions import AskedQuestion, asked_questions
 from raysweep.store.current import settle
 from raysweep.store.schema import EVALUATIONS
 from raysweep.store.store import Store
+from raysweep.study import stored_name
 
 T = TypeVar("T")
 FINISHED = "finished"
@@ -157,7 +158,7 @@ def load_lines(store: Store, studies: Sequence[str]) -> list[Line]:
     """
     questions = asked_questions(store.files, store.note)  # first, so that their results are among the trials
     members = store.members().to_pandas()
-    shown = held_studies(members, studies, store.uri)
+    shown = held_studies(members, [stored_name(study) for study in studies], store.uri)
     kept = members[members["study"].isin(shown)]
     trials, epochs = store.trials().to_pandas(), store.epochs(set(kept["trial"])).to_pandas()
     return with_questions(lines_of(kept, trials, epochs, shown, store.note), questions)

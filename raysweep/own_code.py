@@ -45,7 +45,8 @@ class OwnCode:
 
 _known: dict[str, OwnCode] = {}
 """Digest -> file, of all that the user named in this process, or that a task brought."""
-_loaded: dict[str, ModuleType] = {}
+_loaded: dict[str, tuple[ModuleType, frozenset[tuple[str, str]]]] = {}
+"""Digest -> the module and the parts that it has registered."""
 
 
 def is_file(name: str) -> bool:
@@ -79,8 +80,8 @@ def known(digest: str, name: str) -> OwnCode:
     """
     if digest not in _known:
         raise RaysweepError(
-            f"the code of {name} with digest {digest[:8]} is not at hand: name its file again, --network FOLDER/{name} "
-            "or that of the study. If it has changed, its trials are other ones, and these cannot be continued."
+            f"the code of {name} with digest {digest[:8]} is not at hand: name it again, with --network, or the file "
+            "of the study. If it has changed, its trials are other ones, and these cannot be continued."
         )
     return _known[digest]
 
@@ -107,23 +108,32 @@ def unpack(texts: Iterable[Text], recipe: Recipe) -> None:
 def load(code: OwnCode) -> ModuleType:
     """Execute a file, once for each process. The parts that it registers count as its own.
 
+    A file whose parts another form of it has replaced since is executed again.
+
     Raises:
         RaysweepError: it raises an error; the message has its place in the file.
     """
-    if code.digest not in _loaded:
-        module = ModuleType(f"raysweep_own_{code.digest}")
-        module.__file__ = code.name
-        shown = f"<{code.name} {code.digest[:8]}>"
-        linecache.cache[shown] = (len(code.text), None, code.text.splitlines(keepends=True), shown)
-        sys.modules[module.__name__] = module  # dataclasses look their module up
-        with registry.loading(code.digest):
-            try:
-                exec(compile(code.text, shown, "exec"), module.__dict__)
-            except Exception as error:
-                sys.modules.pop(module.__name__)
-                raise RaysweepError(f"{code.name} cannot be loaded: {_place(error, shown)}") from error
-        _loaded[code.digest] = module
-    return _loaded[code.digest]
+    module, parts = _loaded.get(code.digest, (None, frozenset()))
+    if module is None or any(registry.own_parts[part][1] != code.digest for part in parts):
+        module = _execute(code)
+        parts = frozenset(part for part, (_, digest) in registry.own_parts.items() if digest == code.digest)
+        _loaded[code.digest] = module, parts
+    return module
+
+
+def _execute(code: OwnCode) -> ModuleType:
+    module = ModuleType(f"raysweep_own_{code.digest}")
+    module.__file__ = code.name
+    shown = f"<{code.name} {code.digest[:8]}>"
+    linecache.cache[shown] = (len(code.text), None, code.text.splitlines(keepends=True), shown)
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    with registry.loading(code.name, code.digest):
+        try:
+            exec(compile(code.text, shown, "exec"), module.__dict__)
+        except Exception as error:
+            sys.modules.pop(module.__name__)
+            raise RaysweepError(f"{code.name} cannot be loaded: {_place(error, shown)}") from error
+    return module
 
 
 def _place(error: BaseException, shown: str) -> str:
@@ -167,9 +177,20 @@ def import_named(name: str) -> ModuleType:
         raise RaysweepError(f"{name} cannot be imported: {type(error).__name__}: {error}.") from error
 
 
-def source_of(module: ModuleType) -> str:
-    """Digest of the source of a module."""
-    return OwnCode(module.__name__, inspect.getsource(module)).digest
+def take_module(module: ModuleType) -> OwnCode:
+    """The source of a module that the user named.
+
+    Raises:
+        RaysweepError: it has none.
+    """
+    try:
+        code = OwnCode(module.__name__, inspect.getsource(module))
+    except (OSError, TypeError):
+        raise RaysweepError(
+            f"{module.__name__} has no source in Python, by which its networks are identified."
+        ) from None
+    _known[code.digest] = code
+    return code
 
 
 def arguments_for(make: Callable[..., Any], values: dict[tuple[str, ...], Any], shown: str) -> dict[str, Any]:

@@ -11,15 +11,17 @@ from typing import Generic, TypeVar
 from raysweep.errors import unknown
 
 T = TypeVar("T")
-_code: ContextVar[str] = ContextVar("code", default="")
-own_parts: dict[str, str] = {}
-"""Name of a part that a user's file has registered -> digest of the file."""
+Owner = tuple[str, str]
+"""Name and digest of a user's file."""
+_code: ContextVar[Owner | None] = ContextVar("code", default=None)
+own_parts: dict[tuple[str, str], Owner] = {}
+"""Kind and name of a part that a user's file has registered -> the file."""
 
 
 @contextmanager
-def loading(digest: str) -> Iterator[None]:
-    """Whatever is registered in the block belongs to the user's file of that digest."""
-    token = _code.set(digest)
+def loading(file: str, digest: str) -> Iterator[None]:
+    """Whatever is registered in the block belongs to the user's file of that name and digest."""
+    token = _code.set((file, digest))
     try:
         yield
     finally:
@@ -54,11 +56,12 @@ class Registry(Generic[T]):
         """Register the decorated factory under a name that is not taken yet."""
 
         def register(make: T) -> T:
-            replaces = bool(_code.get()) and name in own_parts  # an edited file of the user's
+            owner, part = _code.get(), (self.kind, name)
+            replaces = owner is not None and part in own_parts and own_parts[part][0] == owner[0]  # an edited file
             if name in self._entries and not replaces:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")
-            if _code.get():
-                own_parts[name] = _code.get()
+            if owner:
+                own_parts[part] = owner
             self._entries[name] = Entry(name, make, summary, paper)
             return make
 

@@ -173,10 +173,19 @@ def own_study(name: str) -> Study:
         raise RaysweepError(f"{function or 'STUDY'} in {code.name} is a {type(study).__name__}: it must be a Study.")
     if study.name in _files():
         raise RaysweepError(f"{code.name} has a study named {study.name}, as a shipped one is: give it another name.")
-    own = {part for part, digest in own_parts.items() if digest == code.digest}
+    own = {part for (_, part), (_, digest) in own_parts.items() if digest == code.digest}
     folder = Path(place).parent
     variants = tuple(replace(one, patch=_carrying(one.patch, own, code.digest, folder)) for one in study.variants)
     return replace(study, variants=variants)
+
+
+def stored_name(name: str) -> str:
+    """The name of a study in a store: for a user's file, that of the study in it.
+
+    Raises:
+        RaysweepError: the file cannot be loaded, or has no study.
+    """
+    return own_study(name).name if is_file(name) else name
 
 
 def _carrying(changes: Patch, own: Collection[str], digest: str, folder: Path) -> Patch:

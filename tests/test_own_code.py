@@ -179,7 +179,7 @@ def test_a_study_in_a_file_carries_its_layers_and_finds_networks_next_to_it(fold
     base = find_protocol("demo")
     relu, snake, own = (study.variant(name).apply(base) for name in ("relu", "snake", "own"))
     assert trial_id(relu) == trial_id(base)
-    assert snake.own_code == own_parts["snake_of_test"]
+    assert snake.own_code == own_parts["activation", "snake_of_test"][1]
     assert patch(own, {"network.width": 1.0}) == named(folder)
     assert find_study(f"{folder}/study.py:make") == study
     (folder / "study.py").write_text(STUDY.replace("** 2", "** 4"))
@@ -188,6 +188,37 @@ def test_a_study_in_a_file_carries_its_layers_and_finds_networks_next_to_it(fold
     x = torch.ones(1, 1)
     (layer,) = [one for one in build_network(changed.network, (3, 32, 32)).modules() if "snake" in repr(one)][-1:]
     assert layer(x).item() == pytest.approx(1 + torch.sin(x).item() ** 4)
+
+
+def test_layers_of_one_name_from_two_files_are_refused_and_an_earlier_form_comes_back(folder: Path) -> None:
+    base, x = find_protocol("demo"), torch.ones(1, 1)
+
+    def snake(name: str) -> Recipe:
+        return find_study(f"{folder}/{name}").variant("snake").apply(base)
+
+    first = snake("study.py")
+    task = TrialTask("id", first, "", "")
+    (folder / "other.py").write_text(STUDY.replace("mine_of_test", "other_of_test"))
+    with pytest.raises(RaysweepError, match=r"other\.py.*snake_of_test"):
+        snake("other.py")
+    (folder / "study.py").write_text(STUDY.replace("** 2", "** 6"))
+    snake("study.py")
+    for code, power in ((task.code, 2), ((), 2)):
+        own_code.unpack(code, first)
+        (layer,) = [one for one in build_network(first.network, (3, 32, 32)).modules() if "snake" in repr(one)][-1:]
+        assert layer(x).item() == pytest.approx(1 + torch.sin(x).item() ** power)
+
+
+def test_a_module_that_only_a_recipe_names_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lies_about.py").write_text(NETWORK)
+    recipe = patch(find_protocol("demo"), {"network.name": "lies_about:build", "network.width": 1.0})
+    build_network(recipe.network, (3, 32, 32))
+    monkeypatch.setattr(own_code, "_known", {})
+    monkeypatch.delitem(sys.modules, "lies_about")
+    with pytest.raises(RaysweepError, match="lies_about"):
+        build_network(recipe.network, (3, 32, 32))
+    assert "lies_about" not in sys.modules
 
 
 @pytest.mark.parametrize(
@@ -230,7 +261,7 @@ def test_own_code_runs_inline_and_says_when_it_has_changed(
 ) -> None:
     asked = {"protocol": "demo", "data": small_images, "epochs": 1, "inline": True, "store": "own", "width": 1}
     raysweep.run(f"{folder}/study.py", variants="own", **asked)
-    trials = raysweep.results("mine_of_test", store="own")
+    trials = raysweep.results(f"{folder}/study.py", store="own")
     assert set(trials["variant"]) == {"relu", "own"}
     assert "has changed" not in capsys.readouterr().err
     (folder / "models.py").write_text(NETWORK + "\n# edited\n")

@@ -17,6 +17,7 @@ from raysweep.store.asked_questions import AskedQuestion
 from raysweep.store.following import Following
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
+from raysweep.study import stored_name
 
 
 class LiveReport:
@@ -25,7 +26,7 @@ class LiveReport:
     def __init__(self, store: Store, studies: Sequence[str], out: Path, margin: float = MARGIN) -> None:
         self.following = Following(store, TRIAL.names, MEMBERS.names)
         self.store = store
-        self.studies = studies
+        self.studies = [stored_name(study) for study in studies]
         self.page = HtmlPage(store, out, margin=margin)
         self.lines: dict[str, list[Line]] = {}
         self.questions: list[AskedQuestion] = []

@@ -41,8 +41,10 @@ def find_own(name: str, source: str, others: Iterable[str]) -> Outside:
         code = own_code.known(source, plain_name(name)) if source else own_code.take_file(name)
         module, version = own_code.load(code), code.digest
     elif "." in place or find_spec(place):
+        if source:
+            own_code.known(source, place)
         module = own_code.import_named(place)
-        version = own_code.source_of(module)
+        version = own_code.take_module(module).digest
     else:
         raise unknown("source of networks", place, others, "raysweep list networks")
     make = own_code.attribute(module, function, plain_name(place))

@@ -14,6 +14,7 @@ from raysweep.store.claims import at_present, holders
 from raysweep.store.current import settle
 from raysweep.store.schema import MEMBERS, TRIAL
 from raysweep.store.store import Store
+from raysweep.study import stored_name
 from raysweep.units import json_text
 
 COLUMNS = (
@@ -33,7 +34,7 @@ def results_table(store: Store, study: str) -> pa.Table:
     Raises:
         RaysweepError: the store has no results of this study.
     """
-    stored = store.members()
+    study, stored = stored_name(study), store.members()
     own = stored.filter(pc.equal(stored["study"], study)).to_pylist()
     if not own:
         known = set(stored["study"].to_pylist())
