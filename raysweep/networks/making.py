@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.errors import InapplicableError
+from raysweep.errors import InapplicableError, RaysweepError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,7 +56,8 @@ class Outside:
             return self.make(wanted)
         try:
             return self.make(wanted)
-        except (NotImplementedError, RuntimeError):  # some constructors compute with tensors, which needs memory
+        except (NotImplementedError, RuntimeError, RaysweepError):
+            # Some constructors compute with tensors, which needs memory.
             with torch.device("cpu"):
                 network = self.make(wanted)
             return network.to("meta")

@@ -20,6 +20,7 @@ OUTPUTS = ("num_classes", "num_outputs", "n_classes", "classes", "outputs")
 CHANNELS = ("in_channels", "in_chans", "num_channels", "channels")
 SIDES = ("image_size", "img_size", "side")
 WIDTHS = ("width", "width_mult", "width_multiplier")
+DROPPED = ("drop_path_rate", "drop_path", "stochastic_depth_prob")
 TRIED_SIDES = (32, 224, 64, 128, 96, 28, 48, 144, 160, 192, 256, 299, 384)
 """Sides at which a user's network is looked at: one with a fixed side runs at that one only."""
 
@@ -55,16 +56,18 @@ def _make_own(name: str, make: Callable[..., Any], wanted: Wanted) -> nn.Module:
 
     Raises:
         RaysweepError: it raises an error, returns no module, or requires an argument that it is not given.
-        InapplicableError: another width, where it takes none.
+        InapplicableError: another width, or stochastic depth, where it takes none.
     """
     import torch
 
     values = {OUTPUTS: wanted.outputs, CHANNELS: wanted.channels, SIDES: wanted.side, WIDTHS: wanted.width}
+    if wanted.dropped is not None:
+        values[DROPPED] = wanted.dropped
     arguments = own_code.arguments_for(make, values, name)
     if wanted.width != 1 and not arguments.keys() & set(WIDTHS):
         raise inapplicable(name, "network.width", 1)
-    if wanted.auxiliary:
-        raise inapplicable(name, "network.aux_weight", 0)
+    if wanted.dropped is not None and not arguments.keys() & set(DROPPED):
+        raise inapplicable(name, "network.survival", 1)
     try:
         network = make(**arguments)
     except Exception as error:

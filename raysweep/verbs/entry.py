@@ -21,12 +21,14 @@ from raysweep.verbs.compare import compare
 from raysweep.verbs.data import data
 from raysweep.verbs.decide import decide
 from raysweep.verbs.doctor import doctor
+from raysweep.verbs.export import export
 from raysweep.verbs.init_stats import init_stats
 from raysweep.verbs.list import list_things
 from raysweep.verbs.nas import nas
 from raysweep.verbs.new import new
 from raysweep.verbs.options import EXIT_FAILED
 from raysweep.verbs.plan import plan
+from raysweep.verbs.predict import predict
 from raysweep.verbs.report import report
 from raysweep.verbs.results import results
 from raysweep.verbs.run import run
@@ -38,7 +40,7 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 VERBS = (
     *(list_things, plan, run, decide, nas, status, results, report, compare),
-    *(show, trial, init_stats, bench, new, data, compact, doctor),
+    *(show, trial, export, predict, init_stats, bench, new, data, compact, doctor),
 )
 
 

@@ -55,6 +55,7 @@ def trial(
     raysweep trial 0c38f6f9 --store results --into again
     """
     from raysweep.data.image_sets import image_folder
+    from raysweep.data.manifest import read_manifest
     from raysweep.store.claims import new_owner
     from raysweep.store.store import Store
     from raysweep.sweeps.unwritten import has_originals, image_set
@@ -67,10 +68,16 @@ def trial(
             f"trial {found['trial']} is already {found['status']}: to train it again, use --into OTHER_STORE."
         )
     check_device(device)
+    images = _images(found, data)
     recipe = recipe_from_json(found["recipe"])
-    images = image_set(data, recipe.data) if data and has_originals(data) else _images(found, data)
-    target = Store.open(into, create=True).uri if into else store
+    if has_originals(images):
+        images = image_set(images, recipe.data)
     folder, protocol = str(image_folder(images, recipe.data)), found["protocol"]
+    target = store
+    if into:
+        opened = Store.open(into, create=True)
+        opened.write_manifest(read_manifest(Path(folder)))
+        target = opened.uri
     task = TrialTask(found["trial"], recipe, folder, target, protocol, keep_checkpoint, trunks, deterministic)
     begin_work(KEPT)
     note(f"trial {task.trial}")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,7 +51,7 @@ GENERATOR = torch.Generator().manual_seed(0)
 
 
 @pytest.fixture
-def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Callable[[], nn.Module]]]:
+def source(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], nn.Module]]:
     """Functions that make the networks `mine:NAME`."""
     makers: dict[str, Callable[[], nn.Module]] = {}
 
@@ -59,9 +59,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Callable[[], n
         return Outside(lambda wanted: makers[name](), "1", takes_outputs=False, is_released=False)
 
     monkeypatch.setitem(outside.SOURCES, "mine", find)
-    yield makers
-    for remembered in (outside.find_outside, outside.own_of_outside):
-        remembered.cache_clear()
+    return makers
 
 
 @pytest.mark.parametrize(
@@ -97,6 +95,7 @@ def test_a_published_count() -> None:
     assert (cost.params, round(cost.macs / 1e9, 2)) == (11_689_512, 1.81)
 
 
+@pytest.mark.long
 def test_a_network_can_have_a_width_and_stochastic_depth() -> None:
     assert find_cost(named("torchvision:mobilenet_v2", 64, width=0.5)).params < 2_000_000
     with pytest.raises(InapplicableError, match=r"resnet18.*network\.width"):
@@ -119,6 +118,7 @@ def test_auxiliary_heads_are_trained_if_their_loss_has_a_weight() -> None:
         find_cost(named("torchvision:resnet18", 64, aux_weight=0.3))
 
 
+@pytest.mark.long
 def test_a_first_layer_that_does_not_fit_names_the_own_one() -> None:
     recipe = patch(find_protocol("cifar10"), {"network.name": "timm:vit_tiny_patch16_224"})
     with pytest.raises(InapplicableError, match=r"3x32x32.*network\.stem_kernel=16"):
@@ -146,6 +146,15 @@ def test_networks_that_cannot_be_trained_are_refused(
     with pytest.raises(RaysweepError, match=words) as error:
         find_cost(recipe)
     assert not isinstance(error.value, InapplicableError)
+
+
+def test_auxiliary_logits_of_any_network_are_trained(source: dict[str, Callable[[], nn.Module]]) -> None:
+    source["one"], source["two"] = Tiny, lambda: Tiny(lambda x: (x, 2 * x, 3 * x))
+    recipe = patch(find_protocol("cifar10"), {"network.name": "mine:two", "network.aux_weight": 0.3})
+    with pytest.raises(RaysweepError, match="tuple of 3 in test"):
+        find_cost(recipe)
+    with pytest.raises(InapplicableError, match=r"mine:one.*network\.aux_weight"):
+        find_cost(patch(recipe, {"network.name": "mine:one"}))
 
 
 def test_a_classifier_of_another_size_is_replaced(source: dict[str, Callable[[], nn.Module]]) -> None:

@@ -49,6 +49,8 @@ def test_an_image_is_known_again_by_its_pixels_and_not_by_its_file(class_folder:
     parts = [Look("train", [k]).do(samples.picture) for k in range(6)]
     assert (Look("train", range(6)).joined(parts).rows == looked.rows).all()
     assert looked.rows.dtype == SEEN
+    ended = Look("train", [3]).lost("ended by SIGSEGV")
+    assert Look("train", [3, 0]).joined([ended, parts[0]]).reasons == {3: "ended by SIGSEGV"}
 
 
 def test_everything_that_may_be_a_mistake_is_found(class_folder: Folder, tmp_path: Path) -> None:

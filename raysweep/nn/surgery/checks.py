@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import InapplicableError, RaysweepError
 from raysweep.nn.surgery.operation import does_not_run
 from raysweep.recipe import NetworkRecipe
 
@@ -42,6 +42,8 @@ def _check_output(found: object, mode: str, recipe: NetworkRecipe) -> None:
             f"{recipe.name} returns {what} in {mode}, but a network must return one tensor of logits (N, outputs): "
             f"wrap it in a module that returns the logits.{step}"
         )
+    if found.dim() == 2 and mode == "training" and recipe.aux_weight:
+        raise InapplicableError(f"{recipe.name} has no auxiliary heads: leave network.aux_weight at 0.")
     logits = found[0] if found.dim() == 3 and mode == "training" and recipe.aux_weight else found
     if logits.dim() != 2 or len(logits) != 2:
         raise RaysweepError(

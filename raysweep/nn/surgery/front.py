@@ -36,7 +36,7 @@ class Stacked(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """image (N, C, H, W) -> logits (N, outputs); in training (1 + heads, N, outputs)."""
         result = self.network(image)
-        return torch.stack(list(result)) if isinstance(result, tuple) else result
+        return torch.stack(list(result)) if self.training and isinstance(result, tuple) else result
 
 
 def inner(network: nn.Module) -> nn.Module:

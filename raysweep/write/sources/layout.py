@@ -27,6 +27,7 @@ from raysweep.write.sources.walk import (
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx", ".jsonl")
 NOTE_SUFFIXES = (*TABLE_SUFFIXES, ".txt", ".json", ".mat", ".xml")
 LISTED = 5
+HOLD_OUT = "Or test on a share of the training images instead: --holdout 0.2."
 FORM = "train/CLASS/*.jpg and val/CLASS/*.jpg"
 
 Classes = Mapping[str, Sequence[str]]
@@ -144,7 +145,7 @@ def refusal(root: Path, used: Mapping[str, str], classes: Classes) -> str:
 def _cause(root: Path, used: Mapping[str, str], classes: Classes, missing: Sequence[str]) -> str:
     if pairs := alike([*classes["train"], *classes["test"]]):
         return f"Their names differ only in capitals or in the form of accents: {listed(pairs)}. Rename them."
-    advice = "Both need the same class folders; in the test split they may be empty."
+    advice = f"Both need the same class folders; in the test split they may be empty. {HOLD_OUT}"
     if tables := _files(root, used.values(), NOTE_SUFFIXES):
         advice += f" If the labels are in {listed(tables)}, move the images to the folders of their classes by them."
     return advice
@@ -185,7 +186,7 @@ def _without_classes(root: Path, split: str) -> RaysweepError:
     tables = _files(root, ["", split], NOTE_SUFFIXES)
     labels = f" If their classes are in {listed(tables)}, sort them by it." if tables else ""
     count = "1 image" if images == 1 else f"{images:,} images"
-    other = "" if role(split) == "train" else " Or hold out a share of the training images instead: --holdout 0.2."
+    other = "" if role(split) == "train" else f" {HOLD_OUT}"
     return RaysweepError(
         f"{_shown(root / split)} has {count} but no class folders: move each to {printable(split)}/CLASS."
         f"{labels}{other}"

@@ -26,7 +26,7 @@ from raysweep.write.sources.walk import Walk, entries, is_folder, service
 NONE, SEVERAL = "there is no such file", "several files have this name"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Named:
     """An image that a row names: its path relative to the folder of the set, or the reason why there is none."""
 

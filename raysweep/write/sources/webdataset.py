@@ -36,7 +36,7 @@ MAX_LABEL = 1 << 20
 """Largest member with a label, bytes."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """The place of an image in an archive."""
 

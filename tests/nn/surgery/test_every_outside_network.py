@@ -7,7 +7,7 @@ import torch
 
 from raysweep.cost import find_cost
 from raysweep.errors import InapplicableError
-from raysweep.networks.outside import torchvision_names
+from raysweep.networks.packages import torchvision_names
 from raysweep.recipe import Recipe
 from tests.nn.surgery.outside_networks import assert_nothing_changes, built, named, replaced
 
