@@ -33,9 +33,9 @@ STATUSES = ("finished", "running", "interrupted", "diverged", "failed", "stopped
 )
 @json_option
 def status(store: str, watched: bool, every: float | None, as_json: bool) -> None:
-    """Print the progress of every study in a store, and of every question of `raysweep decide`.
+    """Print the progress of every study in a store.
 
-    It works while a sweep runs, from any machine that can access the store.
+    It works while a sweep runs, from any machine that can access the store, and shows what `raysweep decide` has found.
 
     \b
     raysweep status --store s3://bucket/results --watch
