@@ -102,6 +102,7 @@ def print_decision(prepared: Prepared, decision: Decision, as_json: bool) -> Non
     elif any(answer.needed_s for answer in answers):
         note("undecided variants go on with the same command and a larger --budget.")
     if final and "trial" in final:
-        note(f"the recipe that results: `{command('raysweep', 'show', final['trial'], '--store', store)}`")
+        take = command("raysweep", "export", final["trial"], "--out", "best", "--store", store)
+        note(f"the recipe that results: `raysweep show {final['trial']}`; its trained network: `{take}`")
     report = command("raysweep", "report", *prepared.questions, "--store", store)
     note(f"figures and tables: `{report}`")

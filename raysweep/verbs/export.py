@@ -27,9 +27,9 @@ BEST = "best"
 @click.option("--replace", is_flag=True, help="Replace an earlier export in FOLDER.")
 @store_option
 def export(trial: str, out: Path, study: str, code: str, replace: bool, store: str) -> None:
-    """Write the trained network of TRIAL, or of the `best` trial, into a folder.
+    """Write the trained network of TRIAL into a folder.
 
-    It holds model.safetensors and model.py (plain torch), model.pt2 (torch.export), model.onnx if onnx and onnxscript
+    TRIAL is an id, its first characters, or `best`. The folder holds model.safetensors and model.py (plain torch), model.pt2 (torch.export), model.onnx if onnx and onnxscript
     are installed (`pip install raysweep[onnx]`), preprocess.json, predict.py and card.md. The weights must have been
     kept: --keep-checkpoints of `run` and `decide`, --keep-checkpoint of `trial`. `best` is the kept trial with the
     highest top-1, on the test split if there is one; to be told which design choice is better, use `decide`.

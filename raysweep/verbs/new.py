@@ -73,7 +73,7 @@ TEXTS = {"study": STUDY, "network": NETWORK}
 @click.argument("kind", type=click.Choice(sorted(TEXTS)))
 @click.argument("name")
 def new(kind: str, name: str) -> None:
-    """Write NAME.py, a commented starting point for a study or a network of your own.
+    """Write NAME.py to start your own study or network from.
 
     \b
     raysweep new study my_study      then: raysweep plan ./my_study.py --protocol demo

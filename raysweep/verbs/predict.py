@@ -31,9 +31,9 @@ MOST_MISTAKES = 12
 @click.option("--code", default="", metavar="FILE", help="File of your own network, if the export is of one.")
 @json_option
 def predict(folder: Path, images: tuple[Path, ...], sheet: Path | None, code: str, as_json: bool) -> None:
-    """Predict the classes of IMAGES, files or folders, with the export in FOLDER.
+    """Predict the classes of IMAGES with the export in FOLDER.
 
-    Images are prepared as those of the test split. Folders with the names of classes are labels: then it prints the
+    IMAGES are files or folders. They are prepared as those of the test split. Folders with the names of classes are labels: then it prints the
     accuracy and the confusion matrix, and writes a sheet of the surest mistakes.
 
     \b

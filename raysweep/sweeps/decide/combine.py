@@ -116,8 +116,11 @@ def final_s(lab: Lab, *entries: Entry) -> float:
     return lab.clock_s(each([lab.changed(one, ON_TEST, "final", "") for one in entries], seeds))
 
 
-def compare_finally(lab: Lab, combined: Combined) -> Step[None]:
+def compare_finally(lab: Lab, races: StudyRaces, combined: Combined) -> Step[None]:
     """Train the combined recipe and the baseline on all training images, and compare them on the test split."""
+    if not any(race.runs.get(race.question.baseline) for race in races.races.races.values()):
+        lab.log(FINAL, "the baseline did not train: nothing can be compared with it", {"variants": []})
+        return
     if not combined.names:
         lab.log(FINAL, "nothing is better than the baseline: keep it", {"variants": []})
         return

@@ -46,7 +46,7 @@ def decide_steps(
     doubtful = yield from check_rates(lab, races, reserved_s)
     yield from check_lasting(lab, races, reserved_s)
     doubtful += [f"{row['study']}/{row['variant']}" for row in lab.logged("lasting") if row["outcome"] == TURNS]
-    yield from compare_finally(lab, (yield from combine(lab, races, doubtful)))
+    yield from compare_finally(lab, races, (yield from combine(lab, races, doubtful)))
 
 
 def race(lab: Lab, races: StudyRaces) -> Step[float]:

@@ -72,6 +72,7 @@ def test_a_baseline_that_no_rate_trains_keeps_its_own(small_images: Path, tmp_pa
     assert "did not train" in row["text"]
     assert {row["outcome"] for row in made.steps("control")} == {"failed"}
     assert made.steps("warning")
+    assert "did not train" in made.steps("final")[-1]["text"]
 
 
 def test_controls_that_pass_are_recorded_and_shared_with_the_study(small_images: Path, tmp_path: Path) -> None:
