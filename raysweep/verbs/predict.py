@@ -33,8 +33,8 @@ MOST_MISTAKES = 12
 def predict(folder: Path, images: tuple[Path, ...], sheet: Path | None, code: str, as_json: bool) -> None:
     """Predict the classes of IMAGES with the export in FOLDER.
 
-    IMAGES are files or folders. They are prepared as those of the test split. Folders with the names of classes are labels: then it prints the
-    accuracy and the confusion matrix, and writes a sheet of the surest mistakes.
+    IMAGES are files or folders. They are prepared as those of the test split. Folders with the names of classes are
+    labels: then it prints the accuracy and the confusion matrix, and writes a sheet of the surest mistakes.
 
     \b
     raysweep predict mine photo.jpg
