@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np, torch
 from PIL import Image, ImageOps
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 here = Path(__file__).parent
 how = json.loads((here / "preprocess.json").read_text())
 if how["preprocess"] not in ("rgb", "gray") or how["test_scale"] != 1:
     sys.exit("this network needs another pre-processing: use `raysweep predict`")
 network = torch.export.load(here / "model.pt2").module()
 for path in sys.argv[1:]:
-    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    image = ImageOps.exif_transpose(Image.open(path, formats=FORMATS)).convert("RGB")
     factor = how["short_side"] / min(image.size)
     image = image.resize([max(how["short_side"], round(length * factor)) for length in image.size], Image.BICUBIC)
     left, top = ((length - how["side"]) // 2 for length in image.size)

@@ -99,7 +99,7 @@ def lines(draw: st.DrawFn, name: str) -> list[str]:
     else:
         words += draw(st.lists(TEXTS, max_size=3))
     options = [param for param in params if isinstance(param, click.Option) and param.name not in FOLLOWING]
-    for option in draw(st.lists(st.sampled_from(options), max_size=3)):
+    for option in draw(st.lists(st.sampled_from(options), max_size=3)) if options else ():
         words.append(draw(st.sampled_from([*option.opts, *option.secondary_opts])))
         words += [draw(VALUES) for _ in range(0 if option.is_flag else option.nargs)]
     return words

@@ -39,8 +39,10 @@ def test_it_answers_within_the_budget_and_continues(small_images: Path, tmp_path
     assert set(trials["variant"]) == {"relu", "elu"}
     assert (trials["status"] == "finished").all()
     (again,) = raysweep.decide("activation", budget="3s", **asked).answers
-    assert len(raysweep.results("activation", store=tmp_path / "s")) == len(trials)
-    assert again.verdict == answer.verdict
+    after = raysweep.results("activation", store=tmp_path / "s")
+    assert set(trials["trial"]) <= set(after["trial"])  # a faster second may find time for one more
+    if len(after) == len(trials):
+        assert again.verdict == answer.verdict
     with pytest.raises(RaysweepError) as error:
         raysweep.decide("activation", budget="3s", lr=0.5, **asked)
     assert "solver.lr" in str(error.value)
