@@ -29,10 +29,11 @@ BEST = "best"
 def export(trial: str, out: Path, study: str, code: str, replace: bool, store: str) -> None:
     """Write the trained network of TRIAL into a folder.
 
-    TRIAL is an id, its first characters, or `best`. The folder holds model.safetensors and model.py (plain torch), model.pt2 (torch.export), model.onnx if onnx and onnxscript
-    are installed (`pip install raysweep[onnx]`), preprocess.json, predict.py and card.md. The weights must have been
-    kept: --keep-checkpoints of `run` and `decide`, --keep-checkpoint of `trial`. `best` is the kept trial with the
-    highest top-1, on the test split if there is one; to be told which design choice is better, use `decide`.
+    TRIAL is an id, its first characters, or `best`: the kept trial with the highest top-1, on the test split if any was
+    tested there. To be told which design choice is better, use `decide`. The folder holds model.safetensors and
+    model.py (plain torch), model.pt2 (torch.export), model.onnx if onnx and onnxscript are installed (`pip install
+    raysweep[onnx]`), preprocess.json, predict.py and card.md. The weights must have been kept: --keep-checkpoints of
+    `run`, the final comparison of `decide`, or --keep-checkpoint of `trial`.
 
     \b
     raysweep export 0c38f6f9 --out mine
