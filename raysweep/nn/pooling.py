@@ -154,7 +154,7 @@ class Masks(nn.Module):
         # A convolution of every channel separately: four times as fast as windows times masks.
         filters = self.weight.view(-1, 1, kernel, kernel).repeat(channels, 1, 1, 1)
         products = F.conv2d(self.window.complete(x), filters, stride=self.window.stride, groups=channels)
-        return products.view(len(x), channels, -1, *products.shape[2:]).movedim(2, 0)
+        return products.view(x.shape[0], channels, -1, *products.shape[2:]).movedim(2, 0)
 
 
 @POOLINGS.add("gated", "maximum and average mixed by a learned gate, one mask per layer", GENERAL)

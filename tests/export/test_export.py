@@ -56,6 +56,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "gray": {"data.preprocess": "gray", "network.input_net": "batch_norm", "data.mean": (120.0,)},
     "depth": {"network.name": "resnet20_cifar", "network.survival": 0.5, "network.width": 0.5},
     "pooling": {"network.pooling": "max_plus_average", "network.activation": "maxout"},
+    "gated": {"network.pooling": "gated"},
     "torchvision": {"network.name": "torchvision:mobilenet_v3_small", "network.width": 1.0},
 }
 
