@@ -115,6 +115,8 @@ def preprocessing(trained: Trained) -> dict[str, object]:
     return {
         "short_side": data.short_side,
         "rescale": data.rescale,
+        "encoding": trained.encoding,
+        "quality": trained.quality,
         "crop": "centre",
         "side": data.side,
         "test_scale": data.test_scale,

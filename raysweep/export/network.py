@@ -47,6 +47,10 @@ class Trained:
     network: OnPixels
     classes: tuple[str, ...]
     """Names, in the order of the outputs."""
+    encoding: str = "raw"
+    """How its images were stored: jpg, raw or mixed."""
+    quality: int = 90
+    """The JPEG quality; has no meaning for raw."""
 
     @property
     def trial(self) -> str:
@@ -79,7 +83,9 @@ def read_trained(store: Store, trial: str) -> Trained:
         )
     network = empty_network(recipe)
     network.network.load_state_dict(checkpoint.weights(saved))
-    return Trained(row, recipe, network, _classes(store, row, recipe))
+    manifest = store.manifests().get(row.get("data_digest") or "")
+    stored = (manifest.encoding, manifest.quality) if manifest else ()
+    return Trained(row, recipe, network, _classes(manifest, recipe), *stored)
 
 
 def empty_network(recipe: Recipe) -> OnPixels:
@@ -93,7 +99,6 @@ def empty_network(recipe: Recipe) -> OnPixels:
     return OnPixels(network, recipe.data).eval().requires_grad_(False)
 
 
-def _classes(store: Store, row: dict[str, Any], recipe: Recipe) -> tuple[str, ...]:
-    manifest: Manifest | None = store.manifests().get(row.get("data_digest") or "")
-    names = list(manifest.classes) if manifest else []
+def _classes(manifest: Manifest | None, recipe: Recipe) -> tuple[str, ...]:
+    names = manifest.classes if manifest else ()
     return (*names, *(f"output {number}" for number in range(len(names), recipe.network.outputs)))

@@ -12,13 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from raysweep.data.opencv import resize
+from raysweep.data.beton import JPG, Beton
+from raysweep.data.image_file import ImageFile
 from raysweep.data.preprocess import PREPROCESSINGS
-from raysweep.data.windows import window_side
+from raysweep.data.stream import TestStream
 from raysweep.errors import RaysweepError
 from raysweep.export.network import empty_network
 from raysweep.identity import recipe_from_json
-from raysweep.write.decode import BadImageError, to_rgb
+from raysweep.write.decode import BadImageError
+from raysweep.write.encode import encode
+from raysweep.write.forms import Form
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".avif"})
 BATCH = 64
@@ -61,15 +64,13 @@ class Export:
         Raises:
             BadImageError: it cannot be read.
         """
-        rgb = to_rgb(picture, self.how["short_side"], self.how["rescale"])
-        side = self.how["side"]
-        window = window_side(side, self.how["test_scale"])
-        corner = (np.array(rgb.shape[:2]) - window) // 2
-        before, after = np.maximum(-corner, 0), np.maximum(corner + window - rgb.shape[:2], 0)
-        framed = np.pad(rgb, (*zip(before, after, strict=True), (0, 0)))
-        top, left = corner + before
-        crop = framed[top : top + window, left : left + window]
-        return np.ascontiguousarray(resize(crop, side, side, "auto"))
+        # As `data write` stores an image and a test reads it: JPEG changes pixels too. In a mixed set the number of an
+        # image decides between JPEG and pixels; an image from elsewhere has none.
+        encoding = "raw" if self.how["encoding"] == "raw" else "jpg"
+        form = Form(self.how["short_side"], self.how["rescale"], encoding, self.how["quality"])
+        ((fields, content),) = encode(picture, 0, [form])
+        crops = TestStream(_file(fields, content), side=self.how["side"], scale=self.how["test_scale"], batch_size=1)
+        return np.ascontiguousarray(crops.batch(0).images[0])
 
     def predict(self, crops: Sequence[Pixels]) -> NDArray[np.float32]:
         """Probabilities (N, outputs) of crops (side, side, 3)."""
@@ -78,6 +79,22 @@ class Export:
         with torch.no_grad():
             shares: NDArray[np.float32] = self.network(pixels).softmax(1).numpy()
         return shares
+
+
+def _file(fields: Sequence[int], content: bytes) -> ImageFile:
+    """One stored image, with the fields of `raysweep.write.encode.STORED`, opened for reading."""
+    size, _, height, width, mode = fields
+    beton = Beton(
+        path=Path("image"),
+        store=np.frombuffer(content, np.uint8),
+        starts=np.zeros(1, np.uint64),
+        sizes=np.array([size], np.uint64),
+        modes=np.array([mode], np.uint8),
+        heights=np.array([height], np.int64),
+        widths=np.array([width], np.int64),
+        labels=np.zeros(1, np.int64),
+    )
+    return ImageFile(beton, height * width if mode == JPG else 0)
 
 
 def open_export(folder: Path) -> Export:

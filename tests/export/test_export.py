@@ -21,9 +21,9 @@ from raysweep.data.fit import bind_data
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
 from raysweep.export import files
-from raysweep.export.files import export, traced
+from raysweep.export.files import export, preprocessing, traced
 from raysweep.export.network import OnPixels, Trained, read_trained
-from raysweep.export.predict import image_files, open_export, predictions
+from raysweep.export.predict import Export, image_files, open_export, predictions
 from raysweep.identity import recipe_json, trial_id
 from raysweep.networks import build_network
 from raysweep.patch import patch
@@ -32,6 +32,8 @@ from raysweep.recipe import Recipe
 from raysweep.store.store import Store
 from raysweep.train import checkpoint
 from raysweep.train.loop import normalise
+from raysweep.train.streams import open_streams
+from raysweep.train.task import Placement
 from raysweep.verbs.entry import raysweep as command
 from raysweep.write.sources import open_source
 from raysweep.write.write_sets import write_images
@@ -133,6 +135,20 @@ def test_a_kept_trial_predicts_originals_as_it_was_tested(
     shown = CliRunner().invoke(command, ["predict", "mine", str(originals / "val")], catch_exceptions=False)
     assert f"{round(right * len(found))} of {len(found)} right" in shown.stdout
     assert (Path("mine") / "mistakes.png").is_file() == (right < 1)
+
+
+@pytest.mark.parametrize("encoding", ["raw", "jpg"])
+@pytest.mark.parametrize("scale", [1.0, 1.2])
+def test_originals_become_the_pixels_that_a_test_reads(
+    encoding: str, scale: float, originals: Path, tmp_path: Path
+) -> None:
+    manifest = write_images(open_source(str(originals)), tmp_path / "set", side=32, encoding=encoding)
+    recipe = patch(find_protocol("demo"), {"data.side": 24, "data.short_side": 32, "data.test_scale": scale})
+    trained = replace(made({}), recipe=recipe, encoding=manifest.encoding, quality=manifest.quality)
+    here = Export(None, preprocessing(trained))
+    found = [here.pixels(file.read_bytes()) for file in image_files(originals / "val")]
+    _, tested = open_streams(recipe, tmp_path / "set", manifest, Placement())
+    assert np.array_equal(np.stack(found), np.concatenate([tested.batch(k).images for k in range(len(tested))]))
 
 
 @pytest.fixture(scope="session")
