@@ -41,6 +41,7 @@ def export(trial: str, out: Path, study: str, code: str, replace: bool, store: s
     python mine/predict.py photo.jpg
     """
     from raysweep.export.files import export as write
+    from raysweep.export.gain import gain_text
     from raysweep.export.network import read_trained
 
     if code:
@@ -52,7 +53,10 @@ def export(trial: str, out: Path, study: str, code: str, replace: bool, store: s
         note(f"best: trial {trial}, {about}")
     elif study:
         raise RaysweepError(f"--study {study} is for `best`: a trial's id needs no study.")
-    names = write(read_trained(opened, trial), out, about, replace)
+    trained = read_trained(opened, trial)
+    if gain := gain_text(opened, trained.trial, study):
+        note(gain)
+    names = write(trained, out, f"{about} {gain}".strip(), replace)
     say("\n".join(printable(str(out / name)) for name in names))
     note(f"try it: `{command('raysweep', 'predict', out, 'IMAGES')}`")
 

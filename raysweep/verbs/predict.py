@@ -20,8 +20,8 @@ from raysweep.verbs.options import EXIT_FAILED, LocalPath, json_option, print_js
 if TYPE_CHECKING:
     from raysweep.export.predict import Pixels, Prediction
 
-MOST_MISTAKES = 12
-"""Of each class, on the sheet."""
+MOST_MISTAKES, MOST_ROWS = 12, 20
+"""Of each class on the sheet, and its rows."""
 
 
 @click.command()
@@ -84,13 +84,18 @@ def _line(name: str, used: Sequence[str], counts: Counter[tuple[str, str]]) -> t
 
 
 def write_mistakes(wrong: Sequence[tuple[Prediction, Pixels | None]], path: Path) -> None:
-    """Write a sheet of the surest mistakes, a row for each class and what it was taken for."""
+    """Write a sheet of mistakes, the surest first: a row for each class and what it was taken for."""
     from raysweep.write.contact_sheet import contact_sheet
+    from raysweep.write.look import thumbnail
 
     shown: dict[str, list[tuple[str, Pixels]]] = {}
     for one, pixels in wrong:
-        row = shown.setdefault(f"{one.label} as {one.predicted}", [])
-        if pixels is not None and len(row) < MOST_MISTAKES:
-            row.append(("", pixels))
-    write_whole(path, contact_sheet(shown, f"the surest of {len(wrong)} mistakes"))
+        name = f"{one.label} as {one.predicted}"
+        if pixels is None or (name not in shown and len(shown) == MOST_ROWS):
+            continue
+        row = shown.setdefault(name, [])
+        if len(row) < MOST_MISTAKES:
+            row.append(("", thumbnail(pixels)))
+    surest = f"{wrong[0][0].probability:.3f}"
+    write_whole(path, contact_sheet(shown, f"the surest of {len(wrong)} mistakes, up to probability {surest}"))
     note(f"the surest mistakes: {path}")

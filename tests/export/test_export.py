@@ -17,26 +17,33 @@ from click.testing import CliRunner
 from PIL import Image
 
 import raysweep
+from raysweep.analysis.load import load_lines
+from raysweep.analysis.metrics import METRICS
+from raysweep.analysis.statistics.comparisons import as_estimate, comparisons, on_one_page
 from raysweep.data.fit import bind_data
 from raysweep.data.manifest import read_manifest
 from raysweep.errors import RaysweepError
 from raysweep.export import files
 from raysweep.export.files import export, preprocessing, traced
+from raysweep.export.gain import gain_text
 from raysweep.export.network import OnPixels, Trained, read_trained
-from raysweep.export.predict import Export, image_files, open_export, predictions
+from raysweep.export.predict import Export, Prediction, image_files, open_export, predictions
 from raysweep.identity import recipe_json, trial_id
 from raysweep.networks import build_network
 from raysweep.patch import patch
 from raysweep.protocols import find_protocol
 from raysweep.recipe import Recipe
+from raysweep.request import Request
 from raysweep.store.store import Store
 from raysweep.train import checkpoint
 from raysweep.train.loop import normalise
 from raysweep.train.streams import open_streams
 from raysweep.train.task import Placement
 from raysweep.verbs.entry import raysweep as command
+from raysweep.verbs.predict import write_mistakes
 from raysweep.write.sources import open_source
 from raysweep.write.write_sets import write_images
+from tests.analysis.conftest import fill
 from tests.images import encoded
 
 ALONE = """
@@ -149,6 +156,40 @@ def test_originals_become_the_pixels_that_a_test_reads(
     found = [here.pixels(file.read_bytes()) for file in image_files(originals / "val")]
     _, tested = open_streams(recipe, tmp_path / "set", manifest, Placement())
     assert np.array_equal(np.stack(found), np.concatenate([tested.batch(k).images for k in range(len(tested))]))
+
+
+def test_large_mistakes_do_not_cover_each_other(tmp_path: Path) -> None:
+    """Crops of 224 px, of more pairs of classes than the sheet has rows."""
+    wrong = [
+        (
+            Prediction(f"{pair}", f"other {pair}", 0.9 - pair / 100, f"class {pair}"),
+            np.full((224, 224, 3), 255, np.uint8),
+        )
+        for pair in range(30)
+        for _ in range(2)
+    ]
+    write_mistakes(wrong, tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert sheet.shape[0] < 30 * 64
+    places = (sheet[:, 200:] == 255).all(axis=1)  # no row of the picture is white all over: there are gaps
+    assert not places.any()
+    assert (sheet[68:, 180:244] == 255).mean() > 0.9
+    assert (sheet[68:, 244:248] == 0).all(axis=1).any()
+
+
+def test_the_gain_of_a_trial_is_that_of_the_report(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"), create=True)
+    plan = fill(store, Request(("activation",), "cifar10", variants=("elu",), seeds=3))
+    (line,) = on_one_page(load_lines(store, ["activation"]))
+    gain = as_estimate(comparisons(line)["elu"]).text(METRICS["gain"])
+    for planned in plan:
+        text = gain_text(store, planned.trial)
+        if planned.members[0].variant == "elu":
+            assert gain in text
+            assert comparisons(line)["elu"].verdict in text
+        else:
+            assert "baseline" in text
+    assert gain_text(store, "0" * 12) == ""
 
 
 @pytest.fixture(scope="session")
