@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import pandas as pd
 
 from raysweep.analysis.contrasts import Contrasts
+from raysweep.analysis.last_test import LastTest
 from raysweep.deciding.verdicts import guessing
 from raysweep.errors import RaysweepError, did_you_mean
 from raysweep.identity import recipe_from_json
@@ -53,6 +54,8 @@ class Line:
     """The contrasts of everything that is shown together with this line; None if it is shown alone."""
     asked: tuple[AskedQuestion, ...] = ()
     """The questions of `raysweep decide` about these trials, the one with most results first."""
+    last_test: LastTest | None = None
+    """The last test of its best trial whose weights were kept, see `raysweep.analysis.confusion`."""
 
     @cached_property
     def variants(self) -> list[str]:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, Template
 from markupsafe import Markup
 
 from raysweep.analysis import messages
+from raysweep.analysis.confusion import with_tests
 from raysweep.analysis.contrasts import MARGIN
 from raysweep.analysis.figures import gather
 from raysweep.analysis.load import DIVERGED, Line
@@ -83,7 +84,7 @@ class HtmlPage:
         page = self.out / PAGE
         try:
             self.out.mkdir(parents=True, exist_ok=True)
-            judged = on_one_page(lines, self.margin)
+            judged = with_tests(self.store, on_one_page(lines, self.margin))
             keys = [(line, numbers(one)) for line, one in zip(lines, judged, strict=True)]
             new = {key: one for key, one in zip(keys, judged, strict=True) if key not in self.drawn}
             pictures = draw_all(list(new.values()), self.out, self.progress)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from raysweep.analysis import confusion
 from raysweep.analysis.captions import caption
 from raysweep.analysis.figures import Drawing, Evidence, Source, figures, overviews, render, save
 from raysweep.analysis.load import Line
@@ -77,8 +78,13 @@ def section(line: Line, drawn: list[Picture], out: Path) -> dict[str, Any]:
     for number, question in enumerate(line.asked):
         verdicts = verdict_table(line, question)
         write_tables(verdicts, answer_text(verdicts), out / f"{stem}-verdicts{number + 1 if number else ''}")
+    of_classes = confusion.per_class(line.last_test) if line.last_test else None
+    if of_classes is not None:
+        write_tables(of_classes, confusion.readable(of_classes), out / f"{stem}-classes")
     tables = {"table": readable(table), "importance": importances.readable(matters) if len(matters) else None}
-    return facts(line) | tables | {"pictures": drawn, "recipes": recipes(line, changed)}
+    tables["classes"] = None if of_classes is None else confusion.readable(of_classes)
+    tested = confusion.words(line.last_test) if line.last_test else ""
+    return facts(line) | tables | {"tested": tested} | {"pictures": drawn, "recipes": recipes(line, changed)}
 
 
 def write_tables(numbers: pd.DataFrame, text: pd.DataFrame, stem: Path) -> None:

@@ -35,13 +35,21 @@ NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "epochs": ("trial", "epoch"),
         "members": ("study", "variant", "trial", "seed", "protocol", "line", "baseline", "order", "recipe"),
         "init_stats": ("trial", "update", "depth"),
+        "confusions": ("trial", "label", "predicted", "images"),
         "searches": ("search", "place"),
         "rankings": ("ranking", "architecture"),
     }
 )
 """Folder -> columns without which a row means nothing."""
 OWNERS: Mapping[str, str] = MappingProxyType(
-    {"trials": "trial", "epochs": "trial", "init_stats": "trial", "searches": "search", "rankings": "ranking"}
+    {
+        "trials": "trial",
+        "epochs": "trial",
+        "init_stats": "trial",
+        "confusions": "trial",
+        "searches": "search",
+        "rankings": "ranking",
+    }
 )
 """Folder -> the column that repeats the name of the file."""
 

@@ -145,6 +145,14 @@ INIT_STATS = _schema(
     ("train_loss", pa.float64(), "loss of the batch, nats; null if not finite"),
 )
 
+CONFUSION = _schema(
+    ("trial", pa.string(), "id of the trial"),
+    ("label", pa.int64(), "number of the class of the images"),
+    ("predicted", pa.int64(), "number of the output that was the largest for them"),
+    ("images", pa.int64(), "number of images"),
+)
+"""One row per class and prediction that occur in the last test of a trial whose checkpoint is kept."""
+
 RANKING = _schema(
     ("architecture", pa.string(), "the architecture as text"),
     ("key", pa.string(), "key that equal architectures share"),

@@ -8,6 +8,7 @@
     checkpoints/TRIAL.pt             state of a trial that has not ended, or whose checkpoint is kept
     compacted/                       many of these files merged into one, see `compacted`
     init_stats/TRIAL.parquet         one row per layer and update, for the first updates of a trial
+    confusions/TRIAL.parquet         counts of class and prediction in the last test of a trial that is kept
     searches/NAME.log                proposals and results of an architecture search
     searches/NAME.parquet            evaluations of an architecture search so far, one row each
     searches/NAME.pt                 weights of a supernet after its last epoch
@@ -41,7 +42,7 @@ from raysweep.store.arrow import PACKED, PLAIN, conform, last_of_each, parquet, 
 from raysweep.store.compacted import Segments
 from raysweep.store.files import NO_PATIENCE, Files, Patience, Stamp
 from raysweep.store.reading import DAMAGE, check_rows, is_ours, without_credentials
-from raysweep.store.schema import EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, RANKING, SCHEMA_VERSION, TRIAL
+from raysweep.store.schema import CONFUSION, EPOCHS, EVALUATIONS, INIT_STATS, MEMBERS, RANKING, SCHEMA_VERSION, TRIAL
 
 T = TypeVar("T")
 READERS = 16
@@ -146,6 +147,19 @@ class Store:
     def init_stats(self, trials: Iterable[str] | None = None) -> pa.Table:
         """The statistics of the first updates of these trials, or of all."""
         return self._read_all(self._paths("init_stats", trials), INIT_STATS)
+
+    def write_confusion(self, trial: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Replace the counts of class and prediction in the last test of a trial."""
+        table = table_of(({"trial": trial, **row} for row in rows), CONFUSION)
+        self._write(f"confusions/{trial}", table, PACKED if len(rows) > FEW else PLAIN)
+
+    def confusion(self, trial: str) -> pa.Table:
+        """The counts of class and prediction in the last test of a trial; empty if they were not kept."""
+        return self._read_all(self._paths("confusions", [trial]), CONFUSION)
+
+    def with_confusion(self) -> set[str]:
+        """The trials that have such counts."""
+        return {PurePosixPath(name).stem for name in self._names("confusions")}
 
     def write_evaluations(self, search: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Replace the evaluations of an architecture search."""

@@ -66,6 +66,8 @@ class Trial(Training):
     feed: Feed
     part: Part = Part()
     """Where the current epoch was broken off."""
+    predicted: Tensor | None = None
+    """The outputs that were the largest in the last test (N,), in the order of its images."""
 
     def close(self) -> None:
         """Release what is shared with other trials."""
@@ -326,18 +328,22 @@ def test(trial: Trial, most: int | None = None) -> tuple[float, float, float]:  
     """
     trial.network.eval()
     sums = torch.zeros(3, device=trial.device, dtype=torch.float64)
+    trial.predicted = torch.zeros(trial.test.num_images, device=trial.device, dtype=torch.int64)
     mine = range(trial.place.rank, len(trial.test), trial.place.world_size)[:most]
     with Prefetch(
         lambda k: trial.feed.test_batch(mine[k]), 0, len(mine), trial.feed.depth, trial.feed.is_busy
     ) as batches:
-        for batch in map(trial.feed.take, batches):
+        for number, batch in zip(mine, map(trial.feed.take, batches), strict=True):
             with trial.autocast():
                 logits = torch.cat([trial.network(part) for part in trial.inputs(batch).chunk(trial.parts)]).float()
             labels = trial.labels(batch)
             loss = F.cross_entropy(logits, labels, reduction="sum")
-            sums += torch.stack([(logits.argmax(1) == labels).sum(), loss, torch.tensor(len(labels))]).to(sums)
+            predicted = logits.argmax(1)
+            sums += torch.stack([(predicted == labels).sum(), loss, torch.tensor(len(labels))]).to(sums)
+            trial.predicted[number * trial.test.batch_size :][: len(labels)] = predicted
             trial.place.on_step()
     if trial.place.world_size > 1:
         torch.distributed.all_reduce(sums)
+        torch.distributed.all_reduce(trial.predicted)  # every rank has its own images, and 0 for the others
     correct, loss, images = sums.tolist()
     return correct / images, loss / images, batches.wait_s

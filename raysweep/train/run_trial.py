@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,7 @@ from raysweep.store.provenance import provenance
 from raysweep.store.schema import EPOCHS
 from raysweep.store.store import Store
 from raysweep.train import checkpoint
+from raysweep.train.confusion import confusion
 from raysweep.train.determinism import only_deterministic
 from raysweep.train.loop import BrokenOffError, epochs, prepare, restore, state, status_of
 from raysweep.train.task import DONE, Placement, TrialTask
@@ -105,8 +106,8 @@ class Record:
             "peak_memory_gib": max((row["peak_memory_gib"] for row in self.epochs), default=None),
         }
 
-    def add(self, row: dict[str, Any], saved: bytes | None) -> None:
-        """Write an epoch's row, then its checkpoint, then the trial's row.
+    def add(self, row: dict[str, Any], saved: bytes | None, confused: Sequence[Mapping[str, int]] = ()) -> None:
+        """Write an epoch's row, then the counts of a last test and its checkpoint, then the trial's row.
 
         If the process is killed between the first two, the epoch is trained again, to the same row. If it is killed
         between the last two at the end of a trial, the next attempt writes the trial's row.
@@ -117,6 +118,8 @@ class Record:
         self.claim.check()
         self.epochs.append({key: row[key] for key in row.keys() & set(EPOCHS.names)})
         self.store.write_epochs(self.task.trial, self.epochs)
+        if confused:
+            self.store.write_confusion(self.task.trial, confused)
         if saved is not None:
             self.store.write_checkpoint(self.task.trial, saved)
         self.end_epoch(row)
@@ -191,7 +194,9 @@ def _train(store: Store, task: TrialTask, place: Placement, attempt: int, claim:
                 row |= {"trial": task.trial, "attempt": attempt, "finished_at": datetime.now(UTC)}
                 if record:
                     kept = task.keep_checkpoint or row["status"] == "running"
-                    record.add(row, state(trial, row["epoch"]) if kept else None)
+                    is_kept_end = task.keep_checkpoint and row["status"] == "finished"
+                    counts = confusion(trial) if is_kept_end else ()
+                    record.add(row, state(trial, row["epoch"]) if kept else None, counts)
                 done = row["epoch"]
                 yield row
         except BrokenOffError:

@@ -90,7 +90,7 @@ def test_a_copy_of_a_file_is_named_and_counts_once(store: Store, folder: str, co
 
 
 def test_tables_of_other_programs_are_named(store: Store) -> None:
-    for folder in ("trials", "epochs", "members", "init_stats", "searches", "rankings", "compacted"):
+    for folder in ("trials", "epochs", "members", "init_stats", "confusions", "searches", "rankings", "compacted"):
         Path(store.uri, folder).mkdir(exist_ok=True)
         pq.write_table(pa.table({"a": [1], "trial": [None]}), Path(store.uri, folder, "metadata.parquet"))
         pq.write_table(pa.table({"a": [1]}), Path(store.uri, folder, "trials-x-0123456789ab.parquet"))
@@ -178,7 +178,19 @@ def listed(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-FOLDERS = ("trials", "epochs", "members", "init_stats", "searches", "rankings", "compacted", "data", "claims", ".")
+FOLDERS = (
+    "trials",
+    "epochs",
+    "members",
+    "init_stats",
+    "confusions",
+    "searches",
+    "rankings",
+    "compacted",
+    "data",
+    "claims",
+    ".",
+)
 STEMS = st.one_of(
     st.sampled_from([*IDS, "metadata", "activation-0123456789ab", "trials-20260101T000000-00000000", "store"]),
     st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=20),

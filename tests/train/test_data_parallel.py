@@ -19,6 +19,7 @@ import sys, torch
 from pathlib import Path
 from raysweep.data.manifest import read_manifest
 from raysweep.identity import recipe_from_json
+from raysweep.train.confusion import confusion
 from raysweep.train.loop import epochs, prepare, restore, state
 from raysweep.train.task import Placement
 recipe, folder, out, rank = sys.argv[1:]
@@ -41,6 +42,7 @@ torch.distributed.broadcast_object_list(saved, src=0)  # both ranks load the che
 resumed = start()
 list(epochs(resumed, restore(resumed, saved[0])))
 found = {"weights": trial.network.state_dict(), "resumed": resumed.network.state_dict()}
+found |= {"confusion": confusion(trial)}
 torch.save({"rows": rows, "random": random, **found}, f"{out}{rank}")
 torch.distributed.destroy_process_group()
 """
@@ -77,6 +79,8 @@ def test_two_ranks_train_the_same_network_as_one(small_recipe: Recipe, small_ima
         assert torch.equal(found[0]["weights"][name], found[1]["weights"][name])
         torch.testing.assert_close(found[0]["weights"][name], weight, atol=1e-4, rtol=1e-3)
     for result in found:
+        right = sum(row["images"] for row in result["confusion"] if row["label"] == row["predicted"])
+        assert right / alone.test.num_images == result["rows"][0]["top1"]  # the images of both ranks
         (row,) = result["rows"]
         assert abs(row["train_loss"] - expected["train_loss"]) < 1e-3
         assert abs(row["logloss"] - expected["logloss"]) < 1e-2

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from raysweep.data import shared_stream
+from raysweep.data.manifest import read_manifest
 from raysweep.errors import ElsewhereError, RaysweepError
 from raysweep.identity import recipe_json, trial_id
 from raysweep.patch import patch
@@ -70,7 +71,23 @@ def test_a_trial_that_has_ended_is_not_trained_again(small_recipe: Recipe, small
 def test_a_checkpoint_is_kept_where_asked(small_recipe: Recipe, small_images: Path, tmp_path: Path) -> None:
     task = make_task(small_recipe, small_images, tmp_path / "store", keep_checkpoint=True)
     list(run_trial(task, Placement(), 1))
-    assert Store.open(task.store).read_checkpoint(task.trial)
+    store = Store.open(task.store)
+    assert store.read_checkpoint(task.trial)
+    counts = store.confusion(task.trial).to_pandas()
+    row, split = store.trial(task.trial), read_manifest(small_images).splits["test"]
+    assert row is not None
+    assert tuple(counts.groupby("label")["images"].sum()) == split.class_counts
+    right = counts.loc[counts["label"] == counts["predicted"], "images"].sum()
+    assert right / split.images == row["top1"]
+
+
+def test_counts_of_classes_are_kept_with_checkpoints_only(
+    small_recipe: Recipe, small_images: Path, tmp_path: Path
+) -> None:
+    task = make_task(patch(small_recipe, {"training.epochs": 1.0}), small_images, tmp_path / "store")
+    list(run_trial(task, Placement(), 1))
+    assert Store.open(task.store).with_confusion() == set()
+    assert not len(Store.open(task.store).confusion(task.trial))
 
 
 class KilledError(BaseException):
