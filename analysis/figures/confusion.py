@@ -70,6 +70,7 @@ def _matrix(frame: pd.DataFrame, ax: Axes) -> None:
         shade = style.DARK if row == column else style.TROUBLE
         ax.text(column, row, _percent(entry.share), ha="center", va="center", fontsize=6, color=shade)
     labels = [_short(names[number], LONGEST) for number in places]
+    style.small(ax, "predicted", "class")
     ax.set_xlim(-0.5, len(places) - 0.5)
     ax.set_ylim(len(places) - 0.5, -0.5)
     ax.set_xticks(range(len(places)), labels, rotation=90)
@@ -78,7 +79,6 @@ def _matrix(frame: pd.DataFrame, ax: Axes) -> None:
     ax.tick_params(length=0, labelsize=6.5)
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
-    style.small(ax, "predicted", "class")
 
 
 def _short(name: str, most: int) -> str:

@@ -110,7 +110,11 @@ def open_export(folder: Path) -> Export:
         how = json.loads((folder / "preprocess.json").read_text())
         network = empty_network(recipe_from_json(how["recipe"]))
         weights = load_file(folder / "model.safetensors")
-        network.load_state_dict({name: weights[name] for name in network.state_dict()})
+        # What is no tensor counts the batches that a normalisation has seen, which only training needs.
+        tensors = {
+            name: weights[name] for name, value in network.state_dict().items() if isinstance(value, torch.Tensor)
+        }
+        network.load_state_dict(tensors, strict=False)
     except FileNotFoundError:
         raise RaysweepError(f"{folder} has no export: make one with `raysweep export TRIAL --out {folder}`.") from None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

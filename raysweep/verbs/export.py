@@ -49,8 +49,8 @@ def export(trial: str, out: Path, study: str, code: str, replace: bool, store: s
     opened = open_store(store)
     about = ""
     if trial == BEST:
-        trial, about = best_trial(opened, study)
-        note(f"best: trial {trial}, {about}")
+        trial, top, about = best_trial(opened, study)
+        note(f"best: trial {trial}, {top}. {about}")
     elif study:
         raise RaysweepError(f"--study {study} is for `best`: a trial's id needs no study.")
     trained = read_trained(opened, trial)
@@ -61,8 +61,8 @@ def export(trial: str, out: Path, study: str, code: str, replace: bool, store: s
     note(f"try it: `{command('raysweep', 'predict', out, 'IMAGES')}`")
 
 
-def best_trial(store: Store, study: str) -> tuple[str, str]:
-    """The finished trial with kept weights and the highest top-1, and a phrase on what it was the best of.
+def best_trial(store: Store, study: str) -> tuple[str, str, str]:
+    """The finished trial with kept weights and the highest top-1, its top-1, and a sentence on what it was the best of.
 
     Trials judged on held-out images are only taken if none was tested on the test split.
 
@@ -88,5 +88,5 @@ def best_trial(store: Store, study: str) -> tuple[str, str]:
     tested = [row for row in rows if row["trial"] not in held] or rows
     best = max(tested, key=lambda row: row["top1"])
     where = "held-out images" if best["trial"] in held else "the test split"
-    of = f"{len(tested)} trial{'s' * (len(tested) > 1)} with kept weights"
-    return best["trial"], f"top-1 {100 * best['top1']:.2f} % on {where}, the highest of {of}."
+    of = f"It is the highest of {len(tested)} trials with kept weights, so a part of it may be luck."
+    return best["trial"], f"top-1 {100 * best['top1']:.2f} % on {where}", of if len(tested) > 1 else ""

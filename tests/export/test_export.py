@@ -98,7 +98,11 @@ def check_alone(trained: Trained, folder: Path) -> None:
 
 
 def test_a_process_without_raysweep_gets_the_same_logits(tmp_path: Path) -> None:
-    check_alone(made(NETWORKS["norm"]), tmp_path / "out")
+    trained = made(NETWORKS["norm"])
+    check_alone(trained, tmp_path / "out")
+    loaded = open_export(tmp_path / "out").network.state_dict()
+    for name, value in trained.network.state_dict().items():
+        assert value == loaded[name] if isinstance(value, dict) else torch.equal(value, loaded[name]), name
     card = (tmp_path / "out" / "card.md").read_text()
     assert r"class\|3" in card or "class&#124;3" in card
 
