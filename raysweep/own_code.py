@@ -80,8 +80,9 @@ def known(digest: str, name: str) -> OwnCode:
     """
     if digest not in _known:
         raise RaysweepError(
-            f"the code of {name} with digest {digest[:8]} is not at hand: name it again, with --network, or the file "
-            "of the study. If it has changed, its trials are other ones, and these cannot be continued."
+            f"the code of {name} with digest {digest[:8]} is not at hand: name it again, with --network (--code of "
+            "`export` and `predict`), or the study's file. If it has changed, its trials are other ones, and these "
+            "cannot be continued."
         )
     return _known[digest]
 

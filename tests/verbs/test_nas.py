@@ -93,6 +93,7 @@ def test_whole_networks_of_the_macro_space_are_searched(small_images: Path, tmp_
     assert len(MacroNetwork.parse(one["architecture"]).layers) == 12
 
 
+@pytest.mark.long
 def test_a_supernet_is_searched_and_ranked_against_individual_trainings(small_images: Path, tmp_path: Path) -> None:
     lengths = ("epochs=2", "rewards=2", "sampled=3", "rescored=2", "preset=small", "cells=3", "width=4")
     options = [word for length in lengths for word in ("--option", length)]

@@ -29,7 +29,10 @@ def elu_better(recipe: Recipe) -> float:
     return usual(recipe) + 0.05 * (recipe.network.activation == "elu") - 0.04 * (recipe.network.activation == "tanh")
 
 
-@pytest.mark.parametrize(("best", "runs"), [(0.01, 5), (0.02, 5), (0.04, 6), (0.0025, 6)])
+@pytest.mark.parametrize(
+    ("best", "runs"),
+    [(0.01, 5), (0.04, 6), *(pytest.param(*one, marks=pytest.mark.long) for one in ((0.02, 5), (0.0025, 6)))],
+)
 def test_the_rate_is_the_one_that_is_best_even_beyond_the_grid(
     small_images: Path, tmp_path: Path, best: float, runs: int
 ) -> None:
@@ -236,7 +239,7 @@ def test_race_only_makes_no_other_trials(small_images: Path, tmp_path: Path) -> 
     assert made.verdicts() == {"elu": "better", "tanh": "worse"}
 
 
-@pytest.mark.parametrize("killed_after", [2, 9, 20, 30])
+@pytest.mark.parametrize("killed_after", [9, 30, *(pytest.param(number, marks=pytest.mark.long) for number in (2, 20))])
 def test_a_killed_decision_continues_as_if_nothing_had_happened(
     small_images: Path, tmp_path: Path, killed_after: int
 ) -> None:
