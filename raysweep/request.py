@@ -57,6 +57,10 @@ class Request:
         is_required = self.data is not None and self.protocol != GENERATED
         return folder if is_required or (folder / "manifest.json").is_file() else None
 
+    def with_settings(self, settings: Mapping[str, Any]) -> Request:
+        """The request with further settings, or other values of its own."""
+        return replace(self, settings={**self.settings, **settings})
+
     def find_studies(self) -> tuple[Study, ...]:
         """The studies, restricted to the requested variants.
 

@@ -157,6 +157,12 @@ def sides(runs: Runs, spread: Spread) -> tuple[Side, Side]:
     return stable, other
 
 
+def gain_interval(variant: Runs, baseline: Runs, spread: Spread, level: float) -> tuple[float, float, float]:
+    """The gain of a variant, and the ends of its interval at a two-sided level."""
+    gain, half = variant.mean - baseline.mean, GainError.of(variant, baseline, spread).half_width(level)
+    return gain, gain - half, gain + half
+
+
 @dataclass(frozen=True, slots=True)
 class GainError:
     """The distribution of the error of an estimated gain: a mixture of t distributions around 0."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from scipy import stats
 
-from raysweep.deciding.spread import GainError, Runs, Spread
+from raysweep.deciding.spread import Runs, Spread, gain_interval
 from raysweep.errors import RaysweepError
 
 
@@ -96,9 +96,9 @@ def _interval(
     if not values or not reference:
         return math.nan, -math.inf, math.inf
     variant, baseline = Runs.of(values), Runs.of(reference)
-    gain = variant.mean - baseline.mean
-    half = GainError.of(variant, baseline, spread).half_width(level) if variant.df else math.inf
-    return gain, gain - half, gain + half
+    if not variant.df:
+        return variant.mean - baseline.mean, -math.inf, math.inf
+    return gain_interval(variant, baseline, spread, level)
 
 
 def outcome_of(low: float, high: float, margin: float) -> Outcome:

@@ -59,7 +59,7 @@ def _write_all(trained: Trained, folder: Path, about: str) -> None:
     (folder / "model.safetensors").write_bytes(save(weights_of(exported)))
     (folder / "model.py").write_text(plain_code(exported, recipe.data.shape, recipe.network.outputs))
     if find_spec("onnx") and find_spec("onnxscript"):
-        _write_onnx(trained, folder / "model.onnx")
+        _write_onnx(exported, folder / "model.onnx")
     (folder / "preprocess.json").write_text(json.dumps(preprocessing(trained), indent=2) + "\n")
     (folder / "predict.py").write_text(PREDICT)
     (folder / "card.md").write_text(card_text(trained, about))
@@ -80,11 +80,11 @@ def traced(trained: Trained) -> torch.export.ExportedProgram:
         raise RaysweepError(f"{name} cannot be traced by torch.export: {text}") from error
 
 
-def _write_onnx(trained: Trained, path: Path) -> None:
+def _write_onnx(exported: torch.export.ExportedProgram, path: Path) -> None:
     with _quiet(), torch.no_grad():
         torch.onnx.export(
-            trained.network,
-            (trained.example,),
+            exported,
+            (),
             path,
             dynamo=True,
             external_data=False,
@@ -92,7 +92,6 @@ def _write_onnx(trained: Trained, path: Path) -> None:
             opset_version=ONNX_OPSET,
             input_names=["pixels"],
             output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
         )
 
 

@@ -130,7 +130,7 @@ def originals(tmp_path: Path) -> Path:
 def test_a_kept_trial_predicts_originals_as_it_was_tested(
     originals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_write_onnx", lambda trained, path: None)  # takes seconds
+    monkeypatch.setattr(files, "_write_onnx", lambda exported, path: None)  # takes seconds
     write_images(open_source(str(originals)), tmp_path / "set", side=36)
     asked = {"protocol": "demo", "data": tmp_path / "set", "store": "s", "inline": True, "settings": SMALL}
     raysweep.run("activation", variants="elu", keep_checkpoints=True, batch_size=8, lr=0.005, **asked)
@@ -215,7 +215,7 @@ def test_a_file_that_is_no_image_is_named_and_fails(tmp_path: Path, exported: Pa
 
 
 def test_an_export_is_not_overwritten_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_write_onnx", lambda trained, path: None)  # takes seconds
+    monkeypatch.setattr(files, "_write_onnx", lambda exported, path: None)  # takes seconds
     trained = made({})
     export(trained, tmp_path / "out")
     with pytest.raises(RaysweepError, match="--replace"):

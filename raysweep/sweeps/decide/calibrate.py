@@ -6,10 +6,8 @@ runs have a seed that no race uses, so that the baseline is not compared by the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
-from raysweep.request import Request
 from raysweep.sweeps.decide.lab import FRESH_SEED, RATE, Batch, Lab, Step, each
 from raysweep.sweeps.decide.trials import Entry
 from raysweep.units import brief
@@ -23,6 +21,7 @@ NARROW = 1024
 """A head with fewer inputs of its last layer is starved by the dropout of a wider one: 0.5 on 512 cost a quarter-width
 network 3 points (65.6 v 62.3 % after 2,500 updates)."""
 DROPOUTS = (0.0, 0.2)
+Scores = Mapping[float, float | None]
 
 
 def calibrate(lab: Lab) -> Step[None]:
@@ -31,53 +30,54 @@ def calibrate(lab: Lab) -> Step[None]:
         return  # what was chosen is part of the settings that the logs have
     given, patches = lab.request.settings, [variant.patch for variant in lab.study.variants]
     if RATE not in given:
-        yield from _best_rate(lab)
+        _choose(lab, RATE, (yield from _rates(lab)))
     if DROPOUT not in given and not any(DROPOUT in changes for changes in patches) and has_narrow_head(lab.baseline()):
         own = lab.baseline().recipe.network.dropout
-        yield from _choose(lab, DROPOUT, sorted({*DROPOUTS, own}))
+        _choose(lab, DROPOUT, (yield from _scores(lab, DROPOUT, sorted({*DROPOUTS, own}))))
 
 
-def _best_rate(lab: Lab) -> Step[None]:
-    """Go beyond the grid while its end is best."""
-    tried = [lab.baseline().recipe.solver.lr * factor for factor in FACTORS]
+def _rates(lab: Lab) -> Step[Scores]:
+    """The scores of the grid of rates, and of further ones while an end is best."""
+    own = lab.baseline().recipe.solver.lr
+    scores = yield from _scores(lab, RATE, [own * factor for factor in FACTORS])
     for _ in range(FURTHER):
-        scores = yield from _scores(lab, RATE, tried)
-        best = max(scores, key=lambda rate: scores[rate], default=None)
-        if best is None or min(tried) < best < max(tried):
+        best = _best(scores)
+        if best is None or min(scores) < best < max(scores):
             break
-        tried = sorted([*tried, best * 2 if best == max(tried) else best / 2])
-    yield from _choose(lab, RATE, tried)
+        further = best * 2 if best == max(scores) else best / 2
+        scores = yield from _scores(lab, RATE, sorted([*scores, further]))
+    return scores
 
 
-def _choose(lab: Lab, path: str, values: Sequence[float]) -> Step[None]:
-    scores = yield from _scores(lab, path, values)
-    found = ", ".join(f"{brief(value)}: {_points(scores.get(value))}" for value in values)
-    if not scores:
+def _best(scores: Scores) -> float | None:
+    """The value with the highest score; None if none trained."""
+    trained = {value: score for value, score in scores.items() if score is not None}
+    return max(trained, key=lambda value: trained[value], default=None)
+
+
+def _choose(lab: Lab, path: str, scores: Scores) -> None:
+    """Set the best value in the lab's request, and record it."""
+    found = ", ".join(f"{brief(value)}: {_points(score)}" for value, score in scores.items())
+    best = _best(scores)
+    if best is None:
         lab.log(STEP, f"no {path} trains the baseline, its own value stays ({found})", {"settings": {}})
         return
-    best = max(scores, key=lambda value: scores[value])
-    lab.request = _with(lab, path, best)
+    lab.request = lab.request.with_settings({path: best})
     text = f"{path} {brief(best)} is best on held-out images ({found})"
     lab.log(STEP, text, {"settings": {path: best}})
 
 
-def _scores(lab: Lab, path: str, values: Sequence[float]) -> Step[dict[float, float]]:
-    """Value of a field -> top-1 of the baseline with it, points, if it trained. One run each."""
-    entries = {value: _candidate(lab, path, value) for value in values}
+def _scores(lab: Lab, path: str, values: Sequence[float]) -> Step[Scores]:
+    """The top-1 of the baseline with each value, points; None for one with which it did not train. One run each."""
+    baseline, field = lab.baseline(), path.rpartition(".")[2]
+    entries = {}
+    for value in values:
+        recipe = lab.baseline(lab.request.with_settings({path: value})).recipe
+        entries[value] = lab.variant("calibration", f"{field}_{brief(value)}", recipe, baseline)
     batch = Batch(lab, each(entries.values(), [FRESH_SEED]))
     yield batch
     found = {value: batch.summary(entry) for value, entry in entries.items()}
-    return {value: runs.mean for value, runs in found.items() if runs}
-
-
-def _candidate(lab: Lab, path: str, value: float) -> Entry:
-    """The baseline with a value, as a variant of the study `calibration`."""
-    recipe = lab.baseline(_with(lab, path, value)).recipe
-    return lab.entry("calibration", f"{path.rpartition('.')[2]}_{brief(value)}", recipe, lab.baseline().recipe)
-
-
-def _with(lab: Lab, path: str, value: float) -> Request:
-    return replace(lab.request, settings=dict(lab.request.settings) | {path: value})
+    return {value: runs.mean if runs else None for value, runs in found.items()}
 
 
 def _points(score: float | None) -> str:

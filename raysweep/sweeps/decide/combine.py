@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from raysweep.planning import changes as settings_changed
 from raysweep.sweeps.decide.judged import Judged, winners
 from raysweep.sweeps.decide.lab import FINAL_SEEDS, FRESH_SEED, Batch, Lab, Step, each, gain_row, gain_text
 from raysweep.sweeps.decide.study_races import StudyRaces
-from raysweep.sweeps.decide.trials import Entry
+from raysweep.sweeps.decide.trials import Entry, Run
 from raysweep.units import rough_duration
 
 COMBINE, FINAL = "combine", "final"
@@ -98,22 +98,24 @@ def _try(lab: Lab, baseline: Entry, kept: Combined, one: Judged) -> Step[Combine
     yield batch
     gain = batch.gain(with_it, without)
     helps = gain is not None and gain[0] > 0
-    text = f"{one.variant} added to {kept.title}: {gain_text(gain) if gain else 'did not train'}"
+    text = f"{one.variant} added to {kept.title}: {gain_text(gain)}"
     ending = "kept" if helps else "left out"
     own = {"variant": one.variant, "kept": helps}
-    lab.log(COMBINE, f"{text}, {ending}", own | (gain_row(gain) if gain else {}))
+    lab.log(COMBINE, f"{text}, {ending}", own | gain_row(gain))
     return more if helps else kept
 
 
-def _entry(lab: Lab, baseline: Entry, combined: Combined, changes: Mapping[str, Any] = {}) -> Entry:
-    name = "+".join(combined.names) or "baseline"
-    return lab.changed(baseline, combined.changes | dict(changes), "combination", name)
+def _entry(lab: Lab, baseline: Entry, combined: Combined) -> Entry:
+    return lab.changed(baseline, combined.changes, "combination", "+".join(combined.names))
 
 
 def final_s(lab: Lab, *entries: Entry) -> float:
     """Seconds by the clock of the final comparison."""
-    seeds = range(FRESH_SEED, FRESH_SEED + FINAL_SEEDS)
-    return lab.clock_s(each([lab.changed(one, ON_TEST, "final", "") for one in entries], seeds))
+    return lab.clock_s(_final_runs(lab.changed(one, ON_TEST, "final", "") for one in entries))
+
+
+def _final_runs(entries: Iterable[Entry]) -> list[Run]:
+    return list(each(entries, range(FRESH_SEED, FRESH_SEED + FINAL_SEEDS)))
 
 
 def compare_finally(lab: Lab, races: StudyRaces, combined: Combined) -> Step[None]:
@@ -129,7 +131,7 @@ def compare_finally(lab: Lab, races: StudyRaces, combined: Combined) -> Step[Non
         name: lab.changed(baseline, changes | ON_TEST, "final", name)
         for name, changes in (("baseline", {}), (combined.title, combined.changes))
     }
-    runs = list(each(entries.values(), range(FRESH_SEED, FRESH_SEED + FINAL_SEEDS)))
+    runs = _final_runs(entries.values())
     if not lab.has_time(runs):
         more = f"needs about {rough_duration(lab.clock_s(runs))}, for which no time is left"
         lab.log(FINAL, f"{combined.title}: the comparison on the test split {more}", {"variants": combined.names})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from raysweep.cost import find_cost
 from raysweep.errors import InapplicableError
@@ -13,7 +12,7 @@ from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.study import find_study
 from raysweep.sweeps.decide.fit_to_hours import EPOCHS, FRACTION
-from raysweep.sweeps.decide.lab import FINAL_SEEDS, Batch, Lab, Step, each, gain_row, gain_text
+from raysweep.sweeps.decide.lab import FINAL_SEEDS, Batch, Lab, Step, as_set, each, gain_row, gain_text
 from raysweep.sweeps.decide.trials import Entry
 
 STEP = "control"
@@ -22,18 +21,17 @@ SEEDS = (2, 4)
 PASSED, FAILED, OPEN = "passed", "failed", "not shown"
 
 
-def ensure_length(lab: Lab) -> Step[str]:
-    """Double the length of training until all controls pass, as far as time allows; else return a warning."""
+def ensure_length(lab: Lab) -> Step[None]:
+    """Double the length of training until all controls pass, as far as time allows; else record a warning."""
     while True:
         outcomes = yield from check_controls(lab)
         text = warning(outcomes)
         if not text or not (longer := _longer(lab)):
             break
         lab.request = longer
-        lab.keep_choices([f"{text}; length doubled: {lab.chosen_text()}"])
+        lab.keep_choices([f"{text}; length doubled: {as_set(lab.chosen)}"])
     if text:
         lab.log("warning", text)
-    return text
 
 
 def check_controls(lab: Lab) -> Step[dict[str, str]]:
@@ -49,16 +47,11 @@ def check_controls(lab: Lab) -> Step[dict[str, str]]:
         outcomes |= {name: outcome(batch, entries[name], baseline) for name in open_}
         for name in open_:
             if outcomes[name] == PASSED or seeds == SEEDS[-1]:
-                _log(lab, batch, name, entries[name], baseline)
+                gain = batch.gain(entries[name], baseline)
+                own = {"control": name, "outcome": outcomes[name], "updates": baseline.recipe.length.iterations}
+                text = f"{name} {gain_text(gain, 'cannot be compared')}: {outcomes[name]}"
+                lab.log(STEP, text, own | gain_row(gain))
     return outcomes
-
-
-def _log(lab: Lab, batch: Batch, name: str, entry: Entry, baseline: Entry) -> None:
-    gain, found = batch.gain(entry, baseline), outcome(batch, entry, baseline)
-    numbers = gain_row(gain) if gain else {}
-    text = f"{name} {gain_text(gain) if gain else 'cannot be compared'}: {found}"
-    own = {"control": name, "outcome": found, "updates": baseline.recipe.length.iterations}
-    lab.log(STEP, text, own | numbers)
 
 
 def control_entries(lab: Lab) -> dict[str, Entry]:
@@ -68,7 +61,7 @@ def control_entries(lab: Lab) -> dict[str, Entry]:
     for variant in study.variants:
         recipe = patch(baseline.recipe, variant.patch)
         if recipe != baseline.recipe and _applies(recipe):
-            found[variant.name] = lab.entry(study.name, variant.name, recipe, baseline.recipe)
+            found[variant.name] = lab.variant(study.name, variant.name, recipe, baseline)
     return found
 
 
@@ -97,7 +90,7 @@ def _longer(lab: Lab) -> Request | None:
     path, value = _doubled(lab.baseline().recipe)
     if path in lab.given or lab.num_results:
         return None
-    request = replace(lab.request, settings=dict(lab.request.settings) | {path: value})
+    request = lab.request.with_settings({path: value})
     runs = lab.first_runs + SEEDS[0] * len(control_entries(lab)) + 2 * FINAL_SEEDS
     needed_s = runs * lab.seconds(lab.baseline(request)) / lab.budget.workers
     return request if lab.budget.part(FIXED_SHARE).has_time_for(needed_s) else None

@@ -37,13 +37,13 @@ def judged(races: StudyRaces, outcomes: Collection[Outcome]) -> list[Judged]:
     """The variants with these outcomes, those of the largest gains or losses first."""
     found = []
     for study, race in races.races.races.items():
-        reference = race.runs.get(race.question.baseline)
-        chosen = [name for name, verdict in race.verdicts.items() if verdict.outcome in outcomes]
-        for variant in chosen if reference else ():
-            lines = [races.races.lines[study, name] for name in (variant, race.question.baseline)]
-            entry, baseline = (races.entries[line] for line in lines)
-            assert reference
-            found.append(Judged(study, variant, race.verdicts[variant], entry, baseline, reference, race.spread()))
+        if not (reference := race.runs.get(race.question.baseline)):
+            continue
+        baseline = races.entries[races.races.lines[study, race.question.baseline]]
+        for variant, verdict in race.verdicts.items():
+            if verdict.outcome in outcomes:
+                entry = races.entries[races.races.lines[study, variant]]
+                found.append(Judged(study, variant, verdict, entry, baseline, reference, race.spread()))
     return sorted(found, key=size, reverse=True)
 
 

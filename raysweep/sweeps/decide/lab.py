@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from raysweep.cost import find_cost
 from raysweep.deciding.budget import Budget
-from raysweep.deciding.spread import GainError, Runs, Spread, shared_spread
+from raysweep.deciding.spread import Runs, Spread, gain_interval, shared_spread
 from raysweep.fitting import makespan
 from raysweep.identity import line_id
 from raysweep.pace import Pace
@@ -90,29 +90,32 @@ class Lab:
         """The baseline of the first study, under this request or the current one."""
         study = self.study.only([])
         (planned,) = possible(replace(request or self.request, studies=(study,), variants=(), store=None).plan())
-        return self.entry(study.name, study.baseline, planned.recipe, members=planned.members)
+        return self.entry(planned.recipe, planned.members)
 
-    def entry(
-        self, study: str, variant: str, recipe: Recipe, baseline: Recipe | None = None, members: Sequence[Member] = ()
-    ) -> Entry:
+    def entry(self, recipe: Recipe, members: tuple[Member, ...]) -> Entry:
         """A recipe with its images, and what its trials stand for.
 
         Raises:
-            RaysweepError: it cannot be trained, or its images are missing.
+            RaysweepError: its images do not fit it, or are missing.
         """
         recipe = self.sets.bind(recipe)
-        line = line_id(self.sets.bind(baseline) if baseline else recipe)
-        own = tuple(members) or (Member(study, variant, "", 0, "baseline", line),)
-        return Entry(recipe, own, str(self.sets.folder_of(recipe.data).resolve()))
+        return Entry(recipe, members, str(self.sets.folder_of(recipe.data).resolve()))
+
+    def variant(self, study: str, name: str, recipe: Recipe, baseline: Entry) -> Entry:
+        """A recipe as a variant of a study that only these steps have."""
+        return self.entry(recipe, (Member(study, name, "", 0, "baseline", line_id(baseline.recipe)),))
 
     def changed(self, entry: Entry, changes: Patch, study: str, variant: str) -> Entry:
-        """The same recipe with further changes, as a variant of another study."""
-        return self.entry(study, variant, patch(entry.recipe, changes), entry.recipe)
+        """The same recipe with further changes, as a variant of such a study."""
+        return self.variant(study, variant, patch(entry.recipe, changes), entry)
+
+    def predicted_s(self, entry: Entry) -> float:
+        """Seconds of one trial by the pace of this machine."""
+        return self.pace.trial_s(entry.recipe, find_cost(entry.recipe))
 
     def seconds(self, entry: Entry) -> float:
         """Seconds of one trial: the prediction, times what trials so far have taken of theirs."""
-        predicted = self.pace.trial_s(entry.recipe, find_cost(entry.recipe))
-        return predicted * (sum(self.ratios) / len(self.ratios) if self.ratios else 1.0)
+        return self.predicted_s(entry) * (sum(self.ratios) / len(self.ratios) if self.ratios else 1.0)
 
     def clock_s(self, runs: Iterable[Run]) -> float:
         """Seconds by the clock that these runs take; those that have ended in the store take none."""
@@ -133,10 +136,6 @@ class Lab:
         """The settings that were chosen and not given."""
         own = self.request.settings
         return {path: value for path, value in own.items() if path not in self.given or self.given[path] != value}
-
-    def chosen_text(self) -> str:
-        """The same, as `--set` takes them."""
-        return ", ".join(f"{path}={brief(value)}" for path, value in self.chosen.items())
 
     def keep_choices(self, why: Sequence[str]) -> None:
         """Record the settings that were chosen, with the reasons, in all logs.
@@ -204,8 +203,8 @@ class Batch:
             return
         if row := self.lab.trials.ended(*run):
             self.rows[run] = row
-            predicted = self.lab.pace.trial_s(run[0].recipe, find_cost(run[0].recipe))
-            self.lab.ratios.append((self.lab.pace.start_s + row["wall_s"]) / max(predicted, 1e-9))
+            taken_s = self.lab.pace.start_s + row["wall_s"]
+            self.lab.ratios.append(taken_s / max(self.lab.predicted_s(run[0]), 1e-9))
         else:
             task = self.lab.trials.tasks[trial]
             self.lab.failed[trial] = f"{task.study}/{task.variant}"
@@ -238,8 +237,7 @@ class Batch:
         one, other, spread = self.summary(entry), self.summary(baseline), self.spread()
         if not (one and other and spread):
             return None
-        half = GainError.of(one, other, spread).half_width(level)
-        return one.mean - other.mean, one.mean - other.mean - half, one.mean - other.mean + half
+        return gain_interval(one, other, spread, level)
 
     def seconds_of(self, entry: Entry) -> float:
         """Mean seconds that a recipe's trials took."""
@@ -247,14 +245,19 @@ class Batch:
         return float(sum(taken)) / max(1, len(taken))
 
 
-def gain_text(gain: Gain) -> str:
-    """`+1.4 [-0.3, +3.1]`."""
-    return f"{gain[0]:+.1f} [{gain[1]:+.1f}, {gain[2]:+.1f}]"
+def as_set(settings: Mapping[str, Any]) -> str:
+    """Settings as `--set` takes them."""
+    return ", ".join(f"{path}={brief(value)}" for path, value in settings.items())
 
 
-def gain_row(gain: Gain) -> dict[str, float]:
-    """The gain as a log has it."""
-    return {name: round(value, 4) for name, value in zip(("gain", "low", "high"), gain, strict=True)}
+def gain_text(gain: Gain | None, otherwise: str = "did not train") -> str:
+    """`+1.4 [-0.3, +3.1]`, or what is said of no gain."""
+    return f"{gain[0]:+.1f} [{gain[1]:+.1f}, {gain[2]:+.1f}]" if gain else otherwise
+
+
+def gain_row(gain: Gain | None) -> dict[str, float]:
+    """The gain as a log has it; nothing of no gain."""
+    return {name: round(value, 4) for name, value in zip(("gain", "low", "high"), gain or (), strict=False)}
 
 
 def each(entries: Iterable[Entry], seeds: Iterable[int]) -> Iterator[Run]:

@@ -15,7 +15,7 @@ TWICE = {"training.epochs": Times(2.0)}
 
 
 def check_lasting(lab: Lab, races: StudyRaces, reserved_s: float) -> Step[None]:
-    """Train the best variants of the first study's baseline at twice the length and record whether gains hold."""
+    """Train the best variants and their baselines at twice the length, and record whether gains hold."""
     best = winners(races)[:MOST]
     if not best:
         return
@@ -35,10 +35,10 @@ def check_lasting(lab: Lab, races: StudyRaces, reserved_s: float) -> Step[None]:
     for one in best:
         gain = batch.gain(longer[one.entry], longer[one.baseline])
         found = outcome(one.verdict.gain, gain[0] if gain else None)
-        text = f"{one.study}/{one.variant} at twice the length {gain_text(gain) if gain else 'did not train'}"
+        text = f"{one.study}/{one.variant} at twice the length {gain_text(gain)}"
         own = {"study": one.study, "variant": one.variant, "outcome": found}
         before = f"{one.verdict.gain:+.1f} at this length"
-        lab.log(STEP, f"{text} ({before}): {found}", own | (gain_row(gain) if gain else {}))
+        lab.log(STEP, f"{text} ({before}): {found}", own | gain_row(gain))
 
 
 def outcome(gain: float, longer: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.deciding.budget import Budget
@@ -20,14 +20,13 @@ from raysweep.study import find_study
 from raysweep.sweeps.decide.calibrate import FACTORS
 from raysweep.sweeps.decide.controls import SEEDS
 from raysweep.sweeps.decide.fit_to_hours import Hours, choices
-from raysweep.sweeps.decide.lab import FINAL_SEEDS, RATE
+from raysweep.sweeps.decide.lab import FINAL_SEEDS, RATE, as_set
 from raysweep.sweeps.decide.request import DecideRequest, names_of
 from raysweep.sweeps.resources import Resources
 from raysweep.sweeps.study_sweep import check, left_out
 from raysweep.terminal.decisions import FirstRuns
 from raysweep.terminal.notes import note
 from raysweep.train.task import Placement
-from raysweep.units import brief
 
 if TYPE_CHECKING:
     from raysweep.data.image_sets import ImageSets
@@ -51,8 +50,6 @@ class Prepared:
     manifests: Sequence[Manifest]
     why: Sequence[str]
     """The choices made, with reasons."""
-    settings: Mapping[str, Any]
-    """What was chosen to fit the hours."""
     pace: Pace
     sets: ImageSets
     extra_runs: int
@@ -120,13 +117,13 @@ def prepare(asked: DecideRequest, resources: Resources) -> Prepared:
     settings, why = earlier_choices(logs) or choices(
         asked.request, checked.plan, questions, Hours(asked.budget_s, workers, pace, extra)
     )
-    fitted = replace(asked.asked, settings=dict(asked.asked.settings) | settings)
+    fitted = asked.asked.with_settings(settings)
     plan = possible(fitted.plan())
     sets = ImageSets(find_data(fitted))
     for planned in plan:
         check_trial(planned.recipe, Placement(world_size=resources.workers_per_trial))
     races = races_of(questions, plan, pace, Budget(asked.budget_s, workers, used_s))
-    return Prepared(asked, fitted, plan, questions, heads, races, checked.manifests, why, settings, pace, sets, extra)
+    return Prepared(asked, fitted, plan, questions, heads, races, checked.manifests, why, pace, sets, extra)
 
 
 def extra_runs(asked: DecideRequest, variants: int) -> int:
@@ -207,11 +204,7 @@ def earlier_choices(logs: Mapping[str, DecisionLog]) -> tuple[dict[str, Any], li
     for study, other in others:
         if other != settings:
             raise RaysweepError(
-                f"{first} and {study} were begun at different lengths ({_text(settings)}; {_text(other)}), so they "
+                f"{first} and {study} were begun at different lengths ({as_set(settings)}; {as_set(other)}), so they "
                 "cannot share a baseline: continue them separately."
             )
-    return settings, [f"{_text(settings)}: as when {first} was begun" if settings else f"{first} is continued"]
-
-
-def _text(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{path}={brief(value)}" for path, value in settings.items())
+    return settings, [f"{as_set(settings)}: as when {first} was begun" if settings else f"{first} is continued"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raysweep.deciding.spread import GainError, Runs
+from raysweep.deciding.spread import Runs, gain_interval
 from raysweep.deciding.verdicts import Outcome
 from raysweep.patch import Times, diff
 from raysweep.recipe import Recipe
@@ -60,11 +60,10 @@ def _compare(lab: Lab, one: Judged, found: dict[float, Runs | None]) -> bool:
         gain = gain_over(runs, one)
         turns = does_turn(one.verdict.outcome, gain)
         turned |= turns
-        name, text = f"{one.study}/{one.variant}", gain_text(gain) if gain else "did not train"
+        name = f"{one.study}/{one.variant}"
         ending = f": {one.verdict.outcome} depends on the learning rate" if turns else f", {one.verdict.outcome} stays"
-        numbers = gain_row(gain) if gain else {}
         own = {"study": one.study, "variant": one.variant, "factor": factor, "turns": turns}
-        lab.log(STEP, f"{name} at {factor:g} x its rate {text}{ending}", own | numbers)
+        lab.log(STEP, f"{name} at {factor:g} x its rate {gain_text(gain)}{ending}", own | gain_row(gain))
     return turned
 
 
@@ -72,8 +71,7 @@ def gain_over(runs: Runs | None, one: Judged) -> Gain | None:
     """The gain of runs over those of the variant's baseline; None if none trained."""
     if runs is None or one.spread is None:
         return None
-    gain, half = runs.mean - one.reference.mean, GainError.of(runs, one.reference, one.spread).half_width(LEVEL)
-    return gain, gain - half, gain + half
+    return gain_interval(runs, one.reference, one.spread, LEVEL)
 
 
 def does_turn(outcome: Outcome, gain: Gain | None) -> bool:

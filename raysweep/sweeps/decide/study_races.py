@@ -30,7 +30,7 @@ STATE_EVERY_S = 60.0
 
 @dataclass
 class StudyRaces:
-    """The races of the studies of a command, with the interface of `raysweep.orchestrate.nas_searcher`."""
+    """The races of the studies of a command, as a part of the steps."""
 
     races: Races
     entries: Mapping[Line, Entry]
@@ -98,8 +98,8 @@ class StudyRaces:
         run = self.waiting.pop(trial, None)
         if run is None:
             return
-        row = self.trials.store.trial(trial) or {"status": status}
-        if row["status"] not in DONE:
+        row = self.trials.ended(self.entries[run[0]], run[1])
+        if row is None:
             self.races.fail(run)
             self.failed[trial] = run[0]
             return

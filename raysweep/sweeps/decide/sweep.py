@@ -14,7 +14,7 @@ from raysweep.sweeps.decide.lasting import HOLDS
 from raysweep.sweeps.decide.prepare import Prepared, log_name, races_of
 from raysweep.sweeps.decide.steps import Stream, decide_steps
 from raysweep.sweeps.decide.study_races import StudyRaces
-from raysweep.sweeps.decide.trials import Entry, Trials
+from raysweep.sweeps.decide.trials import Trials
 from raysweep.sweeps.decide.tune_rates import tuned
 from raysweep.sweeps.resources import Resources
 from raysweep.terminal.decisions import Decision
@@ -101,7 +101,7 @@ def open_races(lab: Lab, prepared: Prepared) -> StudyRaces:
     for index, one in enumerate(plan):
         if (factor := own_rates.get(line_id(one.recipe), 1.0)) != 1.0:
             plan[index] = replace(one, recipe=patch(one.recipe, {RATE: Times(factor)}))
-    entries = {line_id(one.recipe): Entry(one.recipe, one.members, lab.entry("", "", one.recipe).data) for one in plan}
+    entries = {line_id(one.recipe): lab.entry(one.recipe, one.members) for one in plan}
     races = races_of(prepared.questions, plan, prepared.pace, lab.budget)
     return StudyRaces(races, entries, lab.logs, lab.trials, prepared.pace.start_s)
 

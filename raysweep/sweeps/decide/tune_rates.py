@@ -23,7 +23,7 @@ def tune_rates(lab: Lab) -> Step[None]:
         return
     baseline = lab.baseline()
     asked = [
-        lab.entry(one.members[0].study, one.members[0].variant, one.recipe, members=one.members)
+        lab.entry(one.recipe, one.members)
         for one in possible(lab.request.plan())
         if line_id(one.recipe) not in known and changes_optimisation(one.recipe, baseline.recipe)
     ]
