@@ -70,6 +70,11 @@ def brief(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def as_set(settings: Mapping[str, Any]) -> str:
+    """Settings in one line, each as `--set` would take it."""
+    return ", ".join(f"{path}={brief(value)}" for path, value in settings.items())
+
+
 def json_text(rows: Any) -> str:
     """Rows as JSON: times as ISO 8601, null for numbers that JSON lacks, such as the loss of a diverged trial."""
     return json.dumps(_plain(rows), indent=2, allow_nan=False)

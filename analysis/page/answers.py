@@ -20,16 +20,14 @@ from raysweep.analysis.statistics.comparisons import comparisons, groups
 from raysweep.deciding.verdicts import Outcome
 from raysweep.safe import command
 from raysweep.store.asked_questions import AskedQuestion, Step
-from raysweep.units import brief, rough_duration
+from raysweep.store.decision_log import FADES, HOLDS, LONGER, RATE_MARK, TURNS
+from raysweep.units import as_set, rough_duration
 
 MOST_ROWS = 20
 """Most verdicts in an answer; the table of the study has all."""
 MOST_STEPS = 200
 SHOWN = ("calibrate", "final", "warning")
 """Kinds of steps that have a place of their own."""
-RATE_MARK = "depends on the learning rate"
-LASTING = ("holds", "fades", "turns")
-"""Outcomes of a longer training."""
 OPEN = (Outcome.UNDECIDED, ONE_SEED, NOTHING)
 COLUMNS = ("variant", "verdict", "gain", "gain_half", "runs", "did_not_train", "marks")
 
@@ -111,7 +109,7 @@ def warnings(question: AskedQuestion) -> list[str]:
 
 def choices(question: AskedQuestion) -> list[str]:
     """The choices made before the verdicts, with their reasons."""
-    settings = ", ".join(f"{path}={brief(value)}" for path, value in question.settings.items())
+    settings = as_set(question.settings)
     fitted = list(question.why) or ([f"chosen to fit the time: {settings}"] if settings else [])
     return list(dict.fromkeys([*fitted, *(step.text for step in question.of_kind("calibrate") if step.text)]))
 
@@ -136,8 +134,8 @@ def marks(question: AskedQuestion) -> dict[str, list[str]]:
             turned.setdefault(step.variant, []).append(_at_rate(step))
     found = {name: [f"{RATE_MARK} ({', '.join(where)})"] for name, where in turned.items()}
     for step in question.of_kind("lasting"):
-        if (outcome := step.row.get("outcome")) in LASTING:
-            found.setdefault(step.variant, []).append(f"{outcome} at twice the length ({_gain(step)})")
+        if (outcome := step.row.get("outcome")) in (HOLDS, FADES, TURNS):
+            found.setdefault(step.variant, []).append(f"{outcome} {LONGER} ({_gain(step)})")
     return found
 
 

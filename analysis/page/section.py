@@ -24,7 +24,7 @@ from raysweep.errors import RaysweepError
 from raysweep.registry import Entry, Registry
 from raysweep.space import Space, find_space
 from raysweep.study import Study, find_study, space_names
-from raysweep.units import brief
+from raysweep.units import as_set, brief
 
 PROVENANCE = {
     "device": "device",
@@ -166,4 +166,4 @@ def recipes(line: Line, changed: Sequence[str]) -> list[dict[str, Any]]:
 def changes(line: Line) -> list[str]:
     """The fields in which each shown variant differs from the baseline, as `field=value, ...`."""
     own = line.changes()
-    return [", ".join(f"{path}={brief(value)}" for path, value in own.get(name, {}).items()) for name in line.shown]
+    return [as_set(own.get(name, {})) for name in line.shown]

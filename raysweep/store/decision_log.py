@@ -17,6 +17,11 @@ from raysweep.store.files import Files
 from raysweep.store.reading import DAMAGE
 
 FOLDER = "decisions"
+RATE_MARK = "depends on the learning rate"
+"""Mark of a verdict that turns at another rate."""
+LONGER = "at twice the length"
+HOLDS, FADES, TURNS = "holds", "fades", "turns"
+"""What becomes of a gain at twice the length."""
 VERSION = {"raysweep decide": 1}
 Row = dict[str, Any]
 

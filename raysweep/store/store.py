@@ -214,6 +214,10 @@ class Store:
         """Whether a trial has a checkpoint."""
         return self.files.exists(f"checkpoints/{trial}.pt")
 
+    def with_checkpoint(self) -> set[str]:
+        """The trials that have a checkpoint, by one listing."""
+        return {PurePosixPath(name).stem for name in self.files.stamps("checkpoints", ".pt")}
+
     def delete_checkpoint(self, trial: str) -> None:
         """Delete the checkpoint of a trial if there is one."""
         self.files.delete(f"checkpoints/{trial}.pt")

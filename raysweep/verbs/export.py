@@ -72,12 +72,13 @@ def best_trial(store: Store, study: str) -> tuple[str, str, str]:
     from raysweep.identity import recipe_from_json
 
     wanted = {row["trial"] for row in store.members().to_pylist() if not study or row["study"] == study}
+    kept = wanted & store.with_checkpoint()
     if not wanted:
         raise RaysweepError(f"the store {store.uri} has no trials of {study or 'any study'}: see `raysweep status`.")
     rows = [
         row
         for row in store.trials(["trial", "status", "top1", "recipe"]).to_pylist()
-        if row["trial"] in wanted and row["status"] == "finished" and store.has_checkpoint(row["trial"])
+        if row["trial"] in kept and row["status"] == "finished"
     ]
     if not rows:
         raise RaysweepError(

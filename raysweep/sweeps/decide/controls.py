@@ -12,8 +12,9 @@ from raysweep.recipe import Recipe
 from raysweep.request import Request
 from raysweep.study import find_study
 from raysweep.sweeps.decide.fit_to_hours import EPOCHS, FRACTION
-from raysweep.sweeps.decide.lab import FINAL_SEEDS, Batch, Lab, Step, as_set, each, gain_row, gain_text
+from raysweep.sweeps.decide.lab import FINAL_SEEDS, Batch, Lab, Step, each, gain_row, gain_text
 from raysweep.sweeps.decide.trials import Entry
+from raysweep.units import as_set
 
 STEP = "control"
 SEEDS = (2, 4)

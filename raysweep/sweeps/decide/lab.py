@@ -20,7 +20,6 @@ from raysweep.request import Request
 from raysweep.study import Study
 from raysweep.sweeps.decide.trials import Entry, Run, Trials, score
 from raysweep.train.task import TrialTask
-from raysweep.units import brief
 
 if TYPE_CHECKING:
     from raysweep.data.image_sets import ImageSets
@@ -243,11 +242,6 @@ class Batch:
         """Mean seconds that a recipe's trials took."""
         taken = [row["wall_s"] for (one, _), row in self.rows.items() if one == entry]
         return float(sum(taken)) / max(1, len(taken))
-
-
-def as_set(settings: Mapping[str, Any]) -> str:
-    """Settings as `--set` takes them."""
-    return ", ".join(f"{path}={brief(value)}" for path, value in settings.items())
 
 
 def gain_text(gain: Gain | None, otherwise: str = "did not train") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raysweep.patch import Times
+from raysweep.store.decision_log import FADES, HOLDS, LONGER, TURNS
 from raysweep.sweeps.decide.judged import winners
 from raysweep.sweeps.decide.lab import Batch, Lab, Step, each, gain_row, gain_text
 from raysweep.sweeps.decide.study_races import StudyRaces
@@ -10,7 +11,6 @@ from raysweep.sweeps.decide.study_races import StudyRaces
 STEP = "lasting"
 MOST = 3
 SEEDS = 2
-HOLDS, FADES, TURNS = "holds", "fades", "turns"
 TWICE = {"training.epochs": Times(2.0)}
 
 
@@ -28,14 +28,14 @@ def check_lasting(lab: Lab, races: StudyRaces, reserved_s: float) -> Step[None]:
             break
         best.pop()
     else:
-        lab.say("note", f"{STEP}: no time is left to try what is better at twice the length")
+        lab.say("note", f"{STEP}: no time is left to try what is better {LONGER}")
         return
     batch = Batch(lab, runs)
     yield batch
     for one in best:
         gain = batch.gain(longer[one.entry], longer[one.baseline])
         found = outcome(one.verdict.gain, gain[0] if gain else None)
-        text = f"{one.study}/{one.variant} at twice the length {gain_text(gain)}"
+        text = f"{one.study}/{one.variant} {LONGER} {gain_text(gain)}"
         own = {"study": one.study, "variant": one.variant, "outcome": found}
         before = f"{one.verdict.gain:+.1f} at this length"
         lab.log(STEP, f"{text} ({before}): {found}", own | gain_row(gain))

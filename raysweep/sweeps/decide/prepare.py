@@ -20,13 +20,14 @@ from raysweep.study import find_study
 from raysweep.sweeps.decide.calibrate import FACTORS
 from raysweep.sweeps.decide.controls import SEEDS
 from raysweep.sweeps.decide.fit_to_hours import Hours, choices
-from raysweep.sweeps.decide.lab import FINAL_SEEDS, RATE, as_set
+from raysweep.sweeps.decide.lab import FINAL_SEEDS, RATE
 from raysweep.sweeps.decide.request import DecideRequest, names_of
 from raysweep.sweeps.resources import Resources
 from raysweep.sweeps.study_sweep import check, left_out
 from raysweep.terminal.decisions import FirstRuns
 from raysweep.terminal.notes import note
 from raysweep.train.task import Placement
+from raysweep.units import as_set
 
 if TYPE_CHECKING:
     from raysweep.data.image_sets import ImageSets

@@ -6,6 +6,7 @@ from raysweep.deciding.spread import Runs, gain_interval
 from raysweep.deciding.verdicts import Outcome
 from raysweep.patch import Times, diff
 from raysweep.recipe import Recipe
+from raysweep.store.decision_log import RATE_MARK
 from raysweep.sweeps.decide.judged import Judged, goal_of, judged, size, winners
 from raysweep.sweeps.decide.lab import LEVEL, RATE, Batch, Gain, Lab, Step, each, gain_row, gain_text
 from raysweep.sweeps.decide.study_races import StudyRaces
@@ -61,7 +62,7 @@ def _compare(lab: Lab, one: Judged, found: dict[float, Runs | None]) -> bool:
         turns = does_turn(one.verdict.outcome, gain)
         turned |= turns
         name = f"{one.study}/{one.variant}"
-        ending = f": {one.verdict.outcome} depends on the learning rate" if turns else f", {one.verdict.outcome} stays"
+        ending = f": {one.verdict.outcome} {RATE_MARK}" if turns else f", {one.verdict.outcome} stays"
         own = {"study": one.study, "variant": one.variant, "factor": factor, "turns": turns}
         lab.log(STEP, f"{name} at {factor:g} x its rate {gain_text(gain)}{ending}", own | gain_row(gain))
     return turned

@@ -9,12 +9,13 @@ from typing import Any
 from raysweep.fitting import FIRST_SHARE
 from raysweep.planning import PlannedTrial
 from raysweep.recipe import Recipe
+from raysweep.store.decision_log import TURNS
 from raysweep.sweeps.decide.calibrate import calibrate
 from raysweep.sweeps.decide.combine import combine, compare_finally, final_s
 from raysweep.sweeps.decide.controls import ensure_length
 from raysweep.sweeps.decide.judged import winners
 from raysweep.sweeps.decide.lab import Lab, Step, Work
-from raysweep.sweeps.decide.lasting import TURNS, check_lasting
+from raysweep.sweeps.decide.lasting import check_lasting
 from raysweep.sweeps.decide.rate_check import check_rates
 from raysweep.sweeps.decide.study_races import StudyRaces
 from raysweep.sweeps.decide.tune_rates import tune_rates

@@ -8,9 +8,9 @@ from typing import Any
 from raysweep.identity import line_id
 from raysweep.patch import Times, patch
 from raysweep.planning import possible
+from raysweep.store.decision_log import HOLDS, LONGER, RATE_MARK
 from raysweep.sweeps.common import advice, carry_out
 from raysweep.sweeps.decide.lab import RATE, Lab
-from raysweep.sweeps.decide.lasting import HOLDS
 from raysweep.sweeps.decide.prepare import Prepared, log_name, races_of
 from raysweep.sweeps.decide.steps import Stream, decide_steps
 from raysweep.sweeps.decide.study_races import StudyRaces
@@ -63,8 +63,8 @@ def marks_of(lab: Lab, study: str, variant: str) -> tuple[str, ...]:
     own = {"study": study, "variant": variant}
     turns = any(row["turns"] for row in lab.logged("rate") if row.items() >= own.items())
     lasting = [row["outcome"] for row in lab.logged("lasting") if row.items() >= own.items()]
-    fading = [f"{lasting[-1]} at twice the length"] if lasting and lasting[-1] != HOLDS else []
-    return (*["depends on the learning rate"] * turns, *fading)
+    fading = [f"{lasting[-1]} {LONGER}"] if lasting and lasting[-1] != HOLDS else []
+    return (*[RATE_MARK] * turns, *fading)
 
 
 def open_lab(prepared: Prepared, deterministic: bool, keep_checkpoints: bool) -> Lab:
